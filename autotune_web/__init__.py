@@ -1,0 +1,1 @@
+"""The Django project: settings, routes and entry points of AutoTune Web."""

@@ -1,0 +1,35 @@
+"""Ask the loop to look at an experiment sooner than the ticker would.
+
+Sends a Celery task by name, so nobody needs to import the tasks; it lies below the callers of the
+loop and above nothing. A broker that cannot be reached costs at most one tick, never an error.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from celery import current_app
+
+logger = logging.getLogger(__name__)
+
+TASK = "experiments.tasks.reconcile_experiment"
+_MIN_GAP = 0.05  # seconds between two messages for the same experiment from this process
+_last: dict[str, float] = {}
+_lock = threading.Lock()
+
+
+def reconcile_soon(experiment_id: str, *, min_gap: float = _MIN_GAP) -> None:
+    """Send one reconcile message, unless one left less than ``min_gap`` seconds ago."""
+    now = time.monotonic()
+    with _lock:
+        if now - _last.get(experiment_id, -1e9) < min_gap:
+            return
+        _last[experiment_id] = now
+        if len(_last) > 10_000:
+            _last.clear()
+    try:
+        current_app.send_task(TASK, args=[experiment_id], expires=30, retry=False)
+    except Exception as error:
+        logger.warning("No broker for experiment %s: %s", experiment_id, error)
