@@ -1,8 +1,8 @@
-"""What a person can do to an experiment or a trial: one function each, called by pages, REST and CLI.
+"""What a person can do to an experiment or a trial: one function each, for pages, REST and CLI.
 
-Callers have authorised already. Each function checks, writes rows and events in one transaction and
-hints the loop; none waits for a backend. What cannot be done raises ``Refused`` or ``ProblemsError``
-with words for the user.
+Callers have authorised already. Each function checks, writes rows and events in one transaction
+and hints the loop; none waits for a backend. What cannot be done raises ``Refused`` or
+``ProblemsError`` with words for the user.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _set_suspended(experiment: Experiment, suspended: bool) -> None:
 
 
 def finish(experiment: Experiment) -> None:
-    """End early: running trials are stopped, keep what they reported, and the experiment is DONE."""
+    """End early: running trials are stopped and keep what they reported; the end is DONE."""
     with transaction.atomic():
         won = (
             Experiment.objects.filter(pk=experiment.pk, finish_requested=False)

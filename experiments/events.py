@@ -16,7 +16,7 @@ _listeners: list[Callable[[str], None]] = []
 
 
 def listen(callback: Callable[[str], None]) -> None:
-    """Call ``callback(experiment_id)`` for each hint of this process; it must not block or raise."""
+    """Call ``callback(experiment_id)`` for each hint of this process; it must not block."""
     if callback not in _listeners:
         _listeners.append(callback)
 

@@ -1,8 +1,9 @@
 """State: experiments, trials, metrics, events, and who may ask.
 
 Rows change state only through ``move()``, which compares, sets and writes the Event in one
-transaction. Everything a browser can see carries ``seq``: one counter per experiment, raised in the
-transaction that writes the rows it numbers, so seq order is commit order and a cursor misses nothing.
+transaction. Everything a browser can see carries ``seq``: one counter per experiment, raised in
+the transaction that writes the rows it numbers, so seq order is commit order and a cursor misses
+nothing.
 """
 
 from __future__ import annotations
@@ -223,6 +224,7 @@ class Trial(models.Model):
     latest_value = models.FloatField(null=True, blank=True)  # of the newest intermediate report
     latest_sequence = models.IntegerField(null=True, blank=True)
     n_reports = models.PositiveIntegerField(default=0)  # intermediate reports stored
+    judged_sequence = models.IntegerField(default=-1)  # the assessor has seen reports up to here
     has_final = models.BooleanField(default=False)
     asked_at = models.DateTimeField(null=True, blank=True)  # first GET of its parameters
 
