@@ -109,7 +109,8 @@ class Experiment(models.Model):
     clock_at = models.DateTimeField(null=True, blank=True)  # set while the clock runs
 
     last_seq = models.PositiveBigIntegerField(default=0)
-    lease_until = models.DateTimeField(null=True, blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)  # see lease.py
+    wanted = models.BooleanField(default=False)  # a hint came while the lease was held
     best_trial = models.ForeignKey(
         "Trial", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
     )
