@@ -1,0 +1,212 @@
+"""What every process of a trial is given: variables, ranks and expanded commands. Pure.
+
+Used by each backend. ``server_environment`` and ``rank_environment`` are the contract with trial
+programs (the T9k SDK, NNI, TensorFlow, PyTorch, XGBoost and our own client); ``environment_for``
+puts them together for a process on this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from experiments.training.base import Launch, Task, tasks_in_order
+
+# The name under which NNI knows us. Not "local": that one takes sys.stdout away from the trial.
+NNI_PLATFORM = "autotune"
+
+# Settings and secrets of the server, and what an outer job may have left in its environment.
+WITHHELD_NAMES = frozenset(
+    {
+        "SECRET_KEY", "DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "ALLOWED_HOSTS",
+        "AISTORE_HOST", "NOTIFY_SOCKET", "TF_CONFIG", "MASTER_ADDR", "MASTER_PORT", "RANK",
+        "WORLD_SIZE", "MULTI_PHASE", "REUSE_MODE", "AUTO_TUNE_SERVER_ADDR", "PYTHONHOME",
+        "PYTHONSTARTUP", "PYTHONSAFEPATH",
+    }
+)  # fmt: skip
+WITHHELD_PREFIXES = ("AUTOTUNE_", "AISTORE_", "DJANGO_", "CELERY_", "NNI_", "TUNER_")
+
+_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One process of a trial, with its place among the others."""
+
+    rank: int
+    type: str
+    index: int
+    task: Task
+    task_number: int  # position in trainingConfig.tasks, for error paths
+
+    @property
+    def name(self) -> str:
+        """``worker-0``: names its log, unique in its trial."""
+        return f"{self.type}-{self.index}"
+
+
+def replicas_by_rank(launch: Launch) -> list[Replica]:
+    """Return all replicas; rank 0 is the one that decides and whose address is MASTER_ADDR.
+
+    The deciding replica is TensorFlow's chief (or master, else worker 0), XGBoost's master, and
+    otherwise the first; the others keep the order of the manifest.
+    """
+    ordered = list(tasks_in_order(launch.tasks))
+    preferred = {"tensorflow": ("chief", "master", "worker"), "xgboost": ("master",)}
+    first = 0
+    types = [type_.lower() for type_, _index, _task in ordered]
+    for wanted in preferred.get(launch.framework, ()):
+        if wanted in types:
+            first = types.index(wanted)
+            break
+    if ordered:
+        ordered.insert(0, ordered.pop(first))
+    numbers = {id(task): number for number, task in enumerate(launch.tasks)}
+    return [
+        Replica(rank, type_.lower(), index, task, numbers[id(task)])
+        for rank, (type_, index, task) in enumerate(ordered)
+    ]
+
+
+def main_container(framework: str, template: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
+    """Return the container that trains, with its position: the framework's namesake, or the first.
+
+    Raises:
+        LookupError: the template has no container.
+    """
+    containers: Sequence[Mapping[str, Any]] = template.get("spec", {}).get("containers") or ()
+    for position, container in enumerate(containers):
+        if container.get("name") == framework:
+            return position, container
+    if not containers:
+        raise LookupError("a template needs at least one container")
+    return 0, containers[0]
+
+
+def server_environment(launch: Launch, output_dir: str, code_dir: str = "") -> dict[str, str]:
+    """Return how a trial's processes reach the trial API, in both protocols.
+
+    Args:
+        output_dir: a directory the trial may write to; NNI puts files there.
+        code_dir: what NNI scripts take for the directory of their code.
+    """
+    return {
+        "AUTO_TUNE_SERVER_ADDR": f"{launch.server_url}/t/{launch.token}",
+        "TUNER_EXP_ID": launch.experiment_id,
+        "TUNER_TRIAL_JOB_ID": launch.trial_key,
+        "TUNER_TRIAL_SEQ_ID": str(launch.trial_number),
+        "NNI_TRIAL_COMMAND_CHANNEL": f"{launch.server_url}/n/{launch.token}",
+        "NNI_TRIAL_JOB_ID": launch.trial_key,
+        "NNI_EXP_ID": launch.experiment_id,
+        "NNI_TRIAL_SEQ_ID": str(launch.trial_number),
+        "NNI_PLATFORM": NNI_PLATFORM,
+        "REUSE_MODE": "true",  # with it `import nni` neither makes a trial.log nor takes stdout
+        "NNI_OUTPUT_DIR": output_dir,
+        "NNI_SYS_DIR": output_dir,
+        "NNI_CODE_DIR": code_dir or output_dir,
+    }
+
+
+def rank_environment(launch: Launch, addresses: Sequence[str], rank: int) -> dict[str, str]:
+    """Return what a replica needs to find the others.
+
+    Args:
+        addresses: ``host:port`` of each replica, in the order of ``replicas_by_rank``.
+    """
+    host, _colon, port = addresses[0].rpartition(":")
+    environment = {
+        "MASTER_ADDR": host,
+        "MASTER_PORT": port,
+        "RANK": str(rank),
+        "WORLD_SIZE": str(len(addresses)),
+    }
+    if launch.framework == "tensorflow":
+        replicas = replicas_by_rank(launch)
+        cluster: dict[str, list[str]] = {}
+        for replica in sorted(replicas, key=lambda each: each.index):
+            if replica.type != "evaluator":  # it watches the cluster, it is no part of it
+                cluster.setdefault(replica.type, []).append(addresses[replica.rank])
+        me = replicas[rank]
+        environment["TF_CONFIG"] = json.dumps(
+            {
+                "cluster": cluster,
+                "task": {"type": me.type, "index": me.index},
+                "environment": "cloud",
+            }
+        )
+    return environment
+
+
+def extended_no_proxy(server_url: str, *lists: str) -> str:
+    """Return the ``NO_PROXY`` lists as one, with the server's host added."""
+    host = urlsplit(server_url).hostname or ""
+    entries = [entry.strip() for text in lists for entry in text.split(",")]
+    if "*" in entries:
+        return "*"  # it only counts when it stands alone
+    return ",".join(dict.fromkeys(entry for entry in [*entries, host] if entry))
+
+
+def expand(text: str, values: Mapping[str, str]) -> str:
+    """Replace ``$(NAME)`` as Kubernetes does: ``$$`` stands for ``$``, unknown names stay."""
+
+    def replacement(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name is None:
+            return "$"
+        return values.get(name, match.group(0))
+
+    return _REFERENCE.sub(replacement, text)
+
+
+def inheritable(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the part of the server's own environment that a trial on this machine may see."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in WITHHELD_NAMES and not name.startswith(WITHHELD_PREFIXES)
+    }
+
+
+def environment_for(
+    launch: Launch,
+    given: Sequence[Mapping[str, Any]],
+    *,
+    ours: Mapping[str, str],
+    inherited: Mapping[str, str],
+    search_path: str,
+    client_dir: str,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the environment of a process on this machine, and the names ``$(NAME)`` may use.
+
+    Later ones win: what the server's process passes on, the manifest's ``env``, ours. A manifest
+    entry may refer to ours and to the entries before it.
+
+    Args:
+        given: the container's ``env``, entries with ``name`` and ``value``.
+        ours: ``server_environment`` and ``rank_environment``.
+        inherited: the server's own environment.
+        search_path: directory put first on PATH, unless the manifest sets PATH itself.
+        client_dir: directory put first on PYTHONPATH, for ``import autotune_trial``.
+    """
+    known = dict(ours)
+    for entry in given:
+        name = str(entry["name"])
+        if name not in ours:
+            known[name] = expand(str(entry.get("value") or ""), known)
+    environment = inheritable(inherited)
+    path = environment.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+    environment["PATH"] = f"{search_path}:{path}"
+    environment.setdefault("PYTHONUNBUFFERED", "1")  # a log that follows needs it
+    proxies = [
+        source.get(name, "") for source in (environment, known) for name in ("no_proxy", "NO_PROXY")
+    ]
+    environment.update(known)
+    no_proxy = extended_no_proxy(launch.server_url, *proxies)
+    environment["NO_PROXY"] = environment["no_proxy"] = no_proxy
+    python_path = [client_dir, environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = ":".join(part for part in python_path if part)
+    return environment, known

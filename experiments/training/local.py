@@ -1,0 +1,523 @@
+"""Trials as processes of this machine (Linux): the backend behind ``./autotune up``.
+
+Called by ``experiments.reconcile``. One directory per attempt, named like the job, holds all that
+is known of it, so that any process with the same root can adopt it::
+
+    ROOT/at-ID-NUMBER-ATTEMPT/   lock         held while somebody launches
+                                 pid.json     the supervisor: pid, start ticks, boot
+                                 note         a remark about the running job
+                                 result.json  how it ended
+                                 worker-0.log stdout and stderr of a replica
+                                 work/        working directory where the manifest names none
+                                 nni/         NNI_OUTPUT_DIR, NNI_SYS_DIR
+    ROOT/exits/                  an empty file per job that ended since ``take_exits``
+
+Guarantees: a job is started once however often and from wherever it is launched; it outlives the
+process that launched it; after its end none of its processes is left, daemons included, even when
+its supervisor (``local_wrapper.py``) was killed.
+
+Image, volumes, resources, security context, init containers, sidecars and restart policies have no
+meaning here and are ignored; the preflight check tells the user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import marshal
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.training import local_wrapper
+from experiments.training.base import (
+    Backend,
+    BackendUnavailable,
+    Handle,
+    JobState,
+    JobStatus,
+    Launch,
+    LaunchError,
+    LogFile,
+)
+from experiments.training.environment import (
+    Replica,
+    environment_for,
+    expand,
+    main_container,
+    rank_environment,
+    replicas_by_rank,
+    server_environment,
+)
+
+logger = logging.getLogger(__name__)
+
+LOG_LIMIT_BYTES = 256 * 1024 * 1024
+GRACE_S = 5.0  # from SIGTERM to SIGKILL
+SETTLE_S = 1.0  # what the other replicas get to end by themselves after the deciding one
+LOCK_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 30.0
+
+# Marks every process of a job, so that they are found after the death of their supervisor.
+JOB_MARK = "AUTOTUNE_JOB_DIR"
+
+# Below the range from which the kernel takes ports for outgoing connections.
+PORTS = range(20000, 32000)
+
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,100}[a-z0-9])?")
+_TYPE = re.compile(r"[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?")
+_LOG = re.compile(r"[a-z0-9][-a-z0-9]*\.log")
+
+
+class LocalBackend(Backend):
+    """Runs each container's command as a process of this machine, without a shell."""
+
+    name = "local"
+
+    def __init__(
+        self,
+        root: Path,
+        client_dir: Path,
+        python: str = sys.executable,
+        *,
+        grace_s: float = GRACE_S,
+        log_limit_bytes: int = LOG_LIMIT_BYTES,
+        inherited: Mapping[str, str] | None = None,
+    ) -> None:
+        """Args:
+        root: where jobs live; made when needed, readable by the owner only.
+        client_dir: the directory of ``autotune_trial.py``, put on the trials' PYTHONPATH.
+        python: runs the supervisor; its directory is put first on the trials' PATH, so that
+            ``python`` in a manifest is the interpreter the server runs on.
+        inherited: what trials see of the server's environment; by default ``os.environ``
+            without the server's own settings.
+        """
+        self.root = Path(root).absolute()
+        self.exits = self.root / "exits"
+        self.client_dir = Path(client_dir).absolute()
+        self.python = python
+        self.grace_s = grace_s
+        self.log_limit_bytes = log_limit_bytes
+        self.inherited = inherited
+
+    # launch
+
+    def launch(self, launch: Launch) -> Handle:
+        """See ``Backend.launch``."""
+        if not sys.platform.startswith("linux"):
+            raise LaunchError("trials can run as local processes on Linux only")
+        if not _NAME.fullmatch(launch.name):
+            raise LaunchError(f"the job's name must be a DNS label, but got {launch.name!r}")
+        directory = self.root / launch.name
+        try:
+            self.exits.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, exist_ok=True)
+            with _locked(directory / "lock") as lock:
+                if (handle := _find(directory)) is not None:
+                    return handle
+                job = self._job(launch, directory)
+                self._start(job, lock)
+                if (handle := _find(directory)) is not None:
+                    return handle
+        except OSError as error:
+            raise BackendUnavailable(f"the trial's directory {directory}: {error}") from error
+        raise BackendUnavailable(f"the supervisor of {launch.name} ended without a trace")
+
+    def _job(self, launch: Launch, directory: Path) -> dict[str, Any]:
+        """Work out what the supervisor shall run; raise LaunchError with all problems."""
+        replicas = replicas_by_rank(launch)
+        if not replicas:
+            raise LaunchError("spec.trainingConfig.tasks: at least one replica is needed")
+        work, output = directory / "work", directory / "nni"
+        work.mkdir(exist_ok=True)
+        output.mkdir(exist_ok=True)
+        addresses = [f"127.0.0.1:{port}" for port in _free_ports(len(replicas))]
+        specs: list[dict[str, Any]] = []
+        problems: dict[str, None] = {}  # in order, each once: replicas share their template
+        names: set[str] = set()
+        for replica in replicas:
+            if not _TYPE.fullmatch(replica.type) or replica.name in names:
+                problems[
+                    f"spec.trainingConfig.tasks[{replica.task_number}].type: must be a DNS label "
+                    f"that no other task has, but got {replica.task.type!r}"
+                ] = None
+                continue
+            names.add(replica.name)
+            spec, found = self._replica(launch, replica, addresses, directory, work, output)
+            problems.update(dict.fromkeys(found))
+            specs.append(spec)
+        if problems:
+            raise LaunchError("\n".join(problems))
+        return {
+            "directory": str(directory),
+            "replicas": specs,
+            "grace": float(self.grace_s),
+            "settle": min(SETTLE_S, float(self.grace_s)),
+            "log_limit": self.log_limit_bytes,
+            "exit_marker": str(self.exits / launch.name),
+        }
+
+    def _replica(
+        self,
+        launch: Launch,
+        replica: Replica,
+        addresses: Sequence[str],
+        directory: Path,
+        work: Path,
+        output: Path,
+    ) -> tuple[dict[str, Any], list[str]]:
+        """Return the process of one replica, and what is wrong with it."""
+        where = f"spec.trainingConfig.tasks[{replica.task_number}].template.spec.containers"
+        try:
+            position, container = main_container(launch.framework, replica.task.template)
+        except LookupError as error:
+            return {}, [f"{where}: {error}"]
+        where += f"[{position}]"
+        problems: list[str] = []
+
+        cwd = container.get("workingDir") or str(work)
+        if not os.path.isabs(cwd):
+            problems.append(f"{where}.workingDir: must be an absolute path, but got {cwd!r}")
+        elif not os.path.isdir(cwd):
+            problems.append(f"{where}.workingDir: directory {cwd} does not exist")
+
+        ours = server_environment(launch, str(output), cwd)
+        ours |= rank_environment(launch, addresses, replica.rank)
+        ours[JOB_MARK] = str(directory)
+        given = container.get("env") or []
+        for number, entry in enumerate(given):
+            if "valueFrom" in entry and entry.get("name") not in ours:
+                problems.append(
+                    f"{where}.env[{number}].valueFrom: is not available to local trials, "
+                    "give a value instead"
+                )
+        if container.get("envFrom"):
+            problems.append(f"{where}.envFrom: is not available to local trials, use env instead")
+        environment, known = environment_for(
+            launch,
+            given,
+            ours=ours,
+            inherited=os.environ if self.inherited is None else self.inherited,
+            search_path=os.path.dirname(os.path.abspath(self.python)),
+            client_dir=str(self.client_dir),
+        )
+        words = [*(container.get("command") or []), *(container.get("args") or [])]
+        argv = [expand(str(word), known) for word in words]
+        executable = ""
+        if not container.get("command"):
+            problems.append(
+                f"{where}.command: must be given for local trials, as no image is run whose "
+                "entry point could be used"
+            )
+        else:
+            executable = _executable(argv[0], environment["PATH"], cwd)
+            if not executable:
+                problems.append(f"{where}.command[0]: command not found: {argv[0]}")
+        if any("\0" in text for text in [*argv, *environment, *environment.values()]):
+            problems.append(f"{where}: commands and variables must not hold NUL characters")
+        spec = {
+            "name": replica.name,
+            "argv": argv,
+            "executable": executable,
+            "cwd": cwd,
+            "env": environment,
+        }
+        return spec, problems
+
+    def _start(self, job: dict[str, Any], lock: int) -> None:
+        """Start the supervisor and wait until it has started the replicas.
+
+        It keeps the lock open until its pid is on record. Should we die meanwhile, a second launch
+        waits for that, so it adopts the job rather than starting another.
+        """
+        code = f"import sys; sys.path.append({os.path.dirname(local_wrapper.__file__)!r})"
+        code += "; import local_wrapper; local_wrapper.main()"  # as a module: its .pyc is used
+        os.set_inheritable(lock, True)
+        with subprocess.Popen(
+            [self.python, "-I", "-S", "-X", "utf8", "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd="/",
+            env=_supervisor_environment(),
+            pass_fds=(lock,),
+            start_new_session=True,
+        ) as process:
+            try:
+                output, _ = process.communicate(
+                    marshal.dumps({**job, "lock_fd": lock}), timeout=START_TIMEOUT_S
+                )
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise BackendUnavailable(
+                    f"the supervisor did not answer within {START_TIMEOUT_S:g} s"
+                ) from None
+        answer = output.decode("utf-8", "replace").strip()
+        if answer.startswith("failed: "):
+            raise LaunchError(answer.removeprefix("failed: "))
+        if answer != "ok":
+            raise BackendUnavailable(f"the supervisor could not start: {answer[-500:]}")
+
+    # poll and stop
+
+    def poll(self, handles: Sequence[Handle]) -> list[JobStatus]:
+        """See ``Backend.poll``; costs a stat and a failed open for each running job."""
+        boot = local_wrapper.boot_id() if handles else ""
+        return [self._status(handle, boot) for handle in handles]
+
+    def _status(self, handle: Handle, boot: str) -> JobStatus:
+        directory = self.root / handle["name"]
+        # Liveness first: the result is written before the supervisor goes, so that a dead one
+        # without a result has none to come.
+        alive = _is_alive(handle, boot)
+        result = _read_json(directory / "result.json")
+        if result is not None:
+            return JobStatus(
+                JobState(result["state"]),
+                exit_code=result["exit_code"],
+                message=result["message"],
+                started_at=result["started_at"],
+                finished_at=result["finished_at"],
+            )
+        if alive:
+            note = _read_text(directory / "note")
+            return JobStatus(JobState.RUNNING, message=note, started_at=handle["since"])
+        return self._lost(handle, directory, boot)
+
+    def _lost(self, handle: Handle, directory: Path, boot: str) -> JobStatus:
+        """End what a killed supervisor left behind, and put on record that the job is lost."""
+        if not directory.is_dir():
+            return JobStatus(JobState.LOST, message="nothing is known of this job here")
+        if handle["boot"] != boot:
+            message = "the machine was restarted while the trial ran"
+        else:
+            count = _kill_leftovers(handle, directory)
+            message = "the trial's supervisor process vanished (killed?)"
+            message += f"; {count} processes it left were killed" if count else ""
+        finished_at = time.time()
+        logger.warning("Job %s is lost: %s", handle["name"], message)
+        result = {
+            "state": JobState.LOST.value,
+            "exit_code": None,
+            "signal": None,
+            "message": message,
+            "started_at": handle["since"],
+            "finished_at": finished_at,
+            "replicas": [],
+        }
+        with contextlib.suppress(OSError):  # the next poll tries again
+            local_wrapper.replace_file(str(directory / "result.json"), json.dumps(result))
+        return JobStatus(
+            JobState.LOST,
+            message=message,
+            started_at=handle["since"],
+            finished_at=finished_at,
+        )
+
+    def stop(self, handle: Handle) -> None:
+        """See ``Backend.stop``."""
+        try:
+            # A pidfd names one process for good: no stranger can get the signal.
+            pidfd = os.pidfd_open(handle["pid"])
+        except (OSError, OverflowError, ValueError):
+            return
+        try:
+            if _is_alive(handle, local_wrapper.boot_id()):
+                signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(pidfd)
+
+    # what is kept
+
+    def logs(self, handle: Handle) -> list[LogFile]:
+        """See ``Backend.logs``."""
+        found = []
+        with contextlib.suppress(OSError), os.scandir(self.root / handle["name"]) as entries:
+            found = [
+                LogFile(entry.name, entry.stat().st_size)
+                for entry in entries
+                if _LOG.fullmatch(entry.name)
+            ]
+        order = {f"{name}.log": rank for rank, name in enumerate(handle.get("replicas", []))}
+        return sorted(found, key=lambda log: (order.get(log.name, len(order)), log.name))
+
+    def read_log(self, handle: Handle, log: str, offset: int, limit: int) -> bytes:
+        """See ``Backend.read_log``; empty where there is no such log or nothing more yet."""
+        if not _LOG.fullmatch(log):
+            return b""
+        try:
+            with open(self.root / handle["name"] / log, "rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size + offset) if offset < 0 else offset)
+                return file.read(max(0, limit))
+        except FileNotFoundError:
+            return b""
+
+    def forget(self, handle: Handle) -> None:
+        """See ``Backend.forget``; a job that still runs is stopped, and kept until it ended."""
+        directory = self.root / handle["name"]
+        if _is_alive(handle, local_wrapper.boot_id()) and not (directory / "result.json").exists():
+            self.stop(handle)
+            raise BackendUnavailable(f"{handle['name']} has not ended yet")
+        shutil.rmtree(directory, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            os.unlink(self.exits / handle["name"])
+
+    def take_exits(self) -> list[str]:
+        """Return the names of jobs that ended since the last call: a hint to poll now."""
+        taken = []
+        with contextlib.suppress(FileNotFoundError):
+            for name in os.listdir(self.exits):
+                try:
+                    os.unlink(self.exits / name)
+                except OSError:
+                    continue  # another watcher took it
+                taken.append(name)
+        return taken
+
+
+# -- parts --------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """Hold the lock of a job's directory; yields its descriptor."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        limit = time.monotonic() + LOCK_TIMEOUT_S
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > limit:
+                    raise BackendUnavailable(f"somebody else holds {path}") from None
+                time.sleep(0.01)
+        yield fd
+    finally:
+        os.close(fd)  # not LOCK_UN: the supervisor may hold it still
+
+
+def _find(directory: Path) -> Handle | None:
+    """Return the handle of the job in this directory, if it was ever started."""
+    if not (directory / "pid.json").exists():
+        return None
+    # Unreadable means that the machine went down as it was written: such a job is lost.
+    record = _read_json(directory / "pid.json") or {}
+    return {
+        "name": directory.name,
+        "pid": record.get("pid", 0),
+        "started": record.get("started", 0),
+        "boot": record.get("boot", ""),
+        "since": record.get("since", 0.0),
+        "replicas": record.get("replicas", []),
+    }
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        with open(path, "rb") as file:
+            value = json.loads(file.read())
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _is_alive(handle: Handle, boot: str) -> bool:
+    """Tell whether the job's supervisor runs: the same pid, start and boot; zombies do not."""
+    if handle["boot"] != boot or not handle["pid"]:
+        return False
+    stat = local_wrapper.read_stat(handle["pid"])
+    return stat is not None and stat[2] == handle["started"]
+
+
+def _kill_leftovers(handle: Handle, directory: Path) -> int:
+    """Kill what a dead supervisor's job left; return how many processes that were.
+
+    They are known by the mark in their environment, by the supervisor's session, or as
+    descendants of such a process.
+    """
+    mark = f"{JOB_MARK}={directory}".encode()
+    killed: set[int] = set()
+    for _ in range(50):
+        table = local_wrapper.process_table()
+        # A living process of that pid is a stranger, and so may be the session of that number.
+        session = handle["pid"] if handle["pid"] and handle["pid"] not in table else -1
+        roots = {
+            pid
+            for pid, stat in table.items()
+            if pid != os.getpid() and (stat[1] == session or _has_mark(pid, mark))
+        }
+        if not roots:
+            break
+        for pid in roots | local_wrapper.descendants(roots, table):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+        time.sleep(0.01)
+    return len(killed)
+
+
+def _has_mark(pid: int, mark: bytes) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return mark in file.read().split(b"\0")
+    except OSError:
+        return False  # gone, or somebody else's
+
+
+def _executable(word: str, search_path: str, cwd: str) -> str:
+    """Return the file that ``word`` names for a process in ``cwd``, or nothing."""
+    if "/" in word:
+        candidates = [word]
+    else:
+        candidates = [f"{folder or '.'}/{word}" for folder in search_path.split(":")]
+    for candidate in candidates:
+        path = os.path.join(cwd, candidate)
+        if word and os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return ""
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports nobody listens on now. Two launches at once hardly meet: the range is wide."""
+    ports: list[int] = []
+    for _ in range(50 * count):
+        port = random.choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise BackendUnavailable(f"no {count} free ports between {PORTS.start} and {PORTS.stop}")
+
+
+def _supervisor_environment() -> dict[str, str]:
+    """Return what an interpreter needs to start; nothing of ours, for it cannot leak."""
+    names = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT")
+    return {name: os.environ[name] for name in names if name in os.environ}
