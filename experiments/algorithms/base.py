@@ -1,8 +1,8 @@
 """What every algorithm speaks: observations in, proposals and verdicts out.
 
 Called by ``engine.session``; nothing here or below knows Django, clocks, files or whether the user
-maximises. A tuner is a function of (space, args, seed, history): it keeps nothing between calls that
-it could not rebuild from the history, so a crash loses nothing (see docs/algorithms.md).
+maximises. A tuner is a function of (space, args, seed, history): it keeps nothing between calls
+that it could not rebuild from the history, so a crash loses nothing (see docs/algorithms.md).
 
 Vocabulary: a *loss* is what algorithms minimise; the user's *value* has its sign flipped once, in
 ``engine.session``. ``sequence`` counts a trial's intermediate reports from 0.

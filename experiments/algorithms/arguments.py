@@ -1,0 +1,237 @@
+"""The settings of every algorithm: names, defaults and meanings of the specification.
+
+Apart from the algorithms themselves, so that forms and parsers need not import what the algorithms
+compute with. The registry ties each class to its algorithm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from experiments.algorithms.settings import Args, setting
+
+OPTIMIZE_MODES = ("maximize", "minimize")
+
+
+@dataclass(frozen=True)
+class TunerArgs(Args):
+    """What every tuner takes. ``optimize_mode`` is read by the engine alone: it flips the sign."""
+
+    # every argument of any tuner in the specification, and NNI's name for an older switch
+    ignored: ClassVar[frozenset[str]] = frozenset(
+        {
+            "constant_liar_type",
+            "parallel_optimize",
+            "population_size",
+            "no_resampling",
+            "no_candidates",
+            "selection_num_starting_points",
+            "cold_start_num",
+            "exploration_probability",
+            "utility",
+            "kappa",
+            "xi",
+            "nu",
+            "alpha",
+            "selection_num_warm_up",
+            "trials_per_update",
+            "epochs_per_update",
+            "minibatch_size",
+            "ent_coef",
+            "lr",
+            "vf_coef",
+            "max_grad_norm",
+            "gamma",
+            "lam",
+            "cliprange",
+            "factor",
+            "resample_probability",
+            "fraction",
+        }
+    )
+
+    optimize_mode: str = setting(
+        "maximize",
+        choices=OPTIMIZE_MODES,
+        help="Whether larger or smaller final results are better.",
+    )
+
+
+@dataclass(frozen=True)
+class HyperoptArgs(TunerArgs):
+    """Random, Anneal and TPE."""
+
+    constant_liar_type: str = setting(
+        "min",
+        choices=("min", "max", "mean"),
+        help="Which of the losses so far a trial that still runs is assumed to get, so that "
+        "parallel trials spread out: the smallest, the largest or their mean.",
+    )
+
+
+@dataclass(frozen=True)
+class BatchArgs(TunerArgs):
+    """Batch takes no settings of its own."""
+
+
+@dataclass(frozen=True)
+class GridSearchArgs(TunerArgs):
+    """GridSearch takes no settings of its own."""
+
+
+@dataclass(frozen=True)
+class EvolutionArgs(TunerArgs):
+    """Evolution."""
+
+    population_size: int = setting(32, low=2, high=10_000, help="Trials in the first generation.")
+
+
+@dataclass(frozen=True)
+class MetisArgs(TunerArgs):
+    """MetisTuner."""
+
+    no_resampling: bool = setting(True, help="Never try a configuration again to measure noise.")
+    no_candidates: bool = setting(False, help="Propose only the current optimum of the model.")
+    selection_num_starting_points: int = setting(
+        600, low=1, high=100_000, help="Points from which the best candidate is searched."
+    )
+    cold_start_num: int = setting(
+        10, low=1, high=100_000, help="Random trials before the model starts."
+    )
+    exploration_probability: float = setting(
+        0.9, low=0, high=1, help="How often a trial explores instead of exploiting."
+    )
+
+
+@dataclass(frozen=True)
+class GPArgs(TunerArgs):
+    """GPTuner."""
+
+    utility: str = setting(
+        "ei",
+        choices=("ei", "ucb", "poi"),
+        help="Acquisition: expected improvement, confidence bound or probability of improvement.",
+    )
+    kappa: float = setting(5.0, low=0, help="Exploration weight of ucb.")
+    xi: float = setting(0.0, low=0, help="Exploration margin of ei and poi.")
+    nu: float = setting(2.5, above=0, help="Smoothness of the Matérn kernel.")
+    alpha: float = setting(1e-6, above=0, help="Noise added to the kernel's diagonal.")
+    cold_start_num: int = setting(
+        10, low=1, high=100_000, help="Random trials before the model starts."
+    )
+    selection_num_warm_up: int = setting(
+        100_000, low=1, high=10_000_000, help="Random points scored to find the best candidate."
+    )
+    selection_num_starting_points: int = setting(
+        250, low=1, high=100_000, help="Points refined by gradient to find the best candidate."
+    )
+
+
+@dataclass(frozen=True)
+class PPOArgs(TunerArgs):
+    """PPOTuner."""
+
+    trials_per_update: int = setting(20, low=1, high=99_999, help="Trials per policy update.")
+    epochs_per_update: int = setting(4, low=1, high=99_999, help="Passes over them per update.")
+    minibatch_size: int = setting(4, low=1, high=99_999, help="Trials per gradient step.")
+    ent_coef: float = setting(0.0, low=0, help="Weight of the entropy bonus.")
+    lr: float = setting(3e-4, above=0, help="Learning rate of the policy.")
+    vf_coef: float = setting(0.5, low=0, help="Weight of the value function's loss.")
+    max_grad_norm: float = setting(0.5, above=0, help="Gradients are clipped to this norm.")
+    gamma: float = setting(0.99, low=0, high=1, help="Discount of later rewards.")
+    lam: float = setting(0.95, low=0, high=1, help="Lambda of generalised advantage estimation.")
+    cliprange: float = setting(0.2, above=0, help="How far one update may move the policy.")
+
+
+@dataclass(frozen=True)
+class PBTArgs(TunerArgs):
+    """PBTTuner."""
+
+    population_size: int = setting(10, low=2, high=10_000, help="Trials of one generation.")
+    factor: float = setting(0.2, above=0, below=1, help="How far a perturbation moves a value.")
+    resample_probability: float = setting(
+        0.25, low=0, high=1, help="How often a value is drawn anew instead of perturbed."
+    )
+    fraction: float = setting(
+        0.2, above=0, high=0.5, help="Share of a generation that copies from the best."
+    )
+
+
+@dataclass(frozen=True)
+class AssessorArgs(Args):
+    """What every assessor takes. ``optimize_mode`` is read by the engine alone."""
+
+    ignored: ClassVar[frozenset[str]] = frozenset({"start_step", "epoch_num", "threshold", "gap"})
+
+    optimize_mode: str = setting(
+        "maximize",
+        choices=OPTIMIZE_MODES,
+        help="Whether larger or smaller intermediate results are better.",
+    )
+
+
+@dataclass(frozen=True)
+class MedianstopArgs(AssessorArgs):
+    """Medianstop."""
+
+    start_step: int = setting(
+        0,
+        low=0,
+        high=9_999,
+        help="A trial is judged only from this many intermediate results on; too early stops "
+        "trials that merely start slowly.",
+    )
+
+
+@dataclass(frozen=True)
+class CurvefittingArgs(AssessorArgs):
+    """Curvefitting."""
+
+    epoch_num: int = setting(20, low=1, high=9_999, help="Intermediate results of a whole trial.")
+    start_step: int = setting(6, low=0, high=9_999, help="Results before the first judgement.")
+    threshold: float = setting(
+        0.95, low=0, help="Share of the best result that a forecast must reach to go on."
+    )
+    gap: int = setting(1, low=1, high=9_999, help="Results between two judgements.")
+
+
+@dataclass(frozen=True)
+class AdvisorArgs(Args):
+    """What every advisor takes. ``optimize_mode`` is read by the engine alone."""
+
+    optimize_mode: str = setting(
+        "maximize",
+        choices=OPTIMIZE_MODES,
+        help="Whether larger or smaller final results are better.",
+    )
+
+
+@dataclass(frozen=True)
+class HyperbandArgs(AdvisorArgs):
+    """Hyperband."""
+
+    R: int = setting(60, low=1, high=1_000_000, help="Largest budget of one trial.")
+    eta: int = setting(3, low=2, high=100, help="Each round keeps one trial in this many.")
+    exec_mode: str = setting(
+        "parallelism",
+        choices=("serial", "parallelism"),
+        help="Whether brackets run one after another or at once.",
+    )
+
+
+@dataclass(frozen=True)
+class BOHBArgs(AdvisorArgs):
+    """BOHB."""
+
+    min_budget: float = setting(1.0, above=0, help="Smallest budget of one trial.")
+    max_budget: float = setting(3.0, above=0, help="Largest budget of one trial.")
+    eta: int = setting(3, low=2, high=100, help="Each round keeps one trial in this many.")
+    min_points_in_model: int | None = setting(
+        None, low=1, help="Results before the model starts; by default one more than parameters."
+    )
+    top_n_percent: int = setting(15, low=1, high=99, help="Share of results that counts as good.")
+    num_samples: int = setting(64, low=1, high=100_000, help="Candidates drawn per proposal.")
+    random_fraction: float = setting(0.3333, low=0, high=1, help="Share of random proposals.")
+    bandwidth_factor: float = setting(3.0, above=0, help="Widens the density of good results.")
+    min_bandwidth: float = setting(0.001, above=0, help="Keeps densities from collapsing.")

@@ -1,0 +1,432 @@
+"""One class per ``_type``: what its values are and how to move among them. Numbers live here.
+
+Choices live in ``choices``. Made by ``space_reading`` from what the user wrote, used by
+``space.SearchSpace`` and, through it, by every tuner. Values are plain Python (int, float, str,
+bool, None, list, dict), ready for JSON.
+
+*Unit*: each parameter maps its values onto [0, 1] so that a uniform draw there is a draw from the
+parameter's own distribution; log types are straight lines in their logarithm. A finite parameter
+also numbers its distinct values: ``at(index)`` and ``index_of(value)``, in grid order.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from statistics import NormalDist
+from typing import Any, ClassVar
+
+import numpy as np
+
+from experiments.algorithms.problems import Problem
+
+Number = int | float
+
+# Draws closer to 0 or 1 than this would put a normal value at more than 7 sigma, or at infinity.
+UNIT_EDGE = 1e-12
+_STANDARD = NormalDist()
+
+
+def is_number(value: object) -> bool:
+    """Say whether a value is a finite number; True and False are not numbers here."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond what a float can hold
+        return False
+
+
+def freeze(value: Any) -> Hashable:
+    """Return a hashable stand-in: equal for equal JSON values, so 1 and 1.0 but not 1 and true."""
+    if isinstance(value, bool):
+        return ("bool", value)
+    if isinstance(value, Mapping):
+        return ("dict", frozenset((str(k), freeze(v)) for k, v in value.items()))
+    if isinstance(value, list | tuple):
+        return ("list", tuple(freeze(v) for v in value))
+    return value if isinstance(value, Hashable) else ("other", repr(value))
+
+
+def show(value: object) -> str:
+    """Return a value as the user would write it in JSON, shortened."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def join(path: str, name: str) -> str:
+    """Extend a dotted path by a name, quoting names that would be mistaken for several."""
+    if name and all(c.isalnum() or c in "_-" for c in name):
+        return f"{path}.{name}"
+    return f"{path}[{json.dumps(name, ensure_ascii=False)}]"
+
+
+class Parameter(ABC):
+    """One entry of a search space."""
+
+    type: ClassVar[str]
+    is_log: ClassVar[bool] = False
+
+    @abstractmethod
+    def from_unit(self, unit: float) -> Any:
+        """Return the value at ``unit`` in [0, 1]."""
+
+    @abstractmethod
+    def to_unit(self, value: Any) -> float:
+        """Return the unit position of a value of this parameter; from_unit gives it back."""
+
+    @abstractmethod
+    def problems(self, value: Any, path: str) -> list[Problem]:
+        """Say why ``value`` is not one of this parameter's; empty if it is."""
+
+    @abstractmethod
+    def n_distinct(self) -> int | None:
+        """Count the distinct values; None if there is no end of them."""
+
+    @abstractmethod
+    def json_value(self) -> Any:
+        """Return ``_value`` as the user would write it."""
+
+    @abstractmethod
+    def perturb(self, value: Any, rng: np.random.Generator, scale: float = 0.1) -> Any:
+        """Return a neighbour about ``scale`` of the range away; another value if there is one."""
+
+    def at(self, index: int) -> Any:
+        """Return the distinct value number ``index`` of a finite parameter."""
+        raise ValueError(f"A {self.type} parameter has no grid: its values cannot be counted.")
+
+    def index_of(self, value: Any) -> int:
+        """Return the number of a value of a finite parameter."""
+        raise ValueError(f"A {self.type} parameter has no grid: its values cannot be counted.")
+
+    def sample(self, rng: np.random.Generator) -> Any:
+        """Draw one value."""
+        return self.from_unit(float(rng.random()))
+
+    def contains(self, value: Any) -> bool:
+        """Say whether ``value`` is one of this parameter's."""
+        return not self.problems(value, "")
+
+    def grid(self) -> Iterator[Any]:
+        """Yield every distinct value of a finite parameter, in order."""
+        n_values = self.n_distinct()
+        if n_values is None:
+            raise ValueError(f"A {self.type} parameter has no grid: its values cannot be counted.")
+        return (self.at(index) for index in range(n_values))
+
+    def key(self, value: Any) -> Hashable:
+        """Return a hashable that two values share exactly when they are the same value."""
+        if self.n_distinct() is not None and self.contains(value):
+            return ("#", self.index_of(value))
+        return freeze(value)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry as the user would write it."""
+        return {"_type": self.type, "_value": self.json_value()}
+
+    def children(self) -> Iterator[tuple[str, Parameter]]:
+        """Yield nested parameters with their path below this one; only choice has any."""
+        return iter(())
+
+    @property
+    def n_categories(self) -> int | None:
+        """Count the unordered alternatives; None for parameters whose values have an order."""
+        return None
+
+
+class _Numeric(Parameter):
+    """A parameter whose values are numbers on a line."""
+
+    def perturb(self, value: Any, rng: np.random.Generator, scale: float = 0.1) -> Any:
+        unit = self.to_unit(value) + float(rng.normal()) * scale
+        unit = abs(unit) % 2.0  # reflected at both ends: no pile-up on the bounds
+        moved = self.from_unit(2.0 - unit if unit > 1.0 else unit)
+        if moved != value:
+            return moved
+        return self._step(value, 1 if rng.random() < 0.5 else -1)
+
+    def _step(self, value: Any, direction: int) -> Any:
+        """Return the next discrete value, turning round at an end; continuous ones stay."""
+        n_values = self.n_distinct()
+        if n_values is None or n_values == 1:
+            return value
+        index = self.index_of(value) + direction
+        return self.at(index if 0 <= index < n_values else index - 2 * direction)
+
+
+@dataclass(frozen=True)
+class RandInt(_Numeric):
+    """Whole numbers from ``low``, excluding ``high``."""
+
+    low: int
+    high: int
+    type: ClassVar[str] = "randint"
+
+    def from_unit(self, unit: float) -> int:
+        n_values = self.high - self.low
+        return self.low + min(int(unit * n_values), n_values - 1)
+
+    def to_unit(self, value: Any) -> float:
+        return float((value - self.low + 0.5) / (self.high - self.low))
+
+    def problems(self, value: Any, path: str) -> list[Problem]:
+        if not is_number(value) or value != int(value):
+            return [Problem(path, f"must be a whole number, but got {show(value)}.")]
+        if not self.low <= value < self.high:
+            return [
+                Problem(
+                    path,
+                    f"must be from {self.low} to {self.high - 1} (randint excludes its upper "
+                    f"bound {self.high}), but got {show(value)}.",
+                )
+            ]
+        return []
+
+    def n_distinct(self) -> int:
+        return self.high - self.low
+
+    def at(self, index: int) -> int:
+        return self.low + index
+
+    def index_of(self, value: Any) -> int:
+        return int(value) - self.low
+
+    def json_value(self) -> list[Number]:
+        return [self.low, self.high]
+
+
+@dataclass(frozen=True)
+class Uniform(_Numeric):
+    """Any number between two bounds."""
+
+    low: Number
+    high: Number
+    type: ClassVar[str] = "uniform"
+
+    def from_unit(self, unit: float) -> float:
+        value = self.low + unit * (self.high - self.low)
+        return float(min(max(value, self.low), self.high))
+
+    def to_unit(self, value: Any) -> float:
+        width = self.high - self.low
+        return float((value - self.low) / width) if width else 0.5
+
+    def problems(self, value: Any, path: str) -> list[Problem]:
+        if not is_number(value):
+            return [Problem(path, f"must be a number, but got {show(value)}.")]
+        if not self.low <= value <= self.high:
+            return [Problem(path, f"must be from {self.low} to {self.high}, but got {value!r}.")]
+        return []
+
+    def n_distinct(self) -> int | None:
+        return 1 if self.low == self.high else None
+
+    def at(self, index: int) -> float:
+        if self.low != self.high:
+            return float(super().at(index))
+        return float(self.low)
+
+    def index_of(self, value: Any) -> int:
+        return 0 if self.low == self.high else super().index_of(value)
+
+    def json_value(self) -> list[Number]:
+        return [self.low, self.high]
+
+
+@dataclass(frozen=True)
+class LogUniform(Uniform):
+    """Any number between two positive bounds, even in the logarithm."""
+
+    type: ClassVar[str] = "loguniform"
+    is_log: ClassVar[bool] = True
+
+    def from_unit(self, unit: float) -> float:
+        low, high = math.log(self.low), math.log(self.high)
+        value = math.exp(low + unit * (high - low))
+        return float(min(max(value, self.low), self.high))  # exp(log(x)) may miss x by a bit
+
+    def to_unit(self, value: Any) -> float:
+        width = math.log(self.high) - math.log(self.low)
+        return (math.log(value) - math.log(self.low)) / width if width else 0.5
+
+
+@dataclass(frozen=True)
+class Normal(_Numeric):
+    """A normal distribution."""
+
+    mu: Number
+    sigma: Number
+    type: ClassVar[str] = "normal"
+
+    def from_unit(self, unit: float) -> float:
+        unit = min(max(unit, UNIT_EDGE), 1.0 - UNIT_EDGE)
+        return float(self.mu + self.sigma * _STANDARD.inv_cdf(unit))
+
+    def to_unit(self, value: Any) -> float:
+        unit = _STANDARD.cdf((value - self.mu) / self.sigma)
+        return min(max(unit, UNIT_EDGE), 1.0 - UNIT_EDGE)
+
+    def problems(self, value: Any, path: str) -> list[Problem]:
+        if not is_number(value):
+            return [Problem(path, f"must be a number, but got {show(value)}.")]
+        return []
+
+    def n_distinct(self) -> None:
+        return None
+
+    def json_value(self) -> list[Number]:
+        return [self.mu, self.sigma]
+
+
+@dataclass(frozen=True)
+class LogNormal(Normal):
+    """A number whose logarithm is normal."""
+
+    type: ClassVar[str] = "lognormal"
+    is_log: ClassVar[bool] = True
+
+    def from_unit(self, unit: float) -> float:
+        return math.exp(super().from_unit(unit))
+
+    def to_unit(self, value: Any) -> float:
+        return super().to_unit(math.log(value)) if value > 0 else UNIT_EDGE
+
+    def problems(self, value: Any, path: str) -> list[Problem]:
+        if not is_number(value) or value <= 0:
+            return [Problem(path, f"must be a number above 0, but got {show(value)}.")]
+        return []
+
+
+class _Steps:
+    """Whole multiples of ``q`` as people write them: 3 * 0.1 is 0.3 and 2 * 5 is the int 10."""
+
+    def __init__(self, q: Number, as_int: bool) -> None:
+        self.q = q
+        self.as_int = as_int
+        self._exact = Decimal(repr(q))
+
+    def value(self, steps: int) -> Number:
+        return steps * int(self.q) if self.as_int else float(steps * self._exact)
+
+    def nearest(self, value: Number) -> int:
+        ratio = value / self.q
+        return round(ratio) if math.isfinite(ratio) else round(math.copysign(1e300, ratio))
+
+
+def _off_grid(path: str, value: Any, near: Number, q: Number) -> list[Problem]:
+    # imported values may carry the dust of float arithmetic, such as 0.30000000000000004
+    if abs(value - near) <= 1e-9 * max(abs(value), abs(q)):
+        return []
+    return [
+        Problem(path, f"must be on the grid of q = {q}, but got {value!r}.", f"Nearest: {near}")
+    ]
+
+
+@dataclass(frozen=True)
+class QUniform(Uniform):
+    """``clip(round(uniform(low, high) / q) * q, low, high)``."""
+
+    q: Number
+    type: ClassVar[str] = "quniform"
+
+    @cached_property
+    def _steps(self) -> _Steps:
+        return _Steps(self.q, all(isinstance(v, int) for v in (self.low, self.high, self.q)))
+
+    @cached_property
+    def _range(self) -> tuple[int, int]:
+        return self._steps.nearest(self.low), self._steps.nearest(self.high)
+
+    def _snap(self, value: Number) -> Any:
+        return self.at(self._index(value))
+
+    def _index(self, value: Number) -> int:
+        first, last = self._range
+        return min(max(self._steps.nearest(value), first), last) - first
+
+    def at(self, index: int) -> Any:
+        value = self._steps.value(self._range[0] + index)
+        clipped = min(max(value, self.low), self.high)
+        return clipped if self._steps.as_int else float(clipped)
+
+    def index_of(self, value: Any) -> int:
+        return self._index(value)
+
+    def from_unit(self, unit: float) -> Any:
+        return self._snap(super().from_unit(unit))
+
+    def problems(self, value: Any, path: str) -> list[Problem]:
+        return super().problems(value, path) or _off_grid(path, value, self._snap(value), self.q)
+
+    def n_distinct(self) -> int:
+        first, last = self._range
+        return last - first + 1
+
+    def json_value(self) -> list[Number]:
+        return [self.low, self.high, self.q]
+
+
+@dataclass(frozen=True)
+class QLogUniform(QUniform, LogUniform):
+    """``clip(round(loguniform(low, high) / q) * q, low, high)``."""
+
+    type: ClassVar[str] = "qloguniform"
+    is_log: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class QNormal(Normal):
+    """``round(normal(mu, sigma) / q) * q``."""
+
+    q: Number
+    type: ClassVar[str] = "qnormal"
+    least: ClassVar[int | None] = None  # fewest steps of q that can come up
+
+    @cached_property
+    def _steps(self) -> _Steps:
+        return _Steps(self.q, isinstance(self.q, int))
+
+    def from_unit(self, unit: float) -> Any:
+        return self._steps.value(self._steps.nearest(super().from_unit(unit)))
+
+    def problems(self, value: Any, path: str) -> list[Problem]:
+        if not is_number(value):
+            return [Problem(path, f"must be a number, but got {show(value)}.")]
+        return _off_grid(path, value, self._steps.value(self._steps.nearest(value)), self.q)
+
+    def key(self, value: Any) -> Hashable:
+        return ("#", self._steps.nearest(value)) if self.contains(value) else freeze(value)
+
+    def _step(self, value: Any, direction: int) -> Any:
+        steps = self._steps.nearest(value) + direction
+        if self.least is not None and steps < self.least:
+            steps = self.least + 1
+        return self._steps.value(steps)
+
+    def json_value(self) -> list[Number]:
+        return [self.mu, self.sigma, self.q]
+
+
+@dataclass(frozen=True)
+class QLogNormal(QNormal, LogNormal):
+    """``round(exp(normal(mu, sigma)) / q) * q``; 0 is one of its values."""
+
+    type: ClassVar[str] = "qlognormal"
+    is_log: ClassVar[bool] = True
+    least: ClassVar[int | None] = 0
+
+    def to_unit(self, value: Any) -> float:
+        return super().to_unit(value if value > 0 else self.q / 4)  # 0 stands for all below q / 2
+
+    def problems(self, value: Any, path: str) -> list[Problem]:
+        if is_number(value) and value < 0:
+            return [Problem(path, f"must not be negative, but got {show(value)}.")]
+        return super().problems(value, path)

@@ -1,0 +1,255 @@
+"""Every algorithm by name: what it is for, what it takes, which spaces it searches.
+
+Read by ``engine.spec``, the forms, the docs page and the tests. Importing this module loads no
+algorithm: ``Entry.load`` does, so that the web server starts without numeric libraries.
+
+To add an algorithm: write its file, its Args in ``arguments``, one entry here and one in the docs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.algorithms import arguments
+from experiments.algorithms.choices import Choice
+from experiments.algorithms.problems import Problem, nearest
+from experiments.algorithms.settings import Args
+from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space_reading import TYPES
+
+ALL = frozenset(TYPES)
+FINITE = frozenset({"choice", "randint", "quniform", "qloguniform", "layer_choice", "input_choice"})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One algorithm."""
+
+    kind: str  # "tuner", "assessor" or "advisor"
+    name: str  # the specification's spelling
+    label: str
+    summary: str  # one sentence: what it does and when to choose it
+    args: type[Args]
+    where: str = ""  # "module:Class" below experiments.algorithms; empty: not available yet
+    types: frozenset[str] = ALL
+    numeric_choice_only: bool = False  # choice counts only with numbers as members
+    n_parameters: int | None = None  # the only number of parameters it can search
+
+    @property
+    def available(self) -> bool:
+        """Whether it can run; the others are known by name only."""
+        return bool(self.where)
+
+    @property
+    def needs(self) -> str:
+        """What it asks of the search space beyond types, as a phrase; empty if nothing."""
+        return f"exactly {self.n_parameters} parameter" if self.n_parameters is not None else ""
+
+    def load(self) -> type[Any]:
+        """Import and return the algorithm's class."""
+        if not self.available:
+            raise ValueError(f"{self.name} is not available yet.")
+        module, name = self.where.split(":")
+        found: type[Any] = getattr(importlib.import_module(module), name)
+        return found
+
+
+def _by_name(*entries: Entry) -> dict[str, Entry]:
+    return {entry.name: entry for entry in entries}
+
+
+TUNERS = _by_name(
+    Entry(
+        kind="tuner",
+        name="Random",
+        label="Random search",
+        summary="Draws every trial from the search space independently; the baseline to beat, and "
+        "a good choice when trials are cheap and all run at once.",
+        args=arguments.HyperoptArgs,
+        where="experiments.algorithms.tuners.random:RandomTuner",
+    ),
+    Entry(
+        kind="tuner",
+        name="Anneal",
+        label="Simulated annealing",
+        summary="Searches ever closer around the best trials so far; simple and strong on smooth "
+        "problems with few good regions.",
+        args=arguments.HyperoptArgs,
+        where="experiments.algorithms.tuners.anneal:AnnealTuner",
+    ),
+    Entry(
+        kind="tuner",
+        name="TPE",
+        label="Tree-structured Parzen estimator",
+        summary="Learns where good trials lie and where bad ones do, and proposes what is likelier "
+        "among the good; a sound default for any search space.",
+        args=arguments.HyperoptArgs,
+        where="experiments.algorithms.tuners.tpe:TPETuner",
+    ),
+    Entry(
+        kind="tuner",
+        name="Evolution",
+        label="Evolution",
+        summary="Mutates the better of two trials drawn from a population; for long experiments "
+        "with many trials.",
+        args=arguments.EvolutionArgs,
+    ),
+    Entry(
+        kind="tuner",
+        name="Batch",
+        label="Batch",
+        summary="Runs a given list of configurations in order; for a comparison fixed beforehand.",
+        args=arguments.BatchArgs,
+        where="experiments.algorithms.tuners.batch:BatchTuner",
+        types=frozenset({"choice"}),
+        n_parameters=1,
+    ),
+    Entry(
+        kind="tuner",
+        name="GridSearch",
+        label="Grid search",
+        summary="Tries every configuration of a finite search space in order; for small spaces "
+        "that must be covered completely.",
+        args=arguments.GridSearchArgs,
+        where="experiments.algorithms.tuners.grid:GridSearchTuner",
+        types=FINITE,
+    ),
+    Entry(
+        kind="tuner",
+        name="MetisTuner",
+        label="Metis",
+        summary="A Gaussian process that also says which trial to repeat; for noisy objectives.",
+        args=arguments.MetisArgs,
+        types=frozenset({"choice", "randint", "uniform", "quniform"}),
+        numeric_choice_only=True,
+    ),
+    Entry(
+        kind="tuner",
+        name="GPTuner",
+        label="Gaussian process",
+        summary="A Gaussian process with an acquisition function; the fewest trials where each "
+        "one is expensive.",
+        args=arguments.GPArgs,
+        types=frozenset({"choice", "randint", "uniform", "quniform", "loguniform", "qloguniform"}),
+        numeric_choice_only=True,
+    ),
+    Entry(
+        kind="tuner",
+        name="PPOTuner",
+        label="Proximal policy optimisation",
+        summary="Reinforcement learning over layers and inputs; for architecture search.",
+        args=arguments.PPOArgs,
+        types=frozenset({"layer_choice", "input_choice"}),
+    ),
+    Entry(
+        kind="tuner",
+        name="PBTTuner",
+        label="Population based training",
+        summary="Trains a population whose worst members copy and perturb the best; finds "
+        "schedules, for trials that can resume from checkpoints.",
+        args=arguments.PBTArgs,
+        types=ALL - {"layer_choice", "input_choice"},
+    ),
+)
+
+ASSESSORS = _by_name(
+    Entry(
+        kind="assessor",
+        name="Medianstop",
+        label="Median stop",
+        summary="Stops a trial whose best result so far is worse than the median of finished "
+        "trials at the same step; a safe first choice.",
+        args=arguments.MedianstopArgs,
+        where="experiments.algorithms.assessors.medianstop:MedianstopAssessor",
+    ),
+    Entry(
+        kind="assessor",
+        name="Curvefitting",
+        label="Curve fitting",
+        summary="Stops a trial whose forecast final result is worse than the best so far; for "
+        "long trials with smooth curves.",
+        args=arguments.CurvefittingArgs,
+    ),
+)
+
+ADVISORS = _by_name(
+    Entry(
+        kind="advisor",
+        name="Hyperband",
+        label="Hyperband",
+        summary="Gives many trials a small budget and the best of them more; for trials whose "
+        "early results tell.",
+        args=arguments.HyperbandArgs,
+    ),
+    Entry(
+        kind="advisor",
+        name="BOHB",
+        label="BOHB",
+        summary="Hyperband whose configurations are drawn from a model of the good ones.",
+        args=arguments.BOHBArgs,
+    ),
+)
+
+KINDS = {"tuner": TUNERS, "assessor": ASSESSORS, "advisor": ADVISORS}
+
+
+def _plain(name: str) -> str:
+    """Return a name as aliases compare: without case and without its kind as a suffix."""
+    plain = name.strip().lower()
+    for suffix in KINDS:
+        if plain.endswith(suffix) and plain != suffix:
+            plain = plain.removesuffix(suffix)
+    return plain
+
+
+def find(kind: str, name: object, path: str = "") -> Entry | Problem:
+    """Return the algorithm of that name or alias, available or not, or what is wrong with it."""
+    entries = KINDS[kind]
+    if isinstance(name, str):
+        for entry in entries.values():
+            if _plain(entry.name) == _plain(name):
+                return entry
+    known = ", ".join(entries)
+    close = nearest(name, entries) if isinstance(name, str) else None
+    return Problem(
+        path,
+        f"must be one of {known}, but got {name!r}.",
+        f"Did you mean {close}?" if close else "",
+    )
+
+
+def not_available(entry: Entry, path: str) -> Problem:
+    """Return the refusal of an algorithm that is known but cannot run."""
+    others = ", ".join(e.name for e in KINDS[entry.kind].values() if e.available)
+    hint = f"Available: {others}." if others else ""
+    return Problem(path, f"{entry.name} is not available yet.", hint)
+
+
+def unsupported(entry: Entry, space: SearchSpace, path: str = "spec.searchSpace") -> list[Problem]:
+    """Say why an algorithm cannot search a space, naming types and algorithms that would work."""
+    problems = list(_unsupported(entry, space, path))
+    if not problems:
+        return []
+    able = [e.name for e in TUNERS.values() if e.available and not any(_unsupported(e, space, ""))]
+    others = f" This space works with {', '.join(able)}." if able else ""
+    kinds = ", ".join(name for name in TYPES if name in entry.types)
+    numbers = " (choice of numbers only)" if entry.numeric_choice_only else ""
+    hint = f"{entry.name} supports {kinds}{numbers}.{others}"
+    return [Problem(p.path, p.message, hint) for p in problems]
+
+
+def _unsupported(entry: Entry, space: SearchSpace, path: str) -> Iterator[Problem]:
+    if entry.kind != "tuner" and entry.kind != "advisor":
+        return
+    if entry.n_parameters is not None and len(space.parameters) != entry.n_parameters:
+        yield Problem(path, f"{entry.name} needs {entry.needs}, but got {len(space.parameters)}.")
+    for here, parameter in space.walk(path):
+        if parameter.type not in entry.types:
+            yield Problem(f"{here}._type", f"{entry.name} cannot search {parameter.type}.")
+        elif (
+            entry.numeric_choice_only and isinstance(parameter, Choice) and not parameter.is_numeric
+        ):
+            yield Problem(f"{here}._value", f"{entry.name} can search a choice of numbers only.")

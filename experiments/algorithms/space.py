@@ -1,0 +1,87 @@
+"""The search space of an experiment: parsed once, then asked by every tuner and check.
+
+Made by ``engine.spec`` from the manifest's ``searchSpace``. Parsing reports every problem at once;
+a space that was parsed is sound, so nothing below checks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments.algorithms.choices import Product
+from experiments.algorithms.parameters import Parameter
+from experiments.algorithms.problems import Problem, ProblemsError
+from experiments.algorithms.space_reading import read_space
+
+
+class SearchSpace:
+    """Named parameters, in the order given."""
+
+    def __init__(
+        self, parameters: Mapping[str, Parameter], warnings: tuple[Problem, ...] = ()
+    ) -> None:
+        self.parameters = dict(parameters)
+        self.warnings = warnings
+        self._product = Product(self.parameters)
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any], path: str = "spec.searchSpace") -> SearchSpace:
+        """Read a search space in the specification's (NNI's) format.
+
+        Raises:
+            ProblemsError: with every problem found.
+        """
+        parameters, problems, warnings = read_space(raw, path)
+        if problems:
+            raise ProblemsError(problems)
+        return cls(parameters, tuple(warnings))
+
+    def types(self) -> set[str]:
+        """Return the ``_type`` names in use, nested ones too."""
+        return {parameter.type for _, parameter in self.walk()}
+
+    def walk(self, path: str = "spec.searchSpace") -> Iterator[tuple[str, Parameter]]:
+        """Yield every parameter, nested ones too, with its path in the manifest."""
+        return self._product.walk(path)
+
+    def sample(self, rng: np.random.Generator) -> dict[str, Any]:
+        """Draw one configuration."""
+        return self._product.sample(rng)
+
+    def contains(self, params: Mapping[str, Any], path: str = "parameters") -> list[Problem]:
+        """Say what is wrong with a configuration: keys missing or unknown, values outside."""
+        return self._product.problems(params, path)
+
+    def n_distinct(self) -> int | None:
+        """Count the distinct configurations; None if there is no end of them."""
+        return self._product.n_distinct()
+
+    def at(self, index: int) -> dict[str, Any]:
+        """Return configuration number ``index`` of a finite space, last parameter fastest."""
+        return self._product.at(index)
+
+    def index_of(self, params: Mapping[str, Any]) -> int | None:
+        """Return the number of a configuration of a finite space; None if it lies outside."""
+        return None if self.contains(params) else self._product.index_of(params)
+
+    def grid(self) -> Iterator[dict[str, Any]]:
+        """Yield every configuration of a finite space in order, one at a time.
+
+        Raises:
+            ValueError: if the space has no end.
+        """
+        n_distinct = self.n_distinct()
+        if n_distinct is None:
+            raise ValueError("This search space has no grid: its configurations have no end.")
+        return (self.at(index) for index in range(n_distinct))
+
+    def key(self, params: Mapping[str, Any]) -> Hashable:
+        """Return a hashable shared by exactly the configurations that are the same."""
+        return self._product.key(params)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the space as the user would write it."""
+        return self._product.as_json()
