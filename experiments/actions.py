@@ -132,7 +132,7 @@ def _resume_if_raised(experiment: Experiment, changes: Mapping[str, list[int]]) 
     raised = {name for name, (old, new) in changes.items() if new > old}
     if experiment.phase not in (Phase.DONE, Phase.TIMEOUT) or not raised:
         return
-    n_counted = experiment.trials.count()
+    n_counted = n_in_budget(experiment)
     now = timezone.now()
     time_left = experiment.active_seconds < experiment.max_exec_seconds
     trials_left = n_counted < experiment.max_trials and not experiment.exhausted
@@ -145,6 +145,11 @@ def _resume_if_raised(experiment: Experiment, changes: Mapping[str, list[int]]) 
             clock_at=None if experiment.suspended else now,
             message="",
         )
+
+
+def n_in_budget(experiment: Experiment) -> int:
+    """Trials that count against max_trials: a retried one is replaced by its retry."""
+    return experiment.trials.filter(retries__isnull=True).count()
 
 
 def suspend(experiment: Experiment) -> None:
@@ -309,9 +314,9 @@ def custom_trial(experiment: Experiment, parameters: Mapping[str, Any], *, force
         )
     with transaction.atomic():
         trial = add_trial(experiment, parameters, origin="custom")
-        if experiment.trials.count() > experiment.max_trials:
+        if n_in_budget(experiment) > experiment.max_trials:
             # It was asked for on top of the budget: the budget follows.
-            change_limits(experiment, {"max_trials": experiment.trials.count()})
+            change_limits(experiment, {"max_trials": n_in_budget(experiment)})
         experiment.refresh_from_db()
         _reopen(experiment)
     _wake(experiment)
@@ -350,7 +355,7 @@ def retry_failed(experiment: Experiment) -> list[Trial]:
     """Retry every FAILED or LOST trial that was not retried yet."""
     _open_for_trials(experiment)
     failed = experiment.trials.filter(
-        state__in=[TrialState.FAILED, TrialState.LOST], trial__isnull=True
+        state__in=[TrialState.FAILED, TrialState.LOST], retries__isnull=True
     )
     return [retry_trial(trial) for trial in failed]
 

@@ -209,7 +209,9 @@ class Trial(models.Model):
     parameters = models.JSONField()
     note = models.JSONField(default=dict)  # what the tuner needs to rebuild its state
     origin = models.CharField(max_length=20, default="")  # start-up, model, grid, custom, retry …
-    retry_of = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL)
+    retry_of = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retries"
+    )
     excluded = models.BooleanField(default=False)
 
     state = models.CharField(

@@ -1,0 +1,149 @@
+"""Run one experiment to its end without a browser: ``./autotune run FILE.yaml``.
+
+stdout carries the result (with ``--json`` the JSON export alone), stderr the progress. Exit code:
+0 DONE, 3 TIMEOUT, 4 ERROR, 2 bad manifest, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from experiments import accounts, actions, present
+from experiments.export import export_json
+from experiments.management.commands.validate import read_manifest
+from experiments.models import Experiment
+from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
+from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, free_port
+
+EXIT = {Phase.DONE: 0, Phase.TIMEOUT: 3, Phase.ERROR: 4}
+INTERRUPTED = 130
+BAR_WIDTH = 30  # characters
+
+
+class Command(BaseCommand):
+    help = "Run one experiment to its end without a browser."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file")
+        parser.add_argument("--data", help="data directory (also AUTOTUNE_DATA)")
+        parser.add_argument("--json", action="store_true", help="print the JSON export")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        logging.getLogger().setLevel(logging.ERROR)
+        text, parsed = read_manifest(self, options["file"])
+        stopping: list[int] = []
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda received, _frame: stopping.append(received))
+        supervisor = self._supervise()
+        try:
+            experiment = actions.create_experiment(
+                parsed,
+                owner=accounts.find(accounts.ADMINISTRATOR),
+                origin=Experiment.Origin.CLI,
+                source=text,
+            )
+            self._follow(experiment, supervisor, stopping)
+        finally:
+            if supervisor is not None:
+                supervisor.stop()
+        if not experiment.is_ended:
+            self.stderr.write(
+                f"\nInterrupted. Experiment {experiment.pk} goes on with ./autotune up."
+            )
+            sys.exit(INTERRUPTED)
+        self._report(experiment, as_json=options["json"])
+        sys.exit(EXIT[Phase(experiment.phase)])
+
+    def _supervise(self) -> Supervisor | None:
+        """Our own processes, or None where ``./autotune up`` serves this data directory."""
+        kept = Path(settings.DATA_DIR) / "run-port"
+        preferred = int(kept.read_text()) if kept.exists() else None
+        supervisor = Supervisor("127.0.0.1", free_port("127.0.0.1", preferred))
+        try:
+            supervisor.prepare()
+        except AlreadyRunning as error:
+            if "url" not in error.owner:
+                raise CommandError(str(error)) from None
+            self.stderr.write(f"Handing it to the server at {error.owner['url']}.")
+            return None
+        kept.write_text(str(supervisor.port))
+        supervisor.start()
+        try:
+            supervisor.wait_until_served()
+        except CannotStart as error:
+            supervisor.stop()
+            raise CommandError(str(error)) from None
+        return supervisor
+
+    def _follow(
+        self, experiment: Experiment, supervisor: Supervisor | None, stopping: list[int]
+    ) -> None:
+        """Show progress until the experiment has ended and nothing of it runs."""
+        shown = ""
+        while not stopping:
+            experiment.refresh_from_db()
+            line = _progress_line(experiment)
+            if line != shown:
+                self._show(line)
+                shown = line
+            if experiment.phase in PHASE_ENDED and not _still_running(experiment):
+                break
+            if supervisor is not None:
+                supervisor.watch()
+            time.sleep(0.2)
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")
+
+    def _show(self, line: str) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\x1b[K{line}")
+        else:
+            sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    def _report(self, experiment: Experiment, *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(json.dumps(export_json(experiment), indent=2, allow_nan=False))
+            return
+        best = experiment.best_trial
+        self.stdout.write(f"{experiment.phase}: {experiment.name} ({experiment.pk})")
+        if experiment.message:
+            self.stdout.write(experiment.message)
+        if best is None:
+            self.stdout.write("No trial succeeded, so there are no best parameters.")
+            for trial in experiment.trials.exclude(reason="").order_by("-number")[:1]:
+                self.stdout.write(f"Trial {trial.number}: {trial.state}: {trial.reason}")
+            return
+        self.stdout.write(f"Best value {best.value:g} (trial {best.number}), with")
+        self.stdout.write(json.dumps(best.parameters, indent=2))
+
+
+def _still_running(experiment: Experiment) -> bool:
+    return experiment.trials.exclude(state__in=FINISHED).exists()
+
+
+def _progress_line(experiment: Experiment) -> str:
+    counts = present.counts_by_state([experiment])[experiment.pk]
+    n_finished = sum(counts[state] for state in FINISHED)
+    filled = BAR_WIDTH * min(n_finished, experiment.max_trials) // experiment.max_trials
+    words = [
+        f"{experiment.phase:8}[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]",
+        f"{n_finished}/{experiment.max_trials} trials",
+        f"{counts[TrialState.RUNNING]} running",
+    ]
+    if counts[TrialState.FAILED]:
+        words.append(f"{counts[TrialState.FAILED]} failed")
+    if counts[TrialState.EARLY_STOPPED]:
+        words.append(f"{counts[TrialState.EARLY_STOPPED]} stopped early")
+    if experiment.best_trial is not None:
+        words.append(f"best {experiment.best_trial.value:.6g}")
+    return "  ".join(words)

@@ -1,0 +1,55 @@
+"""The ticker role: a reconcile for every unfinished experiment every two seconds.
+
+The truth of the loop is here: hints from elsewhere only make things sooner. On this machine's own
+trials it also watches for exits, so that a free slot is filled at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import close_old_connections
+
+from experiments import wake
+from experiments.backends import backend
+from experiments.reconcile import restart_clocks, unfinished_ids
+from experiments.training.local import LocalBackend
+
+PERIOD_S = 2.0
+WATCH_S = 0.025
+
+
+class Command(BaseCommand):
+    help = "Send a reconcile for every unfinished experiment every two seconds."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self._stopping = False
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        restart_clocks()
+        found = backend()
+        local = found if isinstance(found, LocalBackend) else None
+        due = 0.0
+        while not self._stopping:
+            now = time.monotonic()
+            if now >= due:
+                due = now + PERIOD_S
+                self._tick()
+            if local is not None:
+                for name in local.take_exits():
+                    wake.reconcile_soon(name.split("-")[1], min_gap=0)
+            time.sleep(WATCH_S if local else min(0.5, PERIOD_S))
+
+    def _stop(self, *_: Any) -> None:
+        self._stopping = True
+
+    def _tick(self) -> None:
+        close_old_connections()
+        try:
+            for experiment_id in unfinished_ids():
+                wake.reconcile_soon(experiment_id, min_gap=0.5)
+        except Exception as error:
+            self.stderr.write(f"This tick is left out: {type(error).__name__}: {error}")

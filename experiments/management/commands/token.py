@@ -1,0 +1,24 @@
+"""Make a REST token and print it once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from experiments import accounts
+from experiments.tokens import make_api_token
+
+
+class Command(BaseCommand):
+    help = "Make a REST token and print it; it is shown this once."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--user", default=accounts.ADMINISTRATOR, help="whose token")
+        parser.add_argument("--name", default="", help="a note for yourself")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        user = accounts.find(options["user"])
+        if user is None:
+            raise CommandError(f"There is no user {options['user']!r}.")
+        self.stdout.write(make_api_token(user, options["name"]))

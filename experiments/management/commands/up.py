@@ -1,0 +1,81 @@
+"""Serve everything on this machine: ``./autotune up``."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from experiments import accounts, actions, samples
+from experiments.engine.spec import parse_text
+from experiments.models import Experiment
+from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, port_is_free
+
+
+class Command(BaseCommand):
+    help = "Set up, migrate and serve everything; Ctrl-C stops it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8080)
+        parser.add_argument("--data", help="data directory (also AUTOTUNE_DATA)")
+        parser.add_argument("--no-sample", action="store_true", help="start without the sample")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        logging.getLogger().setLevel(logging.WARNING)
+        stopping: list[int] = []
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda received, _frame: stopping.append(received))
+        supervisor = Supervisor(options["host"], options["port"])
+        try:
+            supervisor.prepare()
+        except AlreadyRunning as error:
+            raise CommandError(f"{error} Stop it first, or use another --data.") from None
+        if not port_is_free(options["host"], options["port"]):
+            raise CommandError(
+                f"Port {options['port']} on {options['host']} is taken by another program; "
+                "choose one with --port."
+            )
+        try:
+            self._add_sample(options["no_sample"])
+            supervisor.start()
+            supervisor.wait_until_served()
+            self._greet(supervisor)
+            while not stopping:
+                supervisor.watch()
+                time.sleep(0.2)
+        except CannotStart as error:
+            raise CommandError(str(error)) from None
+        finally:
+            self.stdout.write("\nStopping …")
+            n_requeued = supervisor.stop()
+            if n_requeued:
+                self.stdout.write(f"{n_requeued} running trials will start anew next time.")
+        sys.exit(0)
+
+    def _add_sample(self, unwanted: bool) -> None:
+        """On the first start, an experiment that trains a real model."""
+        if unwanted or Experiment.objects.exists():
+            return
+        text = samples.load("digits-mlp")
+        actions.create_experiment(
+            parse_text(text),
+            owner=accounts.find(accounts.ADMINISTRATOR),
+            origin=Experiment.Origin.SAMPLE,
+            source=text,
+        )
+
+    def _greet(self, supervisor: Supervisor) -> None:
+        user = accounts.find(accounts.ADMINISTRATOR)
+        link = accounts.sign_in_url(user, supervisor.url)
+        self.stdout.write(
+            "\n  AutoTune Web is running.\n\n"
+            f"  Sign in (once):  {link}\n"
+            f"  Address:         {supervisor.url}/\n\n"
+            "  Another link: ./autotune manage sign_in_link     Stop: Ctrl-C\n"
+        )
+        self.stdout.flush()

@@ -1,0 +1,60 @@
+"""Check a manifest: ``./autotune validate FILE.yaml``; exit 0 or 2."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from experiments import samples
+from experiments.algorithms.problems import Problem, ProblemsError
+from experiments.engine.preflight import preflight
+from experiments.engine.spec import Parsed, parse_text
+
+BAD_MANIFEST = 2
+
+
+def problem_line(kind: str, file: str, problem: Problem) -> str:
+    """``FILE:LINE: error: PATH: message (hint)``, as compilers write it."""
+    place = file if problem.line is None else f"{file}:{problem.line}"
+    path = f"{problem.path}: " if problem.path else ""
+    hint = f" ({problem.hint})" if problem.hint else ""
+    return f"{place}: {kind}: {path}{problem.message}{hint}"
+
+
+def read_manifest(command: BaseCommand, file: str) -> tuple[str, Parsed]:
+    """Text and parsed manifest; prints errors and warnings to stderr and exits 2 on errors."""
+    try:
+        text = samples.read_file(file)
+    except OSError as error:
+        command.stderr.write(f"{file}: error: {error.strerror or error}")
+        sys.exit(BAD_MANIFEST)
+    except UnicodeDecodeError as error:
+        command.stderr.write(f"{file}: error: must be UTF-8 text: {error.reason}.")
+        sys.exit(BAD_MANIFEST)
+    try:
+        parsed = parse_text(text)
+        found = preflight(parsed.spec, engine=settings.TRAINING_ENGINE)
+        problems, warnings = found.problems, (*parsed.warnings, *found.warnings)
+    except ProblemsError as error:
+        problems, warnings = error.problems, ()
+    for problem in warnings:
+        command.stderr.write(problem_line("warning", file, problem))
+    for problem in problems:
+        command.stderr.write(problem_line("error", file, problem))
+    if problems:
+        sys.exit(BAD_MANIFEST)
+    return text, parsed
+
+
+class Command(BaseCommand):
+    help = "Check a manifest: errors and warnings with path and line."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        _, parsed = read_manifest(self, options["file"])
+        self.stdout.write(f"{options['file']}: {parsed.spec.name} is valid.")

@@ -1,0 +1,507 @@
+"""The loop: one pass over one experiment. Read this first.
+
+``tasks`` call it for every hint and every tick, as often as they like. A pass takes the
+experiment's lease, folds what the backend says into trials, lets the assessor judge new reports,
+asks the pure ``plan()`` what to do, and does it. Everything it decides is in a row before it acts,
+and every step can be repeated: killed anywhere, the next pass goes on from the rows.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from functools import lru_cache
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from experiments import actions
+from experiments.backends import backend
+from experiments.engine import session
+from experiments.engine.plan import plan
+from experiments.engine.preflight import preflight
+from experiments.engine.snapshot import Snapshot, TrialSnapshot
+from experiments.engine.spec import ExperimentSpec, ProblemsError, parse_manifest
+from experiments.lease import Lease
+from experiments.models import Experiment, Metric, Trial
+from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
+from experiments.tokens import trial_token
+from experiments.training.base import (
+    ENDED,
+    BackendUnavailable,
+    JobState,
+    JobStatus,
+    Launch,
+    LaunchError,
+    Task,
+)
+
+logger = logging.getLogger(__name__)
+
+MAX_PASSES = 20  # in a row while hints keep coming; the ticker brings us back anyway
+LAUNCHES_PER_PASS = 16  # then look at the world again
+GIVE_UP_AFTER = 3  # launches refused in a row, before any trial ever ran
+
+
+def unfinished_ids() -> list[str]:
+    """Experiments that a tick must look at."""
+    live = Experiment.objects.exclude(phase__in=PHASE_ENDED).values_list("pk", flat=True)
+    # ended or being deleted, with trials that have not stopped yet
+    closing = (
+        Experiment.objects.filter(phase__in=PHASE_ENDED)
+        .filter(trials__state__in=[TrialState.WAITING, TrialState.RUNNING])
+        .values_list("pk", flat=True)
+    )
+    deleting = Experiment.objects.filter(deleting=True).values_list("pk", flat=True)
+    return sorted({*live, *closing, *deleting})
+
+
+def reconcile(experiment_id: str) -> None:
+    """Bring one experiment a step further, unless somebody else is at it right now."""
+    lease = Lease(experiment_id)
+    if not lease.take():
+        return
+    try:
+        for _ in range(MAX_PASSES):
+            experiment = Experiment.objects.filter(pk=experiment_id).first()
+            if experiment is None:
+                return
+            _one_pass(experiment, lease)
+            if lease.release():
+                return
+        lease.drop()
+    except BaseException:
+        lease.drop()
+        raise
+
+
+def _one_pass(experiment: Experiment, lease: Lease) -> None:
+    try:
+        if experiment.deleting:
+            _remove(experiment)
+            return
+        if experiment.phase == Phase.PENDING and not _begin(experiment):
+            return
+        _bank_time(experiment)
+        _fold(experiment)
+        if experiment.is_ended:
+            _stop_marked(experiment)
+            return
+        spec = spec_of(experiment)
+        _assess(experiment, spec)
+        _follow_plan(experiment, spec, lease)
+    except BackendUnavailable as error:
+        _trouble(experiment, f"The training backend cannot be reached: {error}")
+    except session.AlgorithmError as error:
+        fail(experiment, str(error), detail=error.detail)
+
+
+@lru_cache(maxsize=256)
+def _parsed(experiment_id: str, manifest_json: str) -> ExperimentSpec:
+    return parse_manifest(json.loads(manifest_json)).spec
+
+
+def spec_of(experiment: Experiment) -> ExperimentSpec:
+    """The parsed manifest; limits in it are those of creation, today's are columns."""
+    return _parsed(experiment.pk, json.dumps(experiment.manifest))
+
+
+# ---------------------------------------------------------------- beginning and ending
+
+
+def _begin(experiment: Experiment) -> bool:
+    """PENDING → RUNNING, or ERROR with every reason why it cannot run."""
+    try:
+        spec = parse_manifest(experiment.manifest).spec
+        found = preflight(spec, engine=settings.TRAINING_ENGINE)
+        if found.problems:
+            raise ProblemsError(found.problems)
+    except ProblemsError as error:
+        fail(experiment, "The manifest cannot run here: " + str(error))
+        return False
+    now = timezone.now()
+    return experiment.move(
+        Phase.RUNNING,
+        reason="Started.",
+        started_at=now,
+        clock_at=None if experiment.suspended else now,
+    )
+
+
+def fail(experiment: Experiment, message: str, *, detail: str = "") -> None:
+    """End the experiment in ERROR; its running trials are stopped."""
+    logger.error("Experiment %s: %s %s", experiment.pk, message, detail)
+    now = timezone.now()
+    with transaction.atomic():
+        experiment.move(
+            Phase.ERROR,
+            reason=message,
+            message=message,
+            error_detail=detail,
+            finished_at=now,
+            active_seconds=experiment.active_seconds_at(now),
+            clock_at=None,
+        )
+        _mark_all(experiment, "The experiment ended in ERROR.")
+    _stop_marked(experiment)
+
+
+def _finish(experiment: Experiment, phase: Phase, reason: str) -> None:
+    now = timezone.now()
+    with transaction.atomic():
+        experiment.move(
+            phase,
+            reason=reason,
+            message="",
+            finished_at=now,
+            active_seconds=experiment.active_seconds_at(now),
+            clock_at=None,
+        )
+        _mark_all(experiment, reason)
+    _stop_marked(experiment)
+
+
+def _mark_all(experiment: Experiment, reason: str) -> None:
+    for trial in experiment.trials.exclude(state__in=FINISHED):
+        actions.request_stop(trial, TrialState.CANCELED, reason)
+
+
+def _remove(experiment: Experiment) -> None:
+    """Delete for good, once nothing of it runs any more."""
+    _mark_all(experiment, "The experiment was deleted.")
+    _fold(experiment)
+    _stop_marked(experiment)
+    if experiment.trials.exclude(state__in=FINISHED).exists():
+        return
+    for trial in experiment.trials.exclude(handle=None):
+        backend().forget(trial.handle)
+    experiment.delete()
+
+
+# ---------------------------------------------------------------- time
+
+
+def _bank_time(experiment: Experiment) -> None:
+    """Add the running clock to active_seconds, so that a crash loses at most one tick of it."""
+    if experiment.clock_at is None:
+        return
+    now = timezone.now()
+    banked = experiment.active_seconds_at(now)
+    won = Experiment.objects.filter(pk=experiment.pk, clock_at=experiment.clock_at).update(
+        active_seconds=banked, clock_at=now
+    )
+    if won:
+        experiment.active_seconds, experiment.clock_at = banked, now
+    else:  # suspended or resumed this very moment
+        experiment.refresh_from_db()
+
+
+def restart_clocks() -> None:
+    """Leave out the time in which nothing of ours ran; called when the ticker starts."""
+    Experiment.objects.exclude(clock_at=None).update(clock_at=timezone.now())
+
+
+# ---------------------------------------------------------------- what happened
+
+
+def _fold(experiment: Experiment) -> None:
+    """Fold what the backend says of running trials into their rows."""
+    running = list(experiment.trials.filter(state=TrialState.RUNNING))
+    statuses = backend().poll([trial.handle or {} for trial in running])
+    ended = False
+    for trial, status in zip(running, statuses, strict=True):
+        if status.state in ENDED:
+            ended |= end_trial(trial, status)
+    if ended:
+        actions.update_best(experiment)
+
+
+def end_trial(trial: Trial, status: JobStatus) -> bool:
+    """Move a trial whose job has ended to the state that its reports and exit earn it."""
+    trial.refresh_from_db()  # its final report may have come a moment ago
+    if status.state is JobState.STOPPED and not trial.stop_as and not trial.has_final:
+        # Nobody decided to stop it: the server was shut down around it.
+        return requeue(trial, "The server was shut down; it starts anew.")
+    state, reason = _verdict_on_end(trial, status)
+    columns: dict[str, object] = {
+        "finished_at": timezone.now(),
+        "exit_code": status.exit_code,
+    }
+    if state is TrialState.EARLY_STOPPED and trial.value is None:
+        columns["value"] = trial.latest_value
+    return trial.move(state, reason=reason, **columns)
+
+
+def _verdict_on_end(trial: Trial, status: JobStatus) -> tuple[TrialState, str]:
+    """State and reason of an ended trial; a stop that came too late does not undo a success."""
+    if status.state is JobState.SUCCEEDED and trial.has_final:
+        if trial.value is None:
+            shown = trial.metrics.get(Metric.DEFAULT_NAME)
+            return TrialState.FAILED, f"The final result is {shown}, not a finite number."
+        return TrialState.SUCCEEDED, ""
+    if trial.stop_as:
+        return TrialState(trial.stop_as), trial.stop_reason
+    if status.state is JobState.SUCCEEDED:
+        return TrialState.FAILED, "It exited with code 0, but no final result was reported."
+    if status.state is JobState.STOPPED and trial.value is not None:
+        return TrialState.SUCCEEDED, "Stopped after its final result."
+    if status.state is JobState.LOST:
+        return TrialState.LOST, status.message or "The backend lost it."
+    return TrialState.FAILED, status.message or f"It exited with code {status.exit_code}."
+
+
+def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
+    """Let the assessor judge each report that it has not seen, in order."""
+    if spec.assessor is None:
+        return
+    fresh = [
+        trial
+        for trial in experiment.trials.filter(state=TrialState.RUNNING, stop_as="")
+        if trial.latest_sequence is not None and trial.latest_sequence > trial.judged_sequence
+    ]
+    if not fresh:
+        return
+    records = {record.number: record for record in trial_records(experiment)}
+    for trial in fresh:
+        record = records[trial.number]
+        others = [other for number, other in records.items() if number != trial.number]
+        for prefix in _unjudged(record, trial.judged_sequence):
+            verdict = session.assess(spec, prefix, others)
+            if verdict.stop:
+                actions.request_stop(
+                    trial, TrialState.EARLY_STOPPED, verdict.reason, **verdict.data
+                )
+                break
+        Trial.objects.filter(pk=trial.pk).update(judged_sequence=trial.latest_sequence)
+
+
+def _unjudged(record: session.TrialRecord, judged: int) -> Iterator[session.TrialRecord]:
+    """The trial as it stood at each report after ``judged``."""
+    for n, (sequence, _) in enumerate(record.curve, start=1):
+        if sequence > judged:
+            yield replace(record, curve=record.curve[:n])
+
+
+def trial_records(experiment: Experiment) -> list[session.TrialRecord]:
+    """The experiment's history as algorithms see it: every trial, its default curve, in order."""
+    curves: dict[int, list[tuple[int, float | None]]] = {}
+    points = (
+        Metric.objects.filter(
+            experiment=experiment, kind=Metric.Kind.PERIODICAL, name=Metric.DEFAULT_NAME
+        )
+        .order_by("sequence")
+        .values_list("trial_id", "sequence", "value")
+    )
+    for trial_id, sequence, value in points:
+        if value is not None:
+            curves.setdefault(trial_id, []).append((sequence, value))
+    return [
+        session.TrialRecord(
+            number=trial.number,
+            parameters=trial.parameters,
+            state=trial.state,
+            value=trial.value,
+            curve=tuple(curves.get(trial.pk, ())),
+            note=trial.note,
+            excluded=trial.excluded,
+        )
+        for trial in experiment.trials.order_by("number")
+    ]
+
+
+# ---------------------------------------------------------------- what to do
+
+
+def snapshot(experiment: Experiment) -> Snapshot:
+    """Freeze what ``plan()`` needs to know."""
+    experiment.refresh_from_db()
+    retried = set(experiment.trials.filter(retries__isnull=False).values_list("number", flat=True))
+    return Snapshot(
+        phase=experiment.phase,
+        suspended=experiment.suspended,
+        finish_requested=experiment.finish_requested,
+        deleting=experiment.deleting,
+        max_trials=experiment.max_trials,
+        concurrency=experiment.concurrency,
+        seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
+        exhausted=experiment.exhausted,
+        trials=tuple(
+            TrialSnapshot(
+                number=number,
+                state=state,
+                stopping=bool(stop_as),
+                counts=number not in retried,
+            )
+            for number, state, stop_as in experiment.trials.order_by("number").values_list(
+                "number", "state", "stop_as"
+            )
+        ),
+    )
+
+
+def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> None:
+    todo = plan(snapshot(experiment))
+    if todo.finish:
+        _finish(experiment, Phase(todo.finish), todo.reason)
+        return
+    if todo.stop:
+        for trial in experiment.trials.filter(number__in=todo.stop):
+            actions.request_stop(trial, TrialState.CANCELED, todo.reason)
+    _stop_marked(experiment)
+    waiting = list(todo.launch)
+    if todo.ask:
+        waiting += _ask(experiment, spec, todo.ask, lease)
+    _launch(experiment, spec, waiting[:LAUNCHES_PER_PASS], lease)
+
+
+def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease) -> list[int]:
+    """Ask the tuner for ``count`` trials and commit their rows; returns their numbers."""
+    proposal = session.propose(
+        spec, trial_records(experiment), min(count, LAUNCHES_PER_PASS), experiment.seed
+    )
+    if not lease.renew():
+        logger.warning("Experiment %s: the lease ran out while proposing", experiment.pk)
+        return []
+    with transaction.atomic():
+        numbers = [
+            actions.add_trial(
+                experiment,
+                suggestion.parameters,
+                origin=suggestion.origin,
+                note=suggestion.note,
+            ).number
+            for suggestion in proposal.suggestions
+        ]
+        if proposal.exhausted and not experiment.exhausted:
+            Experiment.objects.filter(pk=experiment.pk).update(exhausted=True)
+            experiment.exhausted = True
+            experiment.record("exhausted", reason="The tuner has tried all it can propose.")
+            Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
+    return numbers
+
+
+def _launch(
+    experiment: Experiment, spec: ExperimentSpec, numbers: Sequence[int], lease: Lease
+) -> None:
+    for trial in experiment.trials.filter(
+        number__in=numbers, state=TrialState.WAITING, stop_as=""
+    ).order_by("number"):
+        if not lease.renew():
+            return
+        try:
+            handle = backend().launch(launch_of(experiment, spec, trial))
+        except LaunchError as error:
+            trial.move(TrialState.FAILED, reason=str(error), finished_at=timezone.now())
+            if _never_started(experiment):
+                fail(experiment, f"No trial could be started. {error}")
+                return
+            Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
+            continue
+        trial.move(TrialState.RUNNING, handle=handle, started_at=timezone.now())
+
+
+def _never_started(experiment: Experiment) -> bool:
+    """Whether nothing ever ran and several launches were refused: a set-up error."""
+    if experiment.trials.exclude(started_at=None).exists():
+        return False
+    return experiment.trials.filter(state=TrialState.FAILED).count() >= GIVE_UP_AFTER
+
+
+def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Launch:
+    """Everything the backend needs to start this trial."""
+    return Launch(
+        experiment_id=experiment.pk,
+        experiment_name=experiment.name,
+        trial_key=trial.key,
+        trial_number=trial.number,
+        attempt=trial.attempt,
+        framework=spec.training.framework,
+        tasks=tuple(
+            Task(task.type, task.replicas, task.template, task.restart_policy)
+            for task in spec.training.tasks
+        ),
+        parameters=trial.parameters,
+        server_url=settings.TRIAL_URL,
+        token=trial_token(trial),
+        scheduler=spec.training.scheduler or {},
+    )
+
+
+def _stop_marked(experiment: Experiment) -> None:
+    """Carry out decided stops: waiting trials end at once, running ones are asked to."""
+    marked = experiment.trials.exclude(stop_as="").exclude(state__in=FINISHED)
+    for trial in marked:
+        if trial.state == TrialState.WAITING:
+            trial.move(TrialState.CANCELED, reason=trial.stop_reason, finished_at=timezone.now())
+        elif trial.handle:
+            backend().stop(trial.handle)
+
+
+def _trouble(experiment: Experiment, message: str) -> None:
+    """Say that something outside is wrong; the experiment goes on when it is well again."""
+    if experiment.message == message:
+        return
+    logger.warning("Experiment %s: %s", experiment.pk, message)
+    Experiment.objects.filter(pk=experiment.pk).update(message=message)
+    experiment.record("trouble", reason=message)
+
+
+# ---------------------------------------------------------------- shutting down on purpose
+
+
+def requeue_local_trials(grace: timedelta = timedelta(seconds=1.2)) -> int:
+    """Stop running local trials and put them back to WAITING, to start anew next time.
+
+    For the supervisor's orderly end: a laptop's owner who pressed Ctrl-C wants the machine back and
+    no trial lost. Their reports are dropped, since they will come again from the first.
+    """
+    if settings.TRAINING_ENGINE != "local":
+        return 0
+    running = list(Trial.objects.filter(state=TrialState.RUNNING).select_related("experiment"))
+    for trial in running:
+        if trial.handle:
+            backend().stop(trial.handle)
+    deadline = time.monotonic() + grace.total_seconds()
+    left = running
+    n_requeued = 0
+    while left and time.monotonic() < deadline:
+        statuses = backend().poll([trial.handle or {} for trial in left])
+        still = []
+        for trial, status in zip(left, statuses, strict=True):
+            if status.state not in ENDED:
+                still.append(trial)
+            else:
+                end_trial(trial, status)
+                n_requeued += trial.state == TrialState.WAITING
+        left = still
+        if left:
+            time.sleep(0.05)
+    return n_requeued
+
+
+def requeue(trial: Trial, reason: str) -> bool:
+    """RUNNING → WAITING for another attempt, without the reports of this one."""
+    with transaction.atomic():
+        won = trial.move(
+            TrialState.WAITING,
+            reason=reason,
+            data={"requeued": True},
+            attempt=trial.attempt + 1,
+            handle=None,
+            started_at=None,
+            latest_value=None,
+            latest_sequence=None,
+            judged_sequence=-1,
+            n_reports=0,
+            value=None,
+            has_final=False,
+            metrics={},
+        )
+        if won:
+            trial.metric_set.all().delete()
+    return won
