@@ -11,8 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import lru_cache
 
@@ -26,7 +25,8 @@ from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.preflight import preflight
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
-from experiments.engine.spec import ExperimentSpec, ProblemsError, parse_manifest
+from experiments.algorithms.problems import ProblemsError
+from experiments.engine.spec import ExperimentSpec, parse_manifest
 from experiments.lease import Lease
 from experiments.models import Experiment, Metric, Trial
 from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
@@ -270,7 +270,7 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
     for trial in fresh:
         record = records[trial.number]
         others = [other for number, other in records.items() if number != trial.number]
-        for prefix in _unjudged(record, trial.judged_sequence):
+        for prefix in session.unjudged(record, trial.judged_sequence):
             verdict = session.assess(spec, prefix, others)
             if verdict.stop:
                 actions.request_stop(
@@ -278,13 +278,6 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
                 )
                 break
         Trial.objects.filter(pk=trial.pk).update(judged_sequence=trial.latest_sequence)
-
-
-def _unjudged(record: session.TrialRecord, judged: int) -> Iterator[session.TrialRecord]:
-    """The trial as it stood at each report after ``judged``."""
-    for n, (sequence, _) in enumerate(record.curve, start=1):
-        if sequence > judged:
-            yield replace(record, curve=record.curve[:n])
 
 
 def trial_records(experiment: Experiment) -> list[session.TrialRecord]:

@@ -212,7 +212,6 @@ class Supervisor:
         }
         hosts = {*settings.ALLOWED_HOSTS, self.host, *_names_of(self.host)}
         env["ALLOWED_HOSTS"] = ",".join(sorted(hosts))
-        python = sys.executable
         self._children = [Child(name, argv, env) for name, argv in self._roles().items()]
         for child in self._children:
             child.start()

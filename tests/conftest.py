@@ -1,0 +1,105 @@
+"""Fixtures that many tests share: people, experiments, trials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from experiments import wake
+from experiments.models import Experiment, Project, Trial
+
+MANIFEST: dict[str, Any] = {
+    "apiVersion": "tensorstack.dev/v1beta1",
+    "kind": "AutoTuneExperiment",
+    "metadata": {"name": "sample"},
+    "spec": {
+        "maxExecSeconds": 600,
+        "maxTrialNum": 4,
+        "trialConcurrency": 2,
+        "searchSpace": {
+            "lr": {"_type": "loguniform", "_value": [0.0001, 1]},
+            "units": {"_type": "choice", "_value": [16, 32, 64]},
+        },
+        "trainingConfig": {
+            "type": "tensorflow",
+            "tasks": [
+                {
+                    "type": "worker",
+                    "replicas": 1,
+                    "template": {
+                        "spec": {
+                            "containers": [{"name": "tensorflow", "command": ["python3", "x.py"]}]
+                        }
+                    },
+                }
+            ],
+        },
+        "tuner": {"builtinTunerName": "Random", "classArgs": {"optimize_mode": "maximize"}},
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Hints to the loop are collected instead of sent: no worker runs in unit tests."""
+    sent: list[str] = []
+    monkeypatch.setattr(
+        wake, "reconcile_soon", lambda experiment_id, **options: sent.append(experiment_id)
+    )
+    return sent
+
+
+@pytest.fixture
+def alice(db: None) -> Any:
+    return get_user_model().objects.create_user("alice", password="correct horse")
+
+
+@pytest.fixture
+def client(alice: Any) -> Client:
+    """A browser signed in as alice."""
+    client = Client()
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def stranger(db: None) -> Client:
+    """A browser that nobody signed in."""
+    return Client()
+
+
+@pytest.fixture
+def make_experiment(db: None) -> Callable[..., Experiment]:
+    """Write an experiment row; keywords are columns, ``spec`` is merged into the manifest's."""
+
+    def make(spec: dict[str, Any] | None = None, **columns: Any) -> Experiment:
+        manifest = {**MANIFEST, "spec": {**MANIFEST["spec"], **(spec or {})}}
+        values: dict[str, Any] = {
+            "name": "sample",
+            "manifest": manifest,
+            "max_exec_seconds": manifest["spec"]["maxExecSeconds"],
+            "max_trials": manifest["spec"]["maxTrialNum"],
+            "concurrency": manifest["spec"]["trialConcurrency"],
+            "optimize_mode": "maximize",
+            "seed": 1,
+        }
+        values |= columns
+        return Experiment.objects.create(project=Project.default(), **values)
+
+    return make
+
+
+@pytest.fixture
+def make_trial(db: None) -> Callable[..., Trial]:
+    """Write a trial row under the next number; keywords are columns."""
+
+    def make(experiment: Experiment, **columns: Any) -> Trial:
+        columns.setdefault("number", experiment.trials.count())
+        columns.setdefault("parameters", {"lr": 0.01, "units": 32})
+        return Trial.objects.create(experiment=experiment, **columns)
+
+    return make

@@ -1,0 +1,16 @@
+"""Loaded before Django's settings: every test process gets a data directory of its own.
+
+A plugin (see ``addopts`` in pyproject.toml), since conftest.py is read after the settings.
+"""
+
+import atexit
+import os
+import shutil
+import tempfile
+
+_directory = tempfile.mkdtemp(prefix="autotune-tests-")
+atexit.register(shutil.rmtree, _directory, ignore_errors=True)
+os.environ["AUTOTUNE_DATA"] = _directory
+os.environ["SECRET_KEY"] = "tests only"
+for _name in ("AUTOTUNE_PUBLIC_URL", "AUTOTUNE_TRIAL_URL", "AUTOTUNE_TRAINING_ENGINE"):
+    os.environ.pop(_name, None)
