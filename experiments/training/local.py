@@ -28,11 +28,9 @@ import json
 import logging
 import marshal
 import os
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -40,7 +38,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.training import local_wrapper
 from experiments.training.base import (
     Backend,
     BackendUnavailable,
@@ -51,15 +48,9 @@ from experiments.training.base import (
     LaunchError,
     LogFile,
 )
-from experiments.training.environment import (
-    Replica,
-    environment_for,
-    expand,
-    main_container,
-    rank_environment,
-    replicas_by_rank,
-    server_environment,
-)
+from experiments.training.local_job import JOB_MARK, OUTPUT, WORK, replica_commands
+from experiments.training.local_wrapper import replace_file
+from experiments.training.processes import boot_id, descendants, process_table, read_stat
 
 logger = logging.getLogger(__name__)
 
@@ -69,14 +60,9 @@ SETTLE_S = 1.0  # what the other replicas get to end by themselves after the dec
 LOCK_TIMEOUT_S = 10.0
 START_TIMEOUT_S = 30.0
 
-# Marks every process of a job, so that they are found after the death of their supervisor.
-JOB_MARK = "AUTOTUNE_JOB_DIR"
-
-# Below the range from which the kernel takes ports for outgoing connections.
-PORTS = range(20000, 32000)
+_IMPORT_ROOT = Path(__file__).resolve().parents[2]
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,100}[a-z0-9])?")
-_TYPE = re.compile(r"[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?")
 _LOG = re.compile(r"[a-z0-9][-a-z0-9]*\.log")
 
 
@@ -120,13 +106,29 @@ class LocalBackend(Backend):
         if not _NAME.fullmatch(launch.name):
             raise LaunchError(f"the job's name must be a DNS label, but got {launch.name!r}")
         directory = self.root / launch.name
+        if (handle := _find(directory)) is not None:
+            return handle
+        job = {
+            "directory": str(directory),
+            "replicas": replica_commands(
+                launch,
+                directory,
+                search_path=os.path.dirname(os.path.abspath(self.python)),
+                client_dir=str(self.client_dir),
+                inherited=os.environ if self.inherited is None else self.inherited,
+            ),
+            "grace": float(self.grace_s),
+            "settle": min(SETTLE_S, float(self.grace_s)),
+            "log_limit": self.log_limit_bytes,
+            "exit_marker": str(self.exits / launch.name),
+        }
         try:
             self.exits.mkdir(mode=0o700, parents=True, exist_ok=True)
-            directory.mkdir(mode=0o700, exist_ok=True)
+            for folder in (directory, directory / WORK, directory / OUTPUT):
+                folder.mkdir(mode=0o700, exist_ok=True)
             with _locked(directory / "lock") as lock:
                 if (handle := _find(directory)) is not None:
                     return handle
-                job = self._job(launch, directory)
                 self._start(job, lock)
                 if (handle := _find(directory)) is not None:
                     return handle
@@ -134,115 +136,15 @@ class LocalBackend(Backend):
             raise BackendUnavailable(f"the trial's directory {directory}: {error}") from error
         raise BackendUnavailable(f"the supervisor of {launch.name} ended without a trace")
 
-    def _job(self, launch: Launch, directory: Path) -> dict[str, Any]:
-        """Work out what the supervisor shall run; raise LaunchError with all problems."""
-        replicas = replicas_by_rank(launch)
-        if not replicas:
-            raise LaunchError("spec.trainingConfig.tasks: at least one replica is needed")
-        work, output = directory / "work", directory / "nni"
-        work.mkdir(exist_ok=True)
-        output.mkdir(exist_ok=True)
-        addresses = [f"127.0.0.1:{port}" for port in _free_ports(len(replicas))]
-        specs: list[dict[str, Any]] = []
-        problems: dict[str, None] = {}  # in order, each once: replicas share their template
-        names: set[str] = set()
-        for replica in replicas:
-            if not _TYPE.fullmatch(replica.type) or replica.name in names:
-                problems[
-                    f"spec.trainingConfig.tasks[{replica.task_number}].type: must be a DNS label "
-                    f"that no other task has, but got {replica.task.type!r}"
-                ] = None
-                continue
-            names.add(replica.name)
-            spec, found = self._replica(launch, replica, addresses, directory, work, output)
-            problems.update(dict.fromkeys(found))
-            specs.append(spec)
-        if problems:
-            raise LaunchError("\n".join(problems))
-        return {
-            "directory": str(directory),
-            "replicas": specs,
-            "grace": float(self.grace_s),
-            "settle": min(SETTLE_S, float(self.grace_s)),
-            "log_limit": self.log_limit_bytes,
-            "exit_marker": str(self.exits / launch.name),
-        }
-
-    def _replica(
-        self,
-        launch: Launch,
-        replica: Replica,
-        addresses: Sequence[str],
-        directory: Path,
-        work: Path,
-        output: Path,
-    ) -> tuple[dict[str, Any], list[str]]:
-        """Return the process of one replica, and what is wrong with it."""
-        where = f"spec.trainingConfig.tasks[{replica.task_number}].template.spec.containers"
-        try:
-            position, container = main_container(launch.framework, replica.task.template)
-        except LookupError as error:
-            return {}, [f"{where}: {error}"]
-        where += f"[{position}]"
-        problems: list[str] = []
-
-        cwd = container.get("workingDir") or str(work)
-        if not os.path.isabs(cwd):
-            problems.append(f"{where}.workingDir: must be an absolute path, but got {cwd!r}")
-        elif not os.path.isdir(cwd):
-            problems.append(f"{where}.workingDir: directory {cwd} does not exist")
-
-        ours = server_environment(launch, str(output), cwd)
-        ours |= rank_environment(launch, addresses, replica.rank)
-        ours[JOB_MARK] = str(directory)
-        given = container.get("env") or []
-        for number, entry in enumerate(given):
-            if "valueFrom" in entry and entry.get("name") not in ours:
-                problems.append(
-                    f"{where}.env[{number}].valueFrom: is not available to local trials, "
-                    "give a value instead"
-                )
-        if container.get("envFrom"):
-            problems.append(f"{where}.envFrom: is not available to local trials, use env instead")
-        environment, known = environment_for(
-            launch,
-            given,
-            ours=ours,
-            inherited=os.environ if self.inherited is None else self.inherited,
-            search_path=os.path.dirname(os.path.abspath(self.python)),
-            client_dir=str(self.client_dir),
-        )
-        words = [*(container.get("command") or []), *(container.get("args") or [])]
-        argv = [expand(str(word), known) for word in words]
-        executable = ""
-        if not container.get("command"):
-            problems.append(
-                f"{where}.command: must be given for local trials, as no image is run whose "
-                "entry point could be used"
-            )
-        else:
-            executable = _executable(argv[0], environment["PATH"], cwd)
-            if not executable:
-                problems.append(f"{where}.command[0]: command not found: {argv[0]}")
-        if any("\0" in text for text in [*argv, *environment, *environment.values()]):
-            problems.append(f"{where}: commands and variables must not hold NUL characters")
-        spec = {
-            "name": replica.name,
-            "argv": argv,
-            "executable": executable,
-            "cwd": cwd,
-            "env": environment,
-        }
-        return spec, problems
-
     def _start(self, job: dict[str, Any], lock: int) -> None:
         """Start the supervisor and wait until it has started the replicas.
 
         It keeps the lock open until its pid is on record. Should we die meanwhile, a second launch
         waits for that, so it adopts the job rather than starting another.
         """
-        code = f"import sys; sys.path.append({os.path.dirname(local_wrapper.__file__)!r})"
-        code += "; import local_wrapper; local_wrapper.main()"  # as a module: its .pyc is used
+        # Imported rather than run as a file: only so its compiled form is used.
+        code = f"import sys; sys.path.append({str(_IMPORT_ROOT)!r}); "
+        code += "from experiments.training.local_wrapper import main; main()"
         os.set_inheritable(lock, True)
         with subprocess.Popen(
             [self.python, "-I", "-S", "-X", "utf8", "-c", code],
@@ -273,10 +175,12 @@ class LocalBackend(Backend):
 
     def poll(self, handles: Sequence[Handle]) -> list[JobStatus]:
         """See ``Backend.poll``; costs a stat and a failed open for each running job."""
-        boot = local_wrapper.boot_id() if handles else ""
+        boot = boot_id() if handles else ""
         return [self._status(handle, boot) for handle in handles]
 
     def _status(self, handle: Handle, boot: str) -> JobStatus:
+        if "pid" not in handle:
+            return JobStatus(JobState.LOST, message="the trial was not launched on this machine")
         directory = self.root / handle["name"]
         # Liveness first: the result is written before the supervisor goes, so that a dead one
         # without a result has none to come.
@@ -317,7 +221,7 @@ class LocalBackend(Backend):
             "replicas": [],
         }
         with contextlib.suppress(OSError):  # the next poll tries again
-            local_wrapper.replace_file(str(directory / "result.json"), json.dumps(result))
+            replace_file(str(directory / "result.json"), json.dumps(result))
         return JobStatus(
             JobState.LOST,
             message=message,
@@ -327,18 +231,27 @@ class LocalBackend(Backend):
 
     def stop(self, handle: Handle) -> None:
         """See ``Backend.stop``."""
-        try:
-            # A pidfd names one process for good: no stranger can get the signal.
-            pidfd = os.pidfd_open(handle["pid"])
-        except (OSError, OverflowError, ValueError):
+        if not handle.get("pid"):
             return
+        # Opened before the check: a pidfd names one process for good, a stranger gets no signal.
         try:
-            if _is_alive(handle, local_wrapper.boot_id()):
-                signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+            pidfd = os.pidfd_open(handle["pid"])
         except ProcessLookupError:
-            pass
+            return
+        except OSError:
+            pidfd = -1  # not every kernel has them
+        try:
+            if not _is_alive(handle, boot_id()):
+                return
+            if pidfd >= 0:
+                signal.pidfd_send_signal(pidfd, signal.SIGTERM)
+            else:
+                os.kill(handle["pid"], signal.SIGTERM)
+        except ProcessLookupError:
+            pass  # gone
         finally:
-            os.close(pidfd)
+            if pidfd >= 0:
+                os.close(pidfd)
 
     # what is kept
 
@@ -369,7 +282,7 @@ class LocalBackend(Backend):
     def forget(self, handle: Handle) -> None:
         """See ``Backend.forget``; a job that still runs is stopped, and kept until it ended."""
         directory = self.root / handle["name"]
-        if _is_alive(handle, local_wrapper.boot_id()) and not (directory / "result.json").exists():
+        if _is_alive(handle, boot_id()) and not (directory / "result.json").exists():
             self.stop(handle)
             raise BackendUnavailable(f"{handle['name']} has not ended yet")
         shutil.rmtree(directory, ignore_errors=True)
@@ -446,9 +359,9 @@ def _read_text(path: Path) -> str:
 
 def _is_alive(handle: Handle, boot: str) -> bool:
     """Tell whether the job's supervisor runs: the same pid, start and boot; zombies do not."""
-    if handle["boot"] != boot or not handle["pid"]:
+    if handle.get("boot") != boot or not handle["pid"]:
         return False
-    stat = local_wrapper.read_stat(handle["pid"])
+    stat = read_stat(handle["pid"])
     return stat is not None and stat[2] == handle["started"]
 
 
@@ -461,7 +374,7 @@ def _kill_leftovers(handle: Handle, directory: Path) -> int:
     mark = f"{JOB_MARK}={directory}".encode()
     killed: set[int] = set()
     for _ in range(50):
-        table = local_wrapper.process_table()
+        table = process_table()
         # A living process of that pid is a stranger, and so may be the session of that number.
         session = handle["pid"] if handle["pid"] and handle["pid"] not in table else -1
         roots = {
@@ -471,7 +384,7 @@ def _kill_leftovers(handle: Handle, directory: Path) -> int:
         }
         if not roots:
             break
-        for pid in roots | local_wrapper.descendants(roots, table):
+        for pid in roots | descendants(roots, table):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
@@ -485,36 +398,6 @@ def _has_mark(pid: int, mark: bytes) -> bool:
             return mark in file.read().split(b"\0")
     except OSError:
         return False  # gone, or somebody else's
-
-
-def _executable(word: str, search_path: str, cwd: str) -> str:
-    """Return the file that ``word`` names for a process in ``cwd``, or nothing."""
-    if "/" in word:
-        candidates = [word]
-    else:
-        candidates = [f"{folder or '.'}/{word}" for folder in search_path.split(":")]
-    for candidate in candidates:
-        path = os.path.join(cwd, candidate)
-        if word and os.path.isfile(path) and os.access(path, os.X_OK):
-            return path
-    return ""
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports nobody listens on now. Two launches at once hardly meet: the range is wide."""
-    ports: list[int] = []
-    for _ in range(50 * count):
-        port = random.choice(PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in ports:
-            ports.append(port)
-        if len(ports) == count:
-            return ports
-    raise BackendUnavailable(f"no {count} free ports between {PORTS.start} and {PORTS.stop}")
 
 
 def _supervisor_environment() -> dict[str, str]:

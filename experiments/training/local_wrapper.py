@@ -22,6 +22,9 @@ import select
 import sys
 import time
 
+from experiments.training.local_log import Log
+from experiments.training.processes import boot_id, descendants, process_table, read_stat
+
 try:
     from _json import encode_basestring_ascii as _quote
 except ImportError:  # an interpreter without the C accelerator
@@ -31,8 +34,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
     from typing import Any
-
-    Stat = tuple[int, int, int]
 else:
     import _signal
 
@@ -48,60 +49,9 @@ SIGNAL_NAMES = {
 PR_SET_CHILD_SUBREAPER = 36
 KILL_EVERY_S = 0.02
 KILL_FOR_S = 30.0
-TAIL_BYTES = 64 * 1024
-LAST_BYTES = 2048
 RESULT_RESERVE = 8192
 RESULT_RETRY_S = 1.0
 RESULT_RETRIES = 600
-
-
-# -- what /proc tells ------------------------------------------------------------------------
-
-
-def boot_id() -> str:
-    """Name this boot of the machine: pids and start ticks mean nothing beyond it."""
-    with open("/proc/sys/kernel/random/boot_id") as file:
-        return file.read().strip()
-
-
-def read_stat(pid: int) -> Stat | None:
-    """Return (parent, session, start ticks) of a process; None when it is gone or a zombie."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            data = file.read()
-    except OSError:
-        return None
-    fields = data[data.rindex(b")") + 2 :].split()  # the name before it may hold anything
-    if fields[0] in (b"Z", b"X"):
-        return None
-    return int(fields[1]), int(fields[3]), int(fields[19])
-
-
-def process_table() -> dict[int, Stat]:
-    """Return the living processes that can be seen, by pid."""
-    table = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and (stat := read_stat(int(entry))) is not None:
-            table[int(entry)] = stat
-    return table
-
-
-def descendants(roots: set[int], table: dict[int, Stat]) -> set[int]:
-    """Return the children of ``roots``, their children and so on, without the roots."""
-    children: dict[int, list[int]] = {}
-    for pid, (parent, _session, _ticks) in table.items():
-        children.setdefault(parent, []).append(pid)
-    found: set[int] = set()
-    pending = list(roots)
-    while pending:
-        for child in children.get(pending.pop(), ()):
-            if child not in found:
-                found.add(child)
-                pending.append(child)
-    return found - roots
-
-
-# -- writing -----------------------------------------------------------------------------------
 
 
 def to_json(value: Any) -> str:
@@ -150,114 +100,6 @@ def reserve_file(path: str, size: int) -> None:
         os.close(fd)
 
 
-class Log:
-    """Copies a pipe into a file, up to a limit; a trial never waits or dies for its log's sake.
-
-    What cannot be written is counted, its last 64 KiB kept and written after a line that says
-    what is missing: as soon as the disk has room again, or at the end.
-    """
-
-    def __init__(self, path: str, pipe: int, limit: int) -> None:
-        self.name = path.rpartition("/")[2]
-        self.pipe = pipe
-        self.limit = limit
-        self.size = 0
-        self.dropped = 0  # bytes that are not in the file, all in all
-        self.held = b""  # the end of what could not be written
-        self.gone = 0  # bytes lost before `held` since the file was last written
-        self.why = ""
-        self.retry_at = 0.0
-        self.last = b""
-        self.fd = -1
-        try:
-            self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            self.why = error.strerror or str(error)
-
-    def pump(self) -> bool:
-        """Copy what is there; False at the end of the stream."""
-        for _ in range(32):  # then look at signals and the other replicas
-            try:
-                data = os.read(self.pipe, 65536)
-            except BlockingIOError:
-                return True
-            if not data:
-                return False
-            self.write(data)
-        return True
-
-    def drain(self) -> None:
-        """Copy what the ended processes left in the pipe."""
-        while self.pipe >= 0:
-            try:
-                data = os.read(self.pipe, 65536)
-            except BlockingIOError:
-                return
-            if not data:
-                return
-            self.write(data)
-
-    def write(self, data: bytes) -> None:
-        self.last = (self.last + data)[-LAST_BYTES:]
-        if self.held or self.gone:
-            if self.size < self.limit and time.monotonic() >= self.retry_at:
-                self._catch_up()
-            if self.held or self.gone:
-                self._hold(data)
-                return
-        room = self.limit - self.size
-        if len(data) > room:
-            self.why = f"the limit of {self.limit} bytes is reached"
-        done = self._put(data[:room])
-        if done < len(data):
-            self._hold(data[done:])
-
-    def close(self) -> None:
-        if self.held or self.gone:
-            self._catch_up()
-        if self.fd >= 0:
-            os.close(self.fd)
-
-    def complaint(self) -> str:
-        if not self.dropped:
-            return ""
-        return f"{self.dropped} bytes of {self.name} were dropped: {self.why}"
-
-    def _put(self, data: bytes) -> int:
-        """Return how much could be written."""
-        done = 0
-        while done < len(data):
-            try:
-                if self.fd < 0:
-                    break
-                done += os.write(self.fd, data[done:] if done else data)
-            except OSError as error:
-                self.why = error.strerror or str(error)
-                break
-        self.size += done
-        return done
-
-    def _hold(self, data: bytes) -> None:
-        self.dropped += len(data)
-        kept = (self.held + data)[-TAIL_BYTES:]
-        self.gone += len(self.held) + len(data) - len(kept)
-        self.held = kept
-        self.retry_at = time.monotonic() + 1.0
-
-    def _catch_up(self) -> None:
-        note = b""
-        if self.gone:
-            note = f"\n[{self.gone} bytes are missing here: {self.why}]\n".encode()
-        done = self._put(note + self.held)
-        if done < len(note):
-            self.retry_at = time.monotonic() + 1.0
-            return
-        saved = done - len(note)
-        self.dropped -= saved
-        self.held = self.held[saved:]
-        self.gone = 0
-
-
 class Replica:
     """One process of the job."""
 
@@ -277,18 +119,9 @@ class Replica:
             text = f"killed by signal {-self.code}" + (f" ({name})" if name else "")
             return text + (": out of memory?" if self.code == -SIGKILL else "")
         text = f"exit code {self.code}"
-        if self.code and (line := last_line(self.log.last)):
+        if self.code and (line := self.log.last_line()):
             text += f": {line}"
         return text
-
-
-def last_line(data: bytes) -> str:
-    """Return the last line that shows anything, without control characters."""
-    for raw in reversed(data.decode("utf-8", "replace").replace("\r", "\n").split("\n")):
-        line = "".join(c for c in raw if c.isprintable()).strip()
-        if line:
-            return line[:300]
-    return ""
 
 
 class Supervisor:
@@ -337,6 +170,8 @@ class Supervisor:
                 self._spawn(spec)
             except (OSError, ValueError) as error:
                 why = error.strerror if isinstance(error, OSError) else str(error)
+                if isinstance(error, OSError) and error.errno in (errno.ENOEXEC, errno.ENOENT):
+                    why = f"{why} (a script needs a first line that names its interpreter)"
                 return f"{spec['name']}: {spec['argv'][0]} cannot be started: {why}"
         return ""
 

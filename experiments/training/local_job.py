@@ -1,0 +1,179 @@
+"""From a Launch to the commands of a local trial: checked, expanded, with their environment.
+
+Called by the local backend before anything is written or started.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.training.base import BackendUnavailable, Launch, LaunchError
+from experiments.training.environment import (
+    Replica,
+    environment_for,
+    expand,
+    main_container,
+    rank_environment,
+    replicas_by_rank,
+    server_environment,
+)
+
+# Marks every process of a job, so that they are found after the death of their supervisor.
+JOB_MARK = "AUTOTUNE_JOB_DIR"
+
+# Directories of a job: working directory where the manifest names none, and NNI_OUTPUT_DIR.
+WORK, OUTPUT = "work", "nni"
+
+# Below the range from which the kernel takes ports for outgoing connections.
+PORTS = range(20000, 32000)
+
+_TYPE = re.compile(r"[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?")
+
+
+def replica_commands(
+    launch: Launch,
+    directory: Path,
+    *,
+    search_path: str,
+    client_dir: str,
+    inherited: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    """Return name, argv, executable, cwd and env of each replica, by rank.
+
+    Args:
+        directory: of the job.
+        search_path, client_dir, inherited: as for ``environment_for``.
+
+    Raises:
+        LaunchError: with all problems, one a line.
+    """
+    replicas = replicas_by_rank(launch)
+    if not replicas:
+        raise LaunchError("spec.trainingConfig.tasks: at least one replica is needed")
+    addresses = [f"127.0.0.1:{port}" for port in _free_ports(len(replicas))]
+    specs: list[dict[str, Any]] = []
+    problems: dict[str, None] = {}  # in order, each once: replicas share their template
+    names: set[str] = set()
+    for replica in replicas:
+        if not _TYPE.fullmatch(replica.type) or replica.name in names:
+            problems[
+                f"spec.trainingConfig.tasks[{replica.task_number}].type: must be a DNS label "
+                f"that no other task has, but got {replica.task.type!r}"
+            ] = None
+            continue
+        names.add(replica.name)
+        spec, found = _replica_command(
+            launch, replica, addresses, directory, search_path, client_dir, inherited
+        )
+        problems.update(dict.fromkeys(found))
+        specs.append(spec)
+    if problems:
+        raise LaunchError("\n".join(problems))
+    return specs
+
+
+def _replica_command(
+    launch: Launch,
+    replica: Replica,
+    addresses: Sequence[str],
+    directory: Path,
+    search_path: str,
+    client_dir: str,
+    inherited: Mapping[str, str],
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the process of one replica, and what is wrong with it."""
+    where = f"spec.trainingConfig.tasks[{replica.task_number}].template.spec.containers"
+    try:
+        position, container = main_container(launch.framework, replica.task.template)
+    except LookupError as error:
+        return {}, [f"{where}: {error}"]
+    where += f"[{position}]"
+    problems: list[str] = []
+
+    cwd = container.get("workingDir") or ""
+    if not cwd:
+        cwd = str(directory / WORK)
+    elif not os.path.isabs(cwd):
+        problems.append(f"{where}.workingDir: must be an absolute path, but got {cwd!r}")
+    elif not os.path.isdir(cwd):
+        problems.append(f"{where}.workingDir: directory {cwd} does not exist")
+
+    ours = server_environment(launch, str(directory / OUTPUT), cwd)
+    ours |= rank_environment(launch, addresses, replica.rank)
+    ours[JOB_MARK] = str(directory)
+    given = container.get("env") or []
+    for number, entry in enumerate(given):
+        if "valueFrom" in entry and entry.get("name") not in ours:
+            problems.append(
+                f"{where}.env[{number}].valueFrom: is not available to local trials, "
+                "give a value instead"
+            )
+    if container.get("envFrom"):
+        problems.append(f"{where}.envFrom: is not available to local trials, use env instead")
+    environment, known = environment_for(
+        launch,
+        given,
+        ours=ours,
+        inherited=inherited,
+        search_path=search_path,
+        client_dir=client_dir,
+    )
+    words = [*(container.get("command") or []), *(container.get("args") or [])]
+    argv = [expand(str(word), known) for word in words]
+    executable = ""
+    if not container.get("command"):
+        problems.append(
+            f"{where}.command: must be given for local trials, as no image is run whose "
+            "entry point could be used"
+        )
+    else:
+        executable = _executable(argv[0], environment["PATH"], cwd)
+        if not executable:
+            problems.append(f"{where}.command[0]: command not found: {argv[0]}")
+    if any("\0" in text for text in [*argv, *environment, *environment.values()]):
+        problems.append(f"{where}: commands and variables must not hold NUL characters")
+    spec = {
+        "name": replica.name,
+        "argv": argv,
+        "executable": executable,
+        "cwd": cwd,
+        "env": environment,
+    }
+    return spec, problems
+
+
+def _executable(word: str, search_path: str, cwd: str) -> str:
+    """Return the file that ``word`` names for a process in ``cwd``, or nothing."""
+    if "/" in word:
+        candidates = [word]
+    else:
+        candidates = [f"{folder or '.'}/{word}" for folder in search_path.split(":")]
+    for candidate in candidates:
+        path = os.path.join(cwd, candidate)
+        if word and os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return ""
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports nobody listens on now. Two launches at once hardly meet: the range is wide."""
+    chooser = random.SystemRandom()  # forked workers share the state of the global one
+    ports: list[int] = []
+    for _ in range(50 * count):
+        port = chooser.choice(PORTS)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise BackendUnavailable(f"no {count} free ports between {PORTS.start} and {PORTS.stop}")
