@@ -1,1 +1,23 @@
-urlpatterns = []
+"""Routes of the pages."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from experiments import views_account, views_list
+
+urlpatterns = [
+    path("", views_list.experiment_list, name="experiment-list"),
+    path("experiments/new/", views_list.experiment_list, name="experiment-new"),
+    path("experiments/<slug:experiment_id>/", views_list.experiment_list, name="experiment-detail"),
+    path(
+        "experiments/<slug:experiment_id>/trials/<int:number>/",
+        views_list.experiment_list,
+        name="trial-detail",
+    ),
+    path("sign-in/", views_account.sign_in, name="sign-in"),
+    path("sign-in/<str:secret>/", views_account.sign_in_link, name="sign-in-link"),
+    path("sign-out/", views_account.sign_out, name="sign-out"),
+    path("tokens/", views_account.api_tokens, name="api-tokens"),
+    path("tokens/<int:pk>/delete/", views_account.api_token_delete, name="api-token-delete"),
+]

@@ -1,0 +1,172 @@
+"""Template tags and filters of the pages: icons, state badges, progress bars, numbers, durations."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from experiments.models import Experiment
+from experiments.states import FINISHED, Phase, TrialState
+
+register = template.Library()
+
+
+class Look(NamedTuple):
+    """How a state is shown: never by colour alone."""
+
+    css: str
+    icon: str
+    label: Any  # lazily translated text
+
+
+PHASE_LOOKS = {
+    Phase.PENDING: Look("waiting", "waiting", gettext_lazy("Pending")),
+    Phase.RUNNING: Look("running", "running", gettext_lazy("Running")),
+    Phase.DONE: Look("succeeded", "check-circle", gettext_lazy("Done")),
+    Phase.TIMEOUT: Look("early", "clock", gettext_lazy("Timed out")),
+    Phase.ERROR: Look("failed", "x-octagon", gettext_lazy("Error")),
+}
+SUSPENDED = Look("suspended", "pause", gettext_lazy("Suspended"))
+FINISHING = Look("early", "stop", gettext_lazy("Finishing"))
+
+# In the order of the segments of the progress bar.
+STATE_LOOKS = {
+    TrialState.SUCCEEDED: Look("succeeded", "check-circle", gettext_lazy("Succeeded")),
+    TrialState.EARLY_STOPPED: Look("early", "early", gettext_lazy("Stopped early")),
+    TrialState.FAILED: Look("failed", "x-octagon", gettext_lazy("Failed")),
+    TrialState.LOST: Look("lost", "lost", gettext_lazy("Lost")),
+    TrialState.CANCELED: Look("canceled", "slash", gettext_lazy("Canceled")),
+    TrialState.RUNNING: Look("running", "running", gettext_lazy("Running")),
+    TrialState.WAITING: Look("waiting", "waiting", gettext_lazy("Waiting")),
+}
+
+
+@register.simple_tag
+def icon(name: str, css: str = "") -> SafeString:
+    """An icon of static/img/icons.svg, hidden from screen readers: words stand beside it."""
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"></use></svg>',
+        css,
+        static("img/icons.svg"),
+        name,
+    )
+
+
+def phase_look(experiment: Experiment) -> Look:
+    if experiment.is_ended:
+        return PHASE_LOOKS[Phase(experiment.phase)]
+    if experiment.finish_requested:
+        return FINISHING
+    return SUSPENDED if experiment.suspended else PHASE_LOOKS[Phase(experiment.phase)]
+
+
+@register.inclusion_tag("partials/_phase_badge.html")
+def phase_badge(experiment: Experiment) -> dict[str, Any]:
+    """Badge of an experiment: its phase, or that it is suspended or being finished."""
+    look = phase_look(experiment)
+    return {
+        "css": look.css,
+        "icon_name": look.icon,
+        "label": look.label,
+        "phase": experiment.phase,
+        "title": experiment.message,
+    }
+
+
+@register.inclusion_tag("partials/_phase_badge.html")
+def state_badge(state: str) -> dict[str, Any]:
+    """Badge of a trial's state."""
+    look = STATE_LOOKS[TrialState(state)]
+    return {"css": look.css, "icon_name": look.icon, "label": look.label, "phase": state}
+
+
+@register.inclusion_tag("partials/_trial_bar.html")
+def trial_bar(counts: dict[str, int], max_trials: int) -> dict[str, Any]:
+    """One stacked bar of trials by state, out of ``max_trials``, with the counts beneath."""
+    n_trials = sum(counts.values())
+    whole = max(max_trials, n_trials, 1)
+    segments, x = [], 0.0
+    for state, look in STATE_LOOKS.items():
+        n = counts.get(state, 0)
+        if not n:
+            continue
+        width = 1000 * n / whole
+        segments.append(
+            {
+                "css": look.css,
+                "icon": look.icon,
+                "label": look.label,
+                "n": n,
+                "x": f"{x:.2f}",
+                "width": f"{width:.2f}",
+            }
+        )
+        x += width
+    n_finished = sum(counts.get(state, 0) for state in FINISHED)
+    words = ", ".join(f"{s['n']} {s['label']}" for s in segments)
+    label = _("%(finished)d of %(max)d trials finished") % {
+        "finished": n_finished,
+        "max": max_trials,
+    }
+    return {
+        "segments": segments,
+        "n_finished": n_finished,
+        "max_trials": max_trials,
+        "label": f"{label}: {words}" if words else label,
+    }
+
+
+@register.filter
+def number(value: object) -> str:
+    """A number short enough for a table: 6 significant digits, integers whole."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int):
+        return str(value)
+    if not math.isfinite(value):
+        return {math.inf: "∞", -math.inf: "−∞"}.get(value, "NaN")
+    if value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return f"{value:.6g}"
+
+
+@register.filter
+def duration(seconds: object) -> str:
+    """Seconds or a timedelta as its two largest units: ``1 h 05 m``."""
+    if isinstance(seconds, timedelta):
+        seconds = seconds.total_seconds()
+    if not isinstance(seconds, int | float):
+        return "–"
+    whole = round(seconds)
+    if seconds < 10 and seconds != whole:
+        return f"{seconds:.1f} s"
+    days, rest = divmod(whole, 86400)
+    hours, rest = divmod(rest, 3600)
+    minutes, secs = divmod(rest, 60)
+    if days:
+        return f"{days} d {hours:02d} h" if hours else f"{days} d"
+    if hours:
+        return f"{hours} h {minutes:02d} m" if minutes else f"{hours} h"
+    if minutes:
+        return f"{minutes} m {secs:02d} s" if secs else f"{minutes} m"
+    return f"{secs} s"
+
+
+@register.simple_tag
+def ago(time: datetime | None) -> str | SafeString:
+    """A time that the page's script keeps in words; without the script it is the plain date."""
+    if time is None:
+        return "–"
+    return format_html(
+        '<time datetime="{}" data-ago>{}</time>', time.isoformat(), f"{time:%Y-%m-%d %H:%M} UTC"
+    )
