@@ -77,6 +77,9 @@ class Proposal:
 class Verdict:
     """Answer of an assessor. ``reason`` is a sentence for the user, ``data`` its numbers (JSON).
 
+    Numbers named ``…loss`` or ``…losses`` get the user's sign and become ``…value``, ``…values``;
+    the sentence is a format string over the result: "The best value {best_value:.6g} is worse …".
+
     Raises:
         ValueError: if a trial is stopped without a reason.
     """

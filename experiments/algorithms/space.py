@@ -27,6 +27,16 @@ class SearchSpace:
         self.warnings = warnings
         self._product = Product(self.parameters)
 
+    def __eq__(self, other: object) -> bool:
+        """Equal when the user would write them equally, whatever the order and the warnings."""
+        return isinstance(other, SearchSpace) and self.as_json() == other.as_json()
+
+    def __hash__(self) -> int:
+        return hash(tuple(sorted(self.parameters)))
+
+    def __repr__(self) -> str:
+        return f"SearchSpace({self.as_json()!r})"
+
     @classmethod
     def parse(cls, raw: Mapping[str, Any], path: str = "spec.searchSpace") -> SearchSpace:
         """Read a search space in the specification's (NNI's) format.

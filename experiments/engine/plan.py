@@ -1,0 +1,82 @@
+"""What happens next in an experiment: a pure function of its Snapshot.
+
+Called by ``experiments.reconcile`` on every pass, which does what the Plan says and nothing else.
+Asked twice about the same picture it gives the same plan; a plan carried out half is made whole by
+the next pass, so every answer is about the present picture, never about what was decided before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.engine.snapshot import TIME_UP, Snapshot
+from experiments.states import PHASE_ENDED, Phase, TrialState
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``ask`` the tuner for so many new trials, then ``launch``, ``stop``, ``finish``.
+
+    ``launch`` holds waiting trials, lowest number first, as many as there are free places; there is
+    room for the trials that ``ask`` brings besides.
+    ``stop`` holds the waiting and running trials to cancel that are not being stopped already.
+    ``finish`` is "" or the phase to move to now. For TIMEOUT trials may still be running: they are
+    in ``stop``, and end after the phase has moved.
+    ``reason`` says why trials are stopped or the experiment is finished.
+    """
+
+    ask: int = 0
+    launch: tuple[int, ...] = ()
+    stop: tuple[int, ...] = ()
+    finish: str = ""
+    reason: str = ""
+
+
+def plan(now: Snapshot) -> Plan:
+    """Decide. Order matters: being deleted, being ended, complete, out of time, at work."""
+    if now.deleting:
+        return _stop_all(now, "The experiment is being deleted.")
+    if now.phase in PHASE_ENDED:
+        return _stop_all(now, "The experiment has ended.")
+    if now.finish_requested:
+        reason = "The experiment was finished early."
+        return _stop_all(now, reason) if now.active else Plan(finish=Phase.DONE, reason=reason)
+    if not now.active and now.n_finished >= now.max_trials:
+        return Plan(finish=Phase.DONE, reason=f"{now.n_finished} trials have finished.")
+    if not now.active and now.exhausted:
+        return Plan(finish=Phase.DONE, reason="The tuner has nothing left to try.")
+    if now.phase == Phase.PENDING:
+        return Plan()
+    if now.seconds_left <= 0:
+        return Plan(stop=_stoppable(now), finish=Phase.TIMEOUT, reason=TIME_UP)
+    return Plan() if now.suspended else _work(now)
+
+
+def _stoppable(now: Snapshot) -> tuple[int, ...]:
+    return tuple(trial.number for trial in now.active if not trial.stopping)
+
+
+def _stop_all(now: Snapshot, reason: str) -> Plan:
+    stop = _stoppable(now)
+    return Plan(stop=stop, reason=reason if stop else "")
+
+
+def _work(now: Snapshot) -> Plan:
+    """Fill the free places: first with trials that wait, then with new ones.
+
+    A trial being stopped keeps its place until it has ended: its processes are still there.
+    What exists always runs, even when a limit was lowered below it meanwhile: only asking stops.
+    """
+    waiting = [
+        trial.number
+        for trial in now.active
+        if trial.state == TrialState.WAITING and not trial.stopping
+    ]
+    n_running = len(now.active) - len(waiting)
+    free = max(0, now.concurrency - n_running)
+    launch = tuple(waiting[:free])
+    if now.exhausted:
+        return Plan(launch=launch)
+    n_left = now.max_trials - now.n_finished - len(now.active)
+    ask = max(0, min(free - len(waiting), n_left))
+    return Plan(ask=ask, launch=launch)

@@ -1,0 +1,33 @@
+"""Kubernetes quantities: "500m", "1.5Gi", "2e3". Read by the manifest's parser and the forecast."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any
+
+_QUANTITY = re.compile(
+    r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))"
+    r"(?:(?P<suffix>[KMGTPE]i|[numkMGTPE])|[eE](?P<exponent>[+-]?[0-9]{1,3}))?\Z"
+)
+_FACTOR: dict[str, Decimal] = {
+    "": Decimal(1),
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    **{name: Decimal(1000) ** power for power, name in enumerate("kMGTPE", 1)},
+    **{f"{name}i": Decimal(1024) ** power for power, name in enumerate("KMGTPE", 1)},
+}
+
+HINT = 'A number with an optional unit, like "2", "500m", "1.5Gi" or "10G".'
+
+
+def parse_quantity(raw: Any) -> Decimal | None:
+    """Return the amount in base units (cores, bytes, pieces), or None where it is no quantity."""
+    if isinstance(raw, bool) or not isinstance(raw, str | int | float):
+        return None
+    found = _QUANTITY.match(str(raw)[:64])
+    if found is None:
+        return None
+    exponent = int(found["exponent"] or 0)
+    return Decimal(found["number"]) * _FACTOR[found["suffix"] or ""] * Decimal(10) ** exponent

@@ -1,0 +1,205 @@
+"""Between the experiment and its algorithms: rows to observations, answers back; flips the sign.
+
+Called by ``experiments.reconcile``. Algorithms minimise a loss; the user's value is negated here,
+and nowhere else, when the algorithm's own ``optimize_mode`` is ``maximize`` (tuner and assessor may
+differ). Whatever an algorithm raises, or answers that it must not, becomes an AlgorithmError.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from experiments.algorithms.base import Observation, Outcome, Proposal, Verdict
+from experiments.engine.algorithm_spec import AlgorithmSpec
+from experiments.engine.spec import ExperimentSpec
+from experiments.states import FINISHED, TrialState
+
+Curve = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial in the user's own numbers."""
+
+    number: int
+    parameters: Mapping[str, Any]
+    state: str  # a TrialState
+    value: float | None = None  # its result, None while there is none
+    curve: Curve = ()  # (sequence, value) of its intermediate reports; non-finite ones may be there
+    note: Mapping[str, Any] = field(default_factory=dict)  # what the tuner's suggestion carried
+    excluded: bool = False  # the user wants its result left out
+
+
+class AlgorithmError(Exception):
+    """An algorithm failed or broke its contract; the experiment cannot go on.
+
+    ``str()`` is one sentence for the user, ``detail`` the traceback.
+    """
+
+    def __init__(self, kind: str, name: str, message: str, detail: str = "") -> None:
+        super().__init__(f"The {kind} {name} failed: {message}")
+        self.kind = kind
+        self.name = name
+        self.detail = detail
+
+
+def propose(
+    spec: ExperimentSpec, records: Sequence[TrialRecord], count: int, seed: int
+) -> Proposal:
+    """Ask the tuner for up to ``count`` new trials.
+
+    Built anew for each call from its whole history, so a restart changes nothing.
+
+    Raises:
+        AlgorithmError: the tuner raised, or proposed what it must not.
+    """
+    chosen = spec.tuner or spec.advisor
+    if chosen is None:
+        raise AlgorithmError("tuner", "(none)", "the experiment has neither tuner nor advisor.")
+    ordered = sorted(records, key=lambda record: record.number)
+    try:
+        history = [observation(record, maximizes=chosen.maximizes) for record in ordered]
+        tuner = chosen.entry.load()(spec.space, chosen.args, seed)
+        proposal: Proposal = tuner.propose(history, count)
+    except Exception as error:
+        raise _failure(chosen, error) from error
+    _check_proposal(spec, chosen, proposal, count)
+    is_stuck = not proposal.suggestions and not proposal.exhausted and count > 0
+    if is_stuck and all(record.state in FINISHED for record in records):
+        raise AlgorithmError(
+            chosen.kind, chosen.name, "it waits for a running trial, but none is running."
+        )
+    return proposal
+
+
+def assess(spec: ExperimentSpec, record: TrialRecord, others: Sequence[TrialRecord]) -> Verdict:
+    """Ask the assessor whether to go on with a running trial, judged by its curve so far.
+
+    Raises:
+        AlgorithmError: the assessor raised.
+    """
+    chosen = spec.assessor
+    if chosen is None or not record.curve:
+        return Verdict(stop=False)
+    rivals = sorted(
+        (other for other in others if other.number != record.number and not other.excluded),
+        key=lambda other: other.number,
+    )
+    try:
+        trial = observation(record, maximizes=chosen.maximizes)
+        if not trial.curve or trial.curve[-1][0] != _last_sequence(record):
+            return Verdict(stop=False)  # the newest report is no number: nothing to judge by
+        seen = [observation(other, maximizes=chosen.maximizes) for other in rivals]
+        verdict: Verdict = chosen.entry.load()(chosen.args).assess(trial, seen)
+        return _as_user_sees(verdict, chosen)
+    except Exception as error:
+        raise _failure(chosen, error) from error
+
+
+def unjudged(record: TrialRecord, judged: int) -> Iterator[TrialRecord]:
+    """Yield the record as it stood at each report after sequence ``judged``, oldest first."""
+    curve = sorted(record.curve)
+    for index, (sequence, _) in enumerate(curve):
+        if sequence > judged:
+            yield replace(record, curve=tuple(curve[: index + 1]))
+
+
+def observation(record: TrialRecord, *, maximizes: bool) -> Observation:
+    """Translate one trial for an algorithm that minimises."""
+    sign = -1.0 if maximizes else 1.0
+    finite = {sequence: value for sequence, value in record.curve if math.isfinite(value)}
+    curve = tuple((sequence, sign * finite[sequence]) for sequence in sorted(finite))
+    outcome, loss = Outcome.FAILED, None
+    if record.state not in FINISHED:
+        outcome = Outcome.RUNNING
+    elif not record.excluded and (value := _result(record)) is not None:
+        outcome, loss = Outcome.DONE, sign * value
+    return Observation(
+        number=record.number,
+        parameters=dict(record.parameters),
+        outcome=outcome,
+        loss=loss,
+        curve=curve,
+        note=dict(record.note),
+        completed=record.state == TrialState.SUCCEEDED and outcome is Outcome.DONE,
+    )
+
+
+def _result(record: TrialRecord) -> float | None:
+    """Return the value that stands for a finished trial, None where there is none to use."""
+    if record.state == TrialState.SUCCEEDED:
+        candidates = [record.value]
+    elif record.state == TrialState.EARLY_STOPPED:
+        candidates = [value for _, value in sorted(record.curve, reverse=True)]
+        candidates.append(record.value)
+    else:
+        return None
+    finite = (value for value in candidates if value is not None and math.isfinite(value))
+    return next(finite, None)
+
+
+def _last_sequence(record: TrialRecord) -> int:
+    return max(sequence for sequence, _ in record.curve)
+
+
+def _failure(chosen: AlgorithmSpec, error: Exception) -> AlgorithmError:
+    message = f"{type(error).__name__}: {error}"
+    return AlgorithmError(chosen.kind, chosen.name, message, traceback.format_exc())
+
+
+def _check_proposal(
+    spec: ExperimentSpec, chosen: AlgorithmSpec, proposal: Proposal, count: int
+) -> None:
+    def refuse(message: str) -> AlgorithmError:
+        return AlgorithmError(chosen.kind, chosen.name, message)
+
+    if len(proposal.suggestions) > count:
+        raise refuse(f"asked for {count} trials, it proposed {len(proposal.suggestions)}.")
+    for suggestion in proposal.suggestions:
+        problems = spec.space.contains(suggestion.parameters)
+        if problems:
+            shown = "; ".join(f"{problem.path}: {problem.message}" for problem in problems)
+            raise refuse(f"it proposed parameters outside the search space: {shown}")
+        for what, data in (("parameters", suggestion.parameters), ("note", suggestion.note)):
+            if not _is_plain(data):
+                raise refuse(f"its {what} are not plain JSON: {data!r}")
+
+
+def _is_plain(data: Any) -> bool:
+    """Say whether data survives JSON unchanged; numpy's numbers, tuples and NaN do not."""
+    if isinstance(data, dict):
+        return all(type(key) is str and _is_plain(value) for key, value in data.items())
+    if isinstance(data, list):
+        return all(_is_plain(value) for value in data)
+    if data is None or type(data) in (bool, int, str):
+        return True
+    return type(data) is float and math.isfinite(data)
+
+
+def _as_user_sees(verdict: Verdict, chosen: AlgorithmSpec) -> Verdict:
+    """Give a verdict's losses the user's sign and name, as ``base.Verdict`` promises."""
+    data: dict[str, Any] = {}
+    for name, value in verdict.data.items():
+        if name.endswith("loss"):
+            data[name.removesuffix("loss") + "value"] = _flip(value, chosen.maximizes)
+        elif name.endswith("losses"):
+            data[name.removesuffix("losses") + "values"] = _flip(value, chosen.maximizes)
+        else:
+            data[name] = value
+    json.dumps(data, allow_nan=False)  # raises here, in the assessor's name, rather than later
+    return Verdict(verdict.stop, verdict.reason.format(**data), data)
+
+
+def _flip(value: Any, maximizes: bool) -> Any:
+    if not maximizes or value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _flip(inner, maximizes) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_flip(inner, maximizes) for inner in value]
+    return -value

@@ -1,0 +1,77 @@
+"""A frozen picture of one experiment: the only thing ``plan`` looks at.
+
+Made by ``experiments.reconcile`` from rows under the experiment's lease.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.states import FINISHED, Phase, TrialState
+
+# The reason given to trials cut off by maxExecSeconds; ``TrialSnapshot.of`` knows them by it.
+TIME_UP = "maxExecSeconds of active time have passed."
+
+
+@dataclass(frozen=True)
+class TrialSnapshot:
+    """One trial as ``plan`` sees it."""
+
+    number: int
+    state: str  # a TrialState
+    stopping: bool = False  # a stop was decided; it still runs until the backend says otherwise
+    # False for finished trials that do not use up maxTrialNum: those replaced by a retry, and those
+    # cut off when the time was up (raise the time, and others run in their place).
+    counts: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        number: int,
+        state: str,
+        *,
+        stop_as: str = "",
+        stop_reason: str = "",
+        superseded: bool = False,
+    ) -> TrialSnapshot:
+        """Make one from a row's columns; ``superseded``: a retry of this trial exists."""
+        cut_off = state == TrialState.CANCELED and stop_reason == TIME_UP
+        return cls(
+            number,
+            state,
+            stopping=bool(stop_as) and state not in FINISHED,
+            counts=not superseded and not cut_off,
+        )
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in FINISHED
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One experiment, now. Limits are the present ones; they may have changed while running."""
+
+    phase: str  # a Phase
+    max_trials: int
+    concurrency: int
+    seconds_left: float  # of maxExecSeconds; does not shrink while suspended
+    trials: tuple[TrialSnapshot, ...] = ()
+    suspended: bool = False
+    finish_requested: bool = False
+    deleting: bool = False
+    exhausted: bool = False  # the tuner said it has nothing left
+
+    def __post_init__(self) -> None:
+        Phase(self.phase)  # an unknown phase must not look like a running one
+
+    @property
+    def active(self) -> tuple[TrialSnapshot, ...]:
+        """Waiting and running trials, by number."""
+        found = [trial for trial in self.trials if not trial.is_finished]
+        return tuple(sorted(found, key=lambda trial: trial.number))
+
+    @property
+    def n_finished(self) -> int:
+        """Finished trials that count towards maxTrialNum."""
+        return sum(trial.is_finished and trial.counts for trial in self.trials)
