@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.algorithms.problems import Problem
 from experiments.engine.quantity import parse_quantity
-from experiments.engine.reading import at
+from experiments.engine.reading import LineOf, Notes, at
 from experiments.engine.spec import ExperimentSpec
 from experiments.engine.training_spec import TaskSpec, containers_of, main_container_index
 
@@ -24,6 +24,7 @@ SAMPLE_SEED = 20_231_204  # fixed: the same manifest shows the same samples
 LOCAL = "local"
 
 _TASKS = "spec.trainingConfig.tasks"
+_TRY_EACH_ONCE = ("GridSearch", "Batch")
 _GPU_SUFFIX = "gpu"  # nvidia.com/gpu, amd.com/gpu, …
 
 
@@ -57,120 +58,112 @@ class Preflight:
         }
 
 
-def preflight(spec: ExperimentSpec, *, engine: str = LOCAL) -> Preflight:
-    """Look ahead. ``engine`` is AUTOTUNE_TRAINING_ENGINE's value."""
-    problems: list[Problem] = []
-    warnings: list[Problem] = []
+def preflight(
+    spec: ExperimentSpec, *, engine: str = LOCAL, line_of: LineOf | None = None
+) -> Preflight:
+    """Look ahead. ``engine`` is AUTOTUNE_TRAINING_ENGINE's value, ``line_of`` Parsed's."""
+    notes = Notes(line_of)
     for index, task in enumerate(spec.training.tasks):
-        path = at(_TASKS, index)
-        _check_command(task, spec.training.framework, path, engine, problems, warnings)
+        pod_path = f"{at(_TASKS, index)}.template.spec"
+        main = main_container_index(task.template, spec.training.framework)
         if engine == LOCAL:
-            warnings.extend(_ignored_locally(task, spec.training.framework, path))
+            _check_local(notes, task, main, pod_path)
+        else:
+            _check_cluster(notes, task, main, pod_path)
     if engine == LOCAL and spec.training.scheduler:
         message = "Local trials have no scheduler: queue and priority are ignored."
-        warnings.append(Problem("spec.trainingConfig.scheduler", message))
+        notes.warn("spec.trainingConfig.scheduler", message)
     n_distinct = spec.space.n_distinct()
-    warnings.extend(_too_few(spec, n_distinct))
-    warnings.extend(_eager_assessor(spec))
+    _check_enough(notes, spec, n_distinct)
+    _check_assessor(notes, spec)
     rng = np.random.default_rng(SAMPLE_SEED)
     samples = tuple(spec.space.sample(rng) for _ in range(N_SAMPLES))
-    return Preflight(tuple(problems), tuple(warnings), n_distinct, _peak(spec), samples)
+    problems, warnings = tuple(notes.problems), tuple(notes.warnings)
+    return Preflight(problems, warnings, n_distinct, _peak(spec), samples)
 
 
-def _check_command(
-    task: TaskSpec,
-    framework: str,
-    path: str,
-    engine: str,
-    problems: list[Problem],
-    warnings: list[Problem],
-) -> None:
-    index = main_container_index(task.template, framework)
-    container = containers_of(task.template)[index]
-    where = at(at(f"{path}.template.spec.containers", index), "command")
-    if container.get("command"):
-        return
-    if engine != LOCAL:
-        if not container.get("args"):
-            message = "There is neither command nor args: the image's own entry point runs."
-            warnings.append(Problem(where, message))
-    elif container.get("args"):
-        warnings.append(
-            Problem(where, "There is no command: locally the args run as the command itself.")
+def _check_cluster(notes: Notes, task: TaskSpec, main: int, pod_path: str) -> None:
+    container = containers_of(task.template)[main]
+    if not container.get("command") and not container.get("args"):
+        message = "There is neither command nor args: the image's own entry point runs."
+        notes.warn(f"{at(f'{pod_path}.containers', main)}.command", message)
+    if not container.get("image"):
+        path = f"{at(f'{pod_path}.containers', main)}.image"
+        notes.error(path, "is required: on a cluster a container runs an image.")
+
+
+def _check_local(notes: Notes, task: TaskSpec, main: int, pod_path: str) -> None:
+    """Refuse what a process of this machine cannot do without, warn of what it does without."""
+    container = containers_of(task.template)[main]
+    path = at(f"{pod_path}.containers", main)
+    if not container.get("command"):
+        notes.error(
+            f"{path}.command",
+            "is required for local trials: no image is run whose entry point could be used.",
+            "E.g. command: [python3, train.py].",
         )
-    else:
-        problems.append(
-            Problem(
-                where,
-                "A local trial needs a command: there is no image whose entry point could run.",
-                "E.g. command: [python3, train.py].",
-            )
-        )
+    directory = container.get("workingDir") or ""
+    if directory and not directory.startswith("/"):
+        message = f"must be an absolute path for local trials, but got '{directory}'."
+        notes.error(f"{path}.workingDir", message)
+    for number, entry in enumerate(container.get("env") or []):
+        if entry.get("valueFrom") is not None:
+            where = f"{at(f'{path}.env', number)}.valueFrom"
+            message = "cannot be looked up for local trials: there is no cluster."
+            notes.error(where, message, "Give a 'value' instead.")
+    if container.get("envFrom"):
+        message = "cannot be looked up for local trials: there is no cluster."
+        notes.error(f"{path}.envFrom", message, "List the variables in 'env' instead.")
+    _warn_ignored_locally(notes, task, main, pod_path)
 
 
-def _ignored_locally(task: TaskSpec, framework: str, path: str) -> list[Problem]:
-    """Warn of what only a cluster gives: images, volumes, resources, sidecars."""
+def _warn_ignored_locally(notes: Notes, task: TaskSpec, main: int, pod_path: str) -> None:
     pod: Mapping[str, Any] = task.template["spec"]
-    pod_path = f"{path}.template.spec"
-    found: list[Problem] = []
     rows = containers_of(task.template)
-    index = main_container_index(task.template, framework)
-    main, main_path = rows[index], at(f"{pod_path}.containers", index)
-    if main.get("image"):
+    container, path = rows[main], at(f"{pod_path}.containers", main)
+    if container.get("image"):
         message = "Local trials run on this machine as it is: the image is ignored."
-        found.append(Problem(f"{main_path}.image", message))
-    if pod.get("volumes") or main.get("volumeMounts"):
-        key = f"{pod_path}.volumes" if pod.get("volumes") else f"{main_path}.volumeMounts"
+        notes.warn(f"{path}.image", message)
+    if pod.get("volumes") or container.get("volumeMounts"):
+        where = f"{pod_path}.volumes" if pod.get("volumes") else f"{path}.volumeMounts"
         message = "Local trials see this machine's files: volumes are ignored."
         hint = "Check that workingDir and the paths in the command exist here."
-        found.append(Problem(key, message, hint))
-    if len(rows) > 1:
-        message = f"Locally only the container '{main.get('name') or index}' of each replica runs."
-        found.append(Problem(f"{pod_path}.containers", message))
-    if pod.get("initContainers"):
-        message = "Local trials have no init containers: these are not run."
-        found.append(Problem(f"{pod_path}.initContainers", message))
-    if main.get("resources"):
+        notes.warn(where, message, hint)
+    if container.get("resources"):
         message = "Local trials are not limited: resources are ignored."
-        found.append(Problem(f"{main_path}.resources", message))
-    for number, entry in enumerate(main.get("env") or []):
-        if entry.get("valueFrom") is not None:
-            message = f"'{entry.get('name')}' has no value locally: valueFrom needs a cluster."
-            found.append(Problem(at(f"{main_path}.env", number), message))
-    if main.get("envFrom"):
-        message = "Local trials read no ConfigMaps or Secrets: envFrom is ignored."
-        found.append(Problem(f"{main_path}.envFrom", message))
-    return found
+        notes.warn(f"{path}.resources", message)
+    if len(rows) > 1:
+        name = container.get("name") or str(main)
+        message = f"Of each replica only the container '{name}' runs locally."
+        notes.warn(f"{pod_path}.containers", message)
+    if pod.get("initContainers"):
+        notes.warn(f"{pod_path}.initContainers", "Local trials run no init containers.")
 
 
-def _too_few(spec: ExperimentSpec, n_distinct: int | None) -> list[Problem]:
+def _check_enough(notes: Notes, spec: ExperimentSpec, n_distinct: int | None) -> None:
     if n_distinct is None or n_distinct >= spec.max_trials:
-        return []
+        return
     chooser = spec.tuner or spec.advisor
-    ends = chooser is not None and chooser.name in ("GridSearch", "Batch")
+    ends = chooser is not None and chooser.name in _TRY_EACH_ONCE
     effect = "the experiment is done after them" if ends else "some will be tried again"
-    return [
-        Problem(
-            "spec.maxTrialNum",
-            f"The search space has {n_distinct} distinct configurations, fewer than "
-            f"maxTrialNum={spec.max_trials}: {effect}.",
-            f"Widen the search space or set maxTrialNum to {n_distinct}.",
-        )
-    ]
+    notes.warn(
+        "spec.maxTrialNum",
+        f"The search space has {n_distinct} distinct configurations, fewer than "
+        f"maxTrialNum={spec.max_trials}: {effect}.",
+        f"Widen the search space or set maxTrialNum to {n_distinct}.",
+    )
 
 
-def _eager_assessor(spec: ExperimentSpec) -> list[Problem]:
+def _check_assessor(notes: Notes, spec: ExperimentSpec) -> None:
     assessor = spec.assessor
     if assessor is None or assessor.name != "Medianstop" or assessor.args.start_step > 0:
-        return []
-    return [
-        Problem(
-            "spec.assessor.classArgs.start_step",
-            "With start_step 0 trials are judged from their first report on, which may stop some "
-            "that merely start slowly.",
-            "Let a few reports pass: start_step 3 to 5.",
-        )
-    ]
+        return
+    notes.warn(
+        "spec.assessor.classArgs.start_step",
+        "With start_step 0 trials are judged from their first report on, which may stop some "
+        "that merely start slowly.",
+        "Let a few reports pass: start_step 3 to 5.",
+    )
 
 
 def _peak(spec: ExperimentSpec) -> Peak:

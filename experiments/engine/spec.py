@@ -35,6 +35,8 @@ __all__ = [
     "AlgorithmSpec",
     "ExperimentSpec",
     "Parsed",
+    "Problem",
+    "ProblemsError",
     "TaskSpec",
     "TrainingSpec",
     "parse_manifest",
@@ -107,6 +109,7 @@ class ExperimentSpec:
 class Parsed:
     spec: ExperimentSpec
     warnings: tuple[Problem, ...] = ()
+    line_of: LineOf | None = field(default=None, compare=False, repr=False)  # of the text, if any
 
 
 def parse_text(text: str | bytes) -> Parsed:
@@ -132,7 +135,7 @@ def parse_manifest(data: Mapping[str, Any], *, line_of: LineOf | None = None) ->
     spec = _spec(notes, data["spec"], metadata)
     notes.raise_if_any()
     assert spec is not None
-    return Parsed(spec, tuple(sorted(notes.warnings, key=lambda p: p.line or 0)))
+    return Parsed(spec, tuple(sorted(notes.warnings, key=lambda p: p.line or 0)), line_of)
 
 
 def _check_top(notes: Notes, data: Mapping[str, Any]) -> None:
