@@ -65,8 +65,8 @@ class HyperoptArgs(TunerArgs):
     constant_liar_type: str = setting(
         "min",
         choices=("min", "max", "mean"),
-        help="Which of the losses so far a trial that still runs is assumed to get, so that "
-        "parallel trials spread out: the smallest, the largest or their mean.",
+        help="What a trial that still runs is taken to reach: the smallest, largest or mean loss of "
+        "the finished ones. (The smallest loss is the best result.)",
     )
 
 

@@ -42,6 +42,14 @@ class Product:
                 found.append(Problem(join(path, name), "is missing."))
         return found
 
+    def contains(self, values: Any) -> bool:
+        """Say whether the values are a configuration; quicker than finding out why not."""
+        return (
+            isinstance(values, Mapping)
+            and len(values) == len(self.parameters)
+            and all(n in values and p.contains(values[n]) for n, p in self.parameters.items())
+        )
+
     def n_distinct(self) -> int | None:
         """Count the distinct configurations; None if there is no end of them."""
         total = 1
@@ -174,6 +182,15 @@ class Choice(Parameter):
         if not isinstance(member, Branch):
             return []
         return member.product.problems({k: v for k, v in value.items() if k != "_name"}, path)
+
+    def contains(self, value: Any) -> bool:
+        position = self.locate(value)
+        if position is None:
+            return False
+        member = self.members[position]
+        if not isinstance(member, Branch):
+            return True
+        return member.product.contains({k: v for k, v in value.items() if k != "_name"})
 
     def _options(self) -> list[Any]:
         members = (self.members[position] for position in self._distinct)

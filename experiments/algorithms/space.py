@@ -65,6 +65,10 @@ class SearchSpace:
         """Say what is wrong with a configuration: keys missing or unknown, values outside."""
         return self._product.problems(params, path)
 
+    def holds(self, params: Mapping[str, Any]) -> bool:
+        """Say whether a configuration lies inside; quicker than ``contains``."""
+        return self._product.contains(params)
+
     def n_distinct(self) -> int | None:
         """Count the distinct configurations; None if there is no end of them."""
         return self._product.n_distinct()
@@ -75,7 +79,7 @@ class SearchSpace:
 
     def index_of(self, params: Mapping[str, Any]) -> int | None:
         """Return the number of a configuration of a finite space; None if it lies outside."""
-        return None if self.contains(params) else self._product.index_of(params)
+        return self._product.index_of(params) if self._product.contains(params) else None
 
     def grid(self) -> Iterator[dict[str, Any]]:
         """Yield every configuration of a finite space in order, one at a time.
