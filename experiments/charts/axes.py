@@ -1,0 +1,190 @@
+"""Axes of a search space: from each parameter's ``_type`` to places on a line.
+
+Shared by charts that place parameters. A *place* is a plain float, whatever the parameter: itself
+on a linear axis, its decimal logarithm on a log axis, the position of its label on a choice axis.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.charts import scale, style
+
+MISSING_LABEL = "–"
+SIGMAS = 4.0  # a normal parameter's axis covers its mean plus and minus so many
+MOST_LABELS = 24  # ticks on a choice axis
+LABEL_LENGTH = 22
+
+LINEAR_TYPES = frozenset({"uniform", "quniform", "randint"})
+LOG_TYPES = frozenset({"loguniform", "qloguniform"})
+NORMAL_TYPES = frozenset({"normal", "qnormal"})
+LOGNORMAL_TYPES = frozenset({"lognormal", "qlognormal", "qlognoraml"})
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One parameter's axis and the place of every trial on it."""
+
+    label: str
+    kind: str  # linear | log | choice
+    low: float  # places of the ends, padded
+    high: float
+    ticks: tuple[tuple[float, str], ...]
+    places: tuple[float, ...]  # one for each trial
+    is_constant: bool  # the space allows one value only
+    has_missing: bool = False
+
+
+@dataclass(frozen=True)
+class _Declared:
+    """A parameter as the space names it, by its path through nested choices."""
+
+    path: tuple[str, ...]
+    type: str
+    args: tuple[Any, ...]
+
+
+def axes(space: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]]) -> list[Axis]:
+    """Every parameter's axis in the space's order, branches of nested choices after their choice.
+
+    Parameters that only custom trials have come last.
+    """
+    declared = list(_declared(space, ()))
+    known = {d.path[0] for d in declared}
+    for name in dict.fromkeys(n for p in parameters for n in p if n not in known):
+        declared.append(_Declared((name,), "", ()))
+    return [_axis(d, [_look_up(p, d.path) for p in parameters]) for d in declared]
+
+
+def _declared(space: Mapping[str, Any], above: tuple[str, ...]) -> list[_Declared]:
+    found: dict[tuple[str, ...], _Declared] = {}
+    for name, node in space.items():
+        if not isinstance(node, Mapping) or "_type" not in node:
+            continue
+        path = (*above, name)
+        value = node.get("_value")
+        args = tuple(value) if isinstance(value, (list, tuple)) else ()
+        found.setdefault(path, _Declared(path, str(node["_type"]), args))
+        for option in args:
+            if isinstance(option, Mapping):
+                # The same name may stand in several branches: they share an axis.
+                for inner in _declared(option, path):
+                    found.setdefault(inner.path, inner)
+    return list(found.values())
+
+
+_ABSENT = object()
+
+
+def _look_up(parameters: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    node: Any = parameters
+    for name in path:
+        if not isinstance(node, Mapping) or name not in node:
+            return _ABSENT
+        node = node[name]
+    return node
+
+
+def label_of(value: Any) -> str:
+    """What a choice is called: the ``_name`` of a nested one, else itself."""
+    if isinstance(value, Mapping) and "_name" in value:
+        value = value["_name"]
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _axis(declared: _Declared, values: list[Any]) -> Axis:
+    label = ".".join(declared.path)
+    numbers = [v for v in values if _is_number(v)]
+    others = [v for v in values if v is not _ABSENT and not _is_number(v)]
+    numeric_type = declared.type in LINEAR_TYPES | LOG_TYPES | NORMAL_TYPES | LOGNORMAL_TYPES
+    if others or not (numeric_type or (declared.type == "" and numbers)):
+        return _choice_axis(label, declared, values)
+    is_log = declared.type in LOG_TYPES | LOGNORMAL_TYPES and all(v > 0 for v in numbers)
+    ends = _declared_ends(declared)
+    seen = [math.log10(v) if is_log else float(v) for v in numbers]
+    if ends is not None and is_log:
+        ends = math.log10(ends[0]), math.log10(ends[1])
+    if ends is not None:
+        seen += [*ends]
+    low, high = (min(seen), max(seen)) if seen else (0.0, 1.0)
+    is_constant = ends is not None and ends[0] == ends[1] and low == high
+    if is_log:
+        marks = scale.log_ticks(10.0**low, 10.0**high)
+        ticks = [(math.log10(t), f"{t:.3g}") for t in marks]
+    else:
+        ticks = [(t, f"{t:.6g}") for t in scale.linear_ticks(low, high)]
+    places = [
+        (math.log10(v) if is_log else float(v)) if _is_number(v) else math.nan for v in values
+    ]
+    low, high = scale.padded(low, high, 0.03)
+    return _with_missing(
+        Axis(
+            label, "log" if is_log else "linear", low, high, tuple(ticks), tuple(places),
+            is_constant,
+        )
+    )  # fmt: skip
+
+
+def _declared_ends(declared: _Declared) -> tuple[float, float] | None:
+    """The bounds that the space names, or the part of a normal's range worth showing."""
+    args = declared.args
+    if len(args) < 2 or not all(_is_number(a) for a in args[:2]):
+        return None
+    first, second = float(args[0]), float(args[1])
+    if declared.type == "randint":
+        return first, max(first, second - 1)
+    if declared.type in NORMAL_TYPES:
+        return first - SIGMAS * second, first + SIGMAS * second
+    if declared.type in LOGNORMAL_TYPES:
+        low, high = first - SIGMAS * second, first + SIGMAS * second
+        return math.exp(max(low, -700.0)), math.exp(min(high, 700.0))
+    if declared.type in LOG_TYPES and first <= 0:
+        return None
+    return first, second
+
+
+def _choice_axis(label: str, declared: _Declared, values: list[Any]) -> Axis:
+    """Choices evenly spaced in the space's order; values from outside it follow."""
+    named = dict.fromkeys(label_of(v) for v in declared.args) if declared.type == "choice" else {}
+    is_constant = len(named) == 1
+    seen = [None if v is _ABSENT else label_of(v) for v in values]
+    if declared.type != "choice":
+        named = {}
+    names = list(dict.fromkeys([*named, *(s for s in seen if s is not None)]))
+    place_of = {name: float(i) for i, name in enumerate(names)}
+    every = max(1, math.ceil(len(names) / MOST_LABELS))
+    ticks = [(place_of[n], style.plain_text(n)) for n in names[::every]]
+    places = [math.nan if s is None else place_of[s] for s in seen]
+    return _with_missing(
+        Axis(
+            label, "choice", -0.35, max(len(names) - 1, 0) + 0.35, tuple(ticks), tuple(places),
+            is_constant and len(names) == 1,
+        )
+    )  # fmt: skip
+
+
+def _with_missing(axis: Axis) -> Axis:
+    """Give trials without this parameter a slot of their own below the others."""
+    if not any(math.isnan(p) for p in axis.places):
+        return axis
+    slot = axis.low - (0.65 if axis.kind == "choice" else 0.12 * (axis.high - axis.low))
+    room = 0.35 if axis.kind == "choice" else 0.03 * (axis.high - axis.low)
+    return Axis(
+        label=axis.label,
+        kind=axis.kind,
+        low=slot - room,
+        high=axis.high,
+        ticks=((slot, MISSING_LABEL), *axis.ticks),
+        places=tuple(slot if math.isnan(p) else p for p in axis.places),
+        is_constant=False,
+        has_missing=True,
+    )

@@ -1,0 +1,135 @@
+"""What every chart is given and what it gives: records in, a Plotly figure out.
+
+A chart is two steps, so that its numbers are tested without Plotly: ``info(record, options)`` works
+out what is to be seen, ``figure(info)`` draws it as a plain dict that pages, REST and exported
+reports share. Called by ``chart_data``; nothing here knows the database or the web.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.algorithms.problems import Problem, ProblemsError
+from experiments.states import TrialState
+
+Figure = dict[str, Any]
+Floats = NDArray[np.float64]
+Options = Mapping[str, str]
+
+DEFAULT_METRIC = "default"
+FAILED_STATES = frozenset({TrialState.FAILED, TrialState.LOST, TrialState.CANCELED})
+VALUED_STATES = frozenset({TrialState.SUCCEEDED, TrialState.EARLY_STOPPED})
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial as a chart sees it."""
+
+    number: int
+    state: str
+    value: float | None = None  # finite final value, or the last one of a stopped trial
+    latest_value: float | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    excluded: bool = False
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def has_value(self) -> bool:
+        """Ended with a number that may be compared."""
+        return self.state in VALUED_STATES and self.value is not None
+
+    @property
+    def shown_value(self) -> float | None:
+        """The final value, or the newest one while it runs."""
+        return self.value if self.value is not None else self.latest_value
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """The intermediate values of one metric of one trial, by sequence; NaN where none is finite."""
+
+    trial: int
+    sequence: Floats  # (n_points,)
+    step: Floats  # (n_points,); NaN where the report named none
+    value: Floats  # (n_points,)
+    time: Floats  # (n_points,) seconds since 1970, or empty where not asked for
+
+
+@dataclass(frozen=True)
+class StopReceipt:
+    """The numbers by which an assessor stopped a trial early."""
+
+    sequence: float | None  # of the report it was judged at
+    threshold: float | None  # what it had to reach there
+    line: tuple[tuple[float, float], ...] = ()  # (sequence, threshold) at the earlier reports
+
+
+@dataclass(frozen=True)
+class Record:
+    """One experiment as the charts see it; ``curves`` only where the chart asked for them."""
+
+    optimize_mode: str
+    space: Mapping[str, Any]
+    trials: tuple[TrialRecord, ...]
+    now: datetime
+    curves: tuple[Curve, ...] = ()
+    metric_names: tuple[str, ...] = (DEFAULT_METRIC,)
+    receipts: Mapping[int, StopReceipt] = field(default_factory=dict)
+
+    @property
+    def maximize(self) -> bool:
+        return self.optimize_mode != "minimize"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One entry of the registry."""
+
+    kind: str
+    title: str
+    draw: Callable[[Record, Options], Figure]
+    needs_curves: bool = False
+
+
+def choice_option(options: Options, name: str, allowed: tuple[str, ...]) -> str:
+    """The option's value, the first of ``allowed`` where it is not given.
+
+    Raises ProblemsError for any other value.
+    """
+    given = options.get(name) or allowed[0]
+    if given not in allowed:
+        words = ", ".join(repr(a) for a in allowed)
+        raise ProblemsError([Problem(name, f"must be one of {words}, but got {given!r}.")])
+    return given
+
+
+def flag_option(options: Options, name: str, *, default: bool = False) -> bool:
+    given = options.get(name)
+    if given is None or given == "":
+        return default
+    if given not in ("0", "1", "false", "true"):
+        raise ProblemsError([Problem(name, f"must be 0 or 1, but got {given!r}.")])
+    return given in ("1", "true")
+
+
+def number_option(options: Options, name: str, *, low: float, high: float) -> float | None:
+    """A number between ``low`` and ``high``, or None where it is not given."""
+    given = options.get(name)
+    if given is None or given == "":
+        return None
+    try:
+        number = float(given)
+    except ValueError:
+        number = float("nan")
+    if not low <= number <= high:
+        words = f"must be a number from {low:g} to {high:g}, but got {given!r}."
+        raise ProblemsError([Problem(name, words)])
+    return number

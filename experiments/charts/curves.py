@@ -1,0 +1,330 @@
+"""Intermediate values of every trial, thin enough to redraw four times a second.
+
+Running trials and the best about 20 are traces of their own, in colours that never change; all
+others are merged into at most eight faint traces. A trial stopped early ends in a mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.charts import scale, style
+from experiments.charts.base import (
+    Chart,
+    Curve,
+    Figure,
+    Floats,
+    Options,
+    Record,
+    StopReceipt,
+    TrialRecord,
+    choice_option,
+    flag_option,
+    number_option,
+)
+from experiments.states import TrialState
+
+KIND = "curves"
+N_OWN = 20  # best trials drawn on their own; the running ones come on top
+MOST_RUNNING = 30
+N_FAINT_TRACES = 8
+POINTS_OWN = 200
+POINTS_ALONE = 1000  # for the chart of a single trial
+POINTS_FAINT = 100  # per curve, fewer where that would make too many
+MOST_FAINT_POINTS = 24_000
+X_NAMES = {"step": "Step", "sequence": "Report", "time": "Time since the trial's first report (s)"}
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One trial's thinned curve; NaN in ``y`` is a gap."""
+
+    trial: TrialRecord
+    x: Floats
+    y: Floats
+
+
+@dataclass(frozen=True)
+class CurvesInfo:
+    x: str
+    metric: str
+    log: bool
+    log_possible: bool
+    own: tuple[Line, ...]
+    faint: tuple[Line, ...]
+    stopped: tuple[tuple[int, float, float], ...]  # trial, x, y of early-stopped ends
+    view: tuple[float, float] | None
+    n_outside: int
+    alone: int | None  # the trial whose own chart this is
+    judged_x: float | None = None  # where an assessor stopped it
+    threshold: float | None = None
+    threshold_line: tuple[tuple[float, float], ...] = ()  # (x, value)
+
+
+def info(record: Record, options: Options) -> CurvesInfo:
+    """``x`` = step | sequence | time, ``metric`` (chosen by whoever loads the curves), ``log``,
+    ``clip``, and ``trial`` for the chart of one trial before the faint others."""
+    x = choice_option(options, "x", ("step", "sequence", "time"))
+    wanted = number_option(options, "trial", low=0, high=1e9)
+    alone = None if wanted is None else int(wanted)
+    trials = {t.number: t for t in record.trials}
+    curves = [c for c in record.curves if c.trial in trials and c.value.size]
+    own_numbers = _chosen(record, curves, alone)
+    n_faint = max(1, len(curves) - len(own_numbers))
+    points_faint = int(np.clip(MOST_FAINT_POINTS // n_faint, 12, POINTS_FAINT))
+    points_own = POINTS_OWN if alone is None else POINTS_ALONE
+    own: list[Line] = []
+    faint: list[Line] = []
+    for curve in curves:
+        is_own = curve.trial in own_numbers
+        n_points = points_own if is_own else points_faint
+        xs, ys = scale.thin(_x_of(curve, x), curve.value, n_points, quick=not is_own)
+        if xs.size:
+            (own if is_own else faint).append(Line(trials[curve.trial], xs, ys))
+    own.sort(key=lambda line: line.trial.number)
+    values = _finite([*own, *faint])
+    log_possible = bool(values.size) and bool((values > 0).all())
+    log = flag_option(options, "log") and log_possible
+    view, n_outside = _view(own, values, log, clip=flag_option(options, "clip", default=True))
+    receipt = record.receipts.get(alone) if alone is not None else None
+    return CurvesInfo(
+        x=x,
+        metric=options.get("metric") or "default",
+        log=log,
+        log_possible=log_possible,
+        own=tuple(own),
+        faint=tuple(faint),
+        stopped=_stopped_ends([*own, *faint]),
+        view=view,
+        n_outside=n_outside,
+        alone=alone,
+        **_threshold(receipt, next((c for c in curves if c.trial == alone), None), x),
+    )
+
+
+def _finite(lines: Sequence[Line]) -> Floats:
+    if not lines:
+        return np.empty(0)
+    values: Floats = np.concatenate([line.y for line in lines])
+    finite: Floats = values[np.isfinite(values)]
+    return finite
+
+
+def _view(
+    own: Sequence[Line], values: Floats, log: bool, *, clip: bool
+) -> tuple[tuple[float, float] | None, int]:
+    """The values shown at first, and how many points lie outside.
+
+    Judged by all values; what the lines of their own end with is always inside.
+    """
+    if not values.size:
+        return None, 0
+    scaled = np.log10(values) if log else values
+    low, high = float(scaled.min()), float(scaled.max())
+    if clip:
+        found = scale.robust_range(scaled)
+        assert found is not None
+        ends = _finite([Line(line.trial, line.x[-1:], line.y[-1:]) for line in own])
+        ends = np.log10(ends) if log else ends
+        ends = ends[(ends >= low) & (ends <= high)]
+        low, high = found
+        if ends.size and len(own) > 1:
+            q1, q3 = np.quantile(ends, (0.25, 0.75))
+            low, high = min(low, float(q1)), max(high, float(q3))
+    outside = int(((scaled < low) | (scaled > high)).sum())
+    if log:
+        return (10.0**low, 10.0**high), outside
+    return (low, high), outside
+
+
+def _chosen(record: Record, curves: Sequence[Curve], alone: int | None) -> set[int]:
+    """Numbers of the trials that get a trace of their own."""
+    if alone is not None:
+        return {alone}
+    present = {c.trial for c in curves}
+    candidates = [t for t in record.trials if t.number in present]
+    running = [t.number for t in candidates if t.state == TrialState.RUNNING][-MOST_RUNNING:]
+    valued = [t for t in candidates if t.has_value and not t.excluded and t.value is not None]
+    sign = -1.0 if record.maximize else 1.0
+    valued.sort(key=lambda t: (sign * (t.value or 0.0), t.number))
+    return set(running) | {t.number for t in valued[:N_OWN]}
+
+
+def _x_of(curve: Curve, x: str) -> Floats:
+    if x == "time" and curve.time.size:
+        since_first: Floats = curve.time - curve.time[0]
+        return since_first
+    if x == "step":
+        # A report without a step stands at its place in the row.
+        steps: Floats = np.where(np.isfinite(curve.step), curve.step, curve.sequence)
+        return steps
+    return curve.sequence
+
+
+def _stopped_ends(lines: Sequence[Line]) -> tuple[tuple[int, float, float], ...]:
+    ends = []
+    for line in lines:
+        if line.trial.state == TrialState.EARLY_STOPPED:
+            good = np.flatnonzero(np.isfinite(line.y))
+            if good.size:
+                ends.append((line.trial.number, float(line.x[good[-1]]), float(line.y[good[-1]])))
+    return tuple(ends)
+
+
+def _threshold(receipt: StopReceipt | None, curve: Curve | None, x: str) -> dict[str, Any]:
+    """The receipt's numbers with sequences turned into places on the x axis."""
+    if receipt is None or curve is None:
+        return {}
+    xs = _x_of(curve, x)
+
+    def place(sequence: float) -> float:
+        return float(xs[int(np.abs(curve.sequence - sequence).argmin())])
+
+    return {
+        "judged_x": None if receipt.sequence is None else place(receipt.sequence),
+        "threshold": receipt.threshold,
+        "threshold_line": tuple((place(s), value) for s, value in receipt.line),
+    }
+
+
+def figure(info: CurvesInfo) -> Figure:
+    if not info.own and not info.faint:
+        named = "" if info.metric == "default" else f" of {style.plain_text(info.metric)}"
+        return style.empty(KIND, f"No intermediate value{named} has been reported yet.")
+    traces = _faint_traces(info.faint)
+    for line in info.own:
+        traces.append(_own_trace(line, alone=info.alone is not None))
+    if info.stopped:
+        traces.append(_stopped_trace(info.stopped))
+    frame = style.layout(
+        KIND,
+        xaxis=style.axis(X_NAMES[info.x]),
+        yaxis=style.axis(
+            "Value" if info.metric == "default" else style.plain_text(info.metric),
+            type="log" if info.log else "linear",
+        ),
+        shapes=[],
+        annotations=[],
+    )
+    if info.view is not None:
+        frame["yaxis"]["range"] = list(scale.axis_range(*info.view, log=info.log))
+    if info.n_outside:
+        frame["annotations"].append(
+            {
+                "text": f"{info.n_outside} values off scale", "showarrow": False,
+                "xref": "paper", "yref": "paper", "x": 1, "y": 0, "xanchor": "right",
+                "yanchor": "bottom", "font": {"size": 11},
+            }
+        )  # fmt: skip
+    frame["legend"] = {"x": 1.01, "y": 1, "xanchor": "left", "yanchor": "top", "font": {"size": 11}}
+    if info.alone is not None:
+        frame["legend"] = style.layout(KIND)["legend"]
+    frame["meta"] = {
+        "kind": KIND, "log_possible": info.log_possible, "clipped": info.n_outside,
+        "x": info.x, "metric": info.metric, "n_faint": len(info.faint),
+    }  # fmt: skip
+    drawn = {"data": traces, "layout": frame}
+    _draw_threshold(info, drawn)
+    return drawn
+
+
+def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:
+    number, running = line.trial.number, line.trial.state == TrialState.RUNNING
+    colour = style.line_colour(number)
+    return {
+        "type": "scatter", "mode": "lines+markers", "uid": f"t{number}",
+        "name": f"#{number}" + (" running" if running else ""),
+        "meta": {"trial": number},
+        "x": scale.rounded(line.x), "y": scale.rounded(line.y), "connectgaps": False,
+        "line": {
+            "color": colour,
+            "width": 2.6 if alone or running else 1.8,
+            "dash": style.line_dash(number),
+        },
+        "marker": {"size": 6 if running else 5, "maxdisplayed": 10, "color": colour},
+        "hovertemplate": f"<b>#{number}</b> · %{{y:.6g}} at %{{x}}<extra></extra>",
+    }  # fmt: skip
+
+
+def _faint_traces(lines: Sequence[Line]) -> list[dict[str, Any]]:
+    """Every eighth curve into the same trace, a gap between each two."""
+    traces: list[dict[str, Any]] = []
+    gap = np.array([np.nan])
+    for group in range(min(N_FAINT_TRACES, len(lines))):
+        members = lines[group::N_FAINT_TRACES]
+        xs: list[Floats] = []
+        ys: list[Floats] = []
+        numbers: list[int] = []
+        for line in members:
+            xs += [line.x, gap]
+            ys += [line.y, gap]
+            numbers += [line.trial.number] * (line.x.size + 1)
+        traces.append(
+            {
+                "type": "scatter", "mode": "lines", "uid": f"rest{group}",
+                "name": f"{len(lines)} others", "legendgroup": "rest", "showlegend": group == 0,
+                "x": scale.rounded(np.concatenate(xs), 6),
+                "y": scale.rounded(np.concatenate(ys), 6),
+                "customdata": numbers, "connectgaps": False, "opacity": 0.28,
+                "line": {"color": style.GREY, "width": 1},
+                "hovertemplate": "#%{customdata} · %{y:.6g} at %{x}<extra></extra>",
+            }
+        )  # fmt: skip
+    return traces
+
+
+def _stopped_trace(ends: Sequence[tuple[int, float, float]]) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "markers", "uid": "stopped", "name": "Stopped early",
+        "x": [x for _, x, _ in ends], "y": [y for _, _, y in ends],
+        "customdata": [number for number, _, _ in ends],
+        "marker": {"symbol": "x", "size": 7, "color": style.AMBER, "opacity": 0.85},
+        "hovertemplate": "<b>#%{customdata}</b> stopped early · %{y:.6g} at %{x}<extra></extra>",
+    }  # fmt: skip
+
+
+def _draw_threshold(info: CurvesInfo, figure: Figure) -> None:
+    """What a stopped trial had to reach, and where it was judged."""
+    if info.threshold is None or (info.log and info.threshold <= 0):
+        return
+    line = info.threshold_line or tuple((float(x), info.threshold) for x in _span(info.own))
+    points = [(x, y) for x, y in line if not info.log or y > 0]
+    figure["data"].append(
+        {
+            "type": "scatter", "mode": "lines", "uid": "threshold",
+            "name": f"Threshold of the assessor: {style.number_text(info.threshold)}",
+            "x": [x for x, _ in points], "y": [y for _, y in points],
+            "line": {"color": style.VERMILION, "width": 1.8, "dash": "dash"},
+            "hovertemplate": "threshold %{y:.6g} at %{x}<extra></extra>",
+        }
+    )  # fmt: skip
+    frame = figure["layout"]
+    if info.judged_x is not None:
+        mark = {"color": style.VERMILION, "width": 1, "dash": "dot"}
+        frame["shapes"].append(
+            {
+                "type": "line", "xref": "x", "x0": info.judged_x, "x1": info.judged_x,
+                "yref": "paper", "y0": 0, "y1": 1, "line": mark,
+            }
+        )  # fmt: skip
+    places = [float(np.log10(y)) if info.log else y for _, y in points]
+    low, high = frame["yaxis"]["range"]
+    if places and (min(places) < low or max(places) > high):
+        ends = min(low, *places), max(high, *places)
+        frame["yaxis"]["range"] = list(scale.padded(*ends, 0.03))
+
+
+def _span(lines: Sequence[Line]) -> tuple[float, float]:
+    xs = np.concatenate([line.x for line in lines]) if lines else np.zeros(1)
+    return float(xs.min()), float(xs.max())
+
+
+def draw(record: Record, options: Options) -> Figure:
+    return figure(info(record, options))
+
+
+CHART = Chart(KIND, "Intermediate values", draw, needs_curves=True)

@@ -1,0 +1,101 @@
+"""How long each trial took: time in the queue and time at work, by trial number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.charts import style
+from experiments.charts.base import Chart, Figure, Options, Record
+from experiments.states import TrialState
+
+KIND = "duration"
+UNITS = ((3600.0 * 2, 3600.0, "h"), (60.0 * 3, 60.0, "min"), (0.0, 1.0, "s"))
+LEAST_QUEUE_S = 0.05  # shorter waits are the loop's own rhythm, not a queue
+
+
+@dataclass(frozen=True)
+class Bar:
+    number: int
+    state: str
+    queue_s: float
+    run_s: float
+
+
+@dataclass(frozen=True)
+class DurationInfo:
+    bars: tuple[Bar, ...]
+    unit: str
+    unit_s: float  # seconds in one unit
+
+
+def info(record: Record, options: Options) -> DurationInfo:
+    bars = []
+    for trial in record.trials:
+        end = trial.finished_at or record.now
+        left_queue = trial.started_at or end
+        queue_s = 0.0
+        if trial.created_at is not None:
+            queue_s = max(0.0, (left_queue - trial.created_at).total_seconds())
+        run_s = 0.0
+        if trial.started_at is not None:
+            run_s = max(0.0, (end - trial.started_at).total_seconds())
+        if run_s or queue_s:
+            bars.append(Bar(trial.number, trial.state, queue_s, run_s))
+    longest = max((b.queue_s + b.run_s for b in bars), default=0.0)
+    _, unit_s, unit = next(u for u in UNITS if longest >= u[0])
+    return DurationInfo(tuple(bars), unit, unit_s)
+
+
+def figure(info: DurationInfo) -> Figure:
+    if not info.bars:
+        return style.empty(KIND, "No trial has started yet.")
+    traces: list[dict[str, Any]] = []
+    waited = [b for b in info.bars if b.queue_s >= LEAST_QUEUE_S]
+    if waited:
+        traces.append(_trace("queue", "In the queue", style.GREY, waited, info, queue=True))
+        traces[-1]["marker"].update(opacity=0.45)
+    for state in TrialState:
+        members = [b for b in info.bars if b.state == state and b.run_s > 0]
+        if members:
+            name, colour = style.STATE_NAMES[state], style.STATE_COLOURS[state]
+            traces.append(_trace(state.lower(), name, colour, members, info, queue=False))
+    x_axis = style.axis("Trial")
+    if len(info.bars) < 8:
+        x_axis["dtick"] = 1
+    frame = style.layout(
+        KIND,
+        barmode="stack",
+        bargap=0.15,
+        xaxis=x_axis,
+        yaxis=style.axis(f"Duration ({info.unit})", rangemode="tozero"),
+    )
+    return {"data": traces, "layout": frame}
+
+
+def _trace(
+    uid: str, name: str, colour: str, bars: list[Bar], info: DurationInfo, *, queue: bool
+) -> dict[str, Any]:
+    seconds = [b.queue_s if queue else b.run_s for b in bars]
+    return {
+        "type": "bar", "uid": uid, "name": name,
+        "x": [b.number for b in bars], "y": [round(s / info.unit_s, 4) for s in seconds],
+        "customdata": [b.number for b in bars], "text": [_words(s) for s in seconds],
+        "textposition": "none", "marker": {"color": colour},
+        "hovertemplate": "<b>#%{customdata}</b> · " + name.lower() + " · %{text}<extra></extra>",
+    }  # fmt: skip
+
+
+def _words(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def draw(record: Record, options: Options) -> Figure:
+    return figure(info(record, options))
+
+
+CHART = Chart(KIND, "Duration", draw)

@@ -1,0 +1,290 @@
+"""Optimisation history: every trial's value, and the best so far.
+
+Only trials that succeeded may move the best line. Values far off the rest are drawn as arrows at
+the axis edge with their count, so that one diverged trial does not flatten all others.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.charts import scale, style
+from experiments.charts.base import (
+    FAILED_STATES,
+    Chart,
+    Figure,
+    Options,
+    Record,
+    TrialRecord,
+    choice_option,
+    flag_option,
+)
+from experiments.states import TrialState
+
+KIND = "history"
+GROUPS = ("SUCCEEDED", "EARLY_STOPPED", "RUNNING", "FAILED", "EXCLUDED")  # drawing order
+
+
+@dataclass(frozen=True)
+class Point:
+    """One trial's place; ``y`` is None where it has no value and is drawn at the bottom edge."""
+
+    trial: TrialRecord
+    x: Any  # number, or ISO time
+    y: float | None
+    group: str
+
+
+@dataclass(frozen=True)
+class HistoryInfo:
+    maximize: bool
+    by_time: bool
+    log: bool
+    log_possible: bool
+    points: tuple[Point, ...]
+    best_x: tuple[Any, ...]  # where the best line steps, ends included
+    best_y: tuple[float, ...]
+    best: Point | None
+    view: tuple[float, float] | None  # values shown at first; None where there are none
+
+    @property
+    def below(self) -> tuple[Point, ...]:
+        return tuple(p for p in self.points if self.view and p.y is not None and p.y < self.view[0])
+
+    @property
+    def above(self) -> tuple[Point, ...]:
+        return tuple(p for p in self.points if self.view and p.y is not None and p.y > self.view[1])
+
+
+def info(record: Record, options: Options) -> HistoryInfo:
+    """``x`` = number | time, ``log`` = 0 | 1, ``clip`` = 1 | 0 (show far-out values in place)."""
+    by_time = choice_option(options, "x", ("number", "time")) == "time"
+    trials = [t for t in record.trials if t.state != TrialState.WAITING]
+    if by_time:
+        trials.sort(key=lambda t: (t.finished_at or record.now, t.number))
+    points = []
+    for trial in trials:
+        x: Any = trial.number
+        if by_time:
+            x = style.iso_times([trial.finished_at or record.now])[0]
+        group = _group(trial)
+        y = None if group == "FAILED" else trial.shown_value
+        if y is None and group == "RUNNING":
+            continue  # nothing reported yet: no place to draw it
+        points.append(Point(trial, x, y, "FAILED" if y is None else group))
+    values = np.array([p.y for p in points if p.y is not None], dtype=np.float64)
+    log_possible = bool(values.size) and bool((values > 0).all())
+    log = flag_option(options, "log") and log_possible
+    best_x, best_y, best = _best_line(points, record.maximize)
+    scaled = np.log10(values) if log else values
+    keep = None if best is None or best.y is None else (math.log10(best.y) if log else best.y)
+    view = scale.robust_range(scaled, keep=keep)
+    if view is not None and not flag_option(options, "clip", default=True):
+        view = float(scaled.min()), float(scaled.max())
+    if view is not None and log:
+        # a hair wider, so that rounding does not push the extremes off
+        view = 10.0 ** view[0] * (1 - 1e-9), 10.0 ** view[1] * (1 + 1e-9)
+    return HistoryInfo(
+        maximize=record.maximize,
+        by_time=by_time,
+        log=log,
+        log_possible=log_possible,
+        points=tuple(points),
+        best_x=best_x,
+        best_y=best_y,
+        best=best,
+        view=view,
+    )
+
+
+def _group(trial: TrialRecord) -> str:
+    if trial.excluded:
+        return "EXCLUDED"
+    if trial.state in FAILED_STATES:
+        return "FAILED"
+    return trial.state
+
+
+def _best_line(
+    points: list[Point], maximize: bool
+) -> tuple[tuple[Any, ...], tuple[float, ...], Point | None]:
+    """The steps of the best value over succeeded trials, in drawing order."""
+    xs: list[Any] = []
+    ys: list[float] = []
+    best: Point | None = None
+    for point in points:
+        if point.group != TrialState.SUCCEEDED or point.y is None:
+            continue
+        if best is None or best.y is None or (point.y > best.y if maximize else point.y < best.y):
+            best = point
+            xs.append(point.x)
+            ys.append(point.y)
+    if xs and points[-1].x != xs[-1]:
+        xs.append(points[-1].x)
+        ys.append(ys[-1])
+    return tuple(xs), tuple(ys), best
+
+
+_MARKERS: dict[str, dict[str, Any]] = {
+    "SUCCEEDED": {"symbol": "circle", "size": 8, "opacity": 0.85, "color": style.GREEN},
+    "EARLY_STOPPED": {
+        "symbol": "diamond-open", "size": 8, "color": style.AMBER, "line": {"width": 1.8},
+    },
+    "RUNNING": {"symbol": "circle-open", "size": 10, "color": style.BLUE, "line": {"width": 2.4}},
+    "EXCLUDED": {"symbol": "x-thin", "size": 7, "color": style.GREY,
+                 "line": {"width": 1.5, "color": style.GREY}},
+}  # fmt: skip
+_NAMES = {
+    "SUCCEEDED": "Succeeded",
+    "EARLY_STOPPED": "Stopped early",
+    "RUNNING": "Running (latest value)",
+    "FAILED": "Failed, no value",
+    "EXCLUDED": "Excluded",
+}
+
+
+def figure(info: HistoryInfo) -> Figure:
+    if not info.points:
+        return style.empty(KIND, "No trial has reported a value yet.")
+    traces: list[dict[str, Any]] = []
+    if info.best_y:
+        traces.append(
+            {
+                "type": "scatter", "mode": "lines", "uid": "best", "name": "Best so far",
+                "x": list(info.best_x), "y": list(info.best_y),
+                "line": {"shape": "hv", "color": style.ACCENT, "width": 2}, "hoverinfo": "skip",
+            }
+        )  # fmt: skip
+    outside = {id(p) for p in (*info.below, *info.above)}
+    for group in GROUPS:
+        members = [p for p in info.points if p.group == group and id(p) not in outside]
+        if members:
+            traces.append(_failed_trace(members) if group == "FAILED" else _trace(group, members))
+    traces.extend(_edge_traces(info))
+    if info.best is not None:
+        traces.append(_best_trace(info.best))
+    x_axis = style.axis("Finished at (UTC)" if info.by_time else "Trial")
+    if not info.by_time:
+        x_axis["rangemode"] = "tozero"
+        if len(info.points) < 8:
+            x_axis["dtick"] = 1
+    y_axis = style.axis("Value", type="log" if info.log else "linear")
+    if info.view is not None:
+        y_axis["range"] = list(scale.axis_range(*info.view, log=info.log))
+    frame = style.layout(
+        KIND,
+        xaxis=x_axis,
+        yaxis=y_axis,
+        # Failed trials stand on the bottom edge whatever part of the values is looked at.
+        yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
+        annotations=_edge_notes(info),
+    )
+    frame["meta"] = {
+        "kind": KIND,
+        "log_possible": info.log_possible,
+        "clipped": len(info.below) + len(info.above),
+    }
+    return {"data": traces, "layout": frame}
+
+
+def _hover(points: list[Point]) -> dict[str, Any]:
+    return {
+        "customdata": [p.trial.number for p in points],
+        "text": [style.parameters_text(p.trial.parameters) for p in points],
+        "hovertext": [style.number_text(p.y, 7) for p in points],
+    }
+
+
+def _trace(group: str, points: list[Point]) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "markers", "uid": group.lower(), "name": _NAMES[group],
+        "x": [p.x for p in points], "y": [p.y for p in points], "marker": _MARKERS[group],
+        **_hover(points),
+        "hovertemplate": "<b>#%{customdata}</b> · %{hovertext}<br>%{text}<extra></extra>",
+    }  # fmt: skip
+
+
+def _failed_trace(points: list[Point]) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "markers", "uid": "failed", "name": _NAMES["FAILED"],
+        "x": [p.x for p in points], "y": [0.02] * len(points), "yaxis": "y2",
+        "marker": {"symbol": "line-ns", "size": 10, "color": style.VERMILION,
+                   "line": {"width": 2, "color": style.VERMILION}},
+        "customdata": [p.trial.number for p in points],
+        "hovertext": [style.STATE_NAMES.get(p.trial.state, p.trial.state) for p in points],
+        "text": [style.parameters_text(p.trial.parameters) for p in points],
+        "hovertemplate": "<b>#%{customdata}</b> · %{hovertext}<br>%{text}<extra></extra>",
+    }  # fmt: skip
+
+
+def _best_trace(best: Point) -> dict[str, Any]:
+    return {
+        "type": "scatter", "mode": "markers", "uid": "star", "name": "Best",
+        "x": [best.x], "y": [best.y],
+        "marker": {"symbol": "star", "size": 15, "color": style.GOLD,
+                   "line": {"width": 1, "color": "#7a5a00"}},
+        **_hover([best]),
+        "hovertemplate": "<b>Best: #%{customdata}</b> · %{hovertext}<br>%{text}<extra></extra>",
+    }  # fmt: skip
+
+
+def _edges(info: HistoryInfo) -> tuple[float, float]:
+    """The values at the very bottom and top of the axis as first drawn."""
+    assert info.view is not None
+    low, high = scale.axis_range(*info.view, log=info.log)
+    inset = 0.02 * (high - low)
+    low, high = low + inset, high - inset
+    return (10.0**low, 10.0**high) if info.log else (low, high)
+
+
+def _edge_traces(info: HistoryInfo) -> list[dict[str, Any]]:
+    traces = []
+    for points, symbol, at_top in (
+        (info.below, "triangle-down", False),
+        (info.above, "triangle-up", True),
+    ):
+        if not points:
+            continue
+        members = list(points)
+        traces.append(
+            {
+                "type": "scatter", "mode": "markers", "uid": f"edge-{symbol}", "name": "Off scale",
+                "x": [p.x for p in members], "y": [_edges(info)[at_top]] * len(members),
+                "marker": {"symbol": symbol, "size": 9, "opacity": 0.9,
+                           "color": [style.STATE_COLOURS.get(p.trial.state, style.GREY)
+                                     for p in members]},
+                "showlegend": False, **_hover(members),
+                "hovertemplate":
+                    "<b>#%{customdata}</b> · %{hovertext} (off scale)<br>%{text}<extra></extra>",
+            }
+        )  # fmt: skip
+    return traces
+
+
+def _edge_notes(info: HistoryInfo) -> list[dict[str, Any]]:
+    notes = []
+    for points, mark, y, anchor in (
+        (info.below, "▼", 0.0, "bottom"),
+        (info.above, "▲", 1.0, "top"),
+    ):
+        if points:
+            notes.append(
+                {
+                    "text": f"{mark} {len(points)} off scale", "showarrow": False,
+                    "xref": "paper", "yref": "paper", "x": 1, "y": y,
+                    "xanchor": "right", "yanchor": anchor, "yshift": 12 if y == 0 else -12,
+                    "font": {"size": 11},
+                }
+            )  # fmt: skip
+    return notes
+
+
+def draw(record: Record, options: Options) -> Figure:
+    return figure(info(record, options))
+
+
+CHART = Chart(KIND, "History", draw)

@@ -1,0 +1,143 @@
+"""Parallel coordinates: which parameters made which values. The objective comes first.
+
+Only trials that ended with a value are drawn. Darker is better whether the user maximises or
+minimises (on a dark page: brighter), and the best lines lie on top.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.charts import axes, scale, style
+from experiments.charts.base import (
+    Chart,
+    Figure,
+    Options,
+    Record,
+    TrialRecord,
+    number_option,
+)
+
+KIND = "parcoords"
+LEAST_FOR_CONSTANT = 5  # trials; below that equal values say nothing
+
+# From worst to best. Both end in a strong colour against their page.
+COLOURS_ON_LIGHT = [[0, "#d5dbe3"], [0.4, "#a3c4e3"], [0.75, "#3f8fd2"], [1, "#0b3f75"]]
+COLOURS_ON_DARK = [[0, "#39424e"], [0.4, "#3f6385"], [0.75, "#4ba3e3"], [1, "#d6f0ff"]]
+
+
+@dataclass(frozen=True)
+class ParallelInfo:
+    maximize: bool
+    trials: tuple[TrialRecord, ...]  # worst first
+    values: tuple[float, ...]  # cut to the range shown
+    value_range: tuple[float, float]
+    n_cut: int  # values beyond the range shown, drawn at its end
+    axes: tuple[axes.Axis, ...]
+    hidden: tuple[str, ...]  # labels of constant parameters
+
+
+def info(record: Record, options: Options) -> ParallelInfo:
+    """``top`` = share of the best trials to keep, in percent; at least one is kept."""
+    top = number_option(options, "top", low=0.01, high=100) or 100.0
+    sign = 1.0 if record.maximize else -1.0
+    trials = [t for t in record.trials if t.has_value and not t.excluded]
+    trials.sort(key=lambda t: (sign * (t.value or 0.0), -t.number))
+    found = axes.axes(record.space, [t.parameters for t in trials])
+    constant = [
+        a.is_constant or (len(trials) >= LEAST_FOR_CONSTANT and len(set(a.places)) == 1)
+        for a in found
+    ]
+    if all(constant):
+        constant = [False] * len(found)
+    n_kept = max(1, math.ceil(len(trials) * top / 100 - 1e-9)) if trials else 0
+    first = len(trials) - n_kept
+    values = np.array([t.value for t in trials[first:]], dtype=np.float64)
+    best = float(values[-1]) if values.size else None
+    low, high = scale.robust_range(values, keep=best) or (0.0, 1.0)
+    shown = [
+        axes.Axis(
+            a.label, a.kind, a.low, a.high, a.ticks, a.places[first:], a.is_constant, a.has_missing
+        )
+        for a, is_constant in zip(found, constant, strict=True)
+        if not is_constant
+    ]
+    return ParallelInfo(
+        maximize=record.maximize,
+        trials=tuple(trials[first:]),
+        values=tuple(np.clip(values, low, high).tolist()),
+        value_range=(low, high),
+        n_cut=int(((values < low) | (values > high)).sum()),
+        axes=tuple(shown),
+        hidden=tuple(a.label for a, c in zip(found, constant, strict=True) if c),
+    )
+
+
+def figure(info: ParallelInfo) -> Figure:
+    if not info.trials:
+        return style.empty(KIND, "No trial has ended with a value yet.")
+    sign = 1.0 if info.maximize else -1.0
+    goodness = [sign * v for v in info.values]
+    low, high = scale.padded(*info.value_range, 0.03)
+    ticks = scale.linear_ticks(*info.value_range)
+    dimensions = [
+        {
+            "label": "<b>Value</b>",
+            "values": list(info.values),
+            "range": [low, high],
+            "tickvals": ticks,
+            "ticktext": [f"{t:.6g}" for t in ticks],
+        }
+    ]
+    for axis in info.axes:
+        text = axis.label if len(axis.label) <= 26 else "…" + axis.label[-25:]
+        dimensions.append(
+            {
+                "label": style.plain_text(text) + (" (log)" if axis.kind == "log" else ""),
+                "values": scale.rounded(np.array(axis.places), 7),
+                "range": [axis.low, axis.high],
+                "tickvals": [place for place, _ in axis.ticks],
+                "ticktext": [words for _, words in axis.ticks],
+            }
+        )
+    lowest, highest = min(goodness), max(goodness)
+    if lowest == highest:  # one colour: the best
+        lowest = highest - 1.0
+    trace: dict[str, Any] = {
+        "type": "parcoords",
+        "uid": "parcoords",
+        "dimensions": dimensions,
+        "customdata": [t.number for t in info.trials],
+        "line": {
+            "color": goodness,
+            "cmin": lowest,
+            "cmax": highest,
+            "colorscale": COLOURS_ON_LIGHT,
+            "showscale": False,
+        },
+        "meta": {"colorscale_dark": COLOURS_ON_DARK, "colorscale_light": COLOURS_ON_LIGHT},
+        "labelangle": -20 if len(dimensions) > 7 else 0,
+        "labelside": "top",
+    }
+    frame = style.layout(KIND, margin={"l": 70, "r": 70, "t": 56, "b": 28})
+    if len(dimensions) > 7:
+        frame["margin"]["t"] = 96
+    frame["meta"] = {
+        "kind": KIND,
+        "hidden": list(info.hidden),
+        "n_trials": len(info.trials),
+        "n_cut": info.n_cut,
+        "n_axes": len(dimensions),
+    }
+    return {"data": [trace], "layout": frame}
+
+
+def draw(record: Record, options: Options) -> Figure:
+    return figure(info(record, options))
+
+
+CHART = Chart(KIND, "Parallel coordinates", draw)

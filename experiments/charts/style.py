@@ -1,0 +1,129 @@
+"""Colours, symbols and layout shared by all charts, readable on light and dark pages.
+
+Figures carry no background, font or grid colour: the page adds those of its theme. The colours are
+near Okabe and Ito's (told apart by the colour-blind), chosen to stand out on white as well as on
+near-black, and the pages' state badges use the same; states differ by symbol too.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from experiments.charts.base import Figure
+from experiments.states import TrialState
+
+ACCENT = "#5a71e8"  # the best line
+GREEN = "#14a37c"
+BLUE = "#2f86dd"
+AMBER = "#d09a10"
+VERMILION = "#e0602b"
+PURPLE = "#b06ac9"
+GREY = "#8d96a5"
+GOLD = "#f0b429"
+
+STATE_COLOURS: dict[str, str] = {
+    TrialState.SUCCEEDED: GREEN,
+    TrialState.EARLY_STOPPED: AMBER,
+    TrialState.RUNNING: BLUE,
+    TrialState.WAITING: "#b3bbc7",
+    TrialState.FAILED: VERMILION,
+    TrialState.LOST: PURPLE,
+    TrialState.CANCELED: GREY,
+}
+STATE_NAMES: dict[str, str] = {
+    TrialState.SUCCEEDED: "Succeeded",
+    TrialState.EARLY_STOPPED: "Stopped early",
+    TrialState.RUNNING: "Running",
+    TrialState.WAITING: "Waiting",
+    TrialState.FAILED: "Failed",
+    TrialState.LOST: "Lost",
+    TrialState.CANCELED: "Canceled",
+}
+
+# A trial keeps its colour for ever: by its number, never by its rank. Eight colours times four
+# dashes make 32 looks before one comes back.
+LINE_COLOURS = (
+    "#2f86dd", "#d09a10", "#14a37c", "#cf6ba9", "#e0602b", "#38b3c9", "#8a7be0", "#8f9a1f",
+)  # fmt: skip
+LINE_DASHES = ("solid", "dash", "dot", "dashdot")
+
+REVISION = "keep"  # constant, so that zoom, brush and hidden traces outlive every update
+
+
+def line_colour(number: int) -> str:
+    return LINE_COLOURS[number % len(LINE_COLOURS)]
+
+
+def line_dash(number: int) -> str:
+    return LINE_DASHES[(number // len(LINE_COLOURS)) % len(LINE_DASHES)]
+
+
+def layout(kind: str, **changes: Any) -> dict[str, Any]:
+    """The frame that every chart starts from."""
+    base: dict[str, Any] = {
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "uirevision": REVISION,
+        "margin": {"l": 64, "r": 16, "t": 28, "b": 48},
+        "hovermode": "closest",
+        "legend": {"orientation": "h", "x": 0, "y": 1.0, "xanchor": "left", "yanchor": "bottom"},
+        "font": {"size": 12},
+        "meta": {"kind": kind},
+    }
+    base.update(changes)
+    return base
+
+
+def axis(title: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "title": {"text": title, "standoff": 8},
+        "zeroline": False,
+        "automargin": True,
+        **changes,
+    }
+
+
+def empty(kind: str, message: str) -> Figure:
+    """A figure that says why there is nothing to see yet."""
+    hidden = {"visible": False, "fixedrange": True}
+    note = {
+        "text": message, "showarrow": False,
+        "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "font": {"size": 14},
+    }  # fmt: skip
+    frame = layout(kind, xaxis=hidden, yaxis=hidden, annotations=[note])
+    frame["meta"] = {"kind": kind, "empty": message}
+    return {"data": [], "layout": frame}
+
+
+def number_text(value: float | None, digits: int = 5) -> str:
+    """A number as a person reads it: ``digits`` significant ones."""
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+def plain_text(value: Any) -> str:
+    """Any JSON value on one line, cut at 60 characters and safe in Plotly's pseudo-HTML."""
+    if isinstance(value, float):
+        text = number_text(value, 6)
+    elif isinstance(value, str):
+        text = value
+    else:
+        text = json.dumps(value, ensure_ascii=False)
+    text = " ".join(text.split())
+    return html.escape(text if len(text) <= 60 else text[:59] + "…", quote=False)
+
+
+def parameters_text(parameters: Mapping[str, Any], most: int = 12) -> str:
+    """Lines of ``name = value`` for a hover box."""
+    lines = [f"{plain_text(name)} = {plain_text(value)}" for name, value in parameters.items()]
+    if len(lines) > most:
+        lines = [*lines[:most], f"… and {len(lines) - most} more"]
+    return "<br>".join(lines)
+
+
+def iso_times(times: Iterable[datetime]) -> list[str]:
+    """Plotly's dates: it shows them as they stand, so all are given in UTC without an offset."""
+    return [time.isoformat(timespec="milliseconds").split("+")[0] for time in times]
