@@ -20,12 +20,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from experiments import actions
+from experiments.algorithms.problems import ProblemsError
 from experiments.backends import backend
 from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.preflight import preflight
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
-from experiments.algorithms.problems import ProblemsError
 from experiments.engine.spec import ExperimentSpec, parse_manifest
 from experiments.lease import Lease
 from experiments.models import Experiment, Metric, Trial
@@ -95,6 +95,7 @@ def _one_pass(experiment: Experiment, lease: Lease) -> None:
         spec = spec_of(experiment)
         _assess(experiment, spec)
         _follow_plan(experiment, spec, lease)
+        _trouble_over(experiment)
     except BackendUnavailable as error:
         _trouble(experiment, f"The training backend cannot be reached: {error}")
     except session.AlgorithmError as error:
@@ -442,6 +443,12 @@ def _trouble(experiment: Experiment, message: str) -> None:
     logger.warning("Experiment %s: %s", experiment.pk, message)
     Experiment.objects.filter(pk=experiment.pk).update(message=message)
     experiment.record("trouble", reason=message)
+
+
+def _trouble_over(experiment: Experiment) -> None:
+    if experiment.message and not experiment.is_ended:
+        Experiment.objects.filter(pk=experiment.pk).update(message="")
+        experiment.record("well again", reason=experiment.message)
 
 
 # ---------------------------------------------------------------- shutting down on purpose

@@ -1,0 +1,69 @@
+"""A training backend whose jobs do what the test says: the far side of the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from experiments.training.base import (
+    Backend,
+    BackendUnavailable,
+    Handle,
+    JobState,
+    JobStatus,
+    Launch,
+    LaunchError,
+    LogFile,
+)
+
+
+class ScriptedBackend(Backend):
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.launches: list[Launch] = []
+        self.jobs: dict[str, JobStatus] = {}
+        self.stopped: list[str] = []
+        self.forgotten: list[str] = []
+        self.refuse = ""  # launches fail with this message
+        self.unreachable = ""  # nothing works, with this message
+
+    def launch(self, launch: Launch) -> Handle:
+        self._reach()
+        if self.refuse:
+            raise LaunchError(self.refuse)
+        self.launches.append(launch)
+        self.jobs.setdefault(launch.name, JobStatus(JobState.RUNNING))
+        return {"name": launch.name}
+
+    def poll(self, handles: Sequence[Handle]) -> list[JobStatus]:
+        self._reach()
+        return [self.jobs.get(handle["name"], JobStatus(JobState.LOST)) for handle in handles]
+
+    def stop(self, handle: Handle) -> None:
+        self._reach()
+        self.stopped.append(handle["name"])
+        if self.jobs[handle["name"]].state is JobState.RUNNING:
+            self.jobs[handle["name"]] = JobStatus(JobState.STOPPED, exit_code=143)
+
+    def logs(self, handle: Handle) -> list[LogFile]:
+        return []
+
+    def read_log(self, handle: Handle, log: str, offset: int, limit: int) -> bytes:
+        return b""
+
+    def forget(self, handle: Handle) -> None:
+        self.forgotten.append(handle["name"])
+
+    def end(self, number: int, exit_code: int = 0, message: str = "") -> None:
+        """Let the newest job of a trial end by itself."""
+        name = [launch.name for launch in self.launches if launch.trial_number == number][-1]
+        state = JobState.SUCCEEDED if exit_code == 0 else JobState.FAILED
+        self.jobs[name] = JobStatus(state, exit_code=exit_code, message=message)
+
+    def lose(self, number: int) -> None:
+        name = [launch.name for launch in self.launches if launch.trial_number == number][-1]
+        self.jobs[name] = JobStatus(JobState.LOST, message="The node is gone.")
+
+    def _reach(self) -> None:
+        if self.unreachable:
+            raise BackendUnavailable(self.unreachable)

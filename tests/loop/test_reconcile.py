@@ -1,0 +1,373 @@
+"""The loop, pass by pass, over real rows and a scripted far side."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from experiments import actions, reconcile
+from experiments.algorithms.tuners.random import RandomTuner
+from experiments.models import Experiment, Metric, Trial
+from experiments.states import Phase, TrialState
+from tests.loop.scripted import ScriptedBackend
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> ScriptedBackend:
+    scripted = ScriptedBackend()
+    monkeypatch.setattr(reconcile, "backend", lambda: scripted)
+    return scripted
+
+
+@pytest.fixture
+def experiment(make_experiment) -> Experiment:
+    return make_experiment()
+
+
+def look(experiment: Experiment) -> Experiment:
+    """One call of the loop, then the row as it stands."""
+    reconcile.reconcile(experiment.pk)
+    return Experiment.objects.get(pk=experiment.pk)
+
+
+def states(experiment: Experiment) -> list[str]:
+    return list(experiment.trials.order_by("number").values_list("state", flat=True))
+
+
+def report_final(trial: Trial, value: float) -> None:
+    Trial.objects.filter(pk=trial.pk).update(
+        has_final=True, value=value, metrics={"default": value}
+    )
+
+
+def report_curve(trial: Trial, values: list[float]) -> None:
+    for sequence, value in enumerate(values):
+        Metric.objects.create(
+            trial=trial,
+            experiment=trial.experiment,
+            kind=Metric.Kind.PERIODICAL,
+            sequence=sequence,
+            value=value,
+            time=timezone.now(),
+            seq=trial.experiment.next_seq(),
+        )
+    Trial.objects.filter(pk=trial.pk).update(
+        latest_value=values[-1], latest_sequence=len(values) - 1, n_reports=len(values)
+    )
+
+
+def succeed(backend: ScriptedBackend, trial: Trial, value: float) -> None:
+    report_final(trial, value)
+    backend.end(trial.number)
+
+
+def test_a_new_experiment_starts_and_fills_its_places(experiment, backend):
+    stored = look(experiment)
+    assert stored.phase == Phase.RUNNING
+    assert stored.started_at is not None
+    assert states(experiment) == ["RUNNING", "RUNNING"]
+    assert [launch.trial_number for launch in backend.launches] == [0, 1]
+    first = backend.launches[0]
+    assert first.framework == "tensorflow"
+    assert first.tasks[0].template["spec"]["containers"][0]["command"] == ["python3", "x.py"]
+    assert first.parameters == Trial.objects.get(number=0).parameters
+
+
+def test_it_runs_to_done_with_exactly_max_trials_and_the_best_is_shown(experiment, backend):
+    for _ in range(20):
+        stored = look(experiment)
+        if stored.phase == Phase.DONE:
+            break
+        for trial in experiment.trials.filter(state=TrialState.RUNNING):
+            succeed(backend, trial, trial.number / 10)
+    assert stored.phase == Phase.DONE
+    assert states(experiment) == ["SUCCEEDED"] * 4
+    assert stored.best_trial.number == 3
+    assert stored.clock_at is None
+    assert stored.finished_at is not None
+    assert len({launch.name for launch in backend.launches}) == len(backend.launches) == 4
+
+
+def test_nothing_is_launched_twice_when_a_pass_dies_between_launch_and_move(
+    experiment, backend, monkeypatch
+):
+    real = Trial.move
+    monkeypatch.setattr(Trial, "move", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
+    with pytest.raises(SystemExit):
+        reconcile.reconcile(experiment.pk)
+    monkeypatch.setattr(Trial, "move", real)
+    look(experiment)
+    assert states(experiment) == ["RUNNING", "RUNNING"]
+    assert {launch.name for launch in backend.launches} == {
+        f"at-{experiment.pk}-0-1",
+        f"at-{experiment.pk}-1-1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "has_final", "value", "state", "words"),
+    [
+        (0, True, 0.5, "SUCCEEDED", ""),
+        (0, False, None, "FAILED", "no final result was reported"),
+        (0, True, None, "FAILED", "not a finite number"),
+        (1, True, 0.5, "FAILED", "exited with code 1"),
+        (1, False, None, "FAILED", "exited with code 1"),
+    ],
+)
+def test_how_a_trial_ended_decides_its_state(
+    exit_code, has_final, value, state, words, experiment, backend
+):
+    look(experiment)
+    Trial.objects.filter(number=0).update(has_final=has_final, value=value)
+    backend.end(0, exit_code=exit_code)
+    look(experiment)
+    trial = Trial.objects.get(number=0)
+    assert trial.state == state
+    assert words in trial.reason
+    assert trial.exit_code == exit_code
+    assert trial.finished_at is not None
+
+
+def test_a_lost_trial_says_so_and_counts_as_finished(experiment, backend):
+    look(experiment)
+    backend.lose(0)
+    look(experiment)
+    trial = Trial.objects.get(number=0)
+    assert (trial.state, trial.reason) == ("LOST", "The node is gone.")
+    assert experiment.trials.filter(state=TrialState.RUNNING).count() == 2
+
+
+def test_time_over_stops_running_trials_and_starts_no_more(experiment, backend):
+    look(experiment)
+    Experiment.objects.filter(pk=experiment.pk).update(
+        clock_at=timezone.now() - timedelta(seconds=601)
+    )
+    stored = look(experiment)
+    assert stored.phase == Phase.TIMEOUT
+    assert sorted(backend.stopped) == sorted(launch.name for launch in backend.launches)
+    look(experiment)
+    assert states(experiment) == ["CANCELED", "CANCELED"]
+    assert experiment.pk not in reconcile.unfinished_ids()
+
+
+def test_only_active_time_counts(experiment, backend):
+    look(experiment)
+    actions.suspend(experiment)
+    Experiment.objects.filter(pk=experiment.pk).update(
+        created_at=timezone.now() - timedelta(days=2), started_at=timezone.now() - timedelta(days=2)
+    )
+    assert look(experiment).phase == Phase.RUNNING
+    actions.resume(experiment)
+    Experiment.objects.filter(pk=experiment.pk).update(
+        clock_at=timezone.now() - timedelta(seconds=100)
+    )
+    assert 100 <= look(experiment).active_seconds < 102
+
+
+def test_time_in_which_no_ticker_ran_is_left_out(experiment, backend):
+    look(experiment)
+    Experiment.objects.filter(pk=experiment.pk).update(clock_at=timezone.now() - timedelta(hours=1))
+    reconcile.restart_clocks()
+    assert look(experiment).active_seconds < 2
+
+
+def test_a_suspended_experiment_starts_nothing_and_lets_running_trials_end(experiment, backend):
+    look(experiment)
+    actions.suspend(experiment)
+    succeed(backend, Trial.objects.get(number=0), 1.0)
+    look(experiment)
+    assert states(experiment) == ["SUCCEEDED", "RUNNING"]
+    actions.resume(experiment)
+    look(experiment)
+    assert states(experiment) == ["SUCCEEDED", "RUNNING", "RUNNING"]
+
+
+def test_an_experiment_finished_early_is_done_when_its_trials_have_stopped(experiment, backend):
+    look(experiment)
+    succeed(backend, Trial.objects.get(number=0), 1.0)
+    actions.finish(experiment)
+    look(experiment)
+    stored = look(experiment)
+    assert stored.phase == Phase.DONE
+    assert states(experiment) == ["SUCCEEDED", "CANCELED"]
+
+
+def test_a_killed_trial_is_replaced_by_a_new_one(experiment, backend):
+    look(experiment)
+    actions.kill_trial(Trial.objects.get(number=0))
+    look(experiment)
+    look(experiment)
+    assert states(experiment) == ["CANCELED", "RUNNING", "RUNNING"]
+    assert Trial.objects.get(number=0).reason == "Killed by the user."
+
+
+def test_a_deleted_experiment_goes_when_nothing_of_it_runs(experiment, backend):
+    look(experiment)
+    actions.delete(experiment)
+    for _ in range(3):
+        reconcile.reconcile(experiment.pk)
+    assert not Experiment.objects.exists()
+    assert not Trial.objects.exists()
+    assert len(backend.stopped) >= 2
+    assert sorted(backend.forgotten) == sorted(launch.name for launch in backend.launches)
+
+
+def test_more_places_are_filled_when_concurrency_is_raised(experiment, backend):
+    look(experiment)
+    actions.change_limits(experiment, {"concurrency": 4})
+    look(experiment)
+    assert states(experiment) == ["RUNNING"] * 4
+
+
+def test_lowering_the_trial_limit_below_what_runs_lets_those_end(experiment, backend):
+    look(experiment)
+    actions.change_limits(experiment, {"max_trials": 1})
+    look(experiment)
+    assert states(experiment) == ["RUNNING"] * 2
+    for trial in experiment.trials.all():
+        succeed(backend, trial, 1.0)
+    assert look(experiment).phase == Phase.DONE
+
+
+def test_a_trial_worse_than_the_median_is_stopped_with_a_receipt(make_experiment, backend):
+    experiment = make_experiment(
+        {
+            "maxTrialNum": 10,
+            "trialConcurrency": 1,
+            "assessor": {
+                "builtinAssessorName": "Medianstop",
+                "classArgs": {"optimize_mode": "maximize", "start_step": 1},
+            },
+        }
+    )
+    for value in (0.9, 0.8, 0.7, 0.85, 0.75):
+        look(experiment)
+        trial = experiment.trials.get(state=TrialState.RUNNING)
+        report_curve(trial, [value / 2, value, value])
+        succeed(backend, trial, value)
+    look(experiment)
+    bad = experiment.trials.get(state=TrialState.RUNNING)
+    report_curve(bad, [0.1, 0.1, 0.1])
+    look(experiment)
+    look(experiment)
+    bad.refresh_from_db()
+    assert bad.state == TrialState.EARLY_STOPPED
+    assert bad.value == 0.1, "its last intermediate value is its result"
+    assert "median" in bad.reason
+    receipt = experiment.events.get(what="stopping")
+    assert receipt.data, "the numbers of the decision are kept"
+
+
+def test_a_good_trial_is_judged_once_per_report_and_goes_on(make_experiment, backend):
+    experiment = make_experiment(
+        {
+            "maxTrialNum": 10,
+            "trialConcurrency": 1,
+            "assessor": {"builtinAssessorName": "Medianstop", "classArgs": {"start_step": 1}},
+        }
+    )
+    look(experiment)
+    trial = experiment.trials.get()
+    report_curve(trial, [0.1, 0.2])
+    look(experiment)
+    trial.refresh_from_db()
+    assert (trial.state, trial.judged_sequence) == ("RUNNING", 1)
+
+
+def test_an_exhausted_grid_ends_the_experiment_before_its_limit(make_experiment, backend):
+    experiment = make_experiment(
+        {
+            "maxTrialNum": 99,
+            "searchSpace": {"units": {"_type": "choice", "_value": [1, 2, 3]}},
+            "tuner": {"builtinTunerName": "GridSearch"},
+        },
+        max_trials=99,
+    )
+    for _ in range(20):
+        if look(experiment).phase == Phase.DONE:
+            break
+        for trial in experiment.trials.filter(state=TrialState.RUNNING):
+            succeed(backend, trial, 1.0)
+    assert experiment.trials.count() == 3
+    assert Experiment.objects.get().exhausted
+
+
+def test_a_command_that_cannot_start_ends_the_experiment_with_the_reason(experiment, backend):
+    backend.refuse = "command not found: pyton3"
+    stored = look(experiment)
+    assert stored.phase == Phase.ERROR
+    assert "command not found: pyton3" in stored.message
+    assert "FAILED" in states(experiment)
+    assert not {"WAITING", "RUNNING"} & set(states(experiment))
+
+
+def test_a_launch_refused_later_fails_that_trial_alone(experiment, backend):
+    look(experiment)
+    backend.refuse = "no such directory"
+    succeed(backend, Trial.objects.get(number=0), 1.0)
+    look(experiment)
+    assert Trial.objects.get(number=2).state == TrialState.FAILED
+    assert Experiment.objects.get().phase == Phase.RUNNING
+
+
+def test_an_unreachable_backend_is_said_and_outwaited(experiment, backend):
+    look(experiment)
+    backend.unreachable = "connection refused"
+    stored = look(experiment)
+    assert stored.phase == Phase.RUNNING
+    assert "connection refused" in stored.message
+    backend.unreachable = ""
+    assert look(experiment).message == ""
+    assert states(experiment) == ["RUNNING"] * 2
+
+
+def test_an_exception_in_a_tuner_ends_that_experiment_with_its_traceback(
+    experiment, backend, monkeypatch
+):
+    def broken(self: RandomTuner, history: object, count: int) -> None:
+        raise ZeroDivisionError("of all things")
+
+    monkeypatch.setattr(RandomTuner, "propose", broken)
+    stored = look(experiment)
+    assert stored.phase == Phase.ERROR
+    assert "of all things" in stored.message
+    assert "Traceback" in stored.error_detail
+
+
+def test_a_manifest_that_cannot_run_here_ends_in_error_with_every_reason(make_experiment, backend):
+    experiment = make_experiment({"tuner": {"builtinTunerName": "Batch"}})
+    stored = look(experiment)
+    assert stored.phase == Phase.ERROR
+    assert "Batch" in stored.message
+    assert not Trial.objects.exists()
+
+
+def test_a_trial_cut_off_by_a_shutdown_starts_anew_without_its_old_reports(experiment, backend):
+    look(experiment)
+    trial = Trial.objects.get(number=0)
+    report_curve(trial, [0.1, 0.2])
+    backend.stop(trial.handle)
+    look(experiment)
+    trial.refresh_from_db()
+    assert (trial.state, trial.attempt, trial.n_reports) == ("RUNNING", 2, 0)
+    assert trial.metric_set.count() == 0
+    assert backend.launches[-1].name == f"at-{experiment.pk}-0-2"
+
+
+def test_a_success_that_came_before_the_stop_took_effect_stands(experiment, backend):
+    look(experiment)
+    trial = Trial.objects.get(number=0)
+    report_final(trial, 0.7)
+    backend.end(0)
+    actions.kill_trial(trial)
+    look(experiment)
+    trial.refresh_from_db()
+    assert trial.state == TrialState.SUCCEEDED
+
+
+def test_a_busy_lease_is_left_alone(experiment, backend):
+    assert reconcile.Lease(experiment.pk).take()
+    look(experiment)
+    assert not Trial.objects.exists()
