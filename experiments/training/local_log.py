@@ -87,10 +87,12 @@ class Log:
         return f"{self.dropped} bytes of {self.name} were dropped: {self.why}"
 
     def last_line(self) -> str:
-        """Return the last line that shows anything, without control characters."""
+        """Return the last line that shows anything, without colours and control characters."""
         text = self.last.decode("utf-8", "replace").replace("\r", "\n")
         for raw in reversed(text.split("\n")):
-            line = "".join(c for c in raw if c.isprintable()).strip()
+            plain, *coloured = raw.split("\x1b[")
+            plain += "".join(part.lstrip("0123456789;?")[1:] for part in coloured)
+            line = "".join(c for c in plain if c.isprintable()).strip()
             if line:
                 return line[:300]
         return ""
