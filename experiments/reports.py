@@ -1,0 +1,201 @@
+"""What a trial sent, as plain values: both wire formats in, one ``Report`` or ``BadReport`` out.
+
+Called by trial_api.py for each report. Pure: no database, no Django. Texts are decoded with plain
+``json`` alone: json_tricks and nni.load can build classes that the text names.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PERIODICAL = "PERIODICAL"
+FINAL = "FINAL"
+DEFAULT = "default"
+
+MAX_SEQUENCE = 2**31 - 1  # what the column holds
+MAX_NAMES = 100  # numbers in one report
+MAX_NAME_LENGTH = 200  # characters
+_SHOWN = 80  # characters of a wrong value that an error repeats
+
+
+class BadReport(Exception):
+    """The report cannot be used; the text is the one line that its sender gets to see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report; ``values`` always has DEFAULT, and may hold NaN and ±inf."""
+
+    trial_key: str
+    kind: str  # PERIODICAL or FINAL
+    sequence: int  # a FINAL has 0
+    step: float | None
+    values: dict[str, float]
+    remark: str = ""  # what was left out of it, for the answer
+
+
+def parse_t9k(body: bytes) -> Report:
+    """Read the body of a POST to ``apis/v1/metric``.
+
+    Raises:
+        BadReport: with the line to answer.
+    """
+    return _report(_object(body, "the body"))
+
+
+def parse_nni(command: Mapping[str, Any]) -> Report:
+    """Read the ``metric`` command of the NNI channel; it knows no step, so sequence serves as one.
+
+    Raises:
+        BadReport: with the line to answer.
+    """
+    text = command.get("metric")
+    if not isinstance(text, str):
+        raise BadReport(f"metric must be a string of JSON text, but is {_show(text)}")
+    fields = _object(text, "metric")
+    fields["step"] = fields.get("sequence") if fields.get("type") == PERIODICAL else None
+    return _report(fields)
+
+
+def parse_command(body: bytes) -> dict[str, Any]:
+    """Read the body of a PUT on the NNI channel: one command, with a known ``type``.
+
+    Raises:
+        BadReport: with the line to answer.
+    """
+    command = _object(body, "the body")
+    if command.get("type") not in ("request_parameter", "metric"):
+        raise BadReport(
+            f"type must be request_parameter or metric, but is {_show(command.get('type'))}"
+        )
+    return command
+
+
+def _report(fields: dict[str, Any]) -> Report:
+    key = fields.get("trial_job_id")
+    if not isinstance(key, str) or not key:
+        raise BadReport(f"trial_job_id must be the id of the trial, but is {_show(key)}")
+    kind = fields.get("type")
+    if kind not in (PERIODICAL, FINAL):
+        raise BadReport(f"type must be PERIODICAL or FINAL, but is {_show(kind)}")
+    if "value" not in fields:
+        raise BadReport("value must be there: a number, or an object with a number as 'default'")
+    values = _values(fields["value"])
+    if kind == FINAL:  # both SDKs send sequence 0, T9k's also step 0: neither means anything
+        return Report(key, FINAL, 0, None, values)
+    sequence = fields.get("sequence")
+    if type(sequence) is not int or not 0 <= sequence <= MAX_SEQUENCE:
+        raise BadReport(
+            f"sequence must be a whole number from 0 to {MAX_SEQUENCE}, but is {_show(sequence)}"
+        )
+    step, remark = _step(fields.get("step"))
+    return Report(key, PERIODICAL, sequence, step, values, remark)
+
+
+def _object(text: bytes | str, what: str) -> dict[str, Any]:
+    found = _decode(text, what)
+    if not isinstance(found, dict):
+        raise BadReport(f"{what} must be a JSON object, but is {_show(found)}")
+    return found
+
+
+def _decode(text: bytes | str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise BadReport(f"{what} must be JSON text, but is nested too deeply") from None
+    except ValueError as error:  # also bad UTF-8, and integers of more than 4300 digits
+        raise BadReport(f"{what} must be JSON text, but: {_one_line(str(error))}") from None
+
+
+def _values(value: Any) -> dict[str, float]:
+    """Numbers of a report by name. ``value`` is JSON text; a bare number or object will do too."""
+    if isinstance(value, str):
+        value = _decode(value, "value")
+    number = _number(value)
+    if number is not None:
+        return {DEFAULT: number}
+    if isinstance(value, str):
+        raise BadReport(f"value must be a number, but is text: report a number, not {_show(value)}")
+    if isinstance(value, bool):
+        raise BadReport(f"value must be a number, but is {_show(value)}: report 1 or 0")
+    if not isinstance(value, dict) or DEFAULT not in value:
+        raise BadReport(
+            f"value must be a number or an object with a number as 'default', but is {_show(value)}"
+        )
+    number = _number(value[DEFAULT])
+    if number is None:
+        raise BadReport(f"value.default must be a number, but is {_show(value[DEFAULT])}")
+    values = {DEFAULT: number}
+    for name, other in value.items():
+        number = _number(other)
+        if number is not None:
+            values[_checked_name(name)] = number
+    if len(values) > MAX_NAMES:
+        raise BadReport(f"value must hold at most {MAX_NAMES} numbers, but holds {len(values)}")
+    return values
+
+
+def _number(value: Any) -> float | None:
+    """The number that ``value`` stands for, None where it stands for none."""
+    kind = type(value)
+    if kind is float:
+        return value
+    if kind is int:
+        try:
+            return float(value)
+        except OverflowError:
+            return None
+    if kind is not dict:
+        return None
+    if "__ndarray__" in value:
+        inner = value["__ndarray__"]
+        while type(inner) is list and len(inner) == 1:
+            inner = inner[0]
+        return _number(inner) if type(inner) in (int, float) else None
+    if "__decimal__" in value:
+        try:
+            return float(value["__decimal__"])
+        except (TypeError, ValueError, OverflowError):
+            return None
+    return None
+
+
+def _checked_name(name: str) -> str:
+    if not name or len(name) > MAX_NAME_LENGTH:
+        raise BadReport(
+            f"names in value must have 1 to {MAX_NAME_LENGTH} characters, but one is {_show(name)}"
+        )
+    # No database stores these; JSON can spell them.
+    if "\0" in name or any("\ud800" <= c <= "\udfff" for c in name):
+        raise BadReport(f"names in value must be Unicode text, but one is {_show(name)}")
+    return name
+
+
+def _step(step: Any) -> tuple[float | None, str]:
+    """The step as a finite number or None, and what to remark: a value outweighs its step."""
+    if step is None:
+        return None, ""
+    number = _number(step)
+    if number is None or not math.isfinite(number):
+        return None, f"its step is left out: it must be a finite number, but is {_show(step)}"
+    return number, ""
+
+
+def _show(value: Any) -> str:
+    """A short, printable form of what came."""
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
+        return f"an integer of {value.bit_length()} bits"
+    try:
+        text = json.dumps(value)  # ASCII only: control characters and surrogates are escaped
+    except (RecursionError, ValueError):
+        return "something nested too deeply"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).encode("ascii", "replace").decode()[:200]

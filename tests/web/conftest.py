@@ -1,0 +1,107 @@
+"""A real server for the tests that need one: uvicorn in a thread, on a port of its own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+import uvicorn
+
+from experiments import tokens
+from experiments.models import Trial
+
+
+class Reply(NamedTuple):
+    status: int
+    text: str
+    headers: dict[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+class Server:
+    """Address of a running server, and how to speak to its trial API."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.ws_url = f"ws://127.0.0.1:{port}"
+
+    def ask(self, method: str, path: str, body: Any = None) -> Reply:
+        """Send one request; ``body`` is sent as it is if it is text or bytes, else as JSON."""
+        if body is not None and not isinstance(body, str | bytes):
+            body = json.dumps(body)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body)
+            response = connection.getresponse()
+            return Reply(
+                response.status,
+                response.read().decode(),
+                {name.lower(): value for name, value in response.getheaders()},
+            )
+        finally:
+            connection.close()
+
+    def report(self, trial: Trial, value: Any, sequence: int = 0, **fields: Any) -> Reply:
+        """Report as T9k's SDK does: ``value`` becomes JSON text, unless it is text already."""
+        body = {
+            "parameter_id": trial.number,
+            "trial_job_id": trial.key,
+            "type": "PERIODICAL",
+            "sequence": sequence,
+            "value": value if isinstance(value, str) else json.dumps(value),
+            "step": None,
+        }
+        return self.ask("POST", f"{t9k_path(trial)}/apis/v1/metric", body | fields)
+
+    def report_final(self, trial: Trial, value: Any, **fields: Any) -> Reply:
+        return self.report(trial, value, type="FINAL", step=0, **fields)
+
+
+def t9k_path(trial: Trial) -> str:
+    return f"/t/{tokens.trial_token(trial)}"
+
+
+def nni_path(trial: Trial) -> str:
+    return f"/n/{tokens.trial_token(trial)}"
+
+
+@pytest.fixture(scope="session")
+def _uvicorn(django_db_setup: None) -> Iterator[Server]:
+    from autotune_web.asgi import application
+
+    config = uvicorn.Config(application, port=0, log_level="warning", ws_ping_interval=None)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="uvicorn", daemon=True)
+    thread.start()
+    until = time.monotonic() + 20
+    while not server.started:
+        assert thread.is_alive(), "the server did not start"
+        assert time.monotonic() < until, "the server takes too long to start"
+        time.sleep(0.01)
+    port = urlsplit(f"//{_address(server)}").port
+    assert port is not None
+    yield Server(port)
+    server.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive(), "the server did not stop"
+
+
+def _address(server: uvicorn.Server) -> str:
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    return f"{host}:{port}"
+
+
+@pytest.fixture
+def server(_uvicorn: Server, transactional_db: None) -> Server:
+    """The product, served; its threads see what the test commits."""
+    return _uvicorn

@@ -1,0 +1,556 @@
+"""The trial API over a real socket: each row of the protocols' tables, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from experiments import tokens
+from experiments.models import Event, Metric, Trial
+from experiments.states import TrialState
+from tests.web.conftest import Server, nni_path, t9k_path
+
+
+@pytest.fixture
+def trial(transactional_db: None, make_experiment: Any, make_trial: Any) -> Trial:
+    return make_trial(make_experiment(), state=TrialState.RUNNING, number=7)
+
+
+def rows(trial: Trial) -> list[tuple[str, int, str, float | str]]:
+    return [
+        (metric.kind, metric.sequence, metric.name, metric.json_value)
+        for metric in trial.metric_set.order_by("kind", "sequence", "name")
+    ]
+
+
+# ---------------------------------------------------------------- parameters, T9k
+
+
+def test_parameters_are_the_record_that_the_sdk_expects(server: Server, trial: Trial) -> None:
+    reply = server.ask("GET", f"{t9k_path(trial)}/apis/v1/parameter/{trial.key}")
+
+    assert reply.status == 200
+    assert reply.json == {
+        "parameter_id": 7,
+        "parameter_source": "algorithm",
+        "parameters": {"lr": 0.01, "units": 32},
+    }
+
+
+def test_parameters_have_sorted_keys(server: Server, trial: Trial) -> None:
+    Trial.objects.filter(pk=trial.pk).update(parameters={"b": 1, "a": {"d": 2, "c": 3}})
+
+    reply = server.ask("GET", f"{t9k_path(trial)}/apis/v1/parameter/{trial.key}")
+
+    assert reply.text.endswith('"parameters": {"a": {"c": 3, "d": 2}, "b": 1}}')
+
+
+def test_every_worker_of_a_trial_gets_the_same_parameters(server: Server, trial: Trial) -> None:
+    path = f"{t9k_path(trial)}/apis/v1/parameter/{trial.key}"
+
+    assert len({server.ask("GET", path).text for _ in range(4)}) == 1
+
+
+def test_the_first_fetch_is_stamped(server: Server, trial: Trial) -> None:
+    path = f"{t9k_path(trial)}/apis/v1/parameter/{trial.key}"
+    server.ask("GET", path)
+    server.report(trial, 1)  # its answer comes after the stamp's commit: same queue
+    trial.refresh_from_db()
+    first = trial.asked_at
+    server.ask("GET", path)
+    server.report(trial, 1)
+
+    trial.refresh_from_db()
+    assert first is not None
+    assert trial.asked_at == first
+
+
+@pytest.mark.parametrize("state", [TrialState.EARLY_STOPPED, TrialState.CANCELED])
+def test_a_late_worker_gets_its_old_record(server: Server, trial: Trial, state: TrialState) -> None:
+    Trial.objects.filter(pk=trial.pk).update(state=state)
+
+    reply = server.ask("GET", f"{t9k_path(trial)}/apis/v1/parameter/{trial.key}")
+
+    assert (reply.status, reply.json["parameter_id"]) == (200, 7)
+
+
+def test_another_trials_id_in_the_path_is_unknown(
+    server: Server, trial: Trial, make_trial: Any
+) -> None:
+    other = make_trial(trial.experiment)
+
+    reply = server.ask("GET", f"{t9k_path(trial)}/apis/v1/parameter/{other.key}")
+
+    assert reply.status == 404
+    assert reply.json == {"error": f"unknown trial {other.key}"}
+
+
+def test_a_forged_token_is_unknown(server: Server, trial: Trial) -> None:
+    forged = tokens.trial_token(trial)[:-1] + "!"
+    reply = server.ask("GET", f"/t/{forged}/apis/v1/parameter/{trial.key}")
+
+    assert reply.status == 404
+    assert reply.json["error"].startswith("unknown trial")
+
+
+def test_a_deleted_trial_is_unknown(server: Server, trial: Trial) -> None:
+    path = t9k_path(trial)
+    key = trial.key
+    Trial.objects.all().delete()
+
+    reply = server.ask("GET", f"{path}/apis/v1/parameter/{key}")
+    assert (reply.status, reply.json) == (404, {"error": f"unknown trial {key}"})
+    body = {"trial_job_id": key, "type": "FINAL", "sequence": 0, "value": "1"}
+    reply = server.ask("POST", f"{path}/apis/v1/metric", body)
+    assert (reply.status, reply.text) == (404, f"unknown trial {key}")
+
+
+def test_slashes_collapse_and_nothing_redirects(server: Server, trial: Trial) -> None:
+    token = tokens.trial_token(trial)
+
+    for path in (
+        f"//t//{token}//apis/v1/parameter/{trial.key}",
+        f"/t/{token}//apis/v1/parameter/{trial.key}/",
+    ):
+        assert server.ask("GET", path).status == 200
+    body = {"trial_job_id": trial.key, "type": "FINAL", "sequence": 0, "value": "1"}
+    assert server.ask("POST", f"/t/{token}//apis/v1/metric", body).status == 200
+
+
+def test_wrong_methods_and_paths_are_named(server: Server, trial: Trial) -> None:
+    path = t9k_path(trial)
+
+    assert server.ask("POST", f"{path}/apis/v1/parameter/{trial.key}", {}).status == 405
+    assert server.ask("GET", f"{path}/apis/v1/metric").headers["allow"] == "POST"
+    assert server.ask("POST", nni_path(trial), {}).headers["allow"] == "GET, PUT"
+    assert server.ask("GET", f"{path}/apis/v2/metric").status == 404
+    assert server.ask("GET", "/t").status == 404
+
+
+def test_other_paths_are_left_to_django(server: Server) -> None:
+    reply = server.ask("GET", "/tea/")
+
+    assert reply.status == 404
+    assert "trial API" not in reply.text
+
+
+def test_the_client_is_served_without_signing_in(
+    server: Server, settings: Any, tmp_path: Any
+) -> None:
+    settings.CLIENT_DIR = tmp_path
+    assert server.ask("GET", "/client/autotune_trial.py").status == 404
+    (tmp_path / "autotune_trial.py").write_text("# client\n")
+
+    reply = server.ask("GET", "/client/autotune_trial.py")
+
+    assert (reply.status, reply.text) == (200, "# client\n")
+    assert server.ask("POST", "/client/autotune_trial.py", "").status == 405
+
+
+# ---------------------------------------------------------------- reports, T9k
+
+
+def test_an_intermediate_report_is_stored_before_it_is_answered(
+    server: Server, trial: Trial
+) -> None:
+    reply = server.report(trial, 0.5, sequence=3, step=300)
+
+    assert (reply.status, reply.text) == (200, "ok")
+    metric = Metric.objects.get(trial=trial)
+    assert (metric.sequence, metric.step, metric.name, metric.value) == (3, 300.0, "default", 0.5)
+    trial.refresh_from_db()
+    assert (trial.latest_value, trial.latest_sequence, trial.n_reports) == (0.5, 3, 1)
+    assert (trial.value, trial.has_final) == (None, False)
+    trial.experiment.refresh_from_db()
+    assert metric.seq == trial.seq == trial.experiment.last_seq
+
+
+def test_a_final_report_gives_the_trial_its_value(server: Server, trial: Trial) -> None:
+    assert server.report_final(trial, {"default": 0.9, "loss": 0.2}).status == 200
+
+    trial.refresh_from_db()
+    assert (trial.has_final, trial.value) == (True, 0.9)
+    assert trial.metrics == {"default": 0.9, "loss": 0.2}
+    assert rows(trial) == [("FINAL", 0, "default", 0.9), ("FINAL", 0, "loss", 0.2)]
+    assert trial.metric_set.first().step is None
+
+
+def test_a_final_does_not_collide_with_the_first_intermediate(server: Server, trial: Trial) -> None:
+    server.report(trial, 0.1, sequence=0)
+    server.report_final(trial, 0.9)
+
+    assert rows(trial) == [("FINAL", 0, "default", 0.9), ("PERIODICAL", 0, "default", 0.1)]
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored"),
+    [
+        ("0.5", 0.5),
+        ("7", 7.0),
+        ("1180591620717411303424", 2.0**70),
+        ('{"default": 0.5, "loss": 1}', 0.5),
+        ('{"__ndarray__": 0.25, "dtype": "float64", "shape": []}', 0.25),
+        ('{"__ndarray__": [0.25], "dtype": "float64", "shape": [1]}', 0.25),
+        ('{"default": {"__ndarray__": 0.25, "dtype": "float64", "shape": []}}', 0.25),
+        ('{"__decimal__": "0.1"}', 0.1),
+        ("NaN", "NaN"),
+        ("Infinity", "Infinity"),
+        ("-Infinity", "-Infinity"),
+        ("1e999", "Infinity"),
+        ('{"default": NaN}', "NaN"),
+        (0.5, 0.5),  # curl users send a bare number
+        ({"default": 0.5}, 0.5),
+    ],
+)
+def test_what_counts_as_a_number(
+    server: Server, trial: Trial, sent: Any, stored: float | str
+) -> None:
+    body = {"trial_job_id": trial.key, "type": "PERIODICAL", "sequence": 0, "value": sent}
+    reply = server.ask("POST", f"{t9k_path(trial)}/apis/v1/metric", body)
+
+    assert reply.status == 200
+    assert Metric.objects.get(trial=trial, name="default").json_value == stored
+
+
+@pytest.mark.parametrize(
+    ("sent", "line"),
+    [
+        ('"0.9"', "report a number, not"),
+        ("true", "report 1 or 0"),
+        ("null", "must be a number"),
+        ("[1, 2]", "must be a number"),
+        ("{}", "must be a number"),
+        ('{"loss": 1}', "'default'"),
+        ('{"default": "0.9"}', "value.default must be a number"),
+        ('{"default": true}', "value.default must be a number"),
+        ('{"__ndarray__": [0.25, 0.5], "dtype": "float64", "shape": [2]}', "must be a number"),
+        ('{"__complex__": [1.0, 2.0]}', "must be a number"),
+        ('{"__instance_type__": ["os", "system"], "attributes": {}}', "must be a number"),
+        ('{"__nni_obj__": "gASV"}', "must be a number"),
+        ('{"__decimal__": "ten"}', "must be a number"),
+        ("1" + "0" * 400, "must be a number"),
+        ("1" * 5000, "must be JSON text"),
+        ("accuracy", "must be JSON text"),
+        ("[" * 100_000, "nested too deeply"),
+        (json.dumps({"default": 1, "n" * 201: 2}), "1 to 200 characters"),
+        (json.dumps({"default": 1, "\0": 2}), "Unicode text"),
+        (json.dumps({"default": 1, "\ud800": 2}), "Unicode text"),
+        (json.dumps({"default": 1} | {f"m{n}": n for n in range(100)}), "at most 100"),
+    ],
+)
+def test_a_value_that_is_no_number_is_refused_with_a_line_and_kept(
+    server: Server, trial: Trial, sent: str, line: str
+) -> None:
+    reply = server.report(trial, sent)
+
+    assert reply.status == 400
+    assert line in reply.text
+    assert "\n" not in reply.text
+    assert not Metric.objects.exists()
+    event = Event.objects.get(trial=trial)
+    assert (event.what, event.reason) == ("bad report", reply.text)
+    assert trial.key in event.data["text"]
+    assert len(event.data["text"]) <= 500
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"trial_job_id": None}, "trial_job_id must be"),
+        ({"type": "PERIODIC"}, 'type must be PERIODICAL or FINAL, but is "PERIODIC"'),
+        ({"sequence": -1}, "sequence must be a whole number from 0"),
+        ({"sequence": 2**31}, "sequence must be"),
+        ({"sequence": 1.5}, "sequence must be"),
+        ({"sequence": True}, "sequence must be"),
+        ({"sequence": None}, "sequence must be"),
+        ({"sequence": 10**300}, "an integer of 997 bits"),
+    ],
+)
+def test_a_wrong_field_is_named(
+    server: Server, trial: Trial, fields: dict[str, Any], line: str
+) -> None:
+    reply = server.report(trial, 1, **fields)
+
+    assert reply.status == 400
+    assert line in reply.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "{", "[]", "null", "accuracy=0.9", b"\xff\xfe\xff", "[" * 500_000, '{"a":' * 100_000],
+)
+def test_a_body_that_is_no_object_is_refused(
+    server: Server, trial: Trial, body: str | bytes
+) -> None:
+    reply = server.ask("POST", f"{t9k_path(trial)}/apis/v1/metric", body)
+
+    assert reply.status == 400
+    assert reply.text.startswith("not stored: the body must be")
+    assert Event.objects.filter(what="bad report").count() == 1
+
+
+def test_at_most_twenty_bad_reports_of_a_trial_are_kept(server: Server, trial: Trial) -> None:
+    for _ in range(25):
+        assert server.report(trial, "text").status == 400
+
+    assert Event.objects.filter(trial=trial).count() == 20
+
+
+def test_a_bad_step_does_not_cost_the_value(server: Server, trial: Trial) -> None:
+    reply = server.report(trial, 0.5, step="epoch 1")
+
+    assert reply.status == 200
+    assert "its step is left out" in reply.text
+    assert Metric.objects.get().step is None
+
+
+@pytest.mark.parametrize(("step", "stored"), [(0, 0.0), (2.5, 2.5), (None, None), (-3, -3.0)])
+def test_steps_are_kept_as_they_came(
+    server: Server, trial: Trial, step: Any, stored: float | None
+) -> None:
+    server.report(trial, 0.5, step=step)
+
+    assert Metric.objects.get().step == stored
+
+
+def test_numbers_beside_the_default_are_metrics_of_their_own(server: Server, trial: Trial) -> None:
+    server.report(trial, {"default": 0.5, "loss": 1, "note": "fine", "精度": 2, "bad": None})
+
+    assert rows(trial) == [
+        ("PERIODICAL", 0, "default", 0.5),
+        ("PERIODICAL", 0, "loss", 1.0),
+        ("PERIODICAL", 0, "精度", 2.0),
+    ]
+
+
+def test_nan_is_recorded_and_never_becomes_a_value(server: Server, trial: Trial) -> None:
+    server.report(trial, 0.5, sequence=0)
+    server.report(trial, "NaN", sequence=1)
+    server.report_final(trial, '{"default": NaN, "loss": Infinity}')
+
+    trial.refresh_from_db()
+    assert (trial.latest_sequence, trial.latest_value) == (1, None)
+    assert (trial.has_final, trial.value) == (True, None)
+    assert trial.metrics == {"default": "NaN", "loss": "Infinity"}
+    assert ("PERIODICAL", 1, "default", "NaN") in rows(trial)
+
+
+def test_a_repeated_report_overwrites(server: Server, trial: Trial) -> None:
+    for value in (0.1, 0.2):
+        for sequence in range(3):
+            server.report(trial, value, sequence=sequence)
+
+    assert rows(trial) == [("PERIODICAL", n, "default", 0.2) for n in range(3)]
+    trial.refresh_from_db()
+    assert (trial.n_reports, trial.latest_sequence, trial.latest_value) == (3, 2, 0.2)
+
+
+def test_gaps_in_the_sequence_are_fine(server: Server, trial: Trial) -> None:
+    for sequence in (0, 5, 2):
+        server.report(trial, sequence, sequence=sequence)
+
+    trial.refresh_from_db()
+    assert (trial.n_reports, trial.latest_sequence, trial.latest_value) == (3, 5, 5.0)
+
+
+# ---------------------------------------------------------------- late, doubled, foreign
+
+
+def test_the_first_final_wins(server: Server, trial: Trial) -> None:
+    server.report_final(trial, 0.9)
+    reply = server.report_final(trial, 0.1)
+
+    assert (reply.status, reply.text) == (200, "not used: the first FINAL result, 0.9, stands")
+    trial.refresh_from_db()
+    assert trial.value == 0.9
+    assert rows(trial) == [("FINAL", 0, "default", 0.9)]
+    assert Event.objects.get(what="late final").data == {"values": {"default": 0.1}}
+
+
+def test_a_final_sent_again_after_a_lost_answer_is_fine(server: Server, trial: Trial) -> None:
+    first = server.report_final(trial, {"default": 0.9, "loss": "NaN"})
+    again = server.report_final(trial, {"default": 0.9, "loss": "NaN"})
+
+    assert first == again._replace(headers=first.headers)
+    assert not Event.objects.exists()
+
+
+def test_an_intermediate_after_the_final_is_stored_and_not_used(
+    server: Server, trial: Trial
+) -> None:
+    server.report(trial, 0.5, sequence=0)
+    server.report_final(trial, 0.9)
+    reply = server.report(trial, 0.1, sequence=1)
+
+    assert reply.status == 200
+    assert "stored, but not used" in reply.text
+    assert ("PERIODICAL", 1, "default", 0.1) in rows(trial)
+    trial.refresh_from_db()
+    assert (trial.value, trial.latest_value, trial.n_reports) == (0.9, 0.5, 2)
+
+
+@pytest.mark.parametrize("state", sorted(TrialState.__members__.keys() - {"WAITING", "RUNNING"}))
+def test_reports_of_an_ended_trial_are_stored_and_not_used(
+    server: Server, trial: Trial, state: str
+) -> None:
+    Trial.objects.filter(pk=trial.pk).update(state=state)
+
+    replies = [server.report(trial, 0.5), server.report_final(trial, 0.9)]
+
+    for reply in replies:
+        assert (reply.status, reply.text) == (
+            200, f"stored, but not used: the trial has ended as {state}",
+        )  # fmt: skip
+    assert rows(trial) == [("FINAL", 0, "default", 0.9), ("PERIODICAL", 0, "default", 0.5)]
+    trial.refresh_from_db()
+    assert (trial.value, trial.latest_value, trial.has_final) == (None, None, False)
+    assert "0.9, stands" in server.report_final(trial, 0.1).text
+
+
+def test_a_success_that_crosses_a_stop_still_counts(server: Server, trial: Trial) -> None:
+    Trial.objects.filter(pk=trial.pk).update(stop_as=TrialState.EARLY_STOPPED)
+
+    assert server.report_final(trial, 0.9).text == "ok"
+
+    trial.refresh_from_db()
+    assert (trial.has_final, trial.value) == (True, 0.9)
+
+
+def test_another_trials_token_is_refused(server: Server, trial: Trial, make_trial: Any) -> None:
+    other = make_trial(trial.experiment)
+
+    reply = server.report(trial, 0.5, trial_job_id=other.key)
+
+    assert reply.status == 403
+    assert reply.text == f"not stored: the token is of trial {trial.key}, the report of another"
+    assert not Metric.objects.exists()
+
+
+def test_a_report_without_a_genuine_token_is_refused(server: Server, trial: Trial) -> None:
+    body = {"trial_job_id": trial.key, "type": "FINAL", "sequence": 0, "value": "1"}
+
+    reply = server.ask("POST", "/t/nonsense/apis/v1/metric", body)
+
+    assert reply.status == 404
+    assert "\n" not in reply.text
+    assert not Metric.objects.exists()
+
+
+def test_a_body_of_five_megabytes_is_refused_in_one_line(server: Server, trial: Trial) -> None:
+    path = f"{t9k_path(trial)}/apis/v1/metric"
+
+    reply = server.ask("POST", path, b" " * (5 * 1024 * 1024))
+
+    assert reply.status == 413
+    assert reply.text == "not stored: a report must have at most 1048576 bytes"
+    # one that a real SDK would still send is read
+    padded = json.dumps({"default": 1, "note": "x" * 900_000})
+    assert server.report(trial, padded).status == 200
+
+
+# ---------------------------------------------------------------- NNI
+
+
+def put_metric(server: Server, trial: Trial, **fields: Any) -> Any:
+    metric = {
+        "parameter_id": trial.number,
+        "trial_job_id": trial.key,
+        "type": "PERIODICAL",
+        "sequence": 0,
+        "value": "0.5",
+    }
+    command = {"type": "metric", "metric": json.dumps(metric | fields)}
+    return server.ask("PUT", nni_path(trial), command)
+
+
+def test_nni_gets_its_parameters_as_text_within_json(server: Server, trial: Trial) -> None:
+    assert server.ask("PUT", nni_path(trial), {"type": "request_parameter"})[:2] == (200, "")
+
+    reply = server.ask("GET", nni_path(trial))
+
+    assert reply.status == 200
+    assert reply.json["type"] == "parameter"
+    assert json.loads(reply.json["parameter"]) == {
+        "parameter_id": 7,
+        "parameter_source": "algorithm",
+        "parameters": {"lr": 0.01, "units": 32},
+    }
+
+
+@pytest.mark.parametrize("state", [TrialState.SUCCEEDED, TrialState.EARLY_STOPPED])
+def test_nni_gets_the_parameters_of_an_ended_trial(
+    server: Server, trial: Trial, state: TrialState
+) -> None:
+    Trial.objects.filter(pk=trial.pk).update(state=state)
+
+    assert server.ask("GET", nni_path(trial)).status == 200
+
+
+@pytest.mark.parametrize(
+    "columns", [{"state": TrialState.CANCELED}, {"stop_as": TrialState.CANCELED}]
+)
+def test_nni_is_told_that_a_trial_is_canceled(
+    server: Server, trial: Trial, columns: dict[str, str]
+) -> None:
+    Trial.objects.filter(pk=trial.pk).update(**columns)
+
+    assert server.ask("GET", nni_path(trial)).status == 410
+
+
+def test_nni_is_told_that_a_trial_is_unknown(server: Server, trial: Trial) -> None:
+    path = nni_path(trial)
+    assert server.ask("GET", "/n/nonsense").status == 410
+    assert server.ask("PUT", "/n/nonsense", {"type": "request_parameter"}).status == 404
+    trial.delete()
+    assert server.ask("GET", path).status == 410
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"__nni_obj__": "gASV"}, {"a": [{"__instance_type__": ["os", "system"]}]}]
+)
+def test_nni_is_never_served_a_key_that_it_would_run(
+    server: Server, trial: Trial, parameters: dict[str, Any]
+) -> None:
+    Trial.objects.filter(pk=trial.pk).update(parameters=parameters)
+
+    reply = server.ask("GET", nni_path(trial))
+
+    assert reply.status == 410
+    assert "would run the parameter named '__" in reply.text
+
+
+def test_nni_reports_are_stored_with_their_sequence_as_step(server: Server, trial: Trial) -> None:
+    assert put_metric(server, trial, sequence=2)[:2] == (200, "")
+    assert put_metric(server, trial, type="FINAL", value='{"default": 0.9}')[:2] == (200, "")
+
+    trial.refresh_from_db()
+    assert (trial.value, trial.latest_value, trial.latest_sequence) == (0.9, 0.5, 2)
+    assert trial.metric_set.get(kind="PERIODICAL").step == 2.0
+    assert trial.metric_set.get(kind="FINAL").step is None
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"type": "stdout"}, 400),
+        ({"type": "metric", "metric": {"value": 1}}, 400),
+        ({"type": "metric", "metric": "{"}, 400),
+        ("nonsense", 400),
+        (b" " * 2_000_000, 413),
+    ],
+)
+def test_bad_commands_of_nni_are_refused(
+    server: Server, trial: Trial, body: Any, status: int
+) -> None:
+    assert server.ask("PUT", nni_path(trial), body).status == status
+
+
+def test_a_metric_of_another_trial_is_refused_on_nnis_channel_too(
+    server: Server, trial: Trial, make_trial: Any
+) -> None:
+    other = make_trial(trial.experiment)
+
+    assert put_metric(server, trial, trial_job_id=other.key).status == 403
+    assert put_metric(server, trial, trial_job_id=None).status == 400
