@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from django.core.files.uploadedfile import UploadedFile
 from django.http import Http404
+from drf_spectacular.utils import OpenApiResponse
 from rest_framework.exceptions import ParseError, PermissionDenied, ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.pagination import PageNumberPagination
@@ -25,10 +26,17 @@ from rest_framework.views import APIView
 from experiments import policy
 from experiments.api_errors import TooLarge
 from experiments.models import Experiment, Trial
-from experiments.serializers import MAX_PAGE_SIZE
+from experiments.serializers import MAX_PAGE_SIZE, ErrorsShape
 
 MAX_BODY = 1024 * 1024  # bytes of a JSON body
 MAX_MANIFEST_BODY = 8 * 1024 * 1024  # read, to say by how much a manifest is too large
+
+# Refusals as the schema describes them
+BAD = OpenApiResponse(ErrorsShape, description="Bad input: every problem at once.")
+GONE = OpenApiResponse(ErrorsShape, description="Not there, or not yours to see.")
+NO_TOKEN = OpenApiResponse(ErrorsShape, description="Nobody is signed in.")
+REFUSED = OpenApiResponse(ErrorsShape, description="Makes no sense in the present state.")
+COMMON = {401: NO_TOKEN, 404: GONE}
 
 
 class AnyAccept(BaseContentNegotiation):

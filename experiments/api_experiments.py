@@ -28,7 +28,16 @@ from experiments.actions import LIMITS, Refused
 from experiments.algorithms import registry
 from experiments.algorithms.problems import Problem, nearest
 from experiments.algorithms.settings import describe
-from experiments.api_base import MANIFEST_PARSERS, ApiView, manifest_of, page_of
+from experiments.api_base import (
+    BAD,
+    COMMON,
+    MANIFEST_PARSERS,
+    NO_TOKEN,
+    REFUSED,
+    ApiView,
+    manifest_of,
+    page_of,
+)
 from experiments.api_errors import InvalidManifest
 from experiments.charts import CHARTS
 from experiments.engine.manifest_yaml import dump_yaml
@@ -48,11 +57,6 @@ MANIFEST_BODY: Any = {
         "required": ["file"],
     },
 }
-BAD = OpenApiResponse(shapes.ErrorsShape, description="Bad input: every problem at once.")
-GONE = OpenApiResponse(shapes.ErrorsShape, description="Not there, or not yours to see.")
-NO_TOKEN = OpenApiResponse(shapes.ErrorsShape, description="Nobody is signed in.")
-REFUSED = OpenApiResponse(shapes.ErrorsShape, description="Makes no sense in the present state.")
-COMMON = {401: NO_TOKEN, 404: GONE}
 
 
 def _require_runnable(intake: Intake) -> Parsed:

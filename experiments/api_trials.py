@@ -15,8 +15,7 @@ from rest_framework.response import Response
 from experiments import actions
 from experiments import serializers as shapes
 from experiments.actions import Refused
-from experiments.api_base import ApiView, page_of
-from experiments.api_experiments import BAD, COMMON, REFUSED
+from experiments.api_base import BAD, COMMON, REFUSED, ApiView, page_of
 from experiments.backends import backend
 from experiments.engine.spec import parse_manifest
 from experiments.models import Experiment, Metric, Trial
