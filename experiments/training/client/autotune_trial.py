@@ -26,7 +26,7 @@ import random
 import sys
 import threading
 import time
-from typing import IO, Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
+from typing import IO, Any, Dict, List, Mapping, Optional, Tuple, Union
 from urllib.parse import quote, urlsplit
 
 try:
@@ -281,14 +281,6 @@ def _line(text: str) -> str:
     return " ".join(text.split())[:300] or "(no explanation)"
 
 
-def _pairs(words: List[str]) -> Iterator[Tuple[str, float]]:
-    for word in words:
-        name, equals, number = word.partition("=")
-        if not equals:
-            raise SystemExit(f"autotune_trial: expected NAME=NUMBER, but got {word!r}")
-        yield name, _from_text(number)
-
-
 def _from_text(text: str) -> float:
     try:
         return float(text)
@@ -296,39 +288,65 @@ def _from_text(text: str) -> float:
         raise SystemExit(f"autotune_trial: expected a number, but got {text!r}") from None
 
 
-def _main(words: List[str]) -> int:
-    import argparse
+_USAGE = """\
+usage: autotune_trial get [NAME]                                    print a parameter, or all as JSON
+       autotune_trial report NUMBER [--step N] [METRIC=NUMBER ...]  report an intermediate result
+       autotune_trial final NUMBER [METRIC=NUMBER ...]              report the result
+       autotune_trial id                                            print the trial's identifier"""
 
-    parser = argparse.ArgumentParser(prog="autotune_trial", description="Talk to AutoTune.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    get = commands.add_parser("get", help="print a parameter, or all of them as JSON")
-    get.add_argument("key", nargs="?")
-    for name, text in (("report", "an intermediate result"), ("final", "the result")):
-        command = commands.add_parser(name, help=f"report {text}")
-        command.add_argument("value")
-        command.add_argument("metrics", nargs="*", metavar="NAME=NUMBER")
-        if name == "report":
-            command.add_argument("--step", default=None)
-    commands.add_parser("id", help="print the trial's identifier")
-    given = parser.parse_args(words)
-    try:
-        if given.command == "get":
-            parameters = get_parameters()
-            if given.key is not None and given.key not in parameters:
-                raise SystemExit(f"autotune_trial: no parameter {given.key!r}, but {parameters}")
-            chosen = parameters if given.key is None else parameters[given.key]
-            print(chosen if isinstance(chosen, str) else json.dumps(chosen))
-        elif given.command == "report":
-            step = None if given.step is None else _from_text(given.step)
-            report(_from_text(given.value), step, **dict(_pairs(given.metrics)))
-        elif given.command == "final":
-            report_final(_from_text(given.value), **dict(_pairs(given.metrics)))
+
+def _get(words: List[str]) -> None:
+    parameters = get_parameters()
+    if not words:
+        print(json.dumps(parameters))
+        return
+    if words[0] not in parameters:
+        raise SystemExit(f"autotune_trial: no parameter {words[0]!r} in {sorted(parameters)}")
+    chosen = parameters[words[0]]
+    print(chosen if isinstance(chosen, str) else json.dumps(chosen))
+
+
+def _report(kind: str, words: List[str]) -> None:
+    value = step = None
+    metrics = {}
+    pending = list(words)
+    while pending:
+        word = pending.pop(0)
+        name, equals, number = word.partition("=")
+        if word == "--step" and kind == "report" and pending:
+            step = _from_text(pending.pop(0))
+        elif name == "--step" and equals and kind == "report":
+            step = _from_text(number)
+        elif equals:
+            metrics[name] = _from_text(number)
+        elif value is None:
+            value = _from_text(word)
         else:
+            raise SystemExit(f"autotune_trial: expected METRIC=NUMBER, but got {word!r}\n{_USAGE}")
+    if value is None:
+        raise SystemExit(f"autotune_trial: a number to report is needed\n{_USAGE}")
+    if kind == "report":
+        report(value, step, **metrics)
+    else:
+        report_final(value, **metrics)
+
+
+def _main(words: List[str]) -> None:
+    command = words[0] if words else ""
+    try:
+        if command == "get" and len(words) <= 2:
+            _get(words[1:])
+        elif command in ("report", "final"):
+            _report(command, words[1:])
+        elif words == ["id"]:
             print(trial_id())
-    except (ServerRefused, ServerUnreachable) as error:
+        elif words in (["-h"], ["--help"]):
+            print(_USAGE)
+        else:
+            raise SystemExit(_USAGE)
+    except (ServerRefused, ServerUnreachable, TypeError) as error:
         raise SystemExit(f"autotune_trial: {error}") from None
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1:]))
+    _main(sys.argv[1:])
