@@ -202,6 +202,7 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT.mkdir(exist_ok=True)
 # Third-party assets come out of their wheels, under a prefix each, and are never committed.
 STATICFILES_DIRS = [
     BASE_DIR / "static",

@@ -1,0 +1,146 @@
+"""The command line as its contract says: exit codes, what stands on stdout, one supervisor."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.e2e.stack import (
+    ROOT,
+    environment,
+    manage,
+    running_stack,
+    trial_processes,
+    wait_for,
+    write_manifest,
+)
+
+pytestmark = pytest.mark.stack
+
+
+def test_run_goes_to_done_and_prints_the_export_alone(tmp_path):
+    file = write_manifest(tmp_path)
+    answer = manage(tmp_path / "data", "run", str(file), "--json")
+    assert answer.returncode == 0, answer.stderr
+    export = json.loads(answer.stdout)
+    assert export["experiment"]["phase"] == "DONE"
+    assert export["experiment"]["optimize_mode"] == "maximize"
+    assert [trial["number"] for trial in export["trials"]] == list(range(6))
+    assert {trial["state"] for trial in export["trials"]} == {"SUCCEEDED"}
+    values = [trial["value"] for trial in export["trials"]]
+    assert export["best"]["value"] == max(values)
+    for trial in export["trials"]:
+        assert trial["value"] == -((trial["parameters"]["x"] - 1.0) ** 2)
+        points = [p for p in trial["intermediate"] if p["name"] == "default"]
+        assert [p["step"] for p in points] == [0, 10, 20]
+        assert [p["sequence"] for p in points] == [0, 1, 2]
+    assert "6/6 trials" in answer.stderr
+    assert not trial_processes(tmp_path / "data")
+
+
+def test_run_says_timeout_with_exit_code_3_and_keeps_what_was_reported(tmp_path):
+    file = write_manifest(tmp_path, maxExecSeconds=2, arguments=[1000, 0.05])
+    begun = time.monotonic()
+    answer = manage(tmp_path / "data", "run", str(file), "--json")
+    assert answer.returncode == 3, answer.stderr
+    export = json.loads(answer.stdout)
+    assert export["experiment"]["phase"] == "TIMEOUT"
+    assert 2.0 <= export["experiment"]["active_seconds"] <= 4.0
+    assert export["trials"]
+    assert all(trial["state"] == "CANCELED" for trial in export["trials"])
+    assert all(trial["intermediate"] for trial in export["trials"])
+    assert time.monotonic() - begun < 60
+    assert not trial_processes(tmp_path / "data"), "running trials were stopped"
+
+
+def test_run_says_error_with_exit_code_4_and_why(tmp_path):
+    spec = write_manifest(tmp_path)
+    spec.write_text(spec.read_text().replace("python3", "no-such-program"))
+    answer = manage(tmp_path / "data", "run", str(spec))
+    assert answer.returncode == 4, answer.stderr
+    assert "no-such-program" in answer.stdout
+
+
+@pytest.mark.parametrize("command", ["run", "validate"])
+def test_a_bad_manifest_is_refused_with_path_and_line_and_exit_code_2(command, tmp_path):
+    file = write_manifest(tmp_path, maxTrialNum="50", searchSpace={"x": {"_type": "unifrom"}})
+    answer = manage(tmp_path / "data", command, str(file))
+    assert answer.returncode == 2
+    assert "spec.maxTrialNum" in answer.stderr
+    assert "uniform" in answer.stderr, "the nearest known name is suggested"
+    line = next(
+        n for n, text in enumerate(file.read_text().splitlines(), start=1) if "maxTrialNum" in text
+    )
+    assert f"{file}:{line}: error: spec.maxTrialNum" in answer.stderr
+    assert answer.stdout == ""
+
+
+def test_validate_accepts_the_specification_s_manifest(tmp_path):
+    answer = manage(tmp_path / "data", "validate", str(ROOT / "examples" / "specification.yaml"))
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_a_file_that_is_not_there_is_said_plainly(tmp_path):
+    answer = manage(tmp_path / "data", "run", str(tmp_path / "nothing.yaml"))
+    assert answer.returncode == 2
+    assert "nothing.yaml" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_an_interrupted_run_leaves_no_process_and_can_be_taken_up_again(tmp_path):
+    file = write_manifest(tmp_path, maxTrialNum=2, arguments=[1000, 0.05])
+    data = tmp_path / "data"
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), "run", str(file)],
+        env=environment(data),
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for("trials to run", lambda: len(trial_processes(data)) >= 2)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, words = process.communicate(timeout=20)
+        assert time.monotonic() - begun < 4
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, words
+    wait_for("no trial to be left", lambda: not trial_processes(data), timeout_s=8)
+
+
+def test_two_supervisors_on_one_data_directory_are_not_possible(tmp_path):
+    with running_stack(tmp_path / "data", "--no-sample") as stack:
+        answer = manage(stack.data, "up", "--port", "0", timeout_s=30)
+        assert answer.returncode != 0
+        assert "is in use by process" in answer.stderr
+        assert stack.url in answer.stderr
+        # the one that runs is none the worse, and takes what `run` has for it
+        file = write_manifest(tmp_path, maxTrialNum=2)
+        answer = manage(stack.data, "run", str(file))
+        assert answer.returncode == 0, answer.stderr
+        assert "Best value" in answer.stdout
+
+
+def test_ctrl_c_stops_everything_within_three_seconds(tmp_path):
+    with running_stack(tmp_path / "data", "--no-sample") as stack:
+        experiment = stack.create(arguments=[1000, 0.05])
+        wait_for("two running trials", lambda: len(trial_processes(stack.data)) >= 2)
+        pids = stack.pids().values()
+        assert stack.stop() < 3.5
+        wait_for("no trial to be left", lambda: not trial_processes(stack.data), timeout_s=8)
+        assert not [pid for pid in pids if is_alive(pid)]
+        assert experiment
+
+
+def is_alive(pid: int) -> bool:
+    import psutil
+
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
