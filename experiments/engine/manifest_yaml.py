@@ -90,7 +90,7 @@ def _problem(
 def _decode(text: str | bytes) -> str:
     if isinstance(text, bytes):
         if len(text) > MAX_BYTES:
-            _check_size(text.decode("latin-1"))
+            raise _too_large(len(text))
         try:
             text = text.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -102,10 +102,14 @@ def _decode(text: str | bytes) -> str:
 def _check_size(text: str) -> None:
     size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_BYTES:
-        raise _problem(
-            f"The manifest must be at most 1 MiB, but it is {size / MAX_BYTES:.1f} MiB.",
-            "Keep data and code in the trial's own files.",
-        )
+        raise _too_large(size)
+
+
+def _too_large(size: int) -> ProblemsError:
+    return _problem(
+        f"The manifest must be at most 1 MiB, but it is {size / MAX_BYTES:.1f} MiB.",
+        "Keep data and code in the trial's own files.",
+    )
 
 
 def _events(text: str) -> Iterator[Any]:
@@ -147,7 +151,7 @@ def _hint(what: str, row: str) -> str:
         return "A text that contains ': ' needs quotes, and 'name:' starts its own line."
     if "cannot start any token" in what:
         return "A text that starts with % @ ` needs quotes."
-    if "expected key" in what or "'-' indicator" in what:
+    if "expected key" in what or "expected <block end>" in what or "'-' indicator" in what:
         return "Lines that belong together must be indented by the same number of spaces."
     if "unexpected end of stream" in what:
         return "A quote that is opened must be closed."
@@ -392,9 +396,13 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+_ODD_BREAKS = re.compile("[\r\x85\u2028\u2029]")
+
+
 def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    # Lines that end in blanks make the emitter fall back to quotes; that is fine.
-    style = "|" if "\n" in value else None
+    # Lines that end in blanks make the emitter fall back to quotes; that is fine. It does not see
+    # that the odd line breaks need quotes and escapes to survive.
+    style = '"' if _ODD_BREAKS.search(value) else "|" if "\n" in value else None
     return dumper.represent_scalar(_TAG + "str", value, style=style)
 
 

@@ -108,8 +108,8 @@ def check_keys(
 def mapping(
     notes: Notes, raw: Any, path: str, *, required: bool = False, hint: str = ""
 ) -> dict[str, Any]:
-    """Return the mapping at ``path``; null counts as absent."""
-    if raw is None:
+    """Return the mapping at ``path``; null counts as absent, with ``required`` an empty one too."""
+    if raw is None or (required and raw == {}):
         if required:
             notes.error(path, "is required.", hint)
         return {}
@@ -151,7 +151,7 @@ def text(
         quoted = f'"{str(raw).lower() if isinstance(raw, bool) else raw}"'
         scalar = isinstance(raw, bool | int | float)
         fallback = f"Put it in quotes: {quoted}." if scalar else ""
-        notes.error(path, f"must be text, but got {kind_of(raw)}.", hint or fallback)
+        notes.error(path, f"must be text, but got {kind_of(raw)}.", fallback or hint)
         return ""
     if len(raw) > max_length:
         notes.error(path, f"must be at most {max_length} characters, but has {len(raw)}.")

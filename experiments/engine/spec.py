@@ -129,10 +129,8 @@ def parse_manifest(data: Mapping[str, Any], *, line_of: LineOf | None = None) ->
         notes.raise_if_any()
     _check_top(notes, data)
     metadata = _metadata(notes, data.get("metadata"))
-    if data.get("spec") is None or not isinstance(data.get("spec"), Mapping):
-        reading.mapping(notes, data.get("spec"), "spec", required=True)
-        notes.raise_if_any()
-    spec = _spec(notes, data["spec"], metadata)
+    body = reading.mapping(notes, data.get("spec"), "spec", required=True)
+    spec = _spec(notes, body, metadata) if body else None
     notes.raise_if_any()
     assert spec is not None
     return Parsed(spec, tuple(sorted(notes.warnings, key=lambda p: p.line or 0)), line_of)
@@ -151,9 +149,8 @@ def _check_top(notes: Notes, data: Mapping[str, Any]) -> None:
 
 
 def _metadata(notes: Notes, raw: Any) -> dict[str, Any]:
-    hint = "Give the experiment a name: metadata: {name: my-experiment}."
-    metadata = reading.mapping(notes, raw, "metadata", required=True, hint=hint)
-    if not isinstance(raw, Mapping):
+    metadata = reading.mapping(notes, raw, "metadata")
+    if raw is not None and not isinstance(raw, Mapping):
         return {}
     kept = {key: value for key, value in metadata.items() if key not in _SERVER_METADATA}
     reading.check_keys(notes, kept, "metadata", _METADATA_KEYS)
@@ -315,7 +312,9 @@ def _aistore(notes: Notes, raw: Mapping[str, Any]) -> AIStoreSpec | None:
             notes.warn(path, f"'{key}' is an old spelling; it is read as 'aistore'.")
             if raw.get("aistore") is not None:
                 continue
-        section = reading.mapping(notes, raw[key], path)
+        section = reading.mapping(notes, raw[key], path, required=True)
+        if not section:
+            continue
         reading.check_keys(notes, section, path, ("folder", "secret"))
         folder = reading.text(
             notes, section.get("folder"), at(path, "folder"), required=True,

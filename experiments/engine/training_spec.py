@@ -102,7 +102,7 @@ def parse_training(notes: Notes, raw: Any, path: str) -> TrainingSpec:
     """Read ``trainingConfig``, noting every problem."""
     hint = "Say what each trial runs: type (tensorflow, pytorch or xgboost) and tasks."
     config = reading.mapping(notes, raw, path, required=True, hint=hint)
-    if not config and not isinstance(raw, Mapping):
+    if not config:
         return TrainingSpec("", ())
     reading.check_keys(
         notes, config, path, ("type", "tasks", "scheduler"),
@@ -127,7 +127,7 @@ def parse_training(notes: Notes, raw: Any, path: str) -> TrainingSpec:
 
 def _task(notes: Notes, raw: Any, path: str, framework: str) -> TaskSpec:
     task = reading.mapping(notes, raw, path, required=True)
-    if not isinstance(raw, Mapping):
+    if not task:
         return TaskSpec("", 1, {})
     reading.check_keys(notes, task, path, ("type", "replicas", "restartPolicy", "template"))
     type_path = at(path, "type")
@@ -176,7 +176,7 @@ def _check_task_types(notes: Notes, tasks: tuple[TaskSpec, ...], path: str, fram
 def _template(notes: Notes, raw: Any, path: str, framework: str) -> dict[str, Any]:
     hint = "A PodTemplateSpec: spec.containers with name, image and command."
     template = reading.mapping(notes, raw, path, required=True, hint=hint)
-    if not isinstance(raw, Mapping):
+    if not template:
         return {}
     spec_path = at(path, "spec")
     if "containers" in template and "spec" not in template:
