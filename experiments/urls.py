@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
-from experiments import views_account, views_list
+from experiments import views_account, views_list, views_new
 
 urlpatterns = [
     path("", views_list.experiment_list, name="experiment-list"),
-    path("experiments/new/", views_list.experiment_list, name="experiment-new"),
+    path("experiments/new/", views_new.experiment_new, name="experiment-new"),
+    path("experiments/new/sync/", views_new.sync, name="experiment-sync"),
+    path("experiments/new/template/<str:name>/", views_new.template, name="experiment-template"),
     path("experiments/<slug:experiment_id>/", views_list.experiment_list, name="experiment-detail"),
     path(
         "experiments/<slug:experiment_id>/trials/<int:number>/",

@@ -1,4 +1,4 @@
-"""Template tags and filters of the pages: icons, state badges, progress bars, numbers, durations."""
+"""Template tags and filters of the pages: icons, badges, progress bars, numbers, durations."""
 
 from __future__ import annotations
 
