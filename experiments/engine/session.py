@@ -165,9 +165,9 @@ def _check_proposal(
         if problems:
             shown = "; ".join(f"{problem.path}: {problem.message}" for problem in problems)
             raise refuse(f"it proposed parameters outside the search space: {shown}")
-        for what, data in (("parameters", suggestion.parameters), ("note", suggestion.note)):
+        for what, data in (("parameters", suggestion.parameters), ("notes", suggestion.note)):
             if not _is_plain(data):
-                raise refuse(f"its {what} are not plain JSON: {data!r}")
+                raise refuse(f"it proposed {what} that are not plain JSON: {data!r}")
 
 
 def _is_plain(data: Any) -> bool:
