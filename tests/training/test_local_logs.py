@@ -11,6 +11,7 @@ import pytest
 
 from experiments.training.base import Handle, JobState
 from experiments.training.local_log import RETRY_S, TAIL_BYTES
+from experiments.training.local_wrapper import RESULT_RESERVE
 from tests.training.conftest import WORKER, Jobs, task, until
 
 
@@ -35,7 +36,7 @@ def test_a_log_is_read_in_pieces_and_from_its_end(jobs: Jobs) -> None:
 
 def test_a_running_trial_s_log_can_be_followed(jobs: Jobs) -> None:
     handle = jobs.python("import time; print('line by line'); time.sleep(600)")
-    assert jobs.said(handle, "line by line") == "line by line\n"
+    assert jobs.said(handle, "line by line\n") == "line by line\n"
 
 
 @pytest.mark.parametrize("name", ["../pid.json", "pid.json", "/etc/passwd", "worker-1.log", ""])
@@ -124,14 +125,14 @@ def test_a_log_goes_on_when_the_disk_has_room_again(jobs: Jobs) -> None:
     assert status.message == f"{missing[1]} bytes of {WORKER} were dropped: File too large"
 
 
-def test_the_result_is_written_even_when_the_disk_is_full(jobs: Jobs) -> None:
-    handle = jobs.shell("while ! [ -e go ]; do sleep 0.02; done; seq 3000; exit 9")
-    # No file of the supervisor can grow any more; the room for its result was taken before.
-    limit_file_size(handle, 8192)
-    (jobs.root / handle["name"] / WORKER).write_bytes(b"x" * 8192)
-    (jobs.root / handle["name"] / "work" / "go").touch()
-    status = jobs.end(handle)
-    assert (status.state, status.exit_code) == (JobState.FAILED, 9)
-    assert "bytes of worker-0.log were dropped: File too large" in status.message
-    kept = json.loads((jobs.root / handle["name"] / "result.json").read_text())
-    assert kept["replicas"][0]["code"] == 9
+def test_the_room_for_the_result_is_taken_before_the_trial_runs(jobs: Jobs) -> None:
+    # So that a trial that fills the disk can still be told from one that was lost.
+    handle = jobs.shell("while ! [ -e go ]; do sleep 0.02; done; exit 9")
+    directory = jobs.root / handle["name"]
+    taken = (directory / "result.json.tmp").stat()
+    assert taken.st_blocks * 512 >= taken.st_size == RESULT_RESERVE
+    (directory / "work" / "go").touch()
+    assert jobs.end(handle).exit_code == 9
+    written = (directory / "result.json").stat()
+    assert (written.st_ino, written.st_size) == (taken.st_ino, taken.st_size)
+    assert json.loads((directory / "result.json").read_text())["replicas"][0]["code"] == 9
