@@ -65,7 +65,9 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.fixture
-def alice(db: None) -> Any:
+def alice(db: None, settings: Any) -> Any:
+    # The real hasher is slow on purpose; every test that signs in would pay for it.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return get_user_model().objects.create_user("alice", password="correct horse")
 
 
