@@ -169,7 +169,9 @@ class LocalBackend(Backend):
         if answer.startswith("failed: "):
             raise LaunchError(answer.removeprefix("failed: "))
         if answer != "ok":
-            raise BackendUnavailable(f"the supervisor could not start: {answer[-500:]}")
+            logger.warning("The supervisor of %s could not start: %s", job["directory"], answer)
+            why = answer.rpartition("\n")[2] or "it said nothing"
+            raise BackendUnavailable(f"the trial's supervisor could not start: {why}")
 
     # poll and stop
 
