@@ -289,7 +289,7 @@ def _from_text(text: str) -> float:
 
 
 _USAGE = """\
-usage: autotune_trial get [NAME]                                    print a parameter, or all as JSON
+usage: autotune_trial get [NAME]                                    print one parameter, or all
        autotune_trial report NUMBER [--step N] [METRIC=NUMBER ...]  report an intermediate result
        autotune_trial final NUMBER [METRIC=NUMBER ...]              report the result
        autotune_trial id                                            print the trial's identifier"""
