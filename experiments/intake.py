@@ -93,6 +93,6 @@ def take_in(source: bytes | dict[str, Any], *, is_json: bool = False) -> Intake:
             parsed = read_json(source) if is_json else parse_text(source)
     except ProblemsError as error:
         return Intake(None, None, error.problems, ())
-    forecast = preflight(parsed.spec, engine=settings.TRAINING_ENGINE)
+    forecast = preflight(parsed.spec, engine=settings.TRAINING_ENGINE, line_of=parsed.line_of)
     warnings = (*parsed.warnings, *forecast.warnings)
     return Intake(parsed, forecast, tuple(forecast.problems), warnings)

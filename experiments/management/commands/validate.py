@@ -36,7 +36,7 @@ def read_manifest(command: BaseCommand, file: str) -> tuple[str, Parsed]:
         sys.exit(BAD_MANIFEST)
     try:
         parsed = parse_text(text)
-        found = preflight(parsed.spec, engine=settings.TRAINING_ENGINE)
+        found = preflight(parsed.spec, engine=settings.TRAINING_ENGINE, line_of=parsed.line_of)
         problems, warnings = found.problems, (*parsed.warnings, *found.warnings)
     except ProblemsError as error:
         problems, warnings = error.problems, ()
