@@ -306,12 +306,7 @@ def custom_trial(experiment: Experiment, parameters: Mapping[str, Any], *, force
     spec = parse_manifest(experiment.manifest).spec
     problems = spec.space.contains(dict(parameters))
     if problems and not force:
-        raise ProblemsError(
-            [
-                Problem(f"parameters.{p.path}" if p.path else "parameters", p.message, p.hint)
-                for p in problems
-            ]
-        )
+        raise ProblemsError(problems)
     with transaction.atomic():
         trial = add_trial(experiment, parameters, origin="custom")
         if n_in_budget(experiment) > experiment.max_trials:

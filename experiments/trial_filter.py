@@ -131,7 +131,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _JOINERS = ("and", "or", "not", "in")
-_SPELLINGS = {"=": "==", "<>": "!="}
+_SPELLINGS = {"=": "==", "<>": "!="}  # the same, written differently
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def _tokens(source: str, path: str) -> list[_Token]:
         elif (single := match["single"]) is not None:
             found.append(_Token("text", re.sub(r"\\(.)", r"\1", single), start))
         elif match["op"]:
-            found.append(_Token("op", _SPELLINGS.get(match["op"], match["op"]), start))
+            found.append(_Token("op", match["op"], start))
         elif match["punct"]:
             found.append(_Token("punct", match["punct"], start))
         else:
@@ -183,7 +183,7 @@ def parse_where(source: str, names: Names, path: str = "where") -> Test:
     """
     if len(source) > MAX_LENGTH:
         message = f"Must be at most {MAX_LENGTH} characters, but got {len(source)}."
-        raise ProblemsError([Problem(path, message)])
+        raise ProblemsError([Problem(path, message, "Filter by state, then by fewer names.")])
     if not source.strip():
         return lambda facts: True
     return _Parser(_tokens(source, path), names, path).parse()
@@ -264,7 +264,7 @@ class _Parser:
         if op.kind != "op":
             what = "the end" if op.kind == "end" else repr(op.text)
             raise self.bad(f"Expected =, !=, <, <=, >, >=, ~ or 'in', but got {what}", op)
-        return self.compare(get, op.text, self.literal())
+        return self.compare(get, _SPELLINGS.get(op.text, op.text), self.literal())
 
     def literal(self) -> _Token:
         token = self.next()

@@ -1,0 +1,119 @@
+"""The little language that picks trials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from experiments.algorithms.problems import ProblemsError
+from experiments.trial_filter import Names, TrialFacts, parse_where, sort_facts
+
+
+def facts(
+    number: int = 0,
+    *,
+    parameters: dict[str, Any] | None = None,
+    metrics: dict[str, Any] | None = None,
+    **fields: Any,
+) -> TrialFacts:
+    fields = {"number": number, "state": "RUNNING", "value": None, "excluded": False, **fields}
+    return TrialFacts(number, fields, parameters or {}, metrics or {})
+
+
+TRIAL = facts(
+    3,
+    state="SUCCEEDED",
+    value=0.9,
+    parameters={
+        "lr": 1e-3, "opt": "adam", "amp": True, "size": "512", "my rate": 2, "value": 7,
+        "layers": {"_name": "deep", "n": 3},
+    },
+    metrics={"default": 0.9, "acc": 0.95, "loss": "NaN"},
+)  # fmt: skip
+NAMES = Names.of([TRIAL], ["units"])
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "lr = 0.001", "lr == 1e-3", "lr<0.01", "lr <= 1e-3", "lr > 0", "lr>=0.001", "lr != 0.1",
+        "lr <> 0.1", "opt = adam", "opt = 'adam'", 'opt = "adam"', "opt != sgd", "opt ~ ADA",
+        "value >= 0.9", "param:value = 7", "acc > 0.9", "metric:acc > 0.9", "loss = NaN",
+        "amp = true", "amp = True", "amp != false", "size = 512", "number = 3",
+        "state = SUCCEEDED", "state in (FAILED, SUCCEEDED)", "not state = FAILED",
+        'param:"my rate" = 2', '"my rate" = 2', "units = none", "lr != none", "excluded = false",
+        "lr < 1 and value > 0.5", "lr < 1, value > 0.5", "lr > 1 or value > 0.5",
+        "lr > 1 and lr > 2 or value > 0.5", "value > 0.5 or lr > 1 and lr > 2",
+        "(lr > 1 or value > 0.5) and opt = adam", "not (lr > 1)",
+        "layers ~ deep", "  ",
+    ],
+)  # fmt: skip
+def test_holds(expression: str) -> None:
+    assert parse_where(expression, NAMES)(TRIAL)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "lr > 0.001", "lr = adam", "opt < 3", "units = 32", "units != 32", "units < 1",
+        "loss < 1", "loss > 1", "amp > 0", "value = none", "opt = ADAM", "amp = 1",
+        "state in (FAILED, LOST)", "not lr < 1", "lr > 1 and value > 0.5",
+        "(lr > 1 or value > 0.5) and opt = sgd",
+    ],
+)  # fmt: skip
+def test_does_not_hold(expression: str) -> None:
+    assert not parse_where(expression, NAMES)(TRIAL)
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("lr", "Expected =, !=, <, <=, >, >=, ~ or 'in', but got the end at character 3"),
+        ("lr <", "Expected a value, but got the end at character 5"),
+        ("lr < adam", "< compares numbers, but got 'adam' at character 6"),
+        ("lr < nan", "compares numbers"),
+        ("= 3", "Expected a name, but got '=' at character 1"),
+        ("and lr < 1", "Expected a name"),
+        ("lr < 1 lr < 2", "Expected 'and', 'or' or the end, but got 'lr' at character 8"),
+        ("(lr < 1", "A closing parenthesis is missing"),
+        ("lr < 1)", "but got ')'"),
+        ("opt = 'adam", 'Cannot read "\'adam" at character 7'),
+        ("opt in adam", "Expected '(' after 'in'"),
+        ("opt in (adam", "A closing parenthesis is missing"),
+        ("param:lrr < 1", "No parameter is named 'lrr'"),
+        ("metric:lr < 1", "No metric is named 'lr'"),
+        ("foo.bar() < 1", "No field, parameter or metric is named 'foo.bar'"),
+        ("(" * 25 + "lr<1" + ")" * 25, "levels of parentheses"),
+        ("not " * 5000 + "lr<1", "at most 2000 characters"),
+        ("x" * 3000, "at most 2000 characters"),
+    ],
+)
+def test_nonsense_is_explained_with_its_place(expression: str, words: str) -> None:
+    with pytest.raises(ProblemsError) as caught:
+        parse_where(expression, NAMES)
+    (problem,) = caught.value.problems
+    assert problem.path == "where"
+    assert problem.hint
+    assert words in problem.message
+
+
+def test_a_misspelt_name_suggests_the_right_one() -> None:
+    with pytest.raises(ProblemsError) as caught:
+        parse_where("vlaue > 1", NAMES)
+    assert caught.value.problems[0].hint == "Did you mean 'value'?"
+
+
+def test_sorting_puts_numbers_before_text_and_what_is_missing_last() -> None:
+    rows = [
+        facts(0, parameters={"x": "b"}), facts(1, parameters={"x": 2}), facts(2),
+        facts(3, parameters={"x": 1}), facts(4, parameters={"x": "a"}),
+    ]  # fmt: skip
+    names = Names.of(rows)
+    assert [row.pk for row in sort_facts(rows, ["x"], names)] == [3, 1, 4, 0, 2]
+    assert [row.pk for row in sort_facts(rows, ["-x"], names)] == [0, 4, 1, 3, 2]
+
+
+def test_equal_values_keep_the_order_of_numbers() -> None:
+    rows = [facts(2, value=1.0), facts(0, value=1.0), facts(1, value=2.0)]
+    assert [row.pk for row in sort_facts(rows, ["-value"], Names.of(rows))] == [1, 0, 2]
