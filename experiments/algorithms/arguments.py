@@ -65,8 +65,8 @@ class HyperoptArgs(TunerArgs):
     constant_liar_type: str = setting(
         "min",
         choices=("min", "max", "mean"),
-        help="What a trial that still runs is taken to reach: the smallest, largest or mean loss of "
-        "the finished ones. (The smallest loss is the best result.)",
+        help="What a trial that still runs is taken to reach: the best (min), the worst (max) or "
+        "the mean result of the finished ones.",
     )
 
 

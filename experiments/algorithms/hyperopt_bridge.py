@@ -12,6 +12,7 @@ of hyperopt or numpy is touched. Cost per call: about 20 µs a trial and paramet
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -61,15 +62,16 @@ class LatentSpace:
         A running trial counts with the ``liar``'s loss, once there is a loss to take it from; a
         failed one as failed, which TPE reads as bad. Trials from outside the space are left out.
         """
-        losses = [o.loss for o in history if o.outcome is Outcome.DONE and o.loss is not None]
-        lie = _lie(losses, liar)
-        docs = []
+        inside = []
         for tid, observation in enumerate(history):
             latent = self.encode(observation.parameters)
-            if latent is None:
-                continue
-            loss = lie if observation.outcome is Outcome.RUNNING else observation.loss
-            docs.append(self._doc(tid, latent, loss))
+            if latent is not None:
+                inside.append((tid, latent, observation))
+        lie = _lie([o.loss for _, _, o in inside if o.loss is not None], liar)
+        docs = [
+            self._doc(tid, latent, lie if o.outcome is Outcome.RUNNING else o.loss)
+            for tid, latent, o in inside
+        ]
         return hyperopt.base.trials_from_docs(docs, validate=False)
 
     def _doc(self, tid: int, latent: Latent, loss: float | None) -> dict[str, Any]:
@@ -108,7 +110,8 @@ def _lie(losses: Sequence[float], liar: Liar) -> float | None:
         return None
     if liar == "mean":
         return sum(loss / len(losses) for loss in losses)  # divided first: cannot overflow
-    return min(losses) if liar == "min" else max(losses)
+    # a hair above the smallest: a trial that has the result ranks before those that might get it
+    return math.nextafter(min(losses), math.inf) if liar == "min" else max(losses)
 
 
 def _nodes(product: Product, prefix: str) -> dict[str, Any]:
