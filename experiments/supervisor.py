@@ -146,17 +146,18 @@ class Child:
     def pid(self) -> int:
         return self._process.pid if self._process else 0
 
-    def watch(self) -> None:
+    def watch(self) -> bool:
         """Start it again if it died; crash loops slow down to one start in ten seconds."""
         if self._process is None or self._process.poll() is None:
-            return
+            return False
         if time.monotonic() - self._started > 30:
             self._wait_s = 0.5
         if time.monotonic() - self._started < self._wait_s:
-            return
+            return False
         logger.warning("%s ended with code %s; starting it again", self.name, self._process.poll())
         self._wait_s = min(10.0, self._wait_s * 2)
         self.start()
+        return True
 
     def terminate(self) -> None:
         if self._process and self._process.poll() is None:
@@ -215,6 +216,10 @@ class Supervisor:
         self._children = [Child(name, argv, env) for name, argv in self._roles().items()]
         for child in self._children:
             child.start()
+        self._describe()
+
+    def _describe(self) -> None:
+        """Write beside the lock who serves and where, for ``run`` and for people."""
         self._lock.describe(
             {
                 "pid": os.getpid(),
@@ -255,8 +260,9 @@ class Supervisor:
         raise CannotStart(f"The web process did not answer in {timeout_s:.0f} s. {tail}")
 
     def watch(self) -> None:
-        for child in self._children:
-            child.watch()
+        """Start again whatever died; call it every now and then."""
+        if any([child.watch() for child in self._children]):
+            self._describe()
 
     def stop(self) -> int:
         """End everything in under three seconds; returns how many trials went back to the queue."""

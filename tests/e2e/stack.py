@@ -184,7 +184,7 @@ class Stack:
     @property
     def token(self) -> str:
         if not self._token:
-            answer = manage(self.data, "token")
+            answer = manage(self.data, "token", **self.env)
             assert answer.returncode == 0, answer.stderr
             self._token = answer.stdout.strip()
         return self._token

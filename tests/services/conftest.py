@@ -1,0 +1,102 @@
+"""Real PostgreSQL and Redis, started for the tests on 127.0.0.1 and stopped after them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.e2e.stack import free_port
+from tests.groups import need
+
+
+def _postgres_programs() -> Path | None:
+    if found := shutil.which("initdb"):
+        return Path(found).parent
+    newest = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return newest[-1].parent if newest else None
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an empty database on a server of our own."""
+    programs = _postgres_programs()
+    need("services", programs is not None, "PostgreSQL's initdb (Debian: postgresql)")
+    assert programs is not None
+    directory = tmp_path_factory.mktemp("postgres")
+    # PostgreSQL refuses to run as root; Debian makes the user for it.
+    user = "postgres" if os.geteuid() == 0 else None
+    if user:
+        shutil.chown(directory, user)
+        for parent in directory.parents:
+            if parent == Path("/tmp"):
+                break
+            parent.chmod(parent.stat().st_mode | 0o055)
+    data, port = directory / "data", free_port()
+    subprocess.run(
+        [programs / "initdb", "-D", data, "-U", "autotune", "-A", "trust", "--no-sync"],
+        check=True,
+        capture_output=True,
+        user=user,
+        cwd=directory,
+    )
+    server = subprocess.Popen(
+        [
+            *(programs / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1"),
+            *("-k", directory, "-c", "fsync=off"),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        user=user,
+        cwd=directory,
+    )
+    try:
+        url = f"postgresql://autotune@127.0.0.1:{port}/postgres"
+        _wait(lambda: psycopg.connect(url, connect_timeout=2).close())
+        yield url
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a Redis of our own."""
+    program = shutil.which("redis-server")
+    need("services", program is not None, "redis-server (Debian: redis-server)")
+    assert program is not None
+    port = free_port()
+    server = subprocess.Popen(
+        [
+            *(program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""),
+            *("--dir", str(tmp_path_factory.mktemp("redis"))),
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        _wait(lambda: socket.create_connection(("127.0.0.1", port), timeout=2).close())
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _wait(check: Callable[[], object], timeout_s: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            check()
+            return
+        except OSError:
+            pass
+        except psycopg.OperationalError:
+            pass
+        assert time.monotonic() < deadline, "the service did not start"
+        time.sleep(0.05)
