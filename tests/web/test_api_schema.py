@@ -1,0 +1,138 @@
+"""The OpenAPI schema, its page, and that both tell the truth."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from io import StringIO
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+from openapi_spec_validator import validate
+from rest_framework.exceptions import ValidationError
+
+from experiments import serializers as shapes
+from experiments.api_errors import handle
+from experiments.models import Experiment, Metric, Trial
+from experiments.present import event_json, experiment_json, metric_json, trial_json
+from tests.conftest import MANIFEST
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    out = StringIO()
+    call_command("spectacular", "--validate", "--fail-on-warn", stdout=out)
+    found: dict[str, Any] = yaml.safe_load(out.getvalue())
+    return found
+
+
+def test_the_schema_is_valid_openapi(schema: dict[str, Any]) -> None:
+    assert schema["openapi"].startswith("3.")
+    validate(schema)
+
+
+def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None:
+    one = "/api/v1/experiments/{experiment_id}/"
+    trial = one + "trials/{number}/"
+    contracted = {
+        "/api/v1/experiments/": {"get", "post"},
+        "/api/v1/experiments/validate/": {"post"},
+        one: {"get", "patch", "delete"},
+        one + "manifest/": {"get"},
+        one + "finish/": {"post"},
+        one + "clone/": {"post"},
+        one + "retry-failed/": {"post"},
+        one + "trials/": {"get", "post"},
+        one + "charts/{kind}/": {"get"},
+        one + "export/": {"get"},
+        one + "events/": {"get"},
+        trial: {"get"},
+        trial + "kill/": {"post"},
+        trial + "retry/": {"post"},
+        trial + "exclude/": {"post"},
+        trial + "restore/": {"post"},
+        trial + "metrics/": {"get"},
+        trial + "logs/": {"get"},
+        trial + "log/": {"get"},
+        "/api/v1/algorithms/": {"get"},
+    }
+    methods = {"get", "post", "put", "patch", "delete"}
+    assert {path: methods & set(item) for path, item in schema["paths"].items()} == contracted
+    assert {scheme["type"] for scheme in schema["components"]["securitySchemes"].values()} == {
+        "http", "apiKey"
+    }  # fmt: skip
+
+
+def test_the_schema_is_served_in_both_formats(client: Client) -> None:
+    text = client.get("/api/schema/")
+    assert yaml.safe_load(text.content)["info"]["title"] == "AutoTune Web"
+    as_json = client.get("/api/schema/", headers={"Accept": "application/json"})
+    assert as_json.json() == yaml.safe_load(text.content)
+
+
+def test_described_answers_have_the_fields_that_are_sent(
+    make_experiment: Callable[..., Experiment], make_trial: Callable[..., Trial]
+) -> None:
+    experiment = make_experiment()
+    trial = make_trial(experiment)
+    event = experiment.record("note", trial=trial)
+    metric = Metric(
+        trial=trial, experiment=experiment, kind="FINAL", sequence=0, value=1.0,
+        time=timezone.now(), seq=1,
+    )  # fmt: skip
+    assert set(experiment_json(experiment)) == set(shapes.ExperimentShape().fields)
+    assert set(trial_json(trial)) == set(shapes.TrialShape().fields)
+    assert set(metric_json(metric, 0)) == set(shapes.MetricShape().fields)
+    assert set(event_json(event, 0)) == set(shapes.EventShape.fields)
+
+
+def test_created_valid_and_algorithm_answers_have_the_fields_described(client: Client) -> None:
+    text = yaml.safe_dump(MANIFEST)
+    created = client.post("/api/v1/experiments/", text, content_type="application/yaml")
+    assert set(created.json()) == set(shapes.CreatedShape().fields)
+    valid = client.post("/api/v1/experiments/validate/", text, content_type="application/yaml")
+    assert set(valid.json()) == set(shapes.ValidShape().fields)
+    algorithms = client.get("/api/v1/algorithms/").json()
+    assert set(algorithms) == set(shapes.AlgorithmsShape().fields)
+    assert set(algorithms["tuners"][0]) == set(shapes.AlgorithmShape().fields)
+
+
+def test_the_docs_page_works_without_inline_script(client: Client) -> None:
+    page = client.get("/api/docs/")
+    assert page.status_code == 200
+    assert "script-src 'self'" in page["Content-Security-Policy"]
+    text = page.content.decode()
+    scripts = re.findall(r"<script([^>]*)>(.*?)</script>", text, re.DOTALL)
+    assert len(scripts) == 3
+    assert all("src=" in attributes and not body.strip() for attributes, body in scripts)
+    start = client.get("/api/docs/", {"script": ""})
+    assert start["Content-Type"].startswith("application/javascript")
+    assert "/api/schema/" in start.content.decode().replace("\\u002D", "-")
+
+
+def test_the_docs_page_sends_a_stranger_to_sign_in(stranger: Client) -> None:
+    response = stranger.get("/api/docs/")
+    assert response.status_code == 302
+    assert response["Location"] == "/sign-in/?next=/api/docs/"
+    assert stranger.get("/api/docs/", {"script": ""}).status_code == 302
+    assert stranger.get("/api/schema/").status_code == 401
+
+
+def test_nested_errors_become_one_list_with_paths() -> None:
+    detail = {"a": {"b": ["first", "second"]}, "c": [{"d": ["third"]}], "non_field_errors": ["all"]}
+    response = handle(ValidationError(detail), {})
+    assert response is not None
+    assert [(e["path"], e["message"]) for e in response.data["errors"]] == [
+        ("a.b", "first"),
+        ("a.b", "second"),
+        ("c[0].d", "third"),
+        ("", "all"),
+    ]
+
+
+def test_a_defect_of_ours_is_not_dressed_up() -> None:
+    assert handle(RuntimeError("bug"), {}) is None

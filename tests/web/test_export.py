@@ -1,0 +1,183 @@
+"""An experiment as a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import yaml
+from django.test import Client
+from django.utils import timezone
+
+from experiments import actions
+from experiments.export import export, export_json
+from experiments.models import Experiment, Metric, Trial
+from experiments.states import Phase, TrialState
+
+NASTY = "=HYPERLINK(\"http://evil\")<script>alert('x')</script>"
+
+
+@pytest.fixture
+def experiment(
+    make_experiment: Callable[..., Experiment], make_trial: Callable[..., Trial]
+) -> Experiment:
+    """Two trials with different parameters, odd numbers and hostile words."""
+    found = make_experiment(name="<b>digits", phase=Phase.DONE, notes=NASTY)
+    now = timezone.now()
+    first = make_trial(
+        found, state=TrialState.SUCCEEDED, value=-0.5, origin="model",
+        parameters={"lr": 1e-7, "opt": NASTY, "nested": {"_name": "deep", "n": [1, 2]}},
+        metrics={"default": -0.5, "f1": "NaN"},
+        started_at=now - timedelta(seconds=2), finished_at=now, exit_code=0,
+    )  # fmt: skip
+    make_trial(found, state=TrialState.FAILED, reason="@boom", parameters={"lr": 1, "amp": True})
+    rows = [
+        ("PERIODICAL", 1, 2.0, "default", None, "NaN"),
+        ("PERIODICAL", 0, None, "default", 0.1, ""),
+        ("FINAL", 0, None, "default", -0.5, ""),
+    ]
+    for seq, (kind, sequence, step, name, value, nonfinite) in enumerate(rows, 1):
+        Metric.objects.create(
+            trial=first, experiment=found, kind=kind, sequence=sequence, step=step, name=name,
+            value=value, nonfinite=nonfinite, time=now, seq=seq,
+        )  # fmt: skip
+    actions.update_best(found)
+    found.refresh_from_db()
+    return found
+
+
+def test_the_json_export_is_the_contract(experiment: Experiment) -> None:
+    data = json.loads(export(experiment, "json"))
+    assert set(data) == {"experiment", "best", "trials"}
+    head = data["experiment"]
+    assert {"id", "name", "phase", "message", "optimize_mode", "manifest"} <= set(head)
+    assert (head["id"], head["phase"]) == (experiment.pk, "DONE")
+    assert head["manifest"]["spec"]["maxTrialNum"] == 4
+    first, second = data["trials"]
+    assert set(first) == {
+        "number", "id", "state", "origin", "reason", "parameters", "value", "metrics",
+        "started_at", "finished_at", "intermediate",
+    }  # fmt: skip
+    assert first["metrics"] == {"default": -0.5, "f1": "NaN"}
+    time = first["intermediate"][0].pop("time")
+    assert time.endswith("+00:00")
+    assert first["intermediate"][0] == {
+        "sequence": 0, "step": None, "name": "default", "value": 0.1
+    }  # fmt: skip
+    assert first["intermediate"][1]["value"] == "NaN"
+    assert len(first["intermediate"]) == 2  # the final report is the value, not a point
+    assert (second["value"], second["intermediate"]) == (None, [])
+    assert data["best"]["number"] == 0
+    assert len(data["best"]["intermediate"]) == 2
+
+
+def test_every_way_to_the_export_says_the_same(experiment: Experiment) -> None:
+    assert json.loads(export(experiment, "json")) == export_json(experiment)
+    assert yaml.safe_load(export(experiment, "yaml"))["best"]["parameters"]["lr"] == 1e-7
+
+
+def test_an_experiment_without_trials_exports(make_experiment: Any) -> None:
+    empty = make_experiment()
+    assert json.loads(export(empty, "json"))["trials"] == []
+    assert json.loads(export(empty, "json"))["best"] is None
+    assert len(list(csv.reader(io.StringIO(export(empty, "csv").decode())))) == 1
+    assert b"<table>" in export(empty, "html")
+
+
+def test_reading_reports_costs_queries_by_the_batch_not_by_the_trial(
+    experiment: Experiment, make_trial: Any, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(2, 120):
+        make_trial(experiment, number=number)
+    with django_assert_max_num_queries(8):
+        assert len(json.loads(export(experiment, "json"))["trials"]) == 120
+
+
+def test_more_trials_than_one_batch_all_come_in_order(
+    make_experiment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.export._BATCH", 3)
+    experiment = make_experiment()
+    Trial.objects.bulk_create(
+        Trial(experiment=experiment, number=number, parameters={}) for number in range(8)
+    )
+    numbers = [trial["number"] for trial in json.loads(export(experiment, "json"))["trials"]]
+    assert numbers == list(range(8))
+
+
+def rows_of(experiment: Experiment) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(export(experiment, "csv").decode(), newline="")))
+
+
+def test_the_csv_has_a_row_a_trial_and_the_union_of_columns(experiment: Experiment) -> None:
+    first, second = rows_of(experiment)
+    assert float(first["param:lr"]) == 1e-7
+    assert (first["param:amp"], second["param:amp"]) == ("", "true")
+    assert json.loads(first["param:nested"]) == {"_name": "deep", "n": [1, 2]}
+    assert (first["metric:f1"], second["metric:f1"]) == ("NaN", "")
+    assert float(first["duration_seconds"]) == 2.0
+
+
+def test_no_cell_of_the_csv_is_a_formula(experiment: Experiment) -> None:
+    first, second = rows_of(experiment)
+    assert first["param:opt"] == "'" + NASTY
+    assert second["reason"] == "'@boom"
+    assert first["value"] == "-0.5"  # a number may begin with a minus
+
+
+class _Elements(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        assert not any(name.startswith("on") or name in ("src", "href") for name, _ in attrs)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_html_runs_nothing_and_loads_nothing(experiment: Experiment) -> None:
+    page = _Elements()
+    page.feed(export(experiment, "html").decode())
+    assert not page.tags & {"script", "img", "link", "iframe", "b"}
+    assert NASTY in page.text  # shown as it was written
+    assert "<b>digits" in page.text
+
+
+@pytest.mark.parametrize(
+    ("format", "content_type"),
+    [
+        ("json", "application/json"),
+        ("csv", "text/csv; charset=utf-8"),
+        ("yaml", "application/yaml"),
+        ("html", "text/html; charset=utf-8"),
+    ],
+)
+def test_exports_are_downloads(
+    client: Client, experiment: Experiment, format: str, content_type: str
+) -> None:
+    response = client.get(f"/api/v1/experiments/{experiment.pk}/export/", {"format": format})
+    assert response.status_code == 200
+    assert response["Content-Type"] == content_type
+    expected = f'attachment; filename="{experiment.pk}.{format}"'
+    assert response["Content-Disposition"] == expected
+    assert response.content == export(experiment, format)
+
+
+def test_the_export_is_json_unless_said_otherwise(client: Client, experiment: Experiment) -> None:
+    path = f"/api/v1/experiments/{experiment.pk}/export/"
+    assert client.get(path)["Content-Type"] == "application/json"
+    response = client.get(path, {"format": "xls"})
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["path"] == "format"
+    assert client.post(path).status_code == 405
+    assert Client().get(path).status_code == 401
