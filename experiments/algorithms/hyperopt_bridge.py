@@ -6,7 +6,7 @@ whole numbers by their order, while bounds, clipping and grids stay exactly thos
 and a randint of a billion values costs what one of ten does.
 
 ``hyperopt.Trials`` is built anew from the history on every call; nothing is kept, no global state
-of hyperopt or numpy is touched. Cost per call: about 20 µs a trial and parameter.
+of hyperopt or numpy is touched. Cost per call: about 6 µs a trial and parameter.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 ``hyperopt.anneal``: a trial among the best is chosen (geometric, mean rank 2), then each parameter
 is drawn from a window around it of width 1 / (1 + 0.1 n), n the trials so far; a category is kept
 with growing probability. Running trials count with the constant liar's loss. Cost per proposal:
-about 5 ms for ten parameters and a hundred trials.
+about 10 ms for ten parameters and a hundred trials, 60 ms for a thousand.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ proposed, each parameter by itself. hyperopt's defaults: gamma 0.25, prior weigh
 
 The first 20 *finished* trials are random (hyperopt counts running ones too, and would then model
 nothing but lies when many trials run at once). Running trials count with the constant liar's loss,
-failed ones as bad. Cost per proposal: about 10 ms for ten parameters and a hundred trials.
+failed ones as bad. Cost per proposal: about 25 ms for ten parameters and a hundred trials, 75 ms
+for a thousand.
 """
 
 from __future__ import annotations
