@@ -141,6 +141,8 @@ class FreeWords(serializers.ListField):
         super().__init__(required=False, **kwargs)
 
     def to_internal_value(self, data: Any) -> list[str]:
+        if any("\x00" in str(part) for part in data):
+            raise serializers.ValidationError("Must not hold the character NUL.")
         given = [word.strip() for part in data for word in str(part).split(",")]
         return [word for word in given if word]
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import yaml
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
@@ -456,6 +459,28 @@ def test_of_two_people_the_second_is_told(client: Client, make_experiment: Any) 
     assert "max_trials is 8 by now, not 4" in errors(response)[""]
     experiment.refresh_from_db()
     assert (experiment.max_trials, experiment.notes) == (8, "")
+
+
+def test_of_people_at_the_very_same_time_one_wins(
+    transactional_db: None, alice: Any, make_experiment: Any
+) -> None:
+    experiment = make_experiment()
+    together = threading.Barrier(4)
+
+    def change(value: int) -> int:
+        client = Client()
+        client.force_login(alice)
+        together.wait(timeout=30)
+        try:
+            body = {"max_trials": value, "expected": {"max_trials": 4}}
+            return int(patch(client, url(experiment), body).status_code)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        statuses = sorted(pool.map(change, [11, 12, 13, 14]))
+    assert statuses == [200, 409, 409, 409]
+    assert experiment.events.filter(what="limits").count() == 1
 
 
 def test_a_refused_part_undoes_the_whole_change(client: Client, make_experiment: Any) -> None:

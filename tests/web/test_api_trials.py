@@ -314,6 +314,7 @@ def test_reports_are_filtered_by_kind_and_name(
     assert count(name="loss") == 1
     assert count(name="loss,default", kind="PERIODICAL") == 3
     assert client.get(url(experiment, "0/metrics/"), {"kind": "LAST"}).status_code == 400
+    assert client.get(url(experiment, "0/metrics/"), {"name": "a\x00"}).status_code == 400
 
 
 # ---- logs
