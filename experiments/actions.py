@@ -16,7 +16,15 @@ from django.utils import timezone
 
 from experiments import wake
 from experiments.algorithms.problems import Problem, ProblemsError
-from experiments.engine.spec import Parsed, parse_manifest, to_manifest
+from experiments.engine.snapshot import TIME_UP
+from experiments.engine.spec import (
+    MAX_CONCURRENCY,
+    MAX_EXEC_SECONDS,
+    MAX_TRIALS,
+    Parsed,
+    parse_manifest,
+    to_manifest,
+)
 from experiments.models import Experiment, Project, Trial, new_trial_key
 from experiments.states import FINISHED, Phase, TrialState
 
@@ -26,7 +34,11 @@ LIMITS = {
     "max_trials": "spec.maxTrialNum",
     "concurrency": "spec.trialConcurrency",
 }
-LIMIT_HIGHEST = {"max_exec_seconds": 10**9, "max_trials": 10**6, "concurrency": 10_000}
+LIMIT_HIGHEST = {
+    "max_exec_seconds": MAX_EXEC_SECONDS,
+    "max_trials": MAX_TRIALS,
+    "concurrency": MAX_CONCURRENCY,
+}
 
 
 class Refused(Exception):
@@ -68,7 +80,7 @@ def create_experiment(
 
 
 def current_manifest(experiment: Experiment) -> dict[str, Any]:
-    """The manifest with today's limits and name in it."""
+    """The manifest with today's limits in it."""
     manifest = dict(experiment.manifest)
     manifest["spec"] = {
         **manifest["spec"],
@@ -148,8 +160,15 @@ def _resume_if_raised(experiment: Experiment, changes: Mapping[str, list[int]]) 
 
 
 def n_in_budget(experiment: Experiment) -> int:
-    """Trials that count against max_trials: a retried one is replaced by its retry."""
-    return experiment.trials.filter(retries__isnull=True).count()
+    """Trials that count against max_trials, by the rule of ``engine.snapshot.TrialSnapshot.of``:
+
+    not those replaced by a retry, nor those cut off when the time was up.
+    """
+    return (
+        experiment.trials.filter(retries__isnull=True)
+        .exclude(state=TrialState.CANCELED, stop_reason=TIME_UP)
+        .count()
+    )
 
 
 def suspend(experiment: Experiment) -> None:

@@ -325,15 +325,16 @@ def snapshot(experiment: Experiment) -> Snapshot:
         seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
         exhausted=experiment.exhausted,
         trials=tuple(
-            TrialSnapshot(
-                number=number,
-                state=state,
-                stopping=bool(stop_as),
-                counts=number not in retried,
+            TrialSnapshot.of(
+                number,
+                state,
+                stop_as=stop_as,
+                stop_reason=stop_reason,
+                superseded=number in retried,
             )
-            for number, state, stop_as in experiment.trials.order_by("number").values_list(
-                "number", "state", "stop_as"
-            )
+            for number, state, stop_as, stop_reason in experiment.trials.order_by(
+                "number"
+            ).values_list("number", "state", "stop_as", "stop_reason")
         ),
     )
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from experiments.engine.training_spec import containers_of, main_container_index
 from experiments.training.base import Launch, Task, tasks_in_order
 
 # The name under which NNI knows us. Not "local": that one takes sys.stdout away from the trial.
@@ -73,18 +74,16 @@ def replicas_by_rank(launch: Launch) -> list[Replica]:
 
 
 def main_container(framework: str, template: Mapping[str, Any]) -> tuple[int, Mapping[str, Any]]:
-    """Return the container that trains, with its position: the framework's namesake, or the first.
+    """Return the container that trains, with its position.
 
     Raises:
         LookupError: the template has no container.
     """
-    containers: Sequence[Mapping[str, Any]] = template.get("spec", {}).get("containers") or ()
-    for position, container in enumerate(containers):
-        if container.get("name") == framework:
-            return position, container
+    containers = containers_of(template)
     if not containers:
         raise LookupError("a template needs at least one container")
-    return 0, containers[0]
+    position = main_container_index(template, framework)
+    return position, containers[position]
 
 
 def server_environment(launch: Launch, output_dir: str, code_dir: str = "") -> dict[str, str]:

@@ -371,3 +371,20 @@ def test_a_busy_lease_is_left_alone(experiment, backend):
     assert reconcile.Lease(experiment.pk).take()
     look(experiment)
     assert not Trial.objects.exists()
+
+
+def test_trials_cut_off_by_the_time_limit_are_made_up_for_when_it_is_raised(experiment, backend):
+    look(experiment)
+    Experiment.objects.filter(pk=experiment.pk).update(
+        clock_at=timezone.now() - timedelta(seconds=601)
+    )
+    look(experiment)
+    assert look(experiment).phase == Phase.TIMEOUT
+    stored = Experiment.objects.get()
+    actions.change_limits(stored, {"max_exec_seconds": 5000})
+    for _ in range(10):
+        if look(experiment).phase == Phase.DONE:
+            break
+        for trial in experiment.trials.filter(state=TrialState.RUNNING):
+            succeed(backend, trial, 1.0)
+    assert states(experiment) == ["CANCELED"] * 2 + ["SUCCEEDED"] * 4
