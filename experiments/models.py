@@ -303,9 +303,14 @@ class Metric(models.Model):
 
     DEFAULT_NAME: ClassVar[str] = "default"
 
-    trial = models.ForeignKey(Trial, on_delete=models.CASCADE, related_name="metric_set")
+    # No index of their own: each is the first column of one below, and every report pays for each.
+    trial = models.ForeignKey(
+        Trial, on_delete=models.CASCADE, related_name="metric_set", db_index=False
+    )
     # of the trial, repeated so that the hub reads its news from one index
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="+")
+    experiment = models.ForeignKey(
+        Experiment, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     kind = models.CharField(max_length=10, choices=Kind.choices)
     sequence = models.IntegerField()
     step = models.FloatField(null=True, blank=True)

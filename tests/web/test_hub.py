@@ -343,14 +343,16 @@ def test_a_message_takes_the_same_queries_for_one_row_and_many(
 # ---------------------------------------------------------------- under load
 
 
+@pytest.fixture
+def running_trials(experiment: Experiment, make_trial: Any) -> list[Trial]:
+    return [make_trial(experiment, state=TrialState.RUNNING) for _ in range(4)]
+
+
 async def test_a_client_that_drops_and_returns_has_every_metric_once(
-    server: Server, experiment: Experiment, make_trial: Any, cookie: str
+    server: Server, experiment: Experiment, running_trials: list[Trial], cookie: str
 ) -> None:
     """Reporters at full speed, moves in between, and a client that hangs up again and again."""
-    n_trials, n_reports = 4, 200
-    trials = await asyncio.to_thread(
-        lambda: [make_trial(experiment, state=TrialState.RUNNING) for _ in range(n_trials)]
-    )
+    n_trials, n_reports = len(running_trials), 200
 
     def report_all(trial: Trial) -> None:
         try:
@@ -362,7 +364,7 @@ async def test_a_client_that_drops_and_returns_has_every_metric_once(
         finally:
             connection.close()
 
-    reporters = [threading.Thread(target=report_all, args=[trial]) for trial in trials]
+    reporters = [threading.Thread(target=report_all, args=[trial]) for trial in running_trials]
     for reporter in reporters:
         reporter.start()
 
@@ -385,7 +387,7 @@ async def test_a_client_that_drops_and_returns_has_every_metric_once(
     for reporter in reporters:
         await asyncio.to_thread(reporter.join)
 
-    expected = [(trial.number, n) for trial in trials for n in range(n_reports)]
+    expected = [(trial.number, n) for trial in running_trials for n in range(n_reports)]
     assert sorted(metrics) == sorted(expected)
     assert len(events) == len(set(events)) == n_trials * n_reports // 20
     assert n_connections > 3
