@@ -245,7 +245,7 @@ def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:
             "width": 2.6 if alone or running else 1.8,
             "dash": style.line_dash(number),
         },
-        "marker": {"size": 6 if running else 5, "maxdisplayed": 10, "color": colour},
+        "marker": {"size": 5 if running else 4, "maxdisplayed": 10, "color": colour},
         "hovertemplate": f"<b>#{number}</b> · %{{y:.6g}} at %{{x}}<extra></extra>",
     }  # fmt: skip
 

@@ -224,6 +224,7 @@ def _failed_trace(points: list[Point]) -> dict[str, Any]:
 def _best_trace(best: Point) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "markers", "uid": "star", "name": "Best",
+        "showlegend": False,
         "x": [best.x], "y": [best.y],
         "marker": {"symbol": "star", "size": 15, "color": style.GOLD,
                    "line": {"width": 1, "color": "#7a5a00"}},

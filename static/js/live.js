@@ -1,0 +1,150 @@
+// Keeps a page's websocket: cursor, back-off, a state that is shown, and polling when sockets fail.
+
+const FIRST_DELAY = 400; // milliseconds before the first new try; doubles each time
+const LONGEST_DELAY = 15000;
+const SILENCE = 25000; // the server speaks at least every 10 s: after this it is dead
+const POLL = 5000;
+const FAILURES_BEFORE_POLLING = 3;
+const GONE = 4404;
+
+export class Live {
+  /**
+   * url: path of the socket; after: cursor of what the page already shows.
+   * onMessage(message): news of the socket. onPoll(): read the page's rows by REST; a promise.
+   * onState(state, word): "connecting" | "live" | "reconnecting" | "offline" | "gone".
+   */
+  constructor({ url, after, onMessage, onPoll, onState }) {
+    Object.assign(this, { url, cursor: after, onMessage, onPoll, onState });
+    this.failures = 0;
+    this.updatedAt = Date.now();
+    this.state = "";
+    this.timers = {};
+    window.addEventListener("online", () => this.again(0));
+    window.addEventListener("pagehide", () => this.close());
+    window.addEventListener("pageshow", (event) => event.persisted && this.again(0));
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden && this.state !== "live") this.again(0);
+    });
+    this.connect();
+  }
+
+  show(state) {
+    this.state = state;
+    this.onState(state);
+  }
+
+  connect() {
+    clearTimeout(this.timers.again);
+    this.close();
+    if (!this.state) this.show("connecting");
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    let socket;
+    try {
+      socket = new WebSocket(`${scheme}//${location.host}${this.url}?after=${this.cursor}`);
+    } catch {
+      this.lost();
+      return;
+    }
+    this.socket = socket;
+    this.watch();
+    socket.onmessage = (event) => {
+      if (socket !== this.socket) return;
+      this.failures = 0;
+      clearInterval(this.timers.poll);
+      this.timers.poll = 0;
+      this.watch();
+      this.updatedAt = Date.now();
+      const message = JSON.parse(event.data);
+      if (typeof message.seq === "number") this.cursor = Math.max(this.cursor, message.seq);
+      if (this.state !== "live") this.show("live");
+      this.onMessage(message);
+    };
+    socket.onclose = (event) => {
+      if (socket !== this.socket) return;
+      this.socket = null;
+      if (event.code === GONE) this.gone();
+      else this.lost();
+    };
+  }
+
+  /** A connection that says nothing for long is taken for dead. */
+  watch() {
+    clearTimeout(this.timers.silence);
+    this.timers.silence = setTimeout(() => {
+      this.close();
+      this.lost();
+    }, SILENCE);
+  }
+
+  close() {
+    clearTimeout(this.timers.silence);
+    const socket = this.socket;
+    this.socket = null;
+    if (socket) socket.close();
+  }
+
+  lost() {
+    clearTimeout(this.timers.silence);
+    if (this.state === "gone") return;
+    this.failures += 1;
+    if (this.failures >= FAILURES_BEFORE_POLLING) {
+      if (this.state !== "offline") this.show("offline");
+      if (!this.timers.poll) this.timers.poll = setInterval(() => this.poll(), POLL);
+    } else if (this.state !== "reconnecting") {
+      this.show("reconnecting");
+    }
+    const delay = Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** (this.failures - 1));
+    this.again(delay * (0.5 + Math.random()));
+  }
+
+  again(delay) {
+    if (this.state === "gone" || this.socket?.readyState === WebSocket.OPEN) return;
+    clearTimeout(this.timers.again);
+    this.timers.again = setTimeout(() => this.connect(), delay);
+  }
+
+  async poll() {
+    if (document.hidden || this.polling) return;
+    this.polling = true;
+    try {
+      await this.onPoll();
+      this.updatedAt = Date.now();
+    } catch {
+      // the next try may do better; the state says "offline" meanwhile
+    } finally {
+      this.polling = false;
+    }
+  }
+
+  /** The experiment was deleted: nothing to wait for. */
+  gone() {
+    clearInterval(this.timers.poll);
+    this.show("gone");
+  }
+}
+
+const WORDS = {
+  connecting: "connecting…",
+  live: "live",
+  reconnecting: "reconnecting…",
+  offline: "offline, reloading by timer",
+  gone: "deleted",
+};
+
+/** Show a connection's state in the page's badge, and how long ago it last spoke. */
+export function connectionBadge() {
+  const badge = document.getElementById("connection");
+  const word = document.getElementById("connection-word");
+  const age = document.getElementById("connection-age");
+  return {
+    show(state) {
+      badge.dataset.state = state;
+      word.textContent = WORDS[state] ?? state;
+    },
+    tick(updatedAt) {
+      const seconds = Math.floor((Date.now() - updatedAt) / 1000);
+      const text = seconds < 1 ? "updated now" : seconds < 100 ? `updated ${seconds} s ago` : `updated ${Math.floor(seconds / 60)} min ago`;
+      if (age.textContent !== text) age.textContent = text;
+    },
+  };
+}
