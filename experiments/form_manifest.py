@@ -14,6 +14,7 @@ import copy
 import json
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from experiments.algorithms import registry
@@ -65,7 +66,10 @@ def as_text(value: Any) -> str:
         return value
     if isinstance(value, bool | dict | list):
         return json.dumps(value, ensure_ascii=False)
-    return repr(value)
+    if isinstance(value, float):
+        plain = format(Decimal(repr(value)), "f")  # 0.00001, as people write it, not 1e-05
+        return plain if len(plain) <= 12 else repr(value)
+    return str(value)
 
 
 def as_value(text: Any) -> Any:
@@ -311,19 +315,36 @@ def _same_style(previous: Any, value: dict[str, Any]) -> Any:
     return value if isinstance(previous, Mapping) else pretty_json(value)
 
 
+def _comparable(value: Any) -> str:
+    """Rows compare as browsers send them: 1.0 comes back as 1, but true is not 1."""
+    if isinstance(value, list):
+        return f"[{','.join(_comparable(v) for v in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{k!r}:{_comparable(v)}' for k, v in sorted(value.items()))}}}"
+    if isinstance(value, float) and value.is_integer():
+        return repr(int(value))
+    return repr(value)
+
+
 def _merge_space(spec: dict[str, Any], old: list[Any], rows: list[Any]) -> None:
     before = read_mapping(spec.get("searchSpace")) or {}
-    unchanged = [row for row in old if row in rows]
+    unchanged = {_comparable(row) for row in old}
     space: dict[str, Any] = {}
     for row in map(_dict, rows):
         name = as_text(row.get("name"))
         if not name.strip() or name in space:
             continue  # form_problems says so; a mapping cannot hold it
-        if row in unchanged:
+        if _comparable(row) in unchanged:
             space[name] = before[name]
             continue
-        extras = {k: v for k, v in _dict(before.get(name)).items() if k not in ("_type", "_value")}
-        space[name] = {"_type": as_text(row.get("type")), "_value": row_value(row), **extras}
+        was = _dict(before.get(name))
+        extras = {k: v for k, v in was.items() if k not in ("_type", "_value")}
+        value = row_value(row)
+        if isinstance(value, list) and isinstance(was.get("_value"), list):
+            # numbers as they were written: 1.0 stays 1.0
+            written = {_comparable(v): v for v in was["_value"]}
+            value = [written.get(_comparable(v), v) for v in value]
+        space[name] = {"_type": as_text(row.get("type")), "_value": value, **extras}
     spec["searchSpace"] = _same_style(spec.get("searchSpace"), space)
 
 

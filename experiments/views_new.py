@@ -31,7 +31,7 @@ from experiments.form_fields import field_of, form_problems, parameter_types
 from experiments.form_manifest import form_from_manifest, merge_form, read_json, read_mapping
 from experiments.intake import MAX_BYTES, take_in
 
-N_PREVIEWS = 5  # sample values beside a row
+N_PREVIEWS = 4  # sample values beside a row
 PREVIEW_SEED = 7
 MAX_PREVIEWED = 100  # rows
 

@@ -99,6 +99,12 @@ document.addEventListener("htmx:afterSwap", () => {
   const phase = document.getElementById("list-phase");
   if (phase && results()) phase.value = results().dataset.phase;
 });
+document.addEventListener("htmx:configRequest", (event) => {
+  const { parameters } = event.detail; // short addresses: what is the default is left out
+  for (const [name, usual] of [["q", ""], ["phase", ""], ["order", "newest"]]) {
+    if (parameters.get(name) === usual) parameters.delete(name);
+  }
+});
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.xhr.responseURL.includes("/sign-in/")) {
     event.detail.shouldSwap = false;
