@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from django.urls import path
 
-from experiments import views_account, views_list, views_new
+from experiments import views_account, views_detail, views_list, views_new
 
 urlpatterns = [
     path("", views_list.experiment_list, name="experiment-list"),
     path("experiments/new/", views_new.experiment_new, name="experiment-new"),
     path("experiments/new/sync/", views_new.sync, name="experiment-sync"),
     path("experiments/new/template/<str:name>/", views_new.template, name="experiment-template"),
-    path("experiments/<slug:experiment_id>/", views_list.experiment_list, name="experiment-detail"),
+    path(
+        "experiments/<slug:experiment_id>/",
+        views_detail.experiment_detail,
+        name="experiment-detail",
+    ),
     path(
         "experiments/<slug:experiment_id>/trials/<int:number>/",
-        views_list.experiment_list,
+        views_detail.trial_detail,
         name="trial-detail",
     ),
     path("sign-in/", views_account.sign_in, name="sign-in"),
