@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
-EPOCHS = 15
+EPOCHS = 40
 DEFAULTS = {"learning_rate": 0.001, "hidden": 32, "batch_size": 64, "alpha": 1e-4, "layers": 1}
 
 
