@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.form_manifest import ARGUMENTS, OPTION_TYPES, as_text, read_json
+from experiments.form_manifest import ARGUMENTS, OPTION_TYPES, rows_of
+from experiments.form_values import as_text, read_json
 
 _STEP = re.compile(r'\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|\.?([^.\[\]]+)')
 _SPEC_FIELDS = {
@@ -129,9 +130,7 @@ def form_problems(form: Mapping[str, Any]) -> list[dict[str, Any]]:
         found.append({"path": "", "message": message, "hint": hint, "field": field})
 
     seen: dict[str, int] = {}
-    for index, row in enumerate(form.get("space") or []):
-        if not isinstance(row, Mapping):
-            continue
+    for index, row in enumerate(rows_of(form) or []):
         name = as_text(row.get("name"))
         if not name.strip():
             wrong(f"space.{index}.name", "Give this parameter a name, or remove it.")

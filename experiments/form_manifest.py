@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from experiments.algorithms import registry
@@ -23,6 +21,15 @@ from experiments.engine.algorithm_spec import DEFAULT_MODE, NAME_FIELDS
 from experiments.engine.json_text import pretty_json
 from experiments.engine.spec import API_VERSION, KIND
 from experiments.engine.training_spec import MAIN_CONTAINER
+from experiments.form_values import (
+    as_dict,
+    as_list,
+    as_text,
+    as_value,
+    comparable,
+    read_json,
+    read_mapping,
+)
 
 # Arguments of each numeric _type, in the order of its _value.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
@@ -43,79 +50,6 @@ OPTION_TYPES = frozenset({"choice", "layer_choice"})
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}  # largest first
 LIMITS = {"max_trials": "maxTrialNum", "concurrency": "trialConcurrency"}
 _STORES = ("aistore", "aimd", "em")  # the spellings the parser takes
-_INTEGER = re.compile(r"[-+]?\d{1,300}\Z")
-_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\Z")
-
-
-# ---- small conversions
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return dict(value) if isinstance(value, Mapping) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else []
-
-
-def as_text(value: Any) -> str:
-    """What an input field shows for a value of the manifest."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool | dict | list):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, float):
-        plain = format(Decimal(repr(value)), "f")  # 0.00001, as people write it, not 1e-05
-        return plain if len(plain) <= 12 else repr(value)
-    return str(value)
-
-
-def as_value(text: Any) -> Any:
-    """A number where the field holds one; any other text stays, for the parser to refuse."""
-    if not isinstance(text, str):
-        return text
-    stripped = text.strip()
-    if _INTEGER.match(stripped):
-        return int(stripped)
-    if _FLOAT.match(stripped) and abs(float(stripped)) != float("inf"):
-        return float(stripped)
-    return text
-
-
-def read_json(text: str) -> Any:
-    """JSON of finite numbers. Raises ValueError, also for text nested too deeply."""
-
-    def finite(number: str) -> float:
-        if abs(found := float(number)) == float("inf"):
-            raise ValueError(f"the number {number[:40]} is too large")
-        return found
-
-    def refuse(name: str) -> Any:
-        raise ValueError(f"JSON has no {name}")
-
-    try:
-        return json.loads(text, parse_float=finite, parse_constant=refuse)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
-def read_mapping(raw: Any) -> dict[str, Any] | None:
-    """A mapping given as such or as JSON text; {} where absent, None where unreadable."""
-    if raw is None or raw == "":
-        return {}
-    if isinstance(raw, Mapping):
-        return dict(raw)
-    if not isinstance(raw, str):
-        return None
-    if not raw.strip():
-        return {}
-    try:
-        found = read_json(raw)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _put(target: dict[str, Any], key: str, value: Any) -> None:
@@ -139,11 +73,11 @@ def _below(target: dict[str, Any], key: str) -> dict[str, Any]:
 
 def form_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The form's fields. A section that cannot be read is None: shown locked, never written."""
-    spec = _dict(manifest.get("spec"))
+    spec = as_dict(manifest.get("spec"))
     mode, tuner = _tuner_form(spec.get("tuner"))
-    store = _dict(spec.get(_store_key(spec)))
+    store = as_dict(spec.get(_store_key(spec)))
     return {
-        "name": as_text(_dict(manifest.get("metadata")).get("name")),
+        "name": as_text(as_dict(manifest.get("metadata")).get("name")),
         "max_trials": as_text(spec.get("maxTrialNum")),
         "concurrency": as_text(spec.get("trialConcurrency")),
         "time": _time_form(spec.get("maxExecSeconds")),
@@ -151,7 +85,7 @@ def form_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "space": _space_form(spec.get("searchSpace")),
         "tuner": tuner,
         "assessor": _algorithm_form("assessor", spec.get("assessor")),
-        "advisor": as_text(_dict(spec.get("advisor")).get(NAME_FIELDS["advisor"])),
+        "advisor": as_text(as_dict(spec.get("advisor")).get(NAME_FIELDS["advisor"])),
         "training": _training_form(spec.get("trainingConfig")),
         "aistore": {key: as_text(store.get(key)) for key in ("folder", "secret")},
     }
@@ -175,7 +109,7 @@ def _space_form(raw: Any) -> list[dict[str, Any]] | None:
 def _row_form(name: str, entry: Any) -> dict[str, Any]:
     """``json`` is the _value as JSON text where no simpler field can hold it, else None."""
     row: dict[str, Any] = {"name": name, "type": "", "values": [], "options": [], "json": None}
-    entry = _dict(entry)
+    entry = as_dict(entry)
     row["type"] = as_text(entry.get("_type"))
     kind = "qlognormal" if row["type"] == "qlognoraml" else row["type"]
     value = entry.get("_value")
@@ -197,7 +131,7 @@ def _settings(kind: str, name: str) -> list[SettingInfo]:
 
 
 def _algorithm_form(kind: str, raw: Any) -> dict[str, Any]:
-    section = _dict(raw)
+    section = as_dict(raw)
     name = as_text(section.get(NAME_FIELDS[kind]))
     entry = registry.find(kind, name)
     args = read_mapping(section.get("classArgs"))
@@ -215,20 +149,20 @@ def _tuner_form(raw: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _training_form(raw: Any) -> dict[str, Any]:
-    config = _dict(raw)
+    config = as_dict(raw)
     tasks = config.get("tasks")
     readable = tasks is None or (
         isinstance(tasks, list) and all(isinstance(t, Mapping) for t in tasks)
     )
     framework = as_text(config.get("type"))
-    rows = [_task_form(i, task, framework) for i, task in enumerate(_list(tasks))]
+    rows = [_task_form(i, task, framework) for i, task in enumerate(as_list(tasks))]
     return {"type": framework, "tasks": rows if readable else None}
 
 
 def main_container(task: Mapping[str, Any], framework: str) -> int | None:
     """Place of the container that trains, None where the task has no readable container."""
-    rows = _dict(_dict(task.get("template")).get("spec")).get("containers")
-    found = [i for i, row in enumerate(_list(rows)) if isinstance(row, Mapping)]
+    rows = as_dict(as_dict(task.get("template")).get("spec")).get("containers")
+    found = [i for i, row in enumerate(as_list(rows)) if isinstance(row, Mapping)]
     for index in found:
         if rows[index].get("name") == MAIN_CONTAINER.get(framework):
             return index
@@ -248,19 +182,19 @@ def _task_form(origin: int, task: Mapping[str, Any], framework: str) -> dict[str
         "command": _words_form(container.get("command")),
         "args": _words_form(container.get("args")),
         "workingDir": as_text(container.get("workingDir")),
-        "env": [_env_form(row) for row in _list(container.get("env"))],
+        "env": [_env_form(row) for row in as_list(container.get("env"))],
     }
 
 
 def _words_form(raw: Any) -> list[str] | str:
     """A list of arguments, or the text that wrongly stands there."""
-    return (
-        [as_text(word) for word in _list(raw)] if not raw or isinstance(raw, list) else as_text(raw)
-    )
+    if raw and not isinstance(raw, list):
+        return as_text(raw)
+    return [as_text(word) for word in as_list(raw)]
 
 
 def _env_form(raw: Any) -> dict[str, Any]:
-    row = _dict(raw)
+    row = as_dict(raw)
     return {
         "name": as_text(row.get("name")),
         "value": as_text(row.get("value")),
@@ -280,7 +214,7 @@ def merge_form(manifest: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str
         merged |= {"metadata": {}, "spec": {}}
     old = form_from_manifest(manifest)
     new = {**old, **form}
-    if new == old:
+    if comparable(new) == comparable(old):
         return copy.deepcopy(dict(manifest))
     if new["name"] != old["name"]:
         _below(merged, "metadata")["name"] = as_text(new["name"])
@@ -289,16 +223,17 @@ def merge_form(manifest: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str
         if new[field] != old[field]:
             _put(spec, key, as_value(new[field]))
     if new["time"] != old["time"]:
-        _put(spec, "maxExecSeconds", _seconds(_dict(new["time"])))
-    if new["space"] != old["space"] and new["space"] is not None:
-        _merge_space(spec, old["space"] or [], _list(new["space"]))
+        _put(spec, "maxExecSeconds", _seconds(as_dict(new["time"])))
+    rows = rows_of(new)
+    if rows is not None and comparable(rows) != comparable(old["space"]):
+        _merge_space(spec, old["space"] or [], rows)
     _merge_tuner(spec, old, new)
     if new["assessor"] != old["assessor"]:
-        _merge_algorithm(spec, "assessor", old["assessor"], _dict(new["assessor"]))
+        _merge_algorithm(spec, "assessor", old["assessor"], as_dict(new["assessor"]))
     if new["training"] != old["training"]:
-        _merge_training(_below(spec, "trainingConfig"), old["training"], _dict(new["training"]))
+        _merge_training(_below(spec, "trainingConfig"), old["training"], as_dict(new["training"]))
     if new["aistore"] != old["aistore"]:
-        _merge_store(spec, _dict(new["aistore"]))
+        _merge_store(spec, as_dict(new["aistore"]))
     return merged
 
 
@@ -315,35 +250,33 @@ def _same_style(previous: Any, value: dict[str, Any]) -> Any:
     return value if isinstance(previous, Mapping) else pretty_json(value)
 
 
-def _comparable(value: Any) -> str:
-    """Rows compare as browsers send them: 1.0 comes back as 1, but true is not 1."""
-    if isinstance(value, list):
-        return f"[{','.join(_comparable(v) for v in value)}]"
-    if isinstance(value, Mapping):
-        return f"{{{','.join(f'{k!r}:{_comparable(v)}' for k, v in sorted(value.items()))}}}"
-    if isinstance(value, float) and value.is_integer():
-        return repr(int(value))
-    return repr(value)
+def rows_of(form: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    """The rows of the search space, None where the form could not read it."""
+    if form.get("space") is None:
+        return None
+    return [row for row in as_list(form["space"]) if isinstance(row, dict)]
 
 
-def _merge_space(spec: dict[str, Any], old: list[Any], rows: list[Any]) -> None:
+def _merge_space(
+    spec: dict[str, Any], old: list[dict[str, Any]], rows: list[dict[str, Any]]
+) -> None:
     before = read_mapping(spec.get("searchSpace")) or {}
-    unchanged = {_comparable(row) for row in old}
+    unchanged = {comparable(row) for row in old}
     space: dict[str, Any] = {}
-    for row in map(_dict, rows):
+    for row in rows:
         name = as_text(row.get("name"))
         if not name.strip() or name in space:
             continue  # form_problems says so; a mapping cannot hold it
-        if _comparable(row) in unchanged:
+        if comparable(row) in unchanged:
             space[name] = before[name]
             continue
-        was = _dict(before.get(name))
+        was = as_dict(before.get(name))
         extras = {k: v for k, v in was.items() if k not in ("_type", "_value")}
         value = row_value(row)
         if isinstance(value, list) and isinstance(was.get("_value"), list):
             # numbers as they were written: 1.0 stays 1.0
-            written = {_comparable(v): v for v in was["_value"]}
-            value = [written.get(_comparable(v), v) for v in value]
+            written = {comparable(v): v for v in was["_value"]}
+            value = [written.get(comparable(v), v) for v in value]
         space[name] = {"_type": as_text(row.get("type")), "_value": value, **extras}
     spec["searchSpace"] = _same_style(spec.get("searchSpace"), space)
 
@@ -357,14 +290,14 @@ def row_value(row: Mapping[str, Any]) -> Any:
         except ValueError:
             return text
     if row.get("type") in OPTION_TYPES:
-        return _list(row.get("options"))
-    return [as_value(value) for value in _list(row.get("values"))]
+        return as_list(row.get("options"))
+    return [as_value(value) for value in as_list(row.get("values"))]
 
 
 def _merge_tuner(spec: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) -> None:
     if new["tuner"] == old["tuner"] and new["optimize_mode"] == old["optimize_mode"]:
         return
-    before, after = copy.deepcopy(old["tuner"]), copy.deepcopy(_dict(new["tuner"]))
+    before, after = copy.deepcopy(old["tuner"]), copy.deepcopy(as_dict(new["tuner"]))
     for form, mode in ((before, old["optimize_mode"]), (after, new["optimize_mode"])):
         if isinstance(form.get("args"), dict):
             form["args"] = {"optimize_mode": as_text(mode), **form["args"]}
@@ -388,8 +321,8 @@ def _merge_algorithm(
     if name != old["name"]:  # settings of the algorithm before mean nothing to this one
         gone = {info.name for info in _settings(kind, old["name"])} - set(settings)
         args = {key: value for key, value in args.items() if key not in gone}
-    before = _dict(old["args"])
-    for key, text in _dict(new["args"]).items():
+    before = as_dict(old["args"])
+    for key, text in as_dict(new["args"]).items():
         if key in args and before.get(key) == text:
             continue
         value = _setting_value(settings.get(key), text)
@@ -397,7 +330,7 @@ def _merge_algorithm(
             args.pop(key, None)
         else:
             args[key] = value
-    for key in set(before) - set(_dict(new["args"])):
+    for key in set(before) - set(as_dict(new["args"])):
         args.pop(key, None)
     if args:
         section["classArgs"] = _same_style(section.get("classArgs"), args)
@@ -421,9 +354,9 @@ def _merge_training(config: dict[str, Any], old: Mapping[str, Any], new: Mapping
         _put(config, "type", framework)
     if new.get("tasks") is None:
         return
-    before = _list(config.get("tasks"))
+    before = as_list(config.get("tasks"))
     tasks = []
-    for form in map(_dict, _list(new["tasks"])):
+    for form in map(as_dict, as_list(new["tasks"])):
         origin = form.get("origin")
         known = isinstance(origin, int) and 0 <= origin < len(before)
         task = copy.deepcopy(before[origin]) if known else {}
@@ -463,16 +396,16 @@ def _merge_task(
         if changed(key):
             _put(container, key, new[key])
     if changed("env"):
-        _put(container, "env", _merge_env(_list(container.get("env")), _list(new["env"])))
+        _put(container, "env", _merge_env(as_list(container.get("env")), as_list(new["env"])))
 
 
 def _merge_env(before: list[Any], rows: list[Any]) -> list[Any]:
     """References to Secrets and ConfigMaps are kept by name: the form cannot write them."""
     references = {
-        as_text(_dict(row).get("name")): row for row in before if _dict(row).get("valueFrom")
+        as_text(as_dict(row).get("name")): row for row in before if as_dict(row).get("valueFrom")
     }
     found = []
-    for row in map(_dict, rows):
+    for row in map(as_dict, rows):
         name = as_text(row.get("name"))
         if row.get("reference"):
             if name in references:

@@ -6,8 +6,6 @@ and browsers' prefetching would otherwise use the link up before its owner.
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from django.contrib.auth import authenticate, login, logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +22,7 @@ from experiments.forms import PasswordForm, TokenForm
 from experiments.models import ApiToken
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
+FRESH_TOKEN = "fresh_api_token"  # key of the session
 
 
 def _next(request: HttpRequest) -> str:
@@ -38,7 +37,8 @@ def _next(request: HttpRequest) -> str:
 
 def _secret_in(text: str) -> str:
     """The secret of a pasted link, or the text itself where only the code was pasted."""
-    parts = [part for part in urlsplit(text.strip()).path.split("/") if part]
+    path = text.strip().partition("?")[0].partition("#")[0]
+    parts = [part for part in path.split("/") if part]
     return parts[-1] if parts else ""
 
 
@@ -99,14 +99,18 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def api_tokens(request: HttpRequest) -> HttpResponse:
-    """List one's tokens; POST makes one and shows it, this once."""
-    fresh = ""
+    """List one's tokens; POST makes one, which the next GET shows, this once."""
     if request.method == "POST":
         form = TokenForm(request.POST)
         if form.is_valid():
-            fresh = tokens.make_api_token(request.user, form.cleaned_data["name"])
-    mine = ApiToken.objects.filter(user=request.user).order_by("-created_at")
-    context = {"tokens": mine, "fresh": fresh, "nav": "tokens"}
+            token = tokens.make_api_token(request.user, form.cleaned_data["name"])
+            request.session[FRESH_TOKEN] = token
+        return redirect("api-tokens")
+    context = {
+        "tokens": ApiToken.objects.filter(user=request.user).order_by("-created_at"),
+        "fresh": request.session.pop(FRESH_TOKEN, ""),
+        "nav": "tokens",
+    }
     return render(request, "account/tokens.html", context)
 
 

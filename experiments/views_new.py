@@ -28,7 +28,8 @@ from experiments.algorithms.space import SearchSpace
 from experiments.engine.manifest_yaml import dump_yaml, load_yaml
 from experiments.engine.training_spec import FRAMEWORKS, REPLICA_TYPES
 from experiments.form_fields import field_of, form_problems, parameter_types
-from experiments.form_manifest import form_from_manifest, merge_form, read_json, read_mapping
+from experiments.form_manifest import form_from_manifest, merge_form, rows_of
+from experiments.form_values import read_json, read_mapping
 from experiments.intake import MAX_BYTES, take_in
 
 N_PREVIEWS = 4  # sample values beside a row
@@ -165,7 +166,7 @@ def synced_from_form(text: str, form: Mapping[str, Any]) -> dict[str, Any]:
     if merged != manifest:
         text = _head_comment(text) + dump_yaml(merged)
     # Paths are the merged manifest's; its rows are told from the form's, which may have more.
-    read_again = {**form_from_manifest(merged), "space": form.get("space")}
+    read_again = {**form_from_manifest(merged), "space": rows_of(form)}
     return _answer(text, read_again, merged, form_problems(form))
 
 
