@@ -119,9 +119,9 @@ def _axis(declared: _Declared, values: list[Any]) -> Axis:
     is_constant = ends is not None and ends[0] == ends[1] and low == high
     if is_log:
         marks = scale.log_ticks(10.0**low, 10.0**high)
-        ticks = [(math.log10(t), f"{t:.3g}") for t in marks]
+        ticks = [(math.log10(t), scale.tick_text(t)) for t in marks]
     else:
-        ticks = [(t, f"{t:.6g}") for t in scale.linear_ticks(low, high)]
+        ticks = [(t, scale.tick_text(t)) for t in scale.linear_ticks(low, high)]
     places = [
         (math.log10(v) if is_log else float(v)) if _is_number(v) else math.nan for v in values
     ]

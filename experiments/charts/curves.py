@@ -35,6 +35,8 @@ N_FAINT_TRACES = 8
 POINTS_OWN = 200
 POINTS_ALONE = 1000  # for the chart of a single trial
 POINTS_FAINT = 100  # per curve, fewer where that would make too many
+MANY_STOPPED = 60  # marks; above that they are drawn smaller
+MANY_FAINT = 150  # lines; above that they are drawn fainter
 MOST_FAINT_POINTS = 24_000
 X_NAMES = {"step": "Step", "sequence": "Report", "time": "Time since the trial's first report (s)"}
 
@@ -98,7 +100,7 @@ def info(record: Record, options: Options) -> CurvesInfo:
         log_possible=log_possible,
         own=tuple(own),
         faint=tuple(faint),
-        stopped=_stopped_ends([*own, *faint]),
+        stopped=_stopped_ends(own if alone is not None else [*own, *faint]),
         view=view,
         n_outside=n_outside,
         alone=alone,
@@ -234,7 +236,7 @@ def figure(info: CurvesInfo) -> Figure:
 
 def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:
     number, running = line.trial.number, line.trial.state == TrialState.RUNNING
-    colour = style.line_colour(number)
+    colour = style.ACCENT if alone else style.line_colour(number)
     return {
         "type": "scatter", "mode": "lines+markers", "uid": f"t{number}",
         "name": f"#{number}" + (" running" if running else ""),
@@ -243,7 +245,7 @@ def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:
         "line": {
             "color": colour,
             "width": 2.6 if alone or running else 1.8,
-            "dash": style.line_dash(number),
+            "dash": "solid" if alone else style.line_dash(number),
         },
         "marker": {"size": 5 if running else 4, "maxdisplayed": 10, "color": colour},
         "hovertemplate": f"<b>#{number}</b> · %{{y:.6g}} at %{{x}}<extra></extra>",
@@ -269,7 +271,7 @@ def _faint_traces(lines: Sequence[Line]) -> list[dict[str, Any]]:
                 "name": f"{len(lines)} others", "legendgroup": "rest", "showlegend": group == 0,
                 "x": scale.rounded(np.concatenate(xs), 6),
                 "y": scale.rounded(np.concatenate(ys), 6),
-                "customdata": numbers, "connectgaps": False, "opacity": 0.28,
+                "customdata": numbers, "connectgaps": False, "opacity": 0.28 if len(lines) < MANY_FAINT else 0.14,
                 "line": {"color": style.GREY, "width": 1},
                 "hovertemplate": "#%{customdata} · %{y:.6g} at %{x}<extra></extra>",
             }
@@ -282,7 +284,12 @@ def _stopped_trace(ends: Sequence[tuple[int, float, float]]) -> dict[str, Any]:
         "type": "scatter", "mode": "markers", "uid": "stopped", "name": "Stopped early",
         "x": [x for _, x, _ in ends], "y": [y for _, _, y in ends],
         "customdata": [number for number, _, _ in ends],
-        "marker": {"symbol": "x", "size": 7, "color": style.AMBER, "opacity": 0.85},
+        "marker": {
+            "symbol": "x",
+            "size": 7 if len(ends) < MANY_STOPPED else 4,
+            "color": style.AMBER,
+            "opacity": 0.85 if len(ends) < MANY_STOPPED else 0.5,
+        },
         "hovertemplate": "<b>#%{customdata}</b> stopped early · %{y:.6g} at %{x}<extra></extra>",
     }  # fmt: skip
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.charts import style
+import numpy as np
+
+from experiments.charts import scale, style
 from experiments.charts.base import Chart, Figure, Options, Record
 from experiments.states import TrialState
 
@@ -27,6 +29,8 @@ class DurationInfo:
     bars: tuple[Bar, ...]
     unit: str
     unit_s: float  # seconds in one unit
+    view_s: float = 0.0  # seconds shown at first: trials that hung must not flatten the others
+    n_longer: int = 0  # bars that go on beyond
 
 
 def info(record: Record, options: Options) -> DurationInfo:
@@ -42,9 +46,11 @@ def info(record: Record, options: Options) -> DurationInfo:
             run_s = max(0.0, (end - trial.started_at).total_seconds())
         if run_s or queue_s:
             bars.append(Bar(trial.number, trial.state, queue_s, run_s))
-    longest = max((b.queue_s + b.run_s for b in bars), default=0.0)
-    _, unit_s, unit = next(u for u in UNITS if longest >= u[0])
-    return DurationInfo(tuple(bars), unit, unit_s)
+    totals = np.array([b.queue_s + b.run_s for b in bars])
+    _, view_s = scale.robust_range(totals) or (0.0, 0.0)
+    _, unit_s, unit = next(u for u in UNITS if view_s >= u[0])
+    n_longer = int((totals > view_s).sum())
+    return DurationInfo(tuple(bars), unit, unit_s, view_s, n_longer)
 
 
 def figure(info: DurationInfo) -> Figure:
@@ -70,6 +76,15 @@ def figure(info: DurationInfo) -> Figure:
         xaxis=x_axis,
         yaxis=style.axis(f"Duration ({info.unit})", rangemode="tozero"),
     )
+    if info.n_longer:
+        frame["yaxis"]["range"] = [0.0, info.view_s / info.unit_s * 1.15]
+        frame["annotations"] = [
+            {
+                "text": f"▲ {info.n_longer} longer", "showarrow": False,
+                "xref": "paper", "yref": "paper", "x": 1, "y": 1, "xanchor": "right",
+                "yanchor": "top", "font": {"size": 11},
+            }
+        ]  # fmt: skip
     return {"data": traces, "layout": frame}
 
 

@@ -26,6 +26,7 @@ from experiments.charts.base import (
 from experiments.states import TrialState
 
 KIND = "history"
+MANY = 250  # points of a kind; above that they are drawn smaller
 GROUPS = ("SUCCEEDED", "EARLY_STOPPED", "RUNNING", "FAILED", "EXCLUDED")  # drawing order
 
 
@@ -169,7 +170,6 @@ def figure(info: HistoryInfo) -> Figure:
         traces.append(_best_trace(info.best))
     x_axis = style.axis("Finished at (UTC)" if info.by_time else "Trial")
     if not info.by_time:
-        x_axis["rangemode"] = "tozero"
         if len(info.points) < 8:
             x_axis["dtick"] = 1
     y_axis = style.axis("Value", type="log" if info.log else "linear")
@@ -200,9 +200,12 @@ def _hover(points: list[Point]) -> dict[str, Any]:
 
 
 def _trace(group: str, points: list[Point]) -> dict[str, Any]:
+    marker = dict(_MARKERS[group])
+    if len(points) > MANY:
+        marker["size"] *= 0.65
     return {
         "type": "scatter", "mode": "markers", "uid": group.lower(), "name": _NAMES[group],
-        "x": [p.x for p in points], "y": [p.y for p in points], "marker": _MARKERS[group],
+        "x": [p.x for p in points], "y": [p.y for p in points], "marker": marker,
         **_hover(points),
         "hovertemplate": "<b>#%{customdata}</b> · %{hovertext}<br>%{text}<extra></extra>",
     }  # fmt: skip

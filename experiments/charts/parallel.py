@@ -16,6 +16,7 @@ from experiments.charts import axes, scale, style
 from experiments.charts.base import (
     Chart,
     Figure,
+    Floats,
     Options,
     Record,
     TrialRecord,
@@ -34,6 +35,7 @@ COLOURS_ON_DARK = [[0, "#39424e"], [0.4, "#3f6385"], [0.75, "#4ba3e3"], [1, "#d6
 class ParallelInfo:
     maximize: bool
     trials: tuple[TrialRecord, ...]  # worst first
+    ranks: tuple[float, ...]  # 0 for the worst to 1 for the best; equal values share theirs
     values: tuple[float, ...]  # cut to the range shown
     value_range: tuple[float, float]
     n_cut: int  # values beyond the range shown, drawn at its end
@@ -69,6 +71,7 @@ def info(record: Record, options: Options) -> ParallelInfo:
     return ParallelInfo(
         maximize=record.maximize,
         trials=tuple(trials[first:]),
+        ranks=_ranks(values),
         values=tuple(np.clip(values, low, high).tolist()),
         value_range=(low, high),
         n_cut=int(((values < low) | (values > high)).sum()),
@@ -77,11 +80,23 @@ def info(record: Record, options: Options) -> ParallelInfo:
     )
 
 
+def _ranks(values: Floats) -> tuple[float, ...]:
+    """Shares of the way from worst to best, for values in that order.
+
+    Colour follows the rank, not the value: one far-out value would make all others look alike.
+    """
+    if values.size == 0:
+        return ()
+    changed = np.concatenate([[False], values[1:] != values[:-1]])
+    steps = np.maximum.accumulate(np.where(changed, np.arange(values.size), 0))
+    if steps[-1] == 0:
+        return (1.0,) * values.size
+    return tuple((steps / steps[-1]).round(4).tolist())
+
+
 def figure(info: ParallelInfo) -> Figure:
     if not info.trials:
         return style.empty(KIND, "No trial has ended with a value yet.")
-    sign = 1.0 if info.maximize else -1.0
-    goodness = [sign * v for v in info.values]
     low, high = scale.padded(*info.value_range, 0.03)
     ticks = scale.linear_ticks(*info.value_range)
     dimensions = [
@@ -90,7 +105,7 @@ def figure(info: ParallelInfo) -> Figure:
             "values": list(info.values),
             "range": [low, high],
             "tickvals": ticks,
-            "ticktext": [f"{t:.6g}" for t in ticks],
+            "ticktext": [scale.tick_text(t) for t in ticks],
         }
     ]
     for axis in info.axes:
@@ -104,18 +119,15 @@ def figure(info: ParallelInfo) -> Figure:
                 "ticktext": [words for _, words in axis.ticks],
             }
         )
-    lowest, highest = min(goodness), max(goodness)
-    if lowest == highest:  # one colour: the best
-        lowest = highest - 1.0
     trace: dict[str, Any] = {
         "type": "parcoords",
         "uid": "parcoords",
         "dimensions": dimensions,
         "customdata": [t.number for t in info.trials],
         "line": {
-            "color": goodness,
-            "cmin": lowest,
-            "cmax": highest,
+            "color": list(info.ranks),
+            "cmin": 0.0,
+            "cmax": 1.0,
             "colorscale": COLOURS_ON_LIGHT,
             "showscale": False,
         },

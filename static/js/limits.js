@@ -9,7 +9,7 @@ const WORDS = { max_trials: "Trials", concurrency: "At a time", max_exec_seconds
 
 export class Limits {
   constructor({ url, mayChange, onSaved }) {
-    Object.assign(this, { url, onSaved });
+    Object.assign(this, { url, mayChange, onSaved });
     this.form = document.getElementById("limits");
     this.actions = document.getElementById("limit-actions");
     this.note = document.getElementById("limit-note");
@@ -17,7 +17,6 @@ export class Limits {
     this.seen = {}; // the values the person looks at
     this.current = {}; // the newest ones
     for (const name of NAMES) {
-      this.inputs[name].disabled = !mayChange;
       this.inputs[name].addEventListener("input", () => {
         this.mark(name, "");
         this.drawActions();
@@ -38,6 +37,8 @@ export class Limits {
   show(experiment) {
     for (const name of NAMES) {
       const fresh = experiment[name];
+      // nothing brings an experiment back from ERROR
+      this.inputs[name].disabled = !this.mayChange || experiment.phase === "ERROR";
       this.current[name] = fresh;
       if (this.seen[name] === undefined || !this.dirty(name) || this.inputs[name].value.trim() === String(fresh)) {
         if (this.seen[name] === fresh) continue;

@@ -111,9 +111,9 @@ export class ParallelPlot {
       // worst first, so the best lie on top; what a brush drops is hardly there
       for (let i = 0; i < this.numbers.length; i += 1) {
         if (this.keptNow[i] !== keep) continue;
-        context.globalAlpha = keep ? (many ? 0.4 : 0.6) + 0.4 * this.shades[i] : 0.25;
+        context.globalAlpha = keep ? (many ? 0.12 + 0.7 * this.shades[i] ** 3 : 0.55 + 0.4 * this.shades[i]) : 0.25;
         context.strokeStyle = keep ? colourAt(this.scale, this.shades[i]) : this.theme.grid;
-        context.lineWidth = keep ? (many ? 1 : 1.4) + 0.6 * this.shades[i] : 1;
+        context.lineWidth = keep ? (many ? 0.8 : 1.4) + 0.6 * this.shades[i] : 1;
         this.trace(context, i);
       }
     }
