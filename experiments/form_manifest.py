@@ -237,6 +237,21 @@ def merge_form(manifest: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str
     return merged
 
 
+def rebase(
+    form: Mapping[str, Any], base: Mapping[str, Any], current: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The form with its edits since ``base``, all else as the text stands now (``current``).
+
+    Form and text may be edited faster than the server answers: neither may undo the other.
+    """
+    return {
+        key: form[key]
+        if key in form and comparable(form[key]) != comparable(base.get(key))
+        else current[key]
+        for key in current
+    }
+
+
 def _seconds(form: Mapping[str, Any]) -> Any:
     amount = as_value(form.get("amount"))
     if not isinstance(amount, int | float):

@@ -28,7 +28,7 @@ from experiments.algorithms.space import SearchSpace
 from experiments.engine.manifest_yaml import dump_yaml, load_yaml
 from experiments.engine.training_spec import FRAMEWORKS, REPLICA_TYPES
 from experiments.form_fields import field_of, form_problems, parameter_types
-from experiments.form_manifest import form_from_manifest, merge_form, rows_of
+from experiments.form_manifest import form_from_manifest, merge_form, rebase, rows_of
 from experiments.form_values import read_json, read_mapping
 from experiments.intake import MAX_BYTES, take_in
 
@@ -106,7 +106,11 @@ def template(request: HttpRequest, name: str) -> HttpResponse:
 @login_required
 @require_POST
 def sync(request: HttpRequest) -> JsonResponse:
-    """``{"yaml"}`` gives the form it means; ``{"yaml", "form"}`` gives the YAML with the edits."""
+    """``{"yaml"}`` gives the form it means; with ``form`` it gives the YAML with the form's edits.
+
+    ``base`` is the form as the server last answered it: with it, edits of the text made meanwhile
+    stay too.
+    """
     if len(request.body) > 3 * MAX_BYTES:
         return _refused(_("The manifest must be at most 1 MiB."), 413)
     try:
@@ -115,12 +119,12 @@ def sync(request: HttpRequest) -> JsonResponse:
         return _refused(_("The body must be JSON."))
     if not isinstance(data, dict) or not isinstance(data.get("yaml"), str):
         return _refused(_("The body must hold the manifest's text as 'yaml'."))
-    form = data.get("form")
+    form, base = data.get("form"), data.get("base")
     if form is None:
         return JsonResponse(synced_from_yaml(data["yaml"]))
-    if not isinstance(form, dict):
-        return _refused(_("'form' must be an object."))
-    return JsonResponse(synced_from_form(data["yaml"], form))
+    if not isinstance(form, dict) or not isinstance(base, dict | None):
+        return _refused(_("'form' and 'base' must be objects."))
+    return JsonResponse(synced_from_form(data["yaml"], form, base))
 
 
 def _refused(message: str, status: int = 400) -> JsonResponse:
@@ -156,12 +160,16 @@ def synced_from_yaml(text: str) -> dict[str, Any]:
     return _answer(text, form, manifest, [])
 
 
-def synced_from_form(text: str, form: Mapping[str, Any]) -> dict[str, Any]:
+def synced_from_form(
+    text: str, form: Mapping[str, Any], base: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The text with the form's edits in it; as it is where it cannot be read."""
     try:
         manifest = load_yaml(text).data
     except ProblemsError as error:
         return _answer(text, None, {}, [_shown(p, None) for p in error.problems])
+    if base is not None:
+        form = rebase(form, base, form_from_manifest(manifest))
     merged = merge_form(manifest, form)
     if merged != manifest:
         text = _head_comment(text) + dump_yaml(merged)
@@ -206,6 +214,7 @@ def _answer(
     return {
         "yaml": text,
         "form": form,
+        "base": None if form is None else form_from_manifest(manifest),
         "problems": problems,
         "warnings": warnings,
         "forecast": forecast,

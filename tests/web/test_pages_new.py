@@ -104,6 +104,16 @@ def test_a_form_nobody_touched_leaves_the_text_as_it_is_written(client: Client) 
     assert sync(client, yaml=text, form=form)["yaml"] == text
 
 
+def test_form_and_text_edited_at_once_both_stay(client: Client) -> None:
+    first = sync(client, yaml=STARTER)
+    form = {**first["form"], "name": "other"}
+    text = STARTER.replace("maxTrialNum: 20", "maxTrialNum: 9")
+    answer = sync(client, yaml=text, form=form, base=first["base"])
+    assert (answer["form"]["name"], answer["form"]["max_trials"]) == ("other", "9")
+    spec = parse_text(answer["yaml"]).spec
+    assert (spec.name, spec.max_trials) == ("other", 9)
+
+
 def test_comments_at_the_top_survive_an_edit(client: Client) -> None:
     text = "# who made this\n# and why\n" + STARTER
     form = sync(client, yaml=text)["form"]

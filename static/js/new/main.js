@@ -18,7 +18,8 @@ const start = pageData("start");
 
 let answer = start; // the newest answer of the server
 let asked = 0; // number of the newest question: older answers are dropped
-let dirty = null; // "form" or "yaml": edited since the newest answer
+let base = start.base; // the form as the manifest of the newest answer means it
+const dirty = { form: false, yaml: false }; // edited since the newest answer
 let creating = false;
 
 const app = {
@@ -47,7 +48,7 @@ const editor = new Editor($("editor"), { onInput: () => edited("yaml") });
 // ---- in step
 
 function edited(what) {
-  dirty = what;
+  dirty[what] = true;
   asked += 1; // an answer on its way is about something older
   keepDraft();
   status("busy");
@@ -58,10 +59,9 @@ const ask = debounce(sync, DELAY);
 
 async function sync() {
   ask.cancel();
-  const what = dirty;
-  if (!what) return;
+  if (!dirty.form && !dirty.yaml) return;
   const question = (asked += 1);
-  const sent = what === "form" ? { yaml: editor.value, form: app.form } : { yaml: editor.value };
+  const sent = dirty.form ? { yaml: editor.value, form: app.form, base } : { yaml: editor.value };
   const tasks = app.form?.training.tasks?.slice() ?? [];
   let fresh;
   try {
@@ -73,16 +73,19 @@ async function sync() {
     return;
   }
   if (question !== asked) return;
-  dirty = null;
   answer = fresh;
-  if (what === "form") {
+  if (fresh.form) {
     // From now on the tasks stand in the manifest in this order.
-    if (fresh.form) tasks.forEach((task, i) => Object.assign(task, { origin: i }));
-    editor.set(fresh.yaml, { flash: true });
-  } else if (fresh.form) {
-    app.form = fresh.form;
-    drawForm();
+    if (dirty.form) tasks.forEach((task, i) => Object.assign(task, { origin: i }));
+    editor.set(fresh.yaml, { flash: dirty.form });
+    if (dirty.yaml) {
+      app.form = fresh.form;
+      drawForm();
+    }
+    base = fresh.base;
+    dirty.form = false; // else the form's edits wait until the text can be read again
   }
+  dirty.yaml = false;
   drawAnswer();
   keepDraft();
 }
@@ -189,7 +192,7 @@ function drawForm() {
 $("add-row").addEventListener("click", () => app.form.space && addRow(app, $("space")));
 $("new-form").addEventListener("submit", (event) => event.preventDefault());
 // Somebody goes from the text to the form: what was typed must be in the form before it is edited.
-$("new-form").addEventListener("focusin", () => dirty === "yaml" && sync());
+$("new-form").addEventListener("focusin", () => dirty.yaml && sync());
 
 // ---- another text: templates, files
 
@@ -261,8 +264,8 @@ $("download-yaml").addEventListener("click", () => {
 
 function keepDraft() {
   try {
-    const draft = { yaml: editor.value, form: dirty === "form" ? app.form : null, shown: app.form };
-    if (draft.yaml === start.yaml && !draft.form) sessionStorage.removeItem(DRAFT);
+    const draft = { yaml: editor.value, form: app.form, base, edited: dirty.form };
+    if (draft.yaml === start.yaml && !draft.edited) sessionStorage.removeItem(DRAFT);
     else sessionStorage.setItem(DRAFT, JSON.stringify(draft));
   } catch {
     // no storage, no draft
@@ -308,7 +311,7 @@ $("new-status").addEventListener("click", () => answer.problems[0] && app.jump(a
 // ---- create
 
 async function create() {
-  if (creating || dirty) return;
+  if (creating || dirty.form || dirty.yaml) return;
   creating = true;
   status("known");
   try {
@@ -321,7 +324,7 @@ async function create() {
     if (error.status === 400) {
       answer = { ...answer, problems: error.errors.map((e) => ({ field: "", ...e })) };
       drawAnswer();
-      dirty = "yaml";
+      dirty.yaml = true;
       await sync();
     } else {
       status("known");
@@ -339,22 +342,18 @@ document.addEventListener("keydown", (event) => {
 // ---- begin
 
 const draft = readDraft();
+const resumed = draft && (draft.yaml !== start.yaml || draft.edited);
+if (resumed) {
+  app.form = draft.form; // what the form showed, should the text not be readable
+  base = draft.base;
+}
 if (app.form) drawForm();
 editor.set(draft?.yaml ?? start.yaml);
 drawAnswer();
-if (draft && (draft.yaml !== start.yaml || draft.form)) {
+if (resumed) {
   $("draft-note").hidden = false;
-  if (draft.form) {
-    app.form = draft.form;
-    drawForm();
-    edited("form");
-  } else {
-    if (draft.shown) {
-      app.form = draft.shown; // what the form showed, should the text not be readable
-      drawForm();
-    }
-    edited("yaml");
-  }
+  dirty.form = draft.edited;
+  edited("yaml");
   sync();
 }
 document.body.dataset.ready = "true";
