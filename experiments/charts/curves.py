@@ -271,7 +271,8 @@ def _faint_traces(lines: Sequence[Line]) -> list[dict[str, Any]]:
                 "name": f"{len(lines)} others", "legendgroup": "rest", "showlegend": group == 0,
                 "x": scale.rounded(np.concatenate(xs), 6),
                 "y": scale.rounded(np.concatenate(ys), 6),
-                "customdata": numbers, "connectgaps": False, "opacity": 0.28 if len(lines) < MANY_FAINT else 0.14,
+                "customdata": numbers, "connectgaps": False,
+                "opacity": 0.28 if len(lines) < MANY_FAINT else 0.14,
                 "line": {"color": style.GREY, "width": 1},
                 "hovertemplate": "#%{customdata} · %{y:.6g} at %{x}<extra></extra>",
             }

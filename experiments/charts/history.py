@@ -169,9 +169,8 @@ def figure(info: HistoryInfo) -> Figure:
     if info.best is not None:
         traces.append(_best_trace(info.best))
     x_axis = style.axis("Finished at (UTC)" if info.by_time else "Trial")
-    if not info.by_time:
-        if len(info.points) < 8:
-            x_axis["dtick"] = 1
+    if not info.by_time and len(info.points) < 8:
+        x_axis["dtick"] = 1
     y_axis = style.axis("Value", type="log" if info.log else "linear")
     if info.view is not None:
         y_axis["range"] = list(scale.axis_range(*info.view, log=info.log))

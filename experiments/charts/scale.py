@@ -32,10 +32,8 @@ def robust_range(values: Floats, *, keep: float | None = None) -> tuple[float, f
     if values.size >= LEAST_FOR_FENCE:
         q1, q3 = (float(q) for q in np.quantile(values, (0.25, 0.75)))
         width = q3 - q1
-        if width <= 0:  # more than half are equal: judge by the others' middle instead
-            others = np.abs(values - q1)
-            others = others[others > 0]
-            width = float(np.median(others)) if others.size else 0.0
+        if width <= 0 and q1 != 0:  # more than half are equal: judge by their size
+            width = abs(q1)
         if width > 0:
             inside = values[(values >= q1 - FENCE * width) & (values <= q3 + FENCE * width)]
             low, high = float(inside.min()), float(inside.max())
@@ -134,8 +132,8 @@ def thin(x: Floats, y: Floats, n_out: int, *, quick: bool = False) -> tuple[Floa
 def rounded(values: Floats, digits: int = 7) -> list[float | None]:
     """Plain floats for JSON with ``digits`` significant ones, None for NaN and infinities."""
     safe = np.where(np.isfinite(values) & (values != 0), values, 1.0)
-    scale = 10.0 ** (digits - 1 - np.floor(np.log10(np.abs(safe))))
     with np.errstate(over="ignore", invalid="ignore"):
+        scale = 10.0 ** (digits - 1 - np.floor(np.log10(np.abs(safe))))
         short = np.round(safe * scale) / scale
     short = np.where(np.isfinite(short), short, safe)
     short = np.where(values == 0, 0.0, short)

@@ -1,0 +1,80 @@
+"""What every chart must hold, by contract: a new one is tested as soon as it is registered."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from experiments.charts import CHARTS
+from tests.charts.records import curve, record, trial
+
+KINDS = sorted(CHARTS)
+ODD_NAME = "<img src=x onerror=alert(1)>"
+
+
+def everything(mode: str = "maximize") -> Any:
+    """One trial of every state, with odd names and far-out values among them."""
+    states = ("SUCCEEDED", "EARLY_STOPPED", "FAILED", "LOST", "CANCELED", "RUNNING", "WAITING")
+    trials = [
+        trial(i, 0.5 + i / 100 if state in ("SUCCEEDED", "EARLY_STOPPED") else None, state)
+        for i, state in enumerate(states)
+    ]
+    trials += [trial(7, 1e20), trial(8, -1e-300, parameters={ODD_NAME: ODD_NAME, "lr": None})]
+    trials += [trial(9 + i, 0.7, excluded=i == 0, parameters={}) for i in range(3)]
+    curves = [curve(i, [0.1, math.nan, 0.3, 1e300, -5.0]) for i in range(12)]
+    return record(trials, curves, mode)
+
+
+def layout_colours(figure: dict[str, Any]) -> list[str]:
+    frame = figure["layout"]
+    return [frame["paper_bgcolor"], frame["plot_bgcolor"]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", ["maximize", "minimize"])
+def test_a_figure_is_plain_json_with_finite_numbers_only(kind: str, mode: str) -> None:
+    text = json.dumps(CHARTS[kind].draw(everything(mode), {}), allow_nan=False)
+    assert ODD_NAME not in text  # Plotly takes some tags in its texts for markup
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_experiment_without_trials_says_so(kind: str) -> None:
+    figure = CHARTS[kind].draw(record([]), {})
+    assert figure["data"] == []
+    assert figure["layout"]["meta"]["empty"].endswith(".")
+    assert figure["layout"]["annotations"][0]["text"] == figure["layout"]["meta"]["empty"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_figure_fits_any_theme_and_keeps_the_zoom(kind: str) -> None:
+    figure = CHARTS[kind].draw(everything(), {})
+    assert layout_colours(figure) == ["rgba(0,0,0,0)"] * 2
+    assert "color" not in figure["layout"]["font"]
+    revisions = {
+        CHARTS[kind].draw(given, {})["layout"]["uirevision"]
+        for given in (record([]), everything(), everything("minimize"))
+    }
+    assert len(revisions) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_traces_have_names_of_their_own_that_outlive_updates(kind: str) -> None:
+    figure = CHARTS[kind].draw(everything(), {})
+    uids = [trace["uid"] for trace in figure["data"]]
+    assert len(uids) == len(set(uids)) > 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_options_nobody_knows_change_nothing(kind: str) -> None:
+    given = everything()
+    assert CHARTS[kind].draw(given, {"nonsense": "1"}) == CHARTS[kind].draw(given, {})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_plotly_itself_accepts_the_figure(kind: str) -> None:
+    plotly = pytest.importorskip("plotly.graph_objects")
+    figure = CHARTS[kind].draw(everything(), {})
+    plotly.Figure(figure)  # raises ValueError naming whatever property does not exist
