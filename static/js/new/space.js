@@ -53,7 +53,7 @@ function valueFields(row, index, type, app, redraw) {
   }
   if (type.options) {
     return h("div", { class: "space-options" }, optionsInput(`${id}.options`, row, app.changed, row.name || "Row"),
-      iconButton("file", "Edit as JSON (nested choices)", () => {
+      iconButton("braces", "Edit as JSON (nested choices)", () => {
         row.json = jsonOf(row, type);
         redraw();
         app.changed();
