@@ -15,9 +15,9 @@ django_application = get_asgi_application()  # sets Django up; the imports below
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
-from experiments.trial_api import TrialApi  # noqa: E402
 
 from experiments.routing import websocket_urlpatterns  # noqa: E402
+from experiments.trial_api import TrialApi  # noqa: E402
 
 application = TrialApi(
     ProtocolTypeRouter(

@@ -131,13 +131,13 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # ---- broker and channel layer
 REDIS_URL = env_str("REDIS_URL")
-CELERY_BROKER_URL = env_str("CELERY_BROKER_URL") or REDIS_URL or "filesystem://"
+CELERY_BROKER_URL = env_str("CELERY_BROKER_URL") or REDIS_URL or "folder://localhost"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # tasks are hints; the ticker repeats them
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "autotune"
-if CELERY_BROKER_URL == "filesystem://":
+if CELERY_BROKER_URL.startswith("folder://"):
     _queue = DATA_DIR / "queue"
     _queue.mkdir(exist_ok=True)
     CELERY_BROKER_TRANSPORT_OPTIONS = {
