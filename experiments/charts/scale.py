@@ -109,6 +109,8 @@ def thin(x: Floats, y: Floats, n_out: int, *, quick: bool = False) -> tuple[Floa
         return x[kept], y[kept]
     if not good.any():
         return x[:0], y[:0]
+    if x.size <= n_out:
+        return x, np.where(good, y, np.nan)
     starts = np.flatnonzero(good & ~np.concatenate([[False], good[:-1]]))
     stops = np.flatnonzero(good & ~np.concatenate([good[1:], [False]])) + 1
     n_good = int(good.sum())
