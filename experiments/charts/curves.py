@@ -153,7 +153,11 @@ def _chosen(record: Record, curves: Sequence[Curve], alone: int | None) -> set[i
     valued = [t for t in candidates if t.has_value and not t.excluded and t.value is not None]
     sign = -1.0 if record.maximize else 1.0
     valued.sort(key=lambda t: (sign * (t.value or 0.0), t.number))
-    return set(running) | {t.number for t in valued[:N_OWN]}
+    chosen = [t.number for t in valued]
+    # Without enough results the newest trials are the next best thing to look at.
+    rest = [t.number for t in reversed(candidates) if t.state != TrialState.RUNNING]
+    chosen += [number for number in rest if number not in set(chosen)]
+    return set(running) | set(chosen[:N_OWN])
 
 
 def _x_of(curve: Curve, x: str) -> Floats:

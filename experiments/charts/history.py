@@ -26,7 +26,7 @@ from experiments.charts.base import (
 from experiments.states import TrialState
 
 KIND = "history"
-MANY = 250  # points of a kind; above that they are drawn smaller
+MANY = 250  # points; above that they are drawn smaller
 GROUPS = ("SUCCEEDED", "EARLY_STOPPED", "RUNNING", "FAILED", "EXCLUDED")  # drawing order
 
 
@@ -149,8 +149,11 @@ _NAMES = {
 
 
 def figure(info: HistoryInfo) -> Figure:
-    if not info.points:
-        return style.empty(KIND, "No trial has reported a value yet.")
+    if not any(p.y is not None for p in info.points):
+        n = len(info.points)
+        words = f"None of {n} ended trials has a value." if n else "No trial has a value yet."
+        return style.empty(KIND, words)
+    many = len(info.points) > MANY
     traces: list[dict[str, Any]] = []
     if info.best_y:
         traces.append(
@@ -164,7 +167,9 @@ def figure(info: HistoryInfo) -> Figure:
     for group in GROUPS:
         members = [p for p in info.points if p.group == group and id(p) not in outside]
         if members:
-            traces.append(_failed_trace(members) if group == "FAILED" else _trace(group, members))
+            traces.append(
+                _failed_trace(members) if group == "FAILED" else _trace(group, members, many)
+            )
     traces.extend(_edge_traces(info))
     if info.best is not None:
         traces.append(_best_trace(info.best))
@@ -198,9 +203,9 @@ def _hover(points: list[Point]) -> dict[str, Any]:
     }
 
 
-def _trace(group: str, points: list[Point]) -> dict[str, Any]:
+def _trace(group: str, points: list[Point], many: bool) -> dict[str, Any]:
     marker = dict(_MARKERS[group])
-    if len(points) > MANY:
+    if many and group != "RUNNING":
         marker["size"] *= 0.65
     return {
         "type": "scatter", "mode": "markers", "uid": group.lower(), "name": _NAMES[group],

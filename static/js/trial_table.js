@@ -239,7 +239,7 @@ export class TrialTable {
       type: "button", class: `btn btn-icon btn-icon-s${danger ? " danger" : ""}`, title, "aria-label": `${title}: trial ${trial.number}`, "data-row-action": name,
     }, icon(iconName)));
     if (!FINISHED.has(trial.state)) {
-      if (!trial.stopping) add("kill", "stop", "Stop this trial", true);
+      if (!trial.stopping) add("kill", "x", "Stop this trial", true);
     } else {
       if (RETRIABLE.has(trial.state)) add("retry", "refresh", "Try again");
       if (trial.excluded) add("restore", "eye", "Take back into the results");
