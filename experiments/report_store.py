@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 MAX_WAITING = 10_000  # reports
 MAX_BATCH = 500  # reports in one transaction
+# Seconds to wait for company. While it waits, the event loop takes in what has arrived without
+# fighting over the interpreter lock, and each commit serves more reports.
+GATHER = 0.0005
 RETRY_DELAYS = (0.05, 0.2, 0.5)  # seconds
 RETRY_FOR = 5.0  # seconds after which a sick database is not tried again for this batch
 JUDGED_GAP = 0.5  # seconds between two wake-ups of the loop because of intermediate reports
@@ -105,13 +108,14 @@ class ReportStore:
     def _collect(self) -> tuple[list[_Waiting], bool]:
         """Wait for one, then take all there are; False once the store is being closed."""
         batch: list[_Waiting] = []
-        first = self._queue.get()
-        while first is not None:
-            batch.append(first)
+        waiting = self._queue.get()
+        time.sleep(GATHER)
+        while waiting is not None:
+            batch.append(waiting)
             if len(batch) >= MAX_BATCH:
                 return batch, True
             try:
-                first = self._queue.get_nowait()
+                waiting = self._queue.get_nowait()
             except queue.Empty:
                 return batch, True
         return batch, False

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 PERIODICAL = "PERIODICAL"
 FINAL = "FINAL"
@@ -26,8 +25,7 @@ class BadReport(Exception):
     """The report cannot be used; the text is the one line that its sender gets to see."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """One report; ``values`` always has DEFAULT, and may hold NaN and ±inf."""
 
     trial_key: str
@@ -105,7 +103,7 @@ def _object(text: bytes | str, what: str) -> dict[str, Any]:
 
 def _decode(text: bytes | str, what: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text if isinstance(text, str) else text.decode())
     except RecursionError:
         raise BadReport(f"{what} must be JSON text, but is nested too deeply") from None
     except ValueError as error:  # also bad UTF-8, and integers of more than 4300 digits
