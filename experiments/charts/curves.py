@@ -35,6 +35,7 @@ N_FAINT_TRACES = 8
 POINTS_OWN = 200
 POINTS_ALONE = 1000  # for the chart of a single trial
 POINTS_FAINT = 100  # per curve, fewer where that would make too many
+FEW_CURVES_FENCE = 50.0  # among a few curves only the absurd is called an outlier
 MANY_STOPPED = 60  # marks; above that they are drawn smaller
 MANY_FAINT = 150  # lines; above that they are drawn fainter
 MOST_FAINT_POINTS = 24_000
@@ -91,7 +92,7 @@ def info(record: Record, options: Options) -> CurvesInfo:
     values = _finite([*own, *faint])
     log_possible = bool(values.size) and bool((values > 0).all())
     log = flag_option(options, "log") and log_possible
-    view, n_outside = _view(own, values, log, clip=flag_option(options, "clip", default=True))
+    view, n_outside = _view([*own, *faint], log, clip=flag_option(options, "clip", default=True))
     receipt = record.receipts.get(alone) if alone is not None else None
     return CurvesInfo(
         x=x,
@@ -117,30 +118,36 @@ def _finite(lines: Sequence[Line]) -> Floats:
 
 
 def _view(
-    own: Sequence[Line], values: Floats, log: bool, *, clip: bool
+    lines: Sequence[Line], log: bool, *, clip: bool
 ) -> tuple[tuple[float, float] | None, int]:
     """The values shown at first, and how many points lie outside.
 
-    Judged by all values; what the lines of their own end with is always inside.
+    Curves are judged by their own lowest and highest values: the steep beginning that all have is
+    no outlier, one that ran away is.
     """
+    values = _finite(lines)
     if not values.size:
         return None, 0
     scaled = np.log10(values) if log else values
     low, high = float(scaled.min()), float(scaled.max())
     if clip:
-        found = scale.robust_range(scaled)
-        assert found is not None
-        ends = _finite([Line(line.trial, line.x[-1:], line.y[-1:]) for line in own])
-        ends = np.log10(ends) if log else ends
-        ends = ends[(ends >= low) & (ends <= high)]
-        low, high = found
-        if ends.size and len(own) > 1:
-            q1, q3 = np.quantile(ends, (0.25, 0.75))
-            low, high = min(low, float(q1)), max(high, float(q3))
+        extremes = np.array([(found.min(), found.max()) for found in map(_finite_of, lines)])
+        extremes = np.log10(extremes) if log else extremes  # (n_curves, 2)
+        if len(extremes) >= scale.LEAST_FOR_FENCE:
+            lowest, highest = extremes[:, 0], extremes[:, 1]
+            low = (scale.robust_range(lowest) or (low, high))[0]
+            high = (scale.robust_range(highest) or (low, high))[1]
+        else:
+            low, high = scale.robust_range(scaled, fence=FEW_CURVES_FENCE) or (low, high)
     outside = int(((scaled < low) | (scaled > high)).sum())
     if log:
         return (10.0**low, 10.0**high), outside
     return (low, high), outside
+
+
+def _finite_of(line: Line) -> Floats:
+    finite: Floats = line.y[np.isfinite(line.y)]
+    return finite
 
 
 def _chosen(record: Record, curves: Sequence[Curve], alone: int | None) -> set[int]:

@@ -1,5 +1,6 @@
 // How numbers, times and states look, the same on every live part of the pages.
 
+import { ago as words } from "./base.js";
 import { h, icon } from "./dom.js";
 
 // css class, icon, word; in the order of the segments of the progress bar
@@ -92,10 +93,7 @@ export function ago(iso) {
   if (!iso) return "–";
   const date = new Date(iso);
   const element = h("time", { datetime: iso, "data-ago": true, title: date.toLocaleString() });
-  const seconds = (Date.now() - date.getTime()) / 1000;
-  element.textContent = seconds < 5 ? "just now" : seconds < 60 ? `${Math.floor(seconds / 5) * 5} s ago`
-    : seconds < 3600 ? `${Math.floor(seconds / 60)} min ago` : seconds < 86400 ? `${Math.floor(seconds / 3600)} h ago`
-      : date.toLocaleDateString();
+  element.textContent = words(date);
   return element;
 }
 

@@ -129,3 +129,19 @@ def test_a_trial_that_is_no_number_is_refused(given: str) -> None:
     with pytest.raises(ProblemsError) as refused:
         curves.draw(record([]), {"trial": given})
     assert refused.value.problems[0].path == "trial"
+
+
+@pytest.mark.parametrize("n", [3, 12])
+def test_the_steep_beginning_that_all_curves_have_is_in_view(n: int) -> None:
+    learning = 0.9 - 0.8 * np.exp(-np.arange(100) / 2)
+    given = record([trial(i, 0.9) for i in range(n)], [curve(i, learning) for i in range(n)])
+    figure = curves.draw(given, {})
+    assert figure["layout"]["yaxis"]["range"][0] < 0.1
+    assert figure["layout"]["meta"]["clipped"] == 0
+
+
+def test_trials_without_results_are_drawn_too_the_newest_first() -> None:
+    trials = [trial(i, None, "FAILED") for i in range(30)]
+    figure = curves.draw(record(trials, [curve(i, [1, 2]) for i in range(30)]), {})
+    own = [trace["meta"]["trial"] for trace in figure["data"] if "meta" in trace]
+    assert own == list(range(10, 30))
