@@ -35,7 +35,7 @@ N_FAINT_TRACES = 8
 POINTS_OWN = 200
 POINTS_ALONE = 1000  # for the chart of a single trial
 POINTS_FAINT = 100  # per curve, fewer where that would make too many
-FEW_CURVES_FENCE = 50.0  # among a few curves only the absurd is called an outlier
+ABSURD = 50.0  # times the usual size: an outlier even among a few curves
 MANY_STOPPED = 60  # marks; above that they are drawn smaller
 MANY_FAINT = 150  # lines; above that they are drawn fainter
 MOST_FAINT_POINTS = 24_000
@@ -138,7 +138,11 @@ def _view(
             low = (scale.robust_range(lowest) or (low, high))[0]
             high = (scale.robust_range(highest) or (low, high))[1]
         else:
-            low, high = scale.robust_range(scaled, fence=FEW_CURVES_FENCE) or (low, high)
+            middle = float(np.median(scaled))
+            usual = max(float(np.median(np.abs(scaled))), float(np.median(np.abs(scaled - middle))))
+            far = ABSURD * usual if usual > 0 else np.inf
+            inside = scaled[np.abs(scaled - middle) <= far]
+            low, high = float(inside.min()), float(inside.max())
     outside = int(((scaled < low) | (scaled > high)).sum())
     if log:
         return (10.0**low, 10.0**high), outside

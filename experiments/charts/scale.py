@@ -21,13 +21,10 @@ def padded(low: float, high: float, share: float = 0.06) -> tuple[float, float]:
     return low - share * width, high + share * width
 
 
-def robust_range(
-    values: Floats, *, keep: float | None = None, fence: float = FENCE
-) -> tuple[float, float] | None:
+def robust_range(values: Floats, *, keep: float | None = None) -> tuple[float, float] | None:
     """The range of the values that are not far out; ``keep`` is always within it.
 
-    ``values`` are finite, in any order; ``fence`` is how many times the middle half's width a value
-    may lie beside it. None where there is none.
+    ``values`` are finite, in any order. None where there is none.
     """
     if values.size == 0:
         return None
@@ -38,7 +35,7 @@ def robust_range(
         if width <= 0 and q1 != 0:  # more than half are equal: judge by their size
             width = abs(q1)
         if width > 0:
-            inside = values[(values >= q1 - fence * width) & (values <= q3 + fence * width)]
+            inside = values[(values >= q1 - FENCE * width) & (values <= q3 + FENCE * width)]
             low, high = float(inside.min()), float(inside.max())
     if keep is not None:
         low, high = min(low, keep), max(high, keep)

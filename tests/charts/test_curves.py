@@ -145,3 +145,11 @@ def test_trials_without_results_are_drawn_too_the_newest_first() -> None:
     figure = curves.draw(record(trials, [curve(i, [1, 2]) for i in range(30)]), {})
     own = [trace["meta"]["trial"] for trace in figure["data"] if "meta" in trace]
     assert own == list(range(10, 30))
+
+
+def test_among_a_few_curves_only_the_absurd_is_out_of_view() -> None:
+    trials = [trial(i, 0.9) for i in range(2)]
+    lines = [curve(0, np.linspace(0.1, 0.9, 50)), curve(1, [0.1, 0.2, 1e20])]
+    figure = curves.draw(record(trials, lines), {})
+    assert figure["layout"]["yaxis"]["range"][1] < 2
+    assert figure["layout"]["meta"]["clipped"] == 1
