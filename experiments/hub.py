@@ -304,7 +304,7 @@ class Hub:
             del self._subscriptions[experiment_id]
         if not self._subscriptions:
             with suppress(RuntimeError):  # it is being shut down
-                self._reader.submit(connection.close)
+                self._reader.submit(_close_connection)
 
     async def read(self, function: Callable[..., T], *args: Any, **options: Any) -> T:
         return await self.loop.run_in_executor(
@@ -327,8 +327,12 @@ class Hub:
         for subscription in self._subscriptions.values():
             subscription.task.cancel()
         with suppress(RuntimeError):
-            self._reader.submit(connection.close)
+            self._reader.submit(_close_connection)
         await asyncio.to_thread(self._reader.shutdown)
+
+
+def _close_connection() -> None:
+    connection.close()  # looked up here, as each thread has its own
 
 
 def _read(function: Callable[..., T], *args: Any, **options: Any) -> T:
