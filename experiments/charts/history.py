@@ -143,7 +143,7 @@ _NAMES = {
     "SUCCEEDED": "Succeeded",
     "EARLY_STOPPED": "Stopped early",
     "RUNNING": "Running (latest value)",
-    "FAILED": "Failed, no value",
+    "FAILED": "Without a value",
     "EXCLUDED": "Excluded",
 }
 

@@ -9,6 +9,8 @@ const CONFIG = {
   responsive: true,
   displaylogo: false,
   displayModeBar: "hover",
+  showSendToCloud: false, // Plotly's own button would upload the chart to its makers
+  plotlyServerURL: "",
   modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
   doubleClick: "reset+autosize",
 };
