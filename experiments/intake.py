@@ -7,16 +7,19 @@ the same manifests.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.conf import settings
 
 from experiments.algorithms.problems import Problem, ProblemsError
+from experiments.backends import backend
 from experiments.engine.json_text import duplicate_keys, key_lines
-from experiments.engine.preflight import Preflight, preflight
+from experiments.engine.preflight import LOCAL, Preflight, preflight
 from experiments.engine.spec import Parsed, parse_manifest, parse_text
+from experiments.launching import rehearsal
 
+_NO_TRIAL = "As things stand, no trial could start."
 MAX_BYTES = 1024 * 1024  # of a manifest's text
 
 
@@ -93,6 +96,27 @@ def take_in(source: bytes | dict[str, Any], *, is_json: bool = False) -> Intake:
             parsed = read_json(source) if is_json else parse_text(source)
     except ProblemsError as error:
         return Intake(None, None, error.problems, ())
-    forecast = preflight(parsed.spec, engine=settings.TRAINING_ENGINE, line_of=parsed.line_of)
+    forecast = look_ahead(parsed)
     warnings = (*parsed.warnings, *forecast.warnings)
     return Intake(parsed, forecast, tuple(forecast.problems), warnings)
+
+
+def look_ahead(parsed: Parsed) -> Preflight:
+    """What will become of a manifest here: ``engine.preflight`` and what the backend foresees.
+
+    The backend's are warnings, since the world may change before a trial starts (a directory may
+    be made); what it foresees of a field that is a problem already is left out.
+    """
+    forecast = preflight(parsed.spec, engine=settings.TRAINING_ENGINE, line_of=parsed.line_of)
+    if settings.TRAINING_ENGINE == LOCAL and not settings.LOCAL_TRIALS:
+        message = "Trials may not run on this server's own host (AUTOTUNE_LOCAL_TRIALS is 0)."
+        return replace(
+            forecast, problems=(*forecast.problems, Problem("spec.trainingConfig", message))
+        )
+    known = {problem.path for problem in forecast.problems}
+    foreseen = tuple(
+        Problem(path, message, _NO_TRIAL, parsed.line_of(path) if parsed.line_of else None)
+        for path, message in backend().foresee(rehearsal(parsed.spec))
+        if path not in known
+    )
+    return replace(forecast, warnings=(*forecast.warnings, *foreseen))

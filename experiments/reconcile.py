@@ -24,21 +24,19 @@ from experiments.algorithms.problems import ProblemsError
 from experiments.backends import backend
 from experiments.engine import session
 from experiments.engine.plan import plan
-from experiments.engine.preflight import preflight
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
 from experiments.engine.spec import ExperimentSpec, parse_manifest
+from experiments.intake import look_ahead
+from experiments.launching import launch_of
 from experiments.lease import Lease
 from experiments.models import Experiment, Metric, Trial
 from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
-from experiments.tokens import trial_token
 from experiments.training.base import (
     ENDED,
     BackendUnavailable,
     JobState,
     JobStatus,
-    Launch,
     LaunchError,
-    Task,
 )
 
 logger = logging.getLogger(__name__)
@@ -118,8 +116,7 @@ def spec_of(experiment: Experiment) -> ExperimentSpec:
 def _begin(experiment: Experiment) -> bool:
     """PENDING → RUNNING, or ERROR with every reason why it cannot run."""
     try:
-        spec = parse_manifest(experiment.manifest).spec
-        found = preflight(spec, engine=settings.TRAINING_ENGINE)
+        found = look_ahead(parse_manifest(experiment.manifest))
         if found.problems:
             raise ProblemsError(found.problems)
     except ProblemsError as error:
@@ -405,26 +402,6 @@ def _never_started(experiment: Experiment) -> bool:
     if experiment.trials.exclude(started_at=None).exists():
         return False
     return experiment.trials.filter(state=TrialState.FAILED).count() >= GIVE_UP_AFTER
-
-
-def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Launch:
-    """Everything the backend needs to start this trial."""
-    return Launch(
-        experiment_id=experiment.pk,
-        experiment_name=experiment.name,
-        trial_key=trial.key,
-        trial_number=trial.number,
-        attempt=trial.attempt,
-        framework=spec.training.framework,
-        tasks=tuple(
-            Task(task.type, task.replicas, task.template, task.restart_policy)
-            for task in spec.training.tasks
-        ),
-        parameters=trial.parameters,
-        server_url=settings.TRIAL_URL,
-        token=trial_token(trial),
-        scheduler=spec.training.scheduler or {},
-    )
 
 
 def _stop_marked(experiment: Experiment) -> None:

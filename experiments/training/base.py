@@ -93,6 +93,10 @@ class Backend(ABC):
             BackendUnavailable: try again later.
         """
 
+    def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
+        """Say what would keep this launch from starting now: (manifest path, message) pairs."""
+        return ()
+
     @abstractmethod
     def poll(self, handles: Sequence[Handle]) -> list[JobStatus]:
         """Return one status per handle, in order. Raises BackendUnavailable."""

@@ -110,13 +110,7 @@ class LocalBackend(Backend):
             return handle
         job = {
             "directory": str(directory),
-            "replicas": replica_commands(
-                launch,
-                directory,
-                search_path=os.path.dirname(os.path.abspath(self.python)),
-                client_dir=str(self.client_dir),
-                inherited=os.environ if self.inherited is None else self.inherited,
-            ),
+            "replicas": self._commands(launch, directory),
             "grace": float(self.grace_s),
             "settle": min(SETTLE_S, float(self.grace_s)),
             "log_limit": self.log_limit_bytes,
@@ -135,6 +129,26 @@ class LocalBackend(Backend):
         except OSError as error:
             raise BackendUnavailable(f"the trial's directory {directory}: {error}") from error
         raise BackendUnavailable(f"the supervisor of {launch.name} ended without a trace")
+
+    def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
+        """See ``Backend.foresee``."""
+        try:
+            self._commands(launch, self.root / launch.name)
+        except LaunchError as error:
+            pairs = (line.partition(": ") for line in str(error).splitlines())
+            return [(path, message) for path, _, message in pairs]
+        except BackendUnavailable:
+            pass  # no free ports at this moment: says nothing of the manifest
+        return ()
+
+    def _commands(self, launch: Launch, directory: Path) -> list[dict[str, Any]]:
+        return replica_commands(
+            launch,
+            directory,
+            search_path=os.path.dirname(os.path.abspath(self.python)),
+            client_dir=str(self.client_dir),
+            inherited=os.environ if self.inherited is None else self.inherited,
+        )
 
     def _start(self, job: dict[str, Any], lock: int) -> None:
         """Start the supervisor and wait until it has started the replicas.

@@ -33,7 +33,10 @@ def test_the_page_starts_with_a_manifest_that_is_right(client: Client) -> None:
     page = client.get("/experiments/new/").content.decode()
     start = start_of(page)
     assert start["yaml"] == STARTER
-    assert (start["problems"], start["warnings"]) == ([], [])
+    assert start["problems"] == []
+    # the one thing left to the user, said before anything fails
+    assert [warning["field"] for warning in start["warnings"]] == ["tasks.0.workingDir"]
+    assert "does not exist" in start["warnings"][0]["message"]
     assert start["form"]["name"] == "my-experiment"
     catalogue = start_of(page, "catalogue")
     assert {t["name"]: t["available"] for t in catalogue["tuners"]}["TPE"]
@@ -159,7 +162,7 @@ def test_the_forecast_counts_configurations_and_pods(client: Client) -> None:
     answer = sync(client, yaml=text)
     assert answer["forecast"]["n_distinct"] == 2
     assert answer["forecast"]["peak"]["pods"] == 2
-    assert [w["field"] for w in answer["warnings"]] == ["max_trials"]
+    assert "max_trials" in [w["field"] for w in answer["warnings"]]
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from experiments import samples
-from experiments.algorithms.problems import Problem, ProblemsError
-from experiments.engine.preflight import preflight
-from experiments.engine.spec import Parsed, parse_text
+from experiments.algorithms.problems import Problem
+from experiments.engine.spec import Parsed
+from experiments.intake import take_in
 
 BAD_MANIFEST = 2
 
@@ -34,19 +33,14 @@ def read_manifest(command: BaseCommand, file: str) -> tuple[str, Parsed]:
     except UnicodeDecodeError as error:
         command.stderr.write(f"{file}: error: must be UTF-8 text: {error.reason}.")
         sys.exit(BAD_MANIFEST)
-    try:
-        parsed = parse_text(text)
-        found = preflight(parsed.spec, engine=settings.TRAINING_ENGINE, line_of=parsed.line_of)
-        problems, warnings = found.problems, (*parsed.warnings, *found.warnings)
-    except ProblemsError as error:
-        problems, warnings = error.problems, ()
-    for problem in warnings:
+    intake = take_in(text.encode())
+    for problem in intake.warnings:
         command.stderr.write(problem_line("warning", file, problem))
-    for problem in problems:
+    for problem in intake.problems:
         command.stderr.write(problem_line("error", file, problem))
-    if problems:
+    if intake.problems or intake.parsed is None:
         sys.exit(BAD_MANIFEST)
-    return text, parsed
+    return text, intake.parsed
 
 
 class Command(BaseCommand):
