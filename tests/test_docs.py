@@ -1,0 +1,71 @@
+"""The guides name everything there is: a new setting, route or algorithm without words fails."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.algorithms.registry import ADVISORS, ASSESSORS, TUNERS
+from experiments.api_urls import urlpatterns
+from experiments.charts import CHARTS
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+REST = (ROOT / "docs" / "rest.md").read_text()
+
+VARIES = {"number:number": "NUMBER", "slug:kind": "KIND"}
+
+
+def test_every_environment_variable_of_the_settings_is_documented():
+    settings = (ROOT / "autotune_web" / "settings.py").read_text()
+    names = set(re.findall(r'env_\w+\(\s*"([A-Z_]+)"', settings))
+    assert len(names) > 8
+    assert sorted(name for name in names if f"`{name}`" not in CONFIGURATION) == []
+
+
+def routes(patterns: list[Any] = urlpatterns, before: str = "") -> list[str]:
+    """Every REST route below /api/v1/, with ID, NUMBER and KIND for what varies."""
+    found = []
+    for pattern in patterns:
+        text = before + str(pattern.pattern)
+        if hasattr(pattern, "url_patterns"):
+            found += routes(pattern.url_patterns, text)
+        elif text.startswith("v1/") and "^" not in text:
+            route = re.sub(r"<([^>]*)>", lambda m: VARIES.get(m[1], "ID"), text)
+            found.append(route.removeprefix("v1/"))
+    return sorted(set(found))
+
+
+def test_there_are_routes_to_look_for():
+    assert len(routes()) > 15
+
+
+@pytest.mark.parametrize("route", routes())
+def test_every_rest_route_is_documented(route: str):
+    last = route.rstrip("/").rsplit("/", 1)[-1]
+    assert f"`{route}`" in REST or f"`{last}/" in REST, f"{route} has no entry in docs/rest.md"
+
+
+def test_every_chart_is_documented():
+    assert [kind for kind in CHARTS if f"`{kind}`" not in REST] == []
+
+
+@pytest.mark.parametrize("name", [*TUNERS, *ASSESSORS, *ADVISORS])
+def test_every_algorithm_has_an_entry(name: str):
+    assert re.search(rf"^#+ .*\b{name}\b", (ROOT / "docs" / "algorithms.md").read_text(), re.M)
+
+
+@pytest.mark.parametrize("guide", sorted(path.name for path in (ROOT / "docs").glob("*.md")))
+def test_links_between_the_guides_lead_somewhere(guide: str):
+    text = (ROOT / "docs" / guide).read_text()
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / "docs" / target).exists(), f"{guide}: {target}"
+
+
+def test_links_of_the_front_door_lead_somewhere():
+    text = (ROOT / "README.md").read_text()
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / target).exists(), target
