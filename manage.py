@@ -5,21 +5,38 @@ import os
 import sys
 
 
-def data_directory(argv: list[str]) -> str | None:
-    """Value of ``--data``: settings are read before a command parses its arguments."""
+def take_data_directory(argv: list[str]) -> str | None:
+    """Take ``--data DIR`` out of the words, for every command: settings are read before it parses.
+
+    Without a value it stays, for the command's own parser to complain about.
+    """
     for position, word in enumerate(argv):
         if word == "--data" and position + 1 < len(argv):
-            return argv[position + 1]
-        if word.startswith("--data="):
+            directory = argv[position + 1]
+            del argv[position : position + 2]
+            return directory
+        if word.startswith("--data=") and word != "--data=":
+            del argv[position]
             return word.removeprefix("--data=")
     return None
 
 
-if __name__ == "__main__":
+def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "autotune_web.settings")
-    directory = data_directory(sys.argv[2:])
+    words = sys.argv[2:]
+    directory = take_data_directory(words)
     if directory:
         os.environ["AUTOTUNE_DATA"] = directory
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        settings.DATA_DIR  # noqa: B018 (reads them now)
+    except ImproperlyConfigured as error:
+        sys.exit(f"AutoTune Web cannot start: {error}")
+    execute_from_command_line([*sys.argv[:2], *words])
+
+
+if __name__ == "__main__":
+    main()

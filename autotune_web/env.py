@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 _TRUE = {"1", "true", "yes", "on"}
+_ENGINES = ("django.db.backends.postgresql", "django.db.backends.sqlite3")
 _FALSE = {"0", "false", "no", "off", ""}
 
 
@@ -45,3 +48,58 @@ def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
 
 def env_list(name: str, default: str) -> list[str]:
     return [part.strip() for part in env_str(name, default).split(",") if part.strip()]
+
+
+def data_directory(name: str, default: Path) -> Path:
+    """The data directory, made where it is missing.
+
+    Raises:
+        ImproperlyConfigured: if it cannot be made or nothing can be written in it.
+    """
+    path = Path(env_str(name) or default).expanduser().resolve()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"the data directory {path} cannot be made: {error.strerror}."
+            f" Name another with --data or {name}."
+        ) from None
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise ImproperlyConfigured(
+            f"the data directory {path} must be writable. Name another with --data or {name}."
+        )
+    return path
+
+
+def database(name: str, file: Path) -> dj_database_url.DBConfig:
+    """Read a database URL; without one it is SQLite in ``file``.
+
+    Raises:
+        ImproperlyConfigured: if it is none that we can use; its password is not repeated.
+    """
+    given = env_str(name)
+    if not given:  # its path is no URL: it may hold a '?' or a '%'
+        return {**dj_database_url.parse("sqlite://"), "NAME": str(file)}
+    try:
+        found = dj_database_url.parse(given)
+    except (ValueError, dj_database_url.ParseError, dj_database_url.UnknownSchemeError):
+        found = {}
+    if found.get("ENGINE") not in _ENGINES:
+        raise ImproperlyConfigured(
+            f"{name} must be postgresql://USER:PASSWORD@HOST/NAME or sqlite:///FILE."
+        )
+    return found
+
+
+def env_url(name: str, schemes: tuple[str, ...]) -> str:
+    """Read a URL of one of a few schemes, or nothing.
+
+    Raises:
+        ImproperlyConfigured: if it has another scheme or none.
+    """
+    value = env_str(name)
+    scheme, separator, _ = value.partition("://")
+    if value and (not separator or scheme not in schemes):
+        starts = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise ImproperlyConfigured(f"{name} must start with {starts}.")
+    return value

@@ -8,19 +8,28 @@ code into the separate roles of a cluster.
 from __future__ import annotations
 
 import secrets
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from autotune_web.env import env_bool, env_choice, env_list, env_str
+from autotune_web.env import (
+    data_directory,
+    database,
+    env_bool,
+    env_choice,
+    env_list,
+    env_str,
+    env_url,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # ---- where things are kept
-DATA_DIR = Path(env_str("AUTOTUNE_DATA", str(BASE_DIR / ".autotune"))).expanduser().resolve()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+DATA_DIR = data_directory("AUTOTUNE_DATA", BASE_DIR / ".autotune")
+# What a command line needs to mean the same directory, for messages that name one.
+DATA_OPTION = "" if DATA_DIR == BASE_DIR / ".autotune" else f" --data {shlex.quote(str(DATA_DIR))}"
 TRIALS_DIR = DATA_DIR / "trials"
 
 
@@ -107,9 +116,7 @@ TEMPLATES = [
 
 # ---- database
 DATABASES = {
-    "default": dj_database_url.parse(
-        env_str("DATABASE_URL") or f"sqlite:///{DATA_DIR / 'autotune.sqlite3'}"
-    )
+    "default": database("DATABASE_URL", DATA_DIR / "autotune.sqlite3"),
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Three processes write: IMMEDIATE makes them queue where deferred transactions would fail with
@@ -130,7 +137,7 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # ---- broker and channel layer
-REDIS_URL = env_str("REDIS_URL")
+REDIS_URL = env_url("REDIS_URL", ("redis", "rediss", "unix"))
 CELERY_BROKER_URL = env_str("CELERY_BROKER_URL") or REDIS_URL or "folder://localhost"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # tasks are hints; the ticker repeats them
@@ -225,12 +232,15 @@ SECURE_REFERRER_POLICY = "same-origin"  # the one-time sign-in link must not lea
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 6 * 1024 * 1024  # bytes; a manifest may be 1 MiB, refused with words
 
+LOG_LEVEL = env_choice(
+    "AUTOTUNE_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env_str("AUTOTUNE_LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django.request": {"level": "ERROR"},
         "httpx": {"level": "WARNING"},

@@ -8,6 +8,7 @@ end takes under three seconds and puts running local trials back in the queue.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import json
 import logging
@@ -88,27 +89,43 @@ def free_port(host: str, preferred: int | None = None) -> int:
 
     A run that was killed left trials behind which report to the old port: keeping it lets them.
     """
-    for port in (preferred, 0):
-        if port is None:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise CannotStart(f"No free port on {host}.")
-
-
-def port_is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if preferred is not None:
         try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+            return _bind(host, preferred)
+        except (OSError, OverflowError):
+            pass
+    try:
+        return _bind(host, 0)
+    except OSError as error:
+        raise CannotStart(f"No free port on {host}: {error.strerror}.") from None
+
+
+def require_port(host: str, port: int) -> None:
+    """Raise CannotStart, with the reason, where ``port`` cannot be served on ``host``."""
+    if not 1 <= port <= 65535:
+        raise CannotStart(f"The port must be from 1 to 65535, but got {port}.")
+    try:
+        _bind(host, port)
+    except socket.gaierror as error:
+        raise CannotStart(
+            f"--host {host} must be an address of this machine: {error.strerror}."
+        ) from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            reason = "is taken by another program"
+        else:
+            reason = f"cannot be served: {error.strerror}"
+        raise CannotStart(f"Port {port} on {host} {reason}; choose one with --port.") from None
+
+
+def _bind(host: str, port: int) -> int:
+    """Bind for a moment; returns the port. Raises OSError where that is refused."""
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        return int(probe.getsockname()[1])
 
 
 def _die_with_parent() -> None:
@@ -183,6 +200,8 @@ class Supervisor:
         self.host = host
         self.port = port
         shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
+        if ":" in shown:
+            shown = f"[{shown}]"
         self.url = os.environ.get("AUTOTUNE_PUBLIC_URL", "") or f"http://{shown}:{port}"
         self.trial_url = f"http://{shown}:{port}"
         self._lock = DataLock(settings.DATA_DIR)
@@ -194,8 +213,10 @@ class Supervisor:
 
         Raises:
             AlreadyRunning: somebody else serves it.
+            CannotStart: the port cannot be served.
         """
         self._lock.take()
+        require_port(self.host, self.port)
         (settings.DATA_DIR / "logs").mkdir(exist_ok=True)
         call_command("migrate", verbosity=0, interactive=False)
         lease.clear_all()

@@ -11,6 +11,7 @@ import logging
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, free
 
 EXIT = {Phase.DONE: 0, Phase.TIMEOUT: 3, Phase.ERROR: 4}
 INTERRUPTED = 130
+STARTING_S = 60.0  # what another process gets to say where it serves
 BAR_WIDTH = 30  # characters
 
 
@@ -43,7 +45,7 @@ class Command(BaseCommand):
         stopping: list[int] = []
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda received, _frame: stopping.append(received))
-        supervisor = self._supervise()
+        self._supervisor = self._supervise()
         try:
             experiment = actions.create_experiment(
                 parsed,
@@ -51,30 +53,51 @@ class Command(BaseCommand):
                 origin=Experiment.Origin.CLI,
                 source=text,
             )
-            self._follow(experiment, supervisor, stopping)
+            self._follow(experiment, stopping)
+        except Experiment.DoesNotExist:
+            self.stderr.write("\nThe experiment was deleted.")
+            sys.exit(EXIT[Phase.ERROR])
         finally:
-            if supervisor is not None:
-                supervisor.stop()
+            if self._supervisor is not None:
+                self._supervisor.stop()
         if not experiment.is_ended:
-            self.stderr.write(
-                f"\nInterrupted. Experiment {experiment.pk} goes on with ./autotune up."
-            )
+            self.stderr.write(f"\nInterrupted. Experiment {experiment.pk} goes on {self._how()}.")
             sys.exit(INTERRUPTED)
         self._report(experiment, as_json=options["json"])
         sys.exit(EXIT[Phase(experiment.phase)])
 
+    def _how(self) -> str:
+        """How an interrupted experiment goes on."""
+        if self._supervisor is None:
+            return "on the server"
+        return f"with ./autotune up{settings.DATA_OPTION}"
+
     def _supervise(self) -> Supervisor | None:
-        """Our own processes, or None where ``./autotune up`` serves this data directory."""
+        """Our own processes, or None where somebody else serves this data directory."""
+        deadline = time.monotonic() + STARTING_S
+        while True:
+            try:
+                return self._serve()
+            except AlreadyRunning as error:
+                if "url" in error.owner:
+                    self.stderr.write(f"Handing it to the server at {error.owner['url']}.")
+                    return None
+                if time.monotonic() > deadline:
+                    raise CommandError(str(error)) from None
+            time.sleep(0.2)  # it is starting, or ending
+
+    def _serve(self) -> Supervisor:
+        """Start our own processes. Raises AlreadyRunning where somebody else serves."""
         kept = Path(settings.DATA_DIR) / "run-port"
-        preferred = int(kept.read_text()) if kept.exists() else None
-        supervisor = Supervisor("127.0.0.1", free_port("127.0.0.1", preferred))
         try:
+            preferred = int(kept.read_text())
+        except (OSError, ValueError):
+            preferred = None
+        try:
+            supervisor = Supervisor("127.0.0.1", free_port("127.0.0.1", preferred))
             supervisor.prepare()
-        except AlreadyRunning as error:
-            if "url" not in error.owner:
-                raise CommandError(str(error)) from None
-            self.stderr.write(f"Handing it to the server at {error.owner['url']}.")
-            return None
+        except CannotStart as error:
+            raise CommandError(str(error)) from None
         kept.write_text(str(supervisor.port))
         supervisor.start()
         try:
@@ -84,24 +107,31 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         return supervisor
 
-    def _follow(
-        self, experiment: Experiment, supervisor: Supervisor | None, stopping: list[int]
-    ) -> None:
+    def _follow(self, experiment: Experiment, stopping: list[int]) -> None:
         """Show progress until the experiment has ended and nothing of it runs."""
         shown = ""
         while not stopping:
             experiment.refresh_from_db()
+            if experiment.deleting:
+                raise Experiment.DoesNotExist
             line = _progress_line(experiment)
             if line != shown:
                 self._show(line)
                 shown = line
             if experiment.phase in PHASE_ENDED and not _still_running(experiment):
                 break
-            if supervisor is not None:
-                supervisor.watch()
+            if self._supervisor is not None:
+                self._supervisor.watch()
+            else:
+                self._take_over()
             time.sleep(0.2)
         if sys.stderr.isatty():
             sys.stderr.write("\n")
+
+    def _take_over(self) -> None:
+        """Serve ourselves once the server that we handed the experiment to has ended."""
+        with suppress(AlreadyRunning):
+            self._supervisor = self._serve()
 
     def _show(self, line: str) -> None:
         if sys.stderr.isatty():
@@ -146,4 +176,6 @@ def _progress_line(experiment: Experiment) -> str:
         words.append(f"{counts[TrialState.EARLY_STOPPED]} stopped early")
     if experiment.best_trial is not None:
         words.append(f"best {experiment.best_trial.value:.6g}")
+    if experiment.suspended and not experiment.is_ended:
+        words.append("suspended")
     return "  ".join(words)

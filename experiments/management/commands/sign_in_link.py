@@ -6,9 +6,22 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from experiments import accounts
+from experiments.models import SignInLink
 from experiments.supervisor import DataLock
+
+
+def require_database() -> None:
+    """Raise CommandError where this data directory was never served."""
+    with connection.cursor() as cursor:
+        if SignInLink._meta.db_table in connection.introspection.table_names(cursor):
+            return
+    raise CommandError(
+        f"There is no database in {settings.DATA_DIR} yet: start ./autotune up first, or name the "
+        "directory that it serves with --data."
+    )
 
 
 class Command(BaseCommand):
@@ -18,6 +31,7 @@ class Command(BaseCommand):
         parser.add_argument("--user", default=accounts.ADMINISTRATOR)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        require_database()
         user = accounts.find(options["user"])
         if user is None:
             raise CommandError(f"There is no user {options['user']!r}.")

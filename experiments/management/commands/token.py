@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from experiments import accounts
+from experiments.management.commands.sign_in_link import require_database
 from experiments.tokens import make_api_token
 
 
@@ -18,6 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--name", default="", help="a note for yourself")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        require_database()
         user = accounts.find(options["user"])
         if user is None:
             raise CommandError(f"There is no user {options['user']!r}.")

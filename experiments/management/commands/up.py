@@ -8,12 +8,13 @@ import sys
 import time
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from experiments import accounts, actions, samples
 from experiments.engine.spec import parse_text
 from experiments.models import Experiment
-from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, port_is_free
+from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor
 
 
 class Command(BaseCommand):
@@ -35,11 +36,8 @@ class Command(BaseCommand):
             supervisor.prepare()
         except AlreadyRunning as error:
             raise CommandError(f"{error} Stop it first, or use another --data.") from None
-        if not port_is_free(options["host"], options["port"]):
-            raise CommandError(
-                f"Port {options['port']} on {options['host']} is taken by another program; "
-                "choose one with --port."
-            )
+        except CannotStart as error:
+            raise CommandError(str(error)) from None
         try:
             self._add_sample(options["no_sample"])
             supervisor.start()
@@ -76,6 +74,7 @@ class Command(BaseCommand):
             "\n  AutoTune Web is running.\n\n"
             f"  Sign in (once):  {link}\n"
             f"  Address:         {supervisor.url}/\n\n"
-            "  Another link: ./autotune manage sign_in_link     Stop: Ctrl-C\n"
+            f"  Another link: ./autotune manage sign_in_link{settings.DATA_OPTION}\n"
+            "  Stop: Ctrl-C\n"
         )
         self.stdout.flush()
