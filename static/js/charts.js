@@ -5,6 +5,7 @@ import { ParallelPlot } from "./parcoords.js";
 
 const REDRAW = 350; // milliseconds between two redraws of one chart
 const REFETCH = 1200; // between two fetches of one figure
+const RETRY = 5000; // after a fetch that failed
 const CONFIG = {
   responsive: true,
   displaylogo: false,
@@ -77,14 +78,14 @@ export class ChartPanel {
   setOptions(options) {
     this.options = options;
     this.reset = true; // another axis: what was zoomed to means nothing now
-    this.fetchedAt = 0;
-    this.refresh();
+    this.load();
   }
 
   /** Fetch again soon; charts out of sight wait until they are seen. */
   refresh() {
     this.stale = true;
-    if (this.timer || !this.visible || document.hidden) return;
+    // One fetch at a time: on a slow server, news would abort each answer before it comes.
+    if (this.timer || this.loading || !this.visible || document.hidden) return;
     const wait = Math.max(0, this.fetchedAt + REFETCH - Date.now());
     this.timer = setTimeout(() => {
       this.timer = 0;
@@ -101,22 +102,29 @@ export class ChartPanel {
     this.abort?.abort();
     const abort = (this.abort = new AbortController());
     this.stale = false;
+    this.loading = true;
     this.fetchedAt = Date.now();
     this.root.classList.toggle("is-loading", !this.figure);
     try {
       const query = new URLSearchParams(this.options).toString();
       const figure = await api("GET", query ? `${this.url}?${query}` : this.url, undefined, { signal: abort.signal });
       if (figure.data[0] && figure.data[0].type !== "parcoords") await loadPlotly(this.plotlyUrl);
+      if (this.abort !== abort) return; // other options were chosen meanwhile
       this.figure = figure;
       this.replayed(figure);
       this.onFigure?.(figure.layout.meta ?? {});
       this.draw();
     } catch (error) {
       if (error.name === "AbortError") return;
-      this.stale = true;
+      this.stale = !(error.status >= 400 && error.status < 500); // asking again would not help
+      this.fetchedAt = Date.now() + RETRY - REFETCH;
       if (!this.figure) this.say(error.message);
     } finally {
-      if (this.abort === abort) this.root.classList.remove("is-loading");
+      if (this.abort === abort) {
+        this.loading = false;
+        this.root.classList.remove("is-loading");
+        if (this.stale) this.refresh();
+      }
     }
   }
 

@@ -392,6 +392,10 @@ export class TrialTable {
       return;
     }
     this.late = false;
+    if (this.loading) {
+      this.wanted = true; // one read at a time: news must not abort each answer before it comes
+      return;
+    }
     const wait = Math.max(0, (this.fetchedAt ?? 0) + REFETCH - Date.now());
     this.timer ??= setTimeout(() => this.load(), wait);
   }
@@ -402,6 +406,7 @@ export class TrialTable {
     this.fetchedAt = Date.now();
     this.abort?.abort();
     const abort = (this.abort = new AbortController());
+    this.loading = true;
     const query = new URLSearchParams({ order: this.order, page: this.pageNumber, page_size: PAGE_SIZE });
     if (this.states.size) query.set("state", [...this.states].join(","));
     if (this.where) query.set("where", this.where);
@@ -423,6 +428,14 @@ export class TrialTable {
         this.changed();
       } else if (error.status) {
         toast(error.message, "danger");
+      }
+    } finally {
+      if (this.abort === abort) {
+        this.loading = false;
+        if (this.wanted) {
+          this.wanted = false;
+          this.refresh();
+        }
       }
     }
   }
