@@ -26,6 +26,7 @@ from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
 from experiments.engine.spec import ExperimentSpec, parse_manifest
+from experiments.history import trial_records
 from experiments.intake import look_ahead
 from experiments.launching import launch_of
 from experiments.lease import Lease
@@ -276,33 +277,6 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
                 )
                 break
         Trial.objects.filter(pk=trial.pk).update(judged_sequence=trial.latest_sequence)
-
-
-def trial_records(experiment: Experiment) -> list[session.TrialRecord]:
-    """The experiment's history as algorithms see it: every trial, its default curve, in order."""
-    curves: dict[int, list[tuple[int, float | None]]] = {}
-    points = (
-        Metric.objects.filter(
-            experiment=experiment, kind=Metric.Kind.PERIODICAL, name=Metric.DEFAULT_NAME
-        )
-        .order_by("sequence")
-        .values_list("trial_id", "sequence", "value")
-    )
-    for trial_id, sequence, value in points:
-        if value is not None:
-            curves.setdefault(trial_id, []).append((sequence, value))
-    return [
-        session.TrialRecord(
-            number=trial.number,
-            parameters=trial.parameters,
-            state=trial.state,
-            value=trial.value,
-            curve=tuple(curves.get(trial.pk, ())),
-            note=trial.note,
-            excluded=trial.excluded,
-        )
-        for trial in experiment.trials.order_by("number")
-    ]
 
 
 # ---------------------------------------------------------------- what to do
