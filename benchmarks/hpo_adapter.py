@@ -21,7 +21,12 @@ from experiments.algorithms.registry import TUNERS
 from experiments.algorithms.settings import parse_settings
 from experiments.algorithms.space import SearchSpace
 
-NAMES = {"autotune_random": "Random", "autotune_anneal": "Anneal", "autotune_tpe": "TPE"}
+NAMES = {
+    "autotune_random": "Random",
+    "autotune_anneal": "Anneal",
+    "autotune_tpe": "TPE",
+    "autotune_gp": "GPTuner",
+}
 
 
 def _types(name: str) -> set[str]:

@@ -133,8 +133,7 @@ TUNERS = _by_name(
         summary="A Gaussian process with an acquisition function; the fewest trials where each "
         "one is expensive.",
         args=arguments.GPArgs,
-        types=frozenset({"choice", "randint", "uniform", "quniform", "loguniform", "qloguniform"}),
-        numeric_choice_only=True,
+        where="experiments.algorithms.tuners.gp:GPTuner",
     ),
     Entry(
         kind="tuner",

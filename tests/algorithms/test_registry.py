@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -109,8 +110,9 @@ def test_batch_needs_exactly_one_choice() -> None:
 
 
 def test_a_choice_of_words_is_refused_where_only_numbers_work() -> None:
+    entry = replace(TUNERS["Random"], numeric_choice_only=True)
     words = SearchSpace.parse({"opt": {"_type": "choice", "_value": ["sgd", "adam"]}})
-    (problem,) = unsupported(TUNERS["GPTuner"], words)
+    (problem,) = unsupported(entry, words)
     assert problem.path == "spec.searchSpace.opt._value"
     numbers = SearchSpace.parse({"n": {"_type": "choice", "_value": [1, 2.5]}})
-    assert unsupported(TUNERS["GPTuner"], numbers) == []
+    assert unsupported(entry, numbers) == []

@@ -1,0 +1,202 @@
+"""The objective as a Gaussian process over a search space, learnt from a history.
+
+Shared by GPTuner and MetisTuner: what goes into the model (which trials, on which scale) and how
+trials that still run count. Everything here is a function of the history alone.
+
+*Scale*: losses become targets with mean 0 and deviation 1, after a Yeo-Johnson power transform
+chosen by maximum likelihood, so that a few huge losses do not flatten all others (Cowen-Rivers et
+al., "HEBO", JAIR 2022, section 4.2). Failed trials count as the worst finished one.
+
+*Size*: beyond ``MAX_ROWS`` finished trials the model sees the best, the latest and some spread over
+the rest; beyond ``MAX_FIT_ROWS`` the hyper-parameters are fitted to fewer still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from experiments.algorithms.base import Observation, Outcome
+from experiments.algorithms.numerics.domain import Domain, Floats
+from experiments.algorithms.numerics.gaussian_process import (
+    GaussianProcess,
+    Hyper,
+    Prior,
+    fit,
+    sample_jointly,
+)
+from experiments.algorithms.numerics.search import row_keys
+from experiments.algorithms.one_by_one import derive_rng
+from experiments.algorithms.vectors import VectorSpace
+
+Indices = npt.NDArray[np.intp]
+
+MAX_ROWS = 300
+MAX_FIT_ROWS = 150
+N_FANTASIES = 16
+N_BEST = 8
+N_COVERING = 64  # points of the even covering that are drawn at once
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a history says, as numbers."""
+
+    rows: Floats  # of finished trials # (n, d)
+    targets: Floats  # their losses on the model's scale # (n,)
+    n_done: int  # how many of them have a loss
+    running: Floats  # rows of trials that still run # (n_running, d)
+    taken: frozenset[bytes]  # keys of the rows of all trials
+
+    def around_best(self, domain: Domain, n_rows: int, rng: np.random.Generator) -> Floats:
+        """Draw rows near the best trial (half of them) and near the best few."""
+        best = self.rows[np.argsort(self.targets, kind="stable")[:N_BEST]]
+        which = rng.integers(len(best), size=n_rows)
+        which[: n_rows // 2] = 0
+        return domain.around(best[which], 10.0 ** rng.uniform(-2.5, -0.5, size=n_rows), rng)
+
+
+def to_targets(losses: Floats) -> Floats:
+    """Put losses on the model's scale; NaN stands for a failed trial."""
+    failed = np.isnan(losses)
+    if failed.all():
+        return np.zeros(len(losses))
+    finite = losses[~failed]
+    finite = finite / max(float(np.abs(finite).max()), 1e-300)  # 1e300 squared is too large
+    finite = finite - np.median(finite)
+    spread = float(finite.std())
+    if spread < 1e-12:
+        return np.where(failed, 1.0, 0.0)
+    finite = finite / spread
+    if len(finite) >= 4:
+        finite = yeo_johnson(finite)
+        finite = (finite - finite.mean()) / finite.std()
+    targets = np.full(len(losses), finite.max())
+    targets[~failed] = finite
+    centred: Floats = targets - targets.mean()
+    return centred
+
+
+def yeo_johnson(values: Floats) -> Floats:
+    """Transform towards a normal distribution, by the likeliest of a grid of powers."""
+    best, best_likelihood = values, -np.inf
+    log_slope = np.sign(values) * np.log1p(np.abs(values))
+    for power in np.arange(-2.0, 2.01, 0.125):
+        warped = _power(values, float(power))
+        variance = float(warped.var())
+        if not np.isfinite(variance) or variance < 1e-12:
+            continue
+        likelihood = -0.5 * len(values) * np.log(variance) + (power - 1.0) * log_slope.sum()
+        if likelihood > best_likelihood:
+            best, best_likelihood = warped, likelihood
+    return best
+
+
+def _power(values: Floats, power: float) -> Floats:
+    """Yeo and Johnson, "A new family of power transformations", 2000, equation 2.1."""
+    above = np.maximum(values, 0.0)
+    below = np.maximum(-values, 0.0)
+    upper: Floats = special.boxcox1p(above, power)
+    lower: Floats = special.boxcox1p(below, 2.0 - power)
+    return upper - lower
+
+
+def thinned(targets: Floats, n_kept: int) -> Indices:
+    """Return the indices of ``n_kept`` trials: the best, the latest and some of the others."""
+    n_rows = len(targets)
+    if n_rows <= n_kept:
+        return np.arange(n_rows)
+    kept = np.zeros(n_rows, dtype=bool)
+    kept[np.argsort(targets, kind="stable")[: n_kept // 2]] = True
+    kept[n_rows - n_kept // 4 :] = True
+    rest = np.flatnonzero(~kept)
+    n_more = n_kept - int(kept.sum())
+    kept[rest[(np.arange(n_more) * len(rest)) // n_more]] = True
+    return np.flatnonzero(kept)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is believed at one moment."""
+
+    process: GaussianProcess  # of the finished trials and, by fantasies, the running ones
+    thresholds: Floats  # the best level reached, of every fantasy # (n_fantasies,)
+
+
+class Modeller:
+    """Reads histories of one search space and models them."""
+
+    def __init__(self, vectors: VectorSpace, nu: float, least_noise: float) -> None:
+        self._vectors = vectors
+        self._domain = vectors.domain
+        self._nu = nu
+        self._prior = Prior.of(self._domain.n_columns, least_noise)
+        self._fitted: tuple[tuple[bytes, bytes], Hyper] | None = None
+
+    def read(self, history: Sequence[Observation]) -> Data:
+        """Turn a history into numbers; trials outside the space are left out."""
+        rows: list[Floats] = []
+        losses: list[float] = []
+        running: list[Floats] = []
+        for observation in history:
+            row = self._vectors.encode(observation.parameters)
+            if row is None:
+                continue
+            if observation.outcome is Outcome.RUNNING:
+                running.append(row)
+                continue
+            rows.append(row)
+            losses.append(np.nan if observation.loss is None else observation.loss)
+        n_columns = self._domain.n_columns
+        finished = np.array(rows).reshape(len(rows), n_columns)
+        unfinished = np.array(running).reshape(len(running), n_columns)
+        taken = frozenset(row_keys(finished) + row_keys(unfinished))
+        n_done = int(np.isfinite(losses).sum())
+        return Data(finished, to_targets(np.array(losses)), n_done, unfinished, taken)
+
+    def start_up(
+        self, data: Data, seed: int, number: int, rng: np.random.Generator
+    ) -> dict[str, Any]:
+        """Return point ``number`` of an even covering of the space; if it is taken, any point."""
+        points = self._domain.sobol(max(number + 1, N_COVERING), derive_rng(seed))
+        point = points[number : number + 1]
+        if row_keys(point)[0] in data.taken:
+            return self._vectors.space.sample(rng)
+        return self._vectors.decode(point[0])
+
+    def hyper(self, data: Data) -> Hyper:
+        """Fit the hyper-parameters to the finished trials; the last answer is remembered."""
+        key = data.rows.tobytes(), data.targets.tobytes()
+        if self._fitted is None or self._fitted[0] != key:
+            kept = thinned(data.targets, MAX_FIT_ROWS)
+            rows, targets = data.rows[kept], data.targets[kept]
+            found, _ = fit(rows, targets, self._domain.categorical, self._nu, self._prior)
+            self._fitted = key, found
+        return self._fitted[1]
+
+    def model(self, data: Data, rng: np.random.Generator) -> Model:
+        """Return what is believed, given what running trials may reach."""
+        hyper = self.hyper(data)
+        kept = thinned(data.targets, MAX_ROWS)
+        rows, targets = data.rows[kept], data.targets[kept]
+        categorical = self._domain.categorical
+        process = GaussianProcess(rows, targets, categorical, self._nu, hyper)
+        # the model's own view of the best trial: with noise, a lucky result is no level to beat
+        best = process.predict(rows)[0].min(axis=0)
+        running = np.unique(data.running, axis=0)[-MAX_ROWS:]
+        if not len(running):
+            return Model(process, best)
+        mean, covariance = process.joint(running)
+        covariance[np.diag_indices(len(running))] += hyper.noise
+        half = rng.normal(size=(len(running), N_FANTASIES // 2))
+        normals = np.concatenate([half, -half], axis=1)
+        fantasies = sample_jointly(mean[:, 0], covariance, normals)
+        sets = np.concatenate([np.repeat(targets[:, None], N_FANTASIES, axis=1), fantasies])
+        rows = np.concatenate([rows, running])
+        process = GaussianProcess(rows, sets, categorical, self._nu, hyper)
+        return Model(process, np.minimum(best, process.predict(running)[0].min(axis=0)))

@@ -1,0 +1,80 @@
+"""Bayesian optimisation with a Gaussian process.
+
+Snoek, Larochelle and Adams, "Practical Bayesian Optimization of Machine Learning Algorithms",
+NeurIPS 2012: a Matérn process with one length scale per parameter models the loss (``surrogate``,
+``numerics.gaussian_process``), and the trial proposed is where the utility is largest
+(``numerics.acquisition``). Running trials count by fantasies (their section 3.2), drawn from the
+model.
+
+The settings are NNI's, with these meanings: ``kappa`` weighs the deviation in ucb; ``xi`` is what
+ei and poi want to gain at least, in standard deviations of the transformed losses; ``alpha`` is the
+least noise variance in the same unit, on top of which noise is fitted; ``cold_start_num`` counts
+finished trials, and the trials until then cover the space evenly (a scrambled Sobol sequence). The
+utility is searched by gradient and by neighbours of discrete values, which needs far fewer points
+than drawing blindly, so ``selection_num_warm_up`` and ``selection_num_starting_points`` count up to
+2048 and 8 only; 512 more points are drawn around the best trials. A finite space of up to 4096
+configurations is searched completely.
+
+Cost per proposal: about 30 ms with 50 trials of six parameters. With many trials the model sees 300
+of them at most (``surrogate``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments.algorithms import surrogate
+from experiments.algorithms.arguments import GPArgs
+from experiments.algorithms.base import Observation, Outcome
+from experiments.algorithms.numerics.acquisition import Acquisition
+from experiments.algorithms.numerics.domain import Floats
+from experiments.algorithms.numerics.search import best_row
+from experiments.algorithms.numerics.threads import one_thread
+from experiments.algorithms.one_by_one import OneByOneTuner
+from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.vectors import VectorSpace
+
+MAX_ENUMERATED = 4096
+MAX_WARM_UP = 2048
+MAX_STARTS = 8
+N_AROUND = 512
+
+
+class GPTuner(OneByOneTuner[GPArgs]):
+    """Proposes what promises most by the model."""
+
+    def __init__(self, space: SearchSpace, args: GPArgs, seed: int) -> None:
+        super().__init__(space, args, seed)
+        self._vectors = VectorSpace(space)
+        self._modeller = surrogate.Modeller(self._vectors, args.nu, args.alpha)
+
+    def draw(
+        self, history: Sequence[Observation], rng: np.random.Generator
+    ) -> tuple[dict[str, Any], str]:
+        n_finished = sum(o.outcome is not Outcome.RUNNING for o in history)
+        data = self._modeller.read(history)
+        if n_finished < self.args.cold_start_num or not data.n_done:
+            return self._modeller.start_up(data, self.seed, len(history), rng), "start-up"
+        with one_thread():
+            model = self._modeller.model(data, rng)
+            acquisition = Acquisition(
+                model.process, self.args.utility, model.thresholds - self.args.xi, self.args.kappa
+            )
+            return self._vectors.decode(self._search(acquisition, data, rng)), "model"
+
+    def _search(
+        self, acquisition: Acquisition, data: surrogate.Data, rng: np.random.Generator
+    ) -> Floats:
+        domain = self._vectors.domain
+        grid = domain.grid(MAX_ENUMERATED)
+        if grid is not None:
+            return best_row(domain, acquisition, grid, data.taken, n_starts=0)
+        n_warm_up = min(self.args.selection_num_warm_up, MAX_WARM_UP)
+        pool = np.concatenate(
+            [domain.sobol(n_warm_up, rng), data.around_best(domain, N_AROUND, rng)]
+        )
+        n_starts = min(self.args.selection_num_starting_points, MAX_STARTS)
+        return best_row(domain, acquisition, pool, data.taken, n_starts)
