@@ -60,6 +60,14 @@ def unfinished_ids() -> list[str]:
     return sorted({*live, *closing, *deleting})
 
 
+def time_is_up_in(within_s: float) -> dict[str, float]:
+    """Experiments whose active time runs out within ``within_s``, and after how many seconds."""
+    now = timezone.now()
+    running = Experiment.objects.filter(phase=Phase.RUNNING).exclude(clock_at=None)
+    left = {e.pk: e.max_exec_seconds - e.active_seconds_at(now) for e in running}
+    return {pk: seconds for pk, seconds in left.items() if 0 < seconds <= within_s}
+
+
 def reconcile(experiment_id: str) -> None:
     """Bring one experiment a step further, unless somebody else is at it right now."""
     lease = Lease(experiment_id)
@@ -375,7 +383,8 @@ def _never_started(experiment: Experiment) -> bool:
     """Whether nothing ever ran and several launches were refused: a set-up error."""
     if experiment.trials.exclude(started_at=None).exists():
         return False
-    return experiment.trials.filter(state=TrialState.FAILED).count() >= GIVE_UP_AFTER
+    enough = min(GIVE_UP_AFTER, experiment.max_trials)
+    return experiment.trials.filter(state=TrialState.FAILED).count() >= enough
 
 
 def _stop_marked(experiment: Experiment) -> None:

@@ -303,6 +303,15 @@ def test_a_command_that_cannot_start_ends_the_experiment_with_the_reason(experim
     assert not {"WAITING", "RUNNING"} & set(states(experiment))
 
 
+@pytest.mark.parametrize("max_trials", [1, 2])
+def test_so_does_one_of_fewer_trials_than_it_takes_to_give_up(make_experiment, backend, max_trials):
+    experiment = make_experiment(max_trials=max_trials)
+    backend.refuse = "command not found: pyton3"
+    stored = look(experiment)
+    assert stored.phase == Phase.ERROR
+    assert "command not found: pyton3" in stored.message
+
+
 def test_a_launch_refused_later_fails_that_trial_alone(experiment, backend):
     look(experiment)
     backend.refuse = "no such directory"
@@ -310,6 +319,19 @@ def test_a_launch_refused_later_fails_that_trial_alone(experiment, backend):
     look(experiment)
     assert Trial.objects.get(number=2).state == TrialState.FAILED
     assert Experiment.objects.get().phase == Phase.RUNNING
+
+
+def test_whose_time_is_up_soon_is_known_beforehand(make_experiment):
+    now = timezone.now()
+    running = {"phase": Phase.RUNNING, "active_seconds": 97.0}
+    soon = make_experiment(max_exec_seconds=100, clock_at=now, **running)
+    make_experiment(max_exec_seconds=200, clock_at=now, **running)  # later
+    make_experiment(max_exec_seconds=100, clock_at=None, suspended=True, **running)
+    make_experiment(max_exec_seconds=100, phase=Phase.DONE, active_seconds=97.0)
+    assert reconcile.time_is_up_in(2.0) == {}
+    found = reconcile.time_is_up_in(4.0)
+    assert list(found) == [soon.pk]
+    assert 2.0 < found[soon.pk] <= 3.0
 
 
 def test_an_unreachable_backend_is_said_and_outwaited(experiment, backend):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from typing import Any
 
@@ -436,6 +437,19 @@ def test_a_report_without_a_genuine_token_is_refused(server: Server, trial: Tria
     assert reply.status == 404
     assert "\n" not in reply.text
     assert not Metric.objects.exists()
+
+
+def test_who_sends_far_too_much_hears_so_instead_of_a_broken_connection(
+    server: Server, trial: Trial
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+
+    connection.request("PUT", nni_path(trial), b" " * 30_000_000)
+    response = connection.getresponse()
+
+    assert response.status == 413
+    assert response.read() == b"not stored: a report must have at most 1048576 bytes"
+    connection.close()
 
 
 def test_a_body_of_five_megabytes_is_refused_in_one_line(server: Server, trial: Trial) -> None:

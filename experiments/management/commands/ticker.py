@@ -1,7 +1,8 @@
 """The ticker role: a reconcile for every unfinished experiment every two seconds.
 
-The truth of the loop is here: hints from elsewhere only make things sooner. On this machine's own
-trials it also watches for exits, so that a free slot is filled at once.
+The truth of the loop is here: hints from elsewhere only make things sooner. It also looks in the
+moment when an experiment's time is up, and on this machine's own trials it watches for exits, so
+that a free slot is filled at once.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from django.db import close_old_connections
 
 from experiments import wake
 from experiments.backends import backend
-from experiments.reconcile import restart_clocks, unfinished_ids
+from experiments.reconcile import restart_clocks, time_is_up_in, unfinished_ids
 from experiments.training.local import LocalBackend
 
 PERIOD_S = 2.0
 WATCH_S = 0.025
+LATE_S = 0.02  # after the time is up: a look that comes too early sees nothing
 
 
 class Command(BaseCommand):
@@ -33,11 +35,15 @@ class Command(BaseCommand):
         found = backend()
         local = found if isinstance(found, LocalBackend) else None
         due = 0.0
+        self._ends: dict[str, float] = {}  # experiment id -> monotonic time when its time is up
         while not self._stopping:
             now = time.monotonic()
             if now >= due:
                 due = now + PERIOD_S
                 self._tick()
+            for experiment_id in [key for key, end in self._ends.items() if now >= end]:
+                del self._ends[experiment_id]
+                wake.reconcile_soon(experiment_id, min_gap=0)
             if local is not None:
                 for name in local.take_exits():
                     wake.reconcile_soon(name.split("-")[1], min_gap=0)
@@ -51,5 +57,10 @@ class Command(BaseCommand):
         try:
             for experiment_id in unfinished_ids():
                 wake.reconcile_soon(experiment_id, min_gap=0.5)
+            now = time.monotonic()
+            self._ends = {
+                experiment_id: now + seconds + LATE_S
+                for experiment_id, seconds in time_is_up_in(2 * PERIOD_S).items()
+            }
         except Exception as error:
             self.stderr.write(f"This tick is left out: {type(error).__name__}: {error}")
