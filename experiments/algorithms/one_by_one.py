@@ -34,6 +34,8 @@ def derive_rng(seed: int, *numbers: int) -> np.random.Generator:
 class OneByOneTuner(Tuner[A]):
     """Asks ``draw`` for one configuration at a time."""
 
+    may_repeat = False  # whether ``draw`` proposes duplicates on purpose
+
     @abstractmethod
     def draw(
         self, history: Sequence[Observation], rng: np.random.Generator
@@ -57,7 +59,7 @@ class OneByOneTuner(Tuner[A]):
         for attempt in range(MAX_DRAWS):
             params, origin = self.draw(seen, derive_rng(self.seed, len(seen), attempt))
             suggestion = Suggestion(params, origin=origin)
-            if tried.is_complete or not tried.holds(params):
+            if self.may_repeat or tried.is_complete or not tried.holds(params):
                 return suggestion
             first = first or suggestion
         untried = tried.pick_untried(derive_rng(self.seed, len(seen), MAX_DRAWS))

@@ -123,8 +123,7 @@ TUNERS = _by_name(
         label="Metis",
         summary="A Gaussian process that also says which trial to repeat; for noisy objectives.",
         args=arguments.MetisArgs,
-        types=frozenset({"choice", "randint", "uniform", "quniform"}),
-        numeric_choice_only=True,
+        where="experiments.algorithms.tuners.metis:MetisTuner",
     ),
     Entry(
         kind="tuner",

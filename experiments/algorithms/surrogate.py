@@ -181,22 +181,27 @@ class Modeller:
 
     def model(self, data: Data, rng: np.random.Generator) -> Model:
         """Return what is believed, given what running trials may reach."""
-        hyper = self.hyper(data)
-        kept = thinned(data.targets, MAX_ROWS)
-        rows, targets = data.rows[kept], data.targets[kept]
-        categorical = self._domain.categorical
-        process = GaussianProcess(rows, targets, categorical, self._nu, hyper)
+        process, running = self._process(data)
         # the model's own view of the best trial: with noise, a lucky result is no level to beat
-        best = process.predict(rows)[0].min(axis=0)
-        running = np.unique(data.running, axis=0)[-MAX_ROWS:]
+        best = process.predict(process.x)[0].min(axis=0)
         if not len(running):
             return Model(process, best)
         mean, covariance = process.joint(running)
-        covariance[np.diag_indices(len(running))] += hyper.noise
+        covariance[np.diag_indices(len(running))] += process.hyper.noise
         half = rng.normal(size=(len(running), N_FANTASIES // 2))
         normals = np.concatenate([half, -half], axis=1)
-        fantasies = sample_jointly(mean[:, 0], covariance, normals)
-        sets = np.concatenate([np.repeat(targets[:, None], N_FANTASIES, axis=1), fantasies])
-        rows = np.concatenate([rows, running])
-        process = GaussianProcess(rows, sets, categorical, self._nu, hyper)
+        process = process.extended(running, sample_jointly(mean[:, 0], covariance, normals))
         return Model(process, np.minimum(best, process.predict(running)[0].min(axis=0)))
+
+    def believer(self, data: Data) -> GaussianProcess:
+        """Return what is believed if running trials reach exactly what the model predicts."""
+        process, running = self._process(data)
+        return process.extended(running, process.predict(running)[0]) if len(running) else process
+
+    def _process(self, data: Data) -> tuple[GaussianProcess, Floats]:
+        """Return the model of the finished trials, and the distinct rows that run."""
+        kept = thinned(data.targets, MAX_ROWS)
+        rows, targets = data.rows[kept], data.targets[kept]
+        categorical = self._domain.categorical
+        process = GaussianProcess(rows, targets, categorical, self._nu, self.hyper(data))
+        return process, np.unique(data.running, axis=0)[-MAX_ROWS:]

@@ -24,6 +24,7 @@ Floats = npt.NDArray[np.float64]
 Utility = tuple[Floats, Floats, Floats]  # value, d value / d mu, d value / d sigma
 
 LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
+N_RESULTS = 32
 ROOT_HALF_PI = math.sqrt(math.pi / 2.0)
 
 
@@ -105,3 +106,22 @@ class Acquisition:
         shares /= total
         mean = (largest + np.log(total))[..., 0] - math.log(mu.shape[-1])
         return mean, shares * by_mu, shares * by_sigma
+
+
+def expected_gain(process: GaussianProcess, rows: Floats, reference: Floats) -> Floats:
+    """Return how far a trial at each row is expected to lower the lowest mean.
+
+    The lowest mean is looked for among the rows and the ``reference`` (r, d); the expectation is
+    over equally likely results. For the first set of targets. Cost: O((m + r) (n^2 + m)).
+    """
+    everything = np.concatenate([rows, reference])
+    mean, covariance = process.joint(everything)
+    results = special.ndtri((np.arange(N_RESULTS) + 0.5) / N_RESULTS)
+    lowest = float(mean[:, 0].min())
+    gains = np.empty(len(rows))
+    for index in range(len(rows)):
+        variance = max(float(covariance[index, index]), 0.0) + process.hyper.noise
+        effect = covariance[:, index] / math.sqrt(variance)  # of one deviation of the result
+        after = mean[:, 0, None] + effect[:, None] * results  # (m + r, n_results)
+        gains[index] = lowest - float(after.min(axis=0).mean())
+    return gains

@@ -97,6 +97,14 @@ class Domain:
         assert levels is not None
         return levels
 
+    def features(self, rows: Floats) -> Floats:
+        """Return rows as numbers only: a categorical column becomes one of 0 and 1 per category."""
+        parts = []
+        for index in range(self.n_columns):
+            column = rows[:, index : index + 1]
+            parts.append(column == self._levels(index) if self.categorical[index] else column)
+        return np.concatenate(parts, axis=1, dtype=float)
+
     def grid(self, limit: int) -> Floats | None:
         """Return every row, or None if there are more than ``limit`` combinations of levels."""
         if self.continuous.any():

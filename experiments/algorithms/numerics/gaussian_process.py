@@ -252,6 +252,13 @@ class GaussianProcess:
         covariance = self.hyper.scale * matern(squared, self.nu)[0] - half @ half.T
         return kernel @ self.alpha, covariance
 
+    def extended(self, rows: Floats, targets: Floats) -> GaussianProcess:
+        """Return the process given more rows (m, d) with sets of targets (m, n_sets)."""
+        n_sets = targets.shape[1]
+        y = np.concatenate([np.repeat(self.y[:, :1], n_sets, axis=1), targets])
+        x = np.concatenate([self.x, rows])
+        return GaussianProcess(x, y, self.categorical, self.nu, self.hyper)
+
     def leave_one_out(self) -> tuple[Floats, Floats]:
         """Return what every target would be predicted from the others: means, deviations (n,).
 
