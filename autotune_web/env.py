@@ -50,7 +50,7 @@ def env_list(name: str, default: str) -> list[str]:
     return [part.strip() for part in env_str(name, default).split(",") if part.strip()]
 
 
-def data_directory(name: str, default: Path) -> Path:
+def env_directory(name: str, default: Path) -> Path:
     """The data directory, made where it is missing.
 
     Raises:
@@ -71,7 +71,7 @@ def data_directory(name: str, default: Path) -> Path:
     return path
 
 
-def database(name: str, file: Path) -> dj_database_url.DBConfig:
+def env_database(name: str, file: Path) -> dj_database_url.DBConfig:
     """Read a database URL; without one it is SQLite in ``file``.
 
     Raises:

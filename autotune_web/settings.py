@@ -15,10 +15,10 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from autotune_web.env import (
-    data_directory,
-    database,
     env_bool,
     env_choice,
+    env_database,
+    env_directory,
     env_list,
     env_str,
     env_url,
@@ -27,7 +27,7 @@ from autotune_web.env import (
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 # ---- where things are kept
-DATA_DIR = data_directory("AUTOTUNE_DATA", BASE_DIR / ".autotune")
+DATA_DIR = env_directory("AUTOTUNE_DATA", BASE_DIR / ".autotune")
 # What a command line needs to mean the same directory, for messages that name one.
 DATA_OPTION = "" if DATA_DIR == BASE_DIR / ".autotune" else f" --data {shlex.quote(str(DATA_DIR))}"
 TRIALS_DIR = DATA_DIR / "trials"
@@ -116,7 +116,7 @@ TEMPLATES = [
 
 # ---- database
 DATABASES = {
-    "default": database("DATABASE_URL", DATA_DIR / "autotune.sqlite3"),
+    "default": env_database("DATABASE_URL", DATA_DIR / "autotune.sqlite3"),
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Three processes write: IMMEDIATE makes them queue where deferred transactions would fail with

@@ -69,3 +69,12 @@ def test_links_of_the_front_door_lead_somewhere():
     text = (ROOT / "README.md").read_text()
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (ROOT / target).exists(), target
+
+
+def test_the_examples_need_what_the_project_pins():
+    def pins(file: str) -> dict[str, str]:
+        return dict(re.findall(r"^([\w-]+)==(\S+)", (ROOT / file).read_text(), re.M))
+
+    example, ours = pins("examples/requirements-xgboost.txt"), pins("requirements.txt")
+    assert example.keys() >= {"scikit-learn", "xgboost-cpu"}, "what the script imports"
+    assert {name: example[name] for name in example.keys() & ours.keys()}.items() <= ours.items()
