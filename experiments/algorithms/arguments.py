@@ -60,13 +60,24 @@ class TunerArgs(Args):
 
 @dataclass(frozen=True)
 class HyperoptArgs(TunerArgs):
-    """Random, Anneal and TPE."""
+    """Random and Anneal."""
 
     constant_liar_type: str = setting(
         "min",
         choices=("min", "max", "mean"),
         help="What a trial that still runs is taken to reach: the best (min), the worst (max) or "
         "the mean result of the finished ones.",
+    )
+
+
+@dataclass(frozen=True)
+class TPEArgs(HyperoptArgs):
+    """TPE."""
+
+    engine: str = setting(
+        "parzen",
+        choices=("parzen", "hyperopt"),
+        help="This project's multivariate estimator (parzen), or the one of hyperopt.",
     )
 
 
@@ -235,3 +246,17 @@ class BOHBArgs(AdvisorArgs):
     random_fraction: float = setting(0.3333, low=0, high=1, help="Share of random proposals.")
     bandwidth_factor: float = setting(3.0, above=0, help="Widens the density of good results.")
     min_bandwidth: float = setting(0.001, above=0, help="Keeps densities from collapsing.")
+
+
+@dataclass(frozen=True)
+class ASHAArgs(AdvisorArgs):
+    """ASHA."""
+
+    min_budget: float = setting(1.0, above=0, help="Smallest budget of one trial.")
+    max_budget: float = setting(81.0, above=0, help="Largest budget of one trial.")
+    reduction_factor: int = setting(
+        3, low=2, high=100, help="Each rung promotes one trial in this many."
+    )
+    brackets: int = setting(
+        1, low=1, high=20, help="Ladders that start on different rungs; more are more cautious."
+    )

@@ -61,8 +61,13 @@ class Suggestion:
     origin: str = ""  # one of ORIGINS, shown to the user as the trial's badge
 
 
-# How a suggestion came to be: shown as a badge, filterable.
-ORIGINS = ("start-up", "model", "grid", "batch", "random")
+# How a suggestion came to be: shown as a badge, filterable. "exploit" goes on "… of #17".
+ORIGINS = ("start-up", "model", "grid", "batch", "random", "promoted", "exploit")
+
+# What an advisor adds to the parameters of a trial: how long it may train. NNI's name.
+BUDGET_KEY = "TRIAL_BUDGET"
+# What population based training adds: where a trial resumes from and where it must save to.
+LOAD_KEY, SAVE_KEY = "load_checkpoint_dir", "save_checkpoint_dir"
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class OneByOneTuner(Tuner[A]):
 
     def propose(self, history: Sequence[Observation], count: int) -> Proposal:
         seen = list(history)
-        tried = _Tried(self.space, seen)
+        tried = Tried(self.space, seen)
         suggestions: list[Suggestion] = []
         for _ in range(count):
             suggestion = self._suggest(seen, tried)
@@ -54,7 +54,7 @@ class OneByOneTuner(Tuner[A]):
             seen.append(Observation(number, suggestion.parameters, Outcome.RUNNING))
         return Proposal(tuple(suggestions))
 
-    def _suggest(self, seen: Sequence[Observation], tried: _Tried) -> Suggestion:
+    def _suggest(self, seen: Sequence[Observation], tried: Tried) -> Suggestion:
         first: Suggestion | None = None
         for attempt in range(MAX_DRAWS):
             params, origin = self.draw(seen, derive_rng(self.seed, len(seen), attempt))
@@ -69,7 +69,7 @@ class OneByOneTuner(Tuner[A]):
         return first
 
 
-class _Tried:
+class Tried:
     """Configurations that were proposed before, whatever became of them.
 
     In a finite space by their numbers, so that the untried ones can be counted and found; in an

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.algorithms import arguments
+from experiments.algorithms.base import BUDGET_KEY, LOAD_KEY, SAVE_KEY
 from experiments.algorithms.choices import Choice
+from experiments.algorithms.parameters import join
 from experiments.algorithms.problems import Problem, nearest
 from experiments.algorithms.settings import Args
 from experiments.algorithms.space import SearchSpace
@@ -37,6 +39,7 @@ class Entry:
     types: frozenset[str] = ALL
     numeric_choice_only: bool = False  # choice counts only with numbers as members
     n_parameters: int | None = None  # the only number of parameters it can search
+    adds: tuple[str, ...] = ()  # what it adds to a trial's parameters, beside the search space
 
     @property
     def available(self) -> bool:
@@ -86,7 +89,7 @@ TUNERS = _by_name(
         label="Tree-structured Parzen estimator",
         summary="Learns where good trials lie and where bad ones do, and proposes what is likelier "
         "among the good; a sound default for any search space.",
-        args=arguments.HyperoptArgs,
+        args=arguments.TPEArgs,
         where="experiments.algorithms.tuners.tpe:TPETuner",
     ),
     Entry(
@@ -149,6 +152,7 @@ TUNERS = _by_name(
         summary="Trains a population whose worst members copy and perturb the best; finds "
         "schedules, for trials that can resume from checkpoints.",
         args=arguments.PBTArgs,
+        adds=(LOAD_KEY, SAVE_KEY),
         types=ALL - {"layer_choice", "input_choice"},
     ),
 )
@@ -170,6 +174,7 @@ ASSESSORS = _by_name(
         summary="Stops a trial whose forecast final result is worse than the best so far; for "
         "long trials with smooth curves.",
         args=arguments.CurvefittingArgs,
+        where="experiments.algorithms.assessors.curve_fitting:CurvefittingAssessor",
     ),
 )
 
@@ -181,6 +186,8 @@ ADVISORS = _by_name(
         summary="Gives many trials a small budget and the best of them more; for trials whose "
         "early results tell.",
         args=arguments.HyperbandArgs,
+        where="experiments.algorithms.advisors.hyperband:HyperbandAdvisor",
+        adds=(BUDGET_KEY,),
     ),
     Entry(
         kind="advisor",
@@ -188,6 +195,18 @@ ADVISORS = _by_name(
         label="BOHB",
         summary="Hyperband whose configurations are drawn from a model of the good ones.",
         args=arguments.BOHBArgs,
+        where="experiments.algorithms.advisors.bohb:BOHBAdvisor",
+        adds=(BUDGET_KEY,),
+    ),
+    Entry(
+        kind="advisor",
+        name="ASHA",
+        label="Asynchronous successive halving",
+        summary="Promotes a trial to a larger budget as soon as it is among the best of its rung; "
+        "never waits, for many trials at once.",
+        args=arguments.ASHAArgs,
+        where="experiments.algorithms.advisors.asha:ASHAAdvisor",
+        adds=(BUDGET_KEY,),
     ),
 )
 
@@ -244,6 +263,9 @@ def _unsupported(entry: Entry, space: SearchSpace, path: str) -> Iterator[Proble
         return
     if entry.n_parameters is not None and len(space.parameters) != entry.n_parameters:
         yield Problem(path, f"{entry.name} needs {entry.needs}, but got {len(space.parameters)}.")
+    for name in entry.adds:
+        if name in space.parameters:
+            yield Problem(join(path, name), f"is a name that {entry.name} itself gives to trials.")
     for here, parameter in space.walk(path):
         if parameter.type not in entry.types:
             yield Problem(f"{here}._type", f"{entry.name} cannot search {parameter.type}.")

@@ -161,7 +161,8 @@ def _check_proposal(
     if len(proposal.suggestions) > count:
         raise refuse(f"asked for {count} trials, it proposed {len(proposal.suggestions)}.")
     for suggestion in proposal.suggestions:
-        problems = spec.space.contains(suggestion.parameters)
+        searched = {n: v for n, v in suggestion.parameters.items() if n not in chosen.entry.adds}
+        problems = spec.space.contains(searched)
         if problems:
             shown = "; ".join(f"{problem.path}: {problem.message}" for problem in problems)
             raise refuse(f"it proposed parameters outside the search space: {shown}")
