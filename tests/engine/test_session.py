@@ -36,6 +36,8 @@ LR = {"lr": 0.01}
 class Fake:
     """Stands where the registry's entry stands; loads what the test wants."""
 
+    adds = ()
+
     def __init__(self, made: Callable[..., Any]) -> None:
         self.made = made
 

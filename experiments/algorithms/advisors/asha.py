@@ -1,14 +1,14 @@
 """ASHA: successive halving that never waits, for many trials at once.
 
 Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020, Algorithm 2. A
-configuration is promoted as soon as it is among the best 1 / reduction_factor of those that have finished
-its rung; where nothing can be promoted, a new one starts on the lowest. There are no rounds, so a slow
-or failed trial holds up nobody.
+configuration is promoted as soon as it is among the best 1 / reduction_factor of those that have
+finished its rung; where nothing can be promoted, a new one starts on the lowest. There are no
+rounds, so a slow or failed trial holds up nobody.
 
-The highest rung has max_budget, each one below 1 / reduction_factor of that, down to min_budget. With
-``brackets`` above 1 new configurations are shared out in turn among that many ladders, of which
-each starts one rung higher than the one before: less is lost where early results mislead. Cost per
-proposal: one pass over the history.
+The highest rung has max_budget, each one below 1 / reduction_factor of that, down to min_budget.
+With ``brackets`` above 1 new configurations are shared out in turn among that many ladders, of
+which each starts one rung higher than the one before: less is lost where early results mislead.
+Cost per proposal: one pass over the history.
 """
 
 from __future__ import annotations
