@@ -23,7 +23,7 @@ from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from experiments import policy
+from experiments import events, policy
 from experiments.api_errors import TooLarge
 from experiments.models import Experiment, Trial
 from experiments.serializers import MAX_PAGE_SIZE, ErrorsShape
@@ -175,6 +175,14 @@ class ApiView(APIView):
 
     content_negotiation_class = AnyAccept
     parser_classes: ClassVar[list[type[BaseParser]]] = [StrictJSONParser]
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Let every event of a request name its user."""
+        with events.acting_as(self._user_name):
+            return super().dispatch(request, *args, **kwargs)
+
+    def _user_name(self) -> str:
+        return str(self.request.user.get_username())
 
     def experiment(self, experiment_id: str) -> Experiment:
         """The experiment to look at; a stranger's is not there."""

@@ -166,7 +166,13 @@ class Experiment(models.Model):
         reason: str = "",
         data: dict[str, Any] | None = None,
     ) -> Event:
-        """Write one Event, and hint the browsers once it is committed."""
+        """Write one Event, and hint the browsers once it is committed.
+
+        Who asked for it (``events.acting_as``) is kept in ``data["user"]``.
+        """
+        data = dict(data or {})
+        if who := events.actor():
+            data["user"] = who
         with transaction.atomic():
             seq = self.next_seq()
             if trial is not None:
@@ -174,7 +180,7 @@ class Experiment(models.Model):
                 trial.seq = seq
             event = Event.objects.create(
                 experiment_id=self.pk, seq=seq, trial=trial, what=what,
-                from_state=old, to_state=new, reason=reason, data=data or {},
+                from_state=old, to_state=new, reason=reason, data=data,
             )  # fmt: skip
             events.hint_on_commit(self.pk)
         return event

@@ -161,7 +161,7 @@ def fail(experiment: Experiment, message: str, *, detail: str = "") -> None:
 def _finish(experiment: Experiment, phase: Phase, reason: str) -> None:
     now = timezone.now()
     with transaction.atomic():
-        experiment.move(
+        won = experiment.move(
             phase,
             reason=reason,
             message="",
@@ -169,7 +169,8 @@ def _finish(experiment: Experiment, phase: Phase, reason: str) -> None:
             active_seconds=experiment.active_seconds_at(now),
             clock_at=None,
         )
-        _mark_all(experiment, reason)
+        if won:
+            _mark_all(experiment, reason)
     _stop_marked(experiment)
 
 

@@ -180,3 +180,11 @@ def test_a_trial_is_stopped_once_by_whoever_came_first(make_experiment, make_tri
     assert not actions.request_stop(trial, TrialState.EARLY_STOPPED, "slow")
     stored = Trial.objects.get()
     assert (stored.stop_as, stored.stop_reason) == (TrialState.CANCELED, "Killed by alice.")
+
+
+def test_what_a_person_does_through_the_api_carries_their_name(make_experiment, client):
+    experiment = make_experiment(phase=Phase.RUNNING)
+    url = f"/api/v1/experiments/{experiment.pk}/"
+    client.patch(url, {"max_trials": 7}, content_type="application/json")
+    experiment.record("note")  # the loop's own doing has nobody's name
+    assert [event.data.get("user") for event in experiment.events.all()] == ["alice", None]
