@@ -2,6 +2,7 @@
 """Django's command line for AutoTune Web; `./autotune` runs it in the project's environment."""
 
 import os
+import signal
 import sys
 
 
@@ -35,7 +36,12 @@ def main() -> None:
         settings.DATA_DIR  # noqa: B018 (reads them now)
     except ImproperlyConfigured as error:
         sys.exit(f"AutoTune Web cannot start: {error}")
-    execute_from_command_line([*sys.argv[:2], *words])
+    try:
+        execute_from_command_line([*sys.argv[:2], *words])
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our words has gone, as in `| head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for Python's own last flush
+        sys.exit(128 + signal.SIGPIPE)
 
 
 if __name__ == "__main__":

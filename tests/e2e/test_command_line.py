@@ -12,7 +12,9 @@ import pytest
 
 from tests.e2e.stack import (
     ROOT,
+    Stack,
     environment,
+    free_port,
     manage,
     running_stack,
     trial_processes,
@@ -138,6 +140,81 @@ def test_ctrl_c_stops_everything_within_three_seconds(tmp_path):
         wait_for("no trial to be left", lambda: not trial_processes(stack.data), timeout_s=8)
         assert not [pid for pid in pids if is_alive(pid)]
         assert experiment
+
+
+def test_a_closed_terminal_stops_everything_too(tmp_path):
+    data = tmp_path / "data"
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), "up", "--no-sample", "--port", str(free_port())],
+        env=environment(data),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        assert process.stderr
+        next(line for line in process.stdout if "Stop: Ctrl-C" in line)
+        stack = Stack(data)
+        file = write_manifest(tmp_path, maxTrialNum=2, arguments=[1000, 0.05])
+        run = subprocess.Popen(
+            [sys.executable, str(ROOT / "manage.py"), "run", str(file)],
+            env=environment(data),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_for("trials to run", lambda: len(trial_processes(data)) >= 2)
+        run.kill()
+        run.wait()
+        pids = stack.pids().values()
+        process.stdout.close()
+        process.send_signal(signal.SIGHUP)
+        process.wait(timeout=20)
+        assert process.stderr.read() == ""
+        assert process.returncode == 0
+        assert not [pid for pid in pids if is_alive(pid)]
+        wait_for("no trial to be left", lambda: not trial_processes(data), timeout_s=8)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_run_outlives_the_server_that_it_was_handed_to(tmp_path):
+    file = write_manifest(tmp_path, maxTrialNum=2, trialConcurrency=1)
+    with running_stack(tmp_path / "data", "--no-sample") as stack:
+        run = subprocess.Popen(
+            [sys.executable, str(ROOT / "manage.py"), "run", str(file), "--json"],
+            env=environment(stack.data),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            wait_for("a trial", lambda: trial_processes(stack.data))
+            stack.stop()
+            words, progress = run.communicate(timeout=60)
+        finally:
+            run.kill()
+            run.wait()
+    assert run.returncode == 0, progress
+    assert "Handing it to the server at" in progress
+    export = json.loads(words)
+    assert [trial["state"] for trial in export["trials"]] == ["SUCCEEDED", "SUCCEEDED"]
+
+
+def test_output_that_nobody_reads_ends_quietly(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), "validate", str(write_manifest(tmp_path))],
+        env=environment(tmp_path / "data"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    assert "Traceback" not in process.stderr.read()
+    assert process.wait(timeout=20) == 128 + signal.SIGPIPE
 
 
 def is_alive(pid: int) -> bool:

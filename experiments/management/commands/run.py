@@ -134,11 +134,9 @@ class Command(BaseCommand):
             self._supervisor = self._serve()
 
     def _show(self, line: str) -> None:
-        if sys.stderr.isatty():
-            sys.stderr.write(f"\r\x1b[K{line}")
-        else:
-            sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        with suppress(OSError):  # nobody looks any more; that is no reason to stop
+            sys.stderr.write(f"\r\x1b[K{line}" if sys.stderr.isatty() else line + "\n")
+            sys.stderr.flush()
 
     def _report(self, experiment: Experiment, *, as_json: bool) -> None:
         if as_json:

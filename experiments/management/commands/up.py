@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import time
@@ -49,10 +50,10 @@ class Command(BaseCommand):
         except CannotStart as error:
             raise CommandError(str(error)) from None
         finally:
-            self.stdout.write("\nStopping …")
+            self._say("\nStopping …\n")
             n_requeued = supervisor.stop()
             if n_requeued:
-                self.stdout.write(f"{n_requeued} running trials will start anew next time.")
+                self._say(f"{n_requeued} running trials will start anew next time.\n")
         sys.exit(0)
 
     def _add_sample(self, unwanted: bool) -> None:
@@ -70,11 +71,18 @@ class Command(BaseCommand):
     def _greet(self, supervisor: Supervisor) -> None:
         user = accounts.find(accounts.ADMINISTRATOR)
         link = accounts.sign_in_url(user, supervisor.url)
-        self.stdout.write(
+        self._say(
             "\n  AutoTune Web is running.\n\n"
             f"  Sign in (once):  {link}\n"
             f"  Address:         {supervisor.url}/\n\n"
             f"  Another link: ./autotune manage sign_in_link{settings.DATA_OPTION}\n"
-            "  Stop: Ctrl-C\n"
+            "  Stop: Ctrl-C\n\n"
         )
-        self.stdout.flush()
+
+    def _say(self, words: str) -> None:
+        """Write to a terminal that may have been closed: that must not keep us from stopping."""
+        try:
+            sys.stdout.write(words)
+            sys.stdout.flush()
+        except OSError:
+            sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (for Python's own last flush, too)
