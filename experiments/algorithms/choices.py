@@ -150,6 +150,12 @@ class Choice(Parameter):
                 return position
         return self._first.get(freeze(value))
 
+    def locate_many(self, values: Sequence[Any]) -> list[int | None]:
+        """Return ``locate`` of many values; quicker where all are words or numbers."""
+        if set(map(type, values)) <= {str, int, float}:  # not bool: True would be found as 1
+            return [self._first.get(value) for value in values]
+        return [self.locate(value) for value in values]
+
     def _value(self, position: int, below: dict[str, Any]) -> Any:
         member = self.members[position]
         return {"_name": member.name, **below} if isinstance(member, Branch) else member

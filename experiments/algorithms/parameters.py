@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -22,10 +22,12 @@ from statistics import NormalDist
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from experiments.algorithms.problems import Problem
 
 Number = int | float
+Floats = npt.NDArray[np.float64]
 
 # Draws closer to 0 or 1 than this would put a normal value at more than 7 sigma, or at infinity.
 UNIT_EDGE = 1e-12
@@ -107,6 +109,18 @@ class Parameter(ABC):
         """Return the number of a value of a finite parameter."""
         raise ValueError(f"A {self.type} parameter has no grid: its values cannot be counted.")
 
+    def to_units(self, values: Sequence[Any]) -> Floats:
+        """Return the unit positions of many values at once, NaN for those of another parameter."""
+        return np.array([self.to_unit(v) if self.contains(v) else math.nan for v in values])
+
+    def indices_of(self, values: Sequence[Any]) -> Floats:
+        """Return the numbers of many values of a finite parameter, NaN for those of another."""
+        return np.array([self.index_of(v) if self.contains(v) else math.nan for v in values])
+
+    def nearest(self, number: float) -> Any:
+        """Return the value nearest to a number, for parameters whose values are numbers."""
+        raise ValueError(f"The values of a {self.type} parameter are not numbers on a line.")
+
     def sample(self, rng: np.random.Generator) -> Any:
         """Draw one value."""
         return self.from_unit(float(rng.random()))
@@ -142,8 +156,45 @@ class Parameter(ABC):
         return None
 
 
+def _as_numbers(values: Sequence[Any]) -> Floats | None:
+    """Return values as an array if each is a float or an int that a float holds exactly."""
+    if not set(map(type, values)) <= {int, float}:
+        return None
+    try:
+        numbers = np.array(values, dtype=float)
+    except OverflowError:
+        return None
+    return numbers if bool((np.abs(numbers) < 2**53).all()) else None
+
+
 class _Numeric(Parameter):
     """A parameter whose values are numbers on a line."""
+
+    def nearest(self, number: float) -> Any:
+        low, high = self.ends()
+        return self.from_unit(self.to_unit(min(max(number, low), high)))
+
+    def ends(self) -> tuple[float, float]:
+        """Return the smallest and the largest value, infinite where there is none."""
+        return -math.inf, math.inf
+
+    def to_units(self, values: Sequence[Any]) -> Floats:
+        numbers = _as_numbers(values)
+        units = None if numbers is None else self._units(numbers)
+        return super().to_units(values) if units is None else units
+
+    def indices_of(self, values: Sequence[Any]) -> Floats:
+        numbers = _as_numbers(values)
+        indices = None if numbers is None else self._indices(numbers)
+        return super().indices_of(values) if indices is None else indices
+
+    def _units(self, numbers: Floats) -> Floats | None:
+        """Return ``to_units`` if it can be computed for all at once."""
+        return None
+
+    def _indices(self, numbers: Floats) -> Floats | None:
+        """Return ``indices_of`` if it can be computed for all at once."""
+        return None
 
     def perturb(self, value: Any, rng: np.random.Generator, scale: float = 0.1) -> Any:
         unit = self.to_unit(value) + float(rng.normal()) * scale
@@ -170,6 +221,12 @@ class RandInt(_Numeric):
     high: int
     type: ClassVar[str] = "randint"
 
+    def ends(self) -> tuple[float, float]:
+        return self.low, self.high - 1
+
+    def nearest(self, number: float) -> int:
+        return int(min(max(round(number), self.low), self.high - 1))
+
     def from_unit(self, unit: float) -> int:
         n_values = self.high - self.low
         return self.low + min(int(unit * n_values), n_values - 1)
@@ -189,6 +246,13 @@ class RandInt(_Numeric):
                 )
             ]
         return []
+
+    def _indices(self, numbers: Floats) -> Floats:
+        is_inside = (numbers >= self.low) & (numbers < self.high) & (numbers == np.floor(numbers))
+        return np.where(is_inside, numbers - self.low, math.nan)
+
+    def _units(self, numbers: Floats) -> Floats:
+        return (self._indices(numbers) + 0.5) / (self.high - self.low)
 
     def n_distinct(self) -> int:
         return self.high - self.low
@@ -211,6 +275,9 @@ class Uniform(_Numeric):
     high: Number
     type: ClassVar[str] = "uniform"
 
+    def ends(self) -> tuple[float, float]:
+        return self.low, self.high
+
     def from_unit(self, unit: float) -> float:
         value = self.low + unit * (self.high - self.low)
         return float(min(max(value, self.low), self.high))
@@ -225,6 +292,12 @@ class Uniform(_Numeric):
         if not self.low <= value <= self.high:
             return [Problem(path, f"must be from {self.low} to {self.high}, but got {value!r}.")]
         return []
+
+    def _units(self, numbers: Floats) -> Floats | None:
+        if self.low == self.high:
+            return None
+        is_inside = (numbers >= self.low) & (numbers <= self.high)
+        return (np.where(is_inside, numbers, math.nan) - self.low) / (self.high - self.low)
 
     def n_distinct(self) -> int | None:
         return 1 if self.low == self.high else None
@@ -256,6 +329,13 @@ class LogUniform(Uniform):
     def to_unit(self, value: Any) -> float:
         width = math.log(self.high) - math.log(self.low)
         return (math.log(value) - math.log(self.low)) / width if width else 0.5
+
+    def _units(self, numbers: Floats) -> Floats | None:
+        if self.low == self.high:
+            return None
+        is_inside = (numbers >= self.low) & (numbers <= self.high)
+        low, high = math.log(self.low), math.log(self.high)
+        return (np.log(np.where(is_inside, numbers, math.nan)) - low) / (high - low)
 
 
 @dataclass(frozen=True)
@@ -292,6 +372,9 @@ class LogNormal(Normal):
 
     type: ClassVar[str] = "lognormal"
     is_log: ClassVar[bool] = True
+
+    def ends(self) -> tuple[float, float]:
+        return 5e-324, math.inf
 
     def from_unit(self, unit: float) -> float:
         return math.exp(super().from_unit(unit))
@@ -365,6 +448,18 @@ class QUniform(Uniform):
 
     def problems(self, value: Any, path: str) -> list[Problem]:
         return super().problems(value, path) or _off_grid(path, value, self._snap(value), self.q)
+
+    def _indices(self, numbers: Floats) -> Floats:
+        first, last = self._range
+        steps = np.clip(np.rint(numbers / self.q), first, last)
+        near = np.clip(steps * self.q, self.low, self.high)
+        is_near = np.abs(numbers - near) <= 1e-9 * np.maximum(np.abs(numbers), abs(self.q))
+        is_inside = is_near & (numbers >= self.low) & (numbers <= self.high)
+        return np.where(is_inside, steps - first, math.nan)
+
+    def _units(self, numbers: Floats) -> Floats | None:
+        is_inside = ~np.isnan(self._indices(numbers))
+        return super()._units(np.where(is_inside, numbers, math.nan))
 
     def n_distinct(self) -> int:
         first, last = self._range

@@ -14,11 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from experiments.algorithms.choices import Branch, Choice, Product
 from experiments.algorithms.numerics.domain import Column, Domain, Floats
 from experiments.algorithms.parameters import Parameter
 from experiments.algorithms.space import SearchSpace
+
+Bools = npt.NDArray[np.bool_]
+Indices = npt.NDArray[np.intp]
+
+MISSING = object()  # stands for the value of a parameter that a configuration lacks
 
 # With more levels than this a column is searched as continuous and snapped when decoded.
 MAX_LEVELS = 2048
@@ -37,6 +43,16 @@ class _Leaf:
     members: tuple[int, ...] = ()  # of a choice: where value number i stands in its list
     branches: tuple[tuple[_Leaf, ...], ...] = ()  # of a choice: what is nested, by value number
 
+    def read_many(self, values: Sequence[Any]) -> Floats:
+        """Return value numbers, or units if continuous; NaN for what is no value of this one."""
+        if not isinstance(self.parameter, Choice):
+            if self.positions:
+                return self.parameter.indices_of(values)
+            return self.parameter.to_units(values)
+        numbers: dict[int | None, float] = {None: math.nan}
+        numbers.update({member: float(number) for number, member in enumerate(self.members)})
+        return np.array([numbers[place] for place in self.parameter.locate_many(values)])
+
 
 class VectorSpace:
     """Translates the configurations of one search space."""
@@ -54,6 +70,17 @@ class VectorSpace:
         row = np.array([column.inactive for column in self._columns])
         self._write(self._leaves, params, row)
         return row
+
+    def encode_many(self, configurations: Sequence[Mapping[str, Any]]) -> tuple[Floats, Bools]:
+        """Return the rows of many configurations, and which of these lie inside the space.
+
+        Equal to ``encode`` up to rounding, at about a tenth of its cost. Rows of configurations
+        outside are meaningless.
+        """
+        rows = np.tile([column.inactive for column in self._columns], (len(configurations), 1))
+        is_inside = np.ones(len(configurations), dtype=bool)
+        self._write_many(self._leaves, configurations, np.arange(len(rows)), 0, rows, is_inside)
+        return rows, is_inside
 
     def decode(self, row: Floats) -> dict[str, Any]:
         """Return the configuration of a row."""
@@ -133,6 +160,33 @@ class VectorSpace:
                     row[leaf.column] = leaf.positions[leaf.parameter.index_of(value)]
                 else:
                     row[leaf.column] = leaf.parameter.to_unit(value)
+
+    def _write_many(
+        self,
+        leaves: Sequence[_Leaf],
+        configurations: Sequence[Any],
+        where: Indices,
+        n_extra: int,
+        rows: Floats,
+        is_inside: Bools,
+    ) -> None:
+        """Write the columns of ``leaves`` to ``rows[where]``; ``n_extra`` keys are none of them."""
+        mappings = [c if isinstance(c, dict | Mapping) else {} for c in configurations]
+        is_inside[where[np.array([len(m) for m in mappings]) != len(leaves) + n_extra]] = False
+        for leaf in leaves:
+            values = [mapping.get(leaf.name, MISSING) for mapping in mappings]
+            found = leaf.read_many(values)
+            is_missing = np.isnan(found)
+            is_inside[where[is_missing]] = False
+            found[is_missing] = 0.0
+            if leaf.column is not None:
+                positions = np.array(leaf.positions)
+                rows[where, leaf.column] = positions[found.astype(int)] if leaf.positions else found
+            for number, below in enumerate(leaf.branches):
+                chosen = np.flatnonzero((found == number) & ~is_missing) if below else ()
+                if len(chosen):
+                    inner = [values[i] for i in chosen]
+                    self._write_many(below, inner, where[chosen], 1, rows, is_inside)
 
     def _values(self, leaves: Sequence[_Leaf], row: Floats) -> dict[str, Any]:
         values: dict[str, Any] = {}

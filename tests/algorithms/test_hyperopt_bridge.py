@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hyperopt import hp
 
-from experiments.algorithms.arguments import HyperoptArgs
+from experiments.algorithms.arguments import HyperoptArgs, TPEArgs
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.hyperopt_bridge import LatentSpace, Liar
 from experiments.algorithms.one_by_one import derive_rng
 from experiments.algorithms.space import SearchSpace
 from experiments.algorithms.tuners.anneal import AnnealTuner
-from experiments.algorithms.tuners.tpe import N_START_UP, TPETuner
+from experiments.algorithms.tuners.tpe import TPETuner
 from tests.algorithms.test_space import EVERY_TYPE
 
 LINE = {"x": {"_type": "uniform", "_value": [-1, 3]}}
@@ -70,17 +70,20 @@ def test_without_a_loss_there_is_nothing_to_lie_with() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tuner_class", "suggest"),
+    ("tuner_class", "args", "suggest"),
     [
-        (AnnealTuner, hyperopt.anneal.suggest),
+        (AnnealTuner, HyperoptArgs(), hyperopt.anneal.suggest),
         (
             TPETuner,
+            TPEArgs(engine="hyperopt"),
             lambda *args: hyperopt.tpe.suggest(*args, n_startup_jobs=0, verbose=False),
         ),
     ],
     ids=["anneal", "tpe"],
 )
-def test_proposals_are_those_of_hyperopt_asked_directly(tuner_class: Any, suggest: Any) -> None:
+def test_proposals_are_those_of_hyperopt_asked_directly(
+    tuner_class: Any, args: Any, suggest: Any
+) -> None:
     """Same seed, same history, in a space whose types mean the same to both."""
     raw = {
         "x": {"_type": "uniform", "_value": [0, 1]},
@@ -105,21 +108,11 @@ def test_proposals_are_those_of_hyperopt_asked_directly(tuner_class: Any, sugges
         trials.refresh()
     seed = int(derive_rng(5, 30, 0).integers(2**31))
     (direct,) = suggest([30], domain, trials, seed)
-    (ours,) = tuner_class(space, HyperoptArgs(), 5).propose(history, 1).suggestions
+    (ours,) = tuner_class(space, args, 5).propose(history, 1).suggestions
     assert ours.parameters == {
         "x": pytest.approx(direct["misc"]["vals"]["0"][0]),
         "c": "abc"[direct["misc"]["vals"]["1"][0]],
     }
-
-
-def test_tpe_starts_its_model_after_enough_finished_trials_only() -> None:
-    space = SearchSpace.parse(LINE)
-    tuner = TPETuner(space, HyperoptArgs(), 0)
-    short = [done(n, 0.1 * n, 0.1 * n) for n in range(N_START_UP - 1)]
-    crowd = [Observation(100 + n, {"x": 0.5}, Outcome.RUNNING) for n in range(50)]
-    assert tuner.propose([*short, *crowd], 1).suggestions[0].origin == "start-up"
-    enough = [*short, done(N_START_UP - 1, 2.0, 1.0)]
-    assert tuner.propose([*enough, *crowd], 1).suggestions[0].origin == "model"
 
 
 def test_hyperopt_prints_and_logs_nothing(
@@ -131,8 +124,8 @@ def test_hyperopt_prints_and_logs_nothing(
     history = [
         Observation(n, space.sample(rng), Outcome.DONE, float(n), completed=True) for n in range(30)
     ]
-    for tuner_class in (AnnealTuner, TPETuner):
-        tuner_class(space, HyperoptArgs(), 0).propose(history, 2)
+    AnnealTuner(space, HyperoptArgs(), 0).propose(history, 2)
+    TPETuner(space, TPEArgs(engine="hyperopt"), 0).propose(history, 2)
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
     assert [r for r in caplog.records if r.name.startswith("hyperopt")] == []
