@@ -40,6 +40,7 @@ MAX_ROWS = 300
 MAX_FIT_ROWS = 150
 N_FANTASIES = 16
 N_BEST = 8
+CUT_OFF = 20.0  # deviations above the median from which a loss counts as infinitely bad
 N_COVERING = 64  # points of the even covering that are drawn at once
 
 
@@ -66,20 +67,30 @@ def to_targets(losses: Floats) -> Floats:
     failed = np.isnan(losses)
     if failed.all():
         return np.zeros(len(losses))
-    finite = losses[~failed]
-    finite = finite / max(float(np.abs(finite).max()), 1e-300)  # 1e300 squared is too large
-    finite = finite - np.median(finite)
-    spread = float(finite.std())
-    if spread < 1e-12:
-        return np.where(failed, 1.0, 0.0)
-    finite = finite / spread
+    finite = standardised(losses[~failed])
     if len(finite) >= 4:
         finite = yeo_johnson(finite)
-        finite = (finite - finite.mean()) / finite.std()
+    spread = float(finite.std())
+    if spread > 0.0:
+        finite = (finite - finite.mean()) / spread
     targets = np.full(len(losses), finite.max())
     targets[~failed] = finite
     centred: Floats = targets - targets.mean()
     return centred
+
+
+def standardised(losses: Floats) -> Floats:
+    """Shift and scale losses by their quartiles, and cut off what is absurdly large."""
+    quarter = losses / 4.0  # differences of numbers near 1e308 would overflow
+    low, middle, high = np.percentile(quarter, [25.0, 50.0, 75.0])
+    spread = (high - low) / 1.349  # of a normal distribution with these quartiles: its deviation
+    if spread <= 1e-12 * max(abs(low), abs(high)):
+        spread = float(np.ptp(quarter)) / 4.0  # most are equal
+    if spread <= 1e-12 * max(abs(middle), 1e-290):
+        return np.zeros(len(losses))
+    with np.errstate(over="ignore"):
+        scaled: Floats = np.clip((quarter - middle) / spread, -1e6, CUT_OFF)
+    return scaled
 
 
 def yeo_johnson(values: Floats) -> Floats:

@@ -158,7 +158,7 @@ def fit(
     nu: float,
     prior: Prior,
     max_steps: int = 60,
-    starts: tuple[float, ...] = (0.5, 0.15),
+    starts: tuple[float, ...] = (1.5, 0.5, 0.15),
 ) -> tuple[Hyper, float]:
     """Return the hyper-parameters that fit best, and the logarithm of likelihood times prior.
 
@@ -257,6 +257,11 @@ class GaussianProcess:
         n_sets = targets.shape[1]
         y = np.concatenate([np.repeat(self.y[:, :1], n_sets, axis=1), targets])
         x = np.concatenate([self.x, rows])
+        return GaussianProcess(x, y, self.categorical, self.nu, self.hyper)
+
+    def without(self, index: int) -> GaussianProcess:
+        """Return the process that does not know training row ``index``."""
+        x, y = np.delete(self.x, index, axis=0), np.delete(self.y, index, axis=0)
         return GaussianProcess(x, y, self.categorical, self.nu, self.hyper)
 
     def leave_one_out(self) -> tuple[Floats, Floats]:

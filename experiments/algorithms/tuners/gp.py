@@ -12,7 +12,7 @@ least noise variance in the same unit, on top of which noise is fitted; ``cold_s
 finished trials, and the trials until then cover the space evenly (a scrambled Sobol sequence). The
 utility is searched by gradient and by neighbours of discrete values, which needs far fewer points
 than drawing blindly, so ``selection_num_warm_up`` and ``selection_num_starting_points`` count up to
-2048 and 8 only; 512 more points are drawn around the best trials. A finite space of up to 4096
+2048 and 5 only; 512 more points are drawn around the best trials. A finite space of up to 4096
 configurations is searched completely.
 
 Cost per proposal: about 30 ms with 50 trials of six parameters. With many trials the model sees 300
@@ -39,7 +39,7 @@ from experiments.algorithms.vectors import VectorSpace
 
 MAX_ENUMERATED = 4096
 MAX_WARM_UP = 2048
-MAX_STARTS = 8
+MAX_STARTS = 5
 N_AROUND = 512
 
 

@@ -6,8 +6,9 @@ them the one is tried whose result is expected to improve the predicted optimum 
 
 - exploration: where the model knows least, and where the lower end of its 95 % interval is lowest;
 - exploitation: where a Gaussian mixture of the good trials is denser than one of the others;
-- re-sampling: trials whose result the model, fitted to the others, holds for an outlier (outside
-  its 95 % interval), up to three times each; only if ``no_resampling`` is false.
+- re-sampling: trials whose result the model of the others holds for an outlier (outside its 95 %
+  interval), up to three times each; only if ``no_resampling`` is false. What such a trial may teach
+  is how far the predicted optimum moves when its result is left out.
 
 With probability 1 - ``exploration_probability``, or always with ``no_candidates``, the predicted
 optimum itself is tried. We differ in how improvement is measured: the expected fall of the model's
@@ -45,12 +46,13 @@ NU = 2.5
 LEAST_NOISE = 1e-6
 MAX_ENUMERATED = 4096
 MAX_POINTS = 2048
-N_STARTS = 4
+N_STARTS = 3
 N_REFERENCE = 128  # places at which the optimum is looked for when candidates are compared
 INTERVAL = 1.96  # deviations that hold 95 % of a normal distribution
 GOOD_SHARE = 1 / 3
 N_COMPONENTS = 3
 LEAST_FOR_MIXTURES = 12  # finished trials, as NNI
+MAX_OUTLIERS = 5  # that are looked at in one proposal
 MAX_RESAMPLED = 3  # times that one configuration is tried
 
 
@@ -86,13 +88,14 @@ class MetisTuner(OneByOneTuner[MetisArgs]):
             candidates.append(fresh[int(np.argmax(process.predict(fresh)[1]))])
             if len(data.rows) >= LEAST_FOR_MIXTURES:
                 candidates.append(self._likeliest_good(data, fresh))
-        if not self.args.no_resampling:
-            candidates += self._outliers(process, data)
-        rows = np.array(candidates)
         means = process.predict(pool)[0][:, 0]
         reference = pool[np.argsort(means, kind="stable")[:N_REFERENCE]]
-        chosen: Floats = rows[int(np.argmax(expected_gain(process, rows, reference)))]
-        return chosen
+        gains = expected_gain(process, np.array(candidates), reference).tolist()
+        if not self.args.no_resampling:
+            for row, gain in self._outliers(process, reference, data):
+                candidates.append(row)
+                gains.append(gain)
+        return candidates[int(np.argmax(gains))]
 
     def _pool(self, data: surrogate.Data, rng: np.random.Generator) -> Floats:
         domain = self._vectors.domain
@@ -127,11 +130,20 @@ class MetisTuner(OneByOneTuner[MetisArgs]):
         likeliest: Floats = rows[int(np.argmax(ratio))]
         return likeliest
 
-    def _outliers(self, process: GaussianProcess, data: surrogate.Data) -> list[Floats]:
-        """Return the rows of trials that should be tried again."""
+    def _outliers(
+        self, process: GaussianProcess, reference: Floats, data: surrogate.Data
+    ) -> list[tuple[Floats, float]]:
+        """Return the rows of trials that may be tried again, and what each could teach."""
         n_times = Counter(row_keys(data.rows))
         n_times.update(row_keys(data.running))
         means, deviations = process.leave_one_out()
-        is_odd = np.abs(process.y[:, 0] - means) > INTERVAL * deviations
-        odd = np.unique(process.x[is_odd], axis=0)
-        return [r for r, k in zip(odd, row_keys(odd), strict=True) if n_times[k] < MAX_RESAMPLED]
+        oddness = np.abs(process.y[:, 0] - means) / deviations
+        found = []
+        for index in np.argsort(-oddness, kind="stable")[:MAX_OUTLIERS]:
+            row = process.x[index]
+            if oddness[index] < INTERVAL or n_times[row_keys(row[None, :])[0]] >= MAX_RESAMPLED:
+                continue
+            without = process.without(int(index))
+            lowest = [float(p.predict(reference)[0].min()) for p in (process, without)]
+            found.append((row, abs(lowest[0] - lowest[1])))
+        return found
