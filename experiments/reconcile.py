@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from experiments import actions
+from experiments import actions, checkpoints
 from experiments.algorithms.problems import ProblemsError
 from experiments.backends import backend
 from experiments.engine import session
@@ -188,6 +188,7 @@ def _remove(experiment: Experiment) -> None:
         return
     for trial in experiment.trials.exclude(handle=None):
         backend().forget(trial.handle)
+    checkpoints.forget(experiment.pk)
     experiment.delete()
 
 
@@ -346,7 +347,7 @@ def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease)
         numbers = [
             actions.add_trial(
                 experiment,
-                suggestion.parameters,
+                checkpoints.placed(suggestion.parameters, spec.adds, experiment.pk),
                 origin=suggestion.origin,
                 note=suggestion.note,
             ).number
@@ -369,8 +370,9 @@ def _launch(
         if not lease.renew():
             return
         try:
+            checkpoints.make(trial.parameters, spec.adds)
             handle = backend().launch(launch_of(experiment, spec, trial))
-        except LaunchError as error:
+        except (LaunchError, OSError) as error:
             trial.move(TrialState.FAILED, reason=str(error), finished_at=timezone.now())
             if _never_started(experiment):
                 fail(experiment, f"No trial could be started. {error}")

@@ -167,6 +167,11 @@ class PBTArgs(TunerArgs):
     fraction: float = setting(
         0.2, above=0, high=0.5, help="Share of a generation that copies from the best."
     )
+    all_checkpoint_dir: str | None = setting(
+        None,
+        help="Directory of all checkpoints, shared by all trials; by default one below the "
+        "server's data. On a cluster it must lie on a volume that every trial mounts.",
+    )
 
 
 @dataclass(frozen=True)

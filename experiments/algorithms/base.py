@@ -62,7 +62,7 @@ class Suggestion:
 
 
 # How a suggestion came to be: shown as a badge, filterable. "exploit" goes on "… of #17".
-ORIGINS = ("start-up", "model", "grid", "batch", "random", "promoted", "exploit")
+ORIGINS = ("start-up", "model", "grid", "batch", "random", "promoted", "exploit", "continued")
 
 # What an advisor adds to the parameters of a trial: how long it may train. NNI's name.
 BUDGET_KEY = "TRIAL_BUDGET"

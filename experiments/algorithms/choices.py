@@ -291,9 +291,17 @@ class LayerChoice(Parameter):
     def to_unit(self, value: Any) -> float:
         return (self.index_of(value) + 0.5) / len(self.candidates)
 
+    def contains(self, value: Any) -> bool:
+        index = value.get("_idx") if isinstance(value, Mapping) else None
+        return (
+            isinstance(index, int)
+            and not isinstance(index, bool)
+            and 0 <= index < len(self.candidates)
+            and freeze(value) == freeze(self.at(index))
+        )
+
     def problems(self, value: Any, path: str) -> list[Problem]:
-        frozen = freeze(value)
-        if any(freeze(self.at(index)) == frozen for index in range(len(self.candidates))):
+        if self.contains(value):
             return []
         return [
             Problem(path, f"must be one of the layers, like {show(self.at(0))}, not {show(value)}.")
@@ -329,7 +337,8 @@ class InputChoice(Parameter):
         # beyond this the subsets are too many to learn one by one
         return self.n_distinct() if self.n_distinct() <= 256 else None
 
-    def _value(self, places: Sequence[int]) -> dict[str, Any]:
+    def value(self, places: Sequence[int]) -> dict[str, Any]:
+        """Return the value of these places, ascending."""
         return {"_value": [self.candidates[i] for i in places], "_idx": list(places)}
 
     def at(self, index: int) -> dict[str, Any]:
@@ -347,7 +356,7 @@ class InputChoice(Parameter):
             else:
                 index -= n_with
             place += 1
-        return self._value(places)
+        return self.value(places)
 
     def index_of(self, value: Any) -> int:
         n_candidates, places = len(self.candidates), value["_idx"]
@@ -372,7 +381,7 @@ class InputChoice(Parameter):
             and all(isinstance(p, int) and 0 <= p < len(self.candidates) for p in places)
             and places == sorted(set(places))
             and self.least <= len(places) <= self.most
-            and freeze(value) == freeze(self._value(places))
+            and freeze(value) == freeze(self.value(places))
         ):
             return []
         like = show(self.at(0))
@@ -389,7 +398,7 @@ class InputChoice(Parameter):
             neighbours += [chosen - {i} for i in chosen]
         if not neighbours:
             return value
-        return self._value(sorted(neighbours[int(rng.integers(len(neighbours)))]))
+        return self.value(sorted(neighbours[int(rng.integers(len(neighbours)))]))
 
     def n_distinct(self) -> int:
         n_candidates = len(self.candidates)

@@ -143,6 +143,7 @@ TUNERS = _by_name(
         label="Proximal policy optimisation",
         summary="Reinforcement learning over layers and inputs; for architecture search.",
         args=arguments.PPOArgs,
+        where="experiments.algorithms.tuners.ppo:PPOTuner",
         types=frozenset({"layer_choice", "input_choice"}),
     ),
     Entry(
@@ -152,6 +153,7 @@ TUNERS = _by_name(
         summary="Trains a population whose worst members copy and perturb the best; finds "
         "schedules, for trials that can resume from checkpoints.",
         args=arguments.PBTArgs,
+        where="experiments.algorithms.tuners.pbt:PBTTuner",
         adds=(LOAD_KEY, SAVE_KEY),
         types=ALL - {"layer_choice", "input_choice"},
     ),

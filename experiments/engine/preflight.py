@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.algorithms.base import LOAD_KEY
 from experiments.algorithms.problems import Problem
 from experiments.engine.quantity import parse_quantity
 from experiments.engine.reading import LineOf, Notes, at
@@ -76,6 +77,7 @@ def preflight(
     n_distinct = spec.space.n_distinct()
     _check_enough(notes, spec, n_distinct)
     _check_assessor(notes, spec)
+    _check_checkpoints(notes, spec, engine)
     rng = np.random.default_rng(SAMPLE_SEED)
     samples = tuple(spec.space.sample(rng) for _ in range(N_SAMPLES))
     problems, warnings = tuple(notes.problems), tuple(notes.warnings)
@@ -144,6 +146,8 @@ def _check_enough(notes: Notes, spec: ExperimentSpec, n_distinct: int | None) ->
     if n_distinct is None or n_distinct >= spec.max_trials:
         return
     chooser = spec.tuner or spec.advisor
+    if spec.adds:
+        return  # it runs configurations again on purpose, with more budget or from a checkpoint
     ends = chooser is not None and chooser.name in _TRY_EACH_ONCE
     effect = "the experiment is done after them" if ends else "some will be tried again"
     notes.warn(
@@ -156,14 +160,45 @@ def _check_enough(notes: Notes, spec: ExperimentSpec, n_distinct: int | None) ->
 
 def _check_assessor(notes: Notes, spec: ExperimentSpec) -> None:
     assessor = spec.assessor
-    if assessor is None or assessor.name != "Medianstop" or assessor.args.start_step > 0:
+    if assessor is None:
         return
-    notes.warn(
-        "spec.assessor.classArgs.start_step",
-        "With start_step 0 trials are judged from their first report on, which may stop some "
-        "that merely start slowly.",
-        "Let a few reports pass: start_step 3 to 5.",
-    )
+    path = "spec.assessor.classArgs"
+    if assessor.name == "Medianstop" and assessor.args.start_step == 0:
+        notes.warn(
+            f"{path}.start_step",
+            "With start_step 0 trials are judged from their first report on, which may stop some "
+            "that merely start slowly.",
+            "Let a few reports pass: start_step 3 to 5.",
+        )
+    if assessor.name == "Curvefitting" and assessor.args.start_step >= assessor.args.epoch_num:
+        notes.warn(
+            f"{path}.start_step",
+            f"No trial will ever be judged: it starts at {assessor.args.start_step} reports, but "
+            f"the forecast is of report {assessor.args.epoch_num} (epoch_num).",
+            "Set epoch_num to the number of reports of a whole trial.",
+        )
+    if LOAD_KEY in spec.adds:
+        notes.warn(
+            "spec.assessor",
+            "A trial that is stopped early may have saved no checkpoint: it counts among the worst "
+            "of its generation.",
+            "Leave the assessor out: population based training drops bad trials itself.",
+        )
+
+
+def _check_checkpoints(notes: Notes, spec: ExperimentSpec, engine: str) -> None:
+    if LOAD_KEY not in spec.adds or spec.tuner is None:
+        return
+    path = "spec.tuner.classArgs.all_checkpoint_dir"
+    given = spec.tuner.args.all_checkpoint_dir
+    if given is not None and not given.startswith(("/", "~/")):
+        notes.error(path, f"must be an absolute path, but got '{given}'.")
+    elif engine != LOCAL and (given is None or not given.startswith("/")):
+        notes.error(
+            path,
+            "is required on a cluster: an absolute path on a volume that every trial mounts.",
+            "E.g. /mnt/checkpoints, with a volume of access mode ReadWriteMany.",
+        )
 
 
 def _peak(spec: ExperimentSpec) -> Peak:

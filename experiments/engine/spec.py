@@ -104,6 +104,12 @@ class ExperimentSpec:
     def maximizes(self) -> bool:
         return self.optimize_mode == "maximize"
 
+    @property
+    def adds(self) -> tuple[str, ...]:
+        """Names that a trial's parameters have beside those of the search space."""
+        chooser = self.tuner or self.advisor
+        return chooser.entry.adds if chooser else ()
+
 
 @dataclass(frozen=True)
 class Parsed:

@@ -150,3 +150,33 @@ def test_lines_are_found_where_the_text_is_known() -> None:
     (problem,) = preflight(parsed.spec, line_of=parsed.line_of).problems
     assert problem.line is not None
     assert "workingDir: here" in text.splitlines()[problem.line - 1]
+
+
+PBT = {"builtinTunerName": "PBTTuner"}
+
+
+def test_population_based_training_needs_a_shared_directory_on_a_cluster() -> None:
+    changes = {"spec.tuner": PBT}
+    assert look_ahead({**LOCALLY_FINE, **changes}).problems == ()
+    (problem,) = look_ahead({**LOCALLY_FINE, **changes}, engine="batch").problems[-1:]
+    assert problem.path == "spec.tuner.classArgs.all_checkpoint_dir"
+    assert "required on a cluster" in problem.message
+    given = {"spec.tuner": {**PBT, "classArgs": {"all_checkpoint_dir": "ckpt"}}}
+    (problem,) = look_ahead({**LOCALLY_FINE, **given}).problems
+    assert "absolute path, but got 'ckpt'" in problem.message
+
+
+def test_an_assessor_beside_population_based_training_is_warned_about() -> None:
+    assessor = {"builtinAssessorName": "Medianstop", "classArgs": {"start_step": 3}}
+    warnings = look_ahead({"spec.tuner": PBT, "spec.assessor": assessor}).warnings
+    assert [w.path for w in warnings if "checkpoint" in w.message] == ["spec.assessor"]
+
+
+def test_a_forecast_that_never_comes_is_warned_about() -> None:
+    assessor = {
+        "builtinAssessorName": "Curvefitting",
+        "classArgs": {"start_step": 20, "epoch_num": 20},
+    }
+    warnings = look_ahead({"spec.assessor": assessor}).warnings
+    paths = [w.path for w in warnings if "ever be judged" in w.message]
+    assert paths == ["spec.assessor.classArgs.start_step"]
