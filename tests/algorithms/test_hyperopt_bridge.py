@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 import hyperopt
 import numpy as np
 import pytest
 from hyperopt import hp
 
-from experiments.algorithms.arguments import HyperoptArgs, TPEArgs
+from experiments.algorithms.arguments import TPEArgs
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.hyperopt_bridge import LatentSpace, Liar
 from experiments.algorithms.one_by_one import derive_rng
 from experiments.algorithms.space import SearchSpace
-from experiments.algorithms.tuners.anneal import AnnealTuner
 from experiments.algorithms.tuners.tpe import TPETuner
 from tests.algorithms.test_space import EVERY_TYPE
 
@@ -69,21 +67,7 @@ def test_without_a_loss_there_is_nothing_to_lie_with() -> None:
     assert trials.losses() == [None]
 
 
-@pytest.mark.parametrize(
-    ("tuner_class", "args", "suggest"),
-    [
-        (AnnealTuner, HyperoptArgs(), hyperopt.anneal.suggest),
-        (
-            TPETuner,
-            TPEArgs(engine="hyperopt"),
-            lambda *args: hyperopt.tpe.suggest(*args, n_startup_jobs=0, verbose=False),
-        ),
-    ],
-    ids=["anneal", "tpe"],
-)
-def test_proposals_are_those_of_hyperopt_asked_directly(
-    tuner_class: Any, args: Any, suggest: Any
-) -> None:
+def test_proposals_are_those_of_hyperopt_asked_directly() -> None:
     """Same seed, same history, in a space whose types mean the same to both."""
     raw = {
         "x": {"_type": "uniform", "_value": [0, 1]},
@@ -107,8 +91,8 @@ def test_proposals_are_those_of_hyperopt_asked_directly(
         trials.insert_trial_docs([doc])
         trials.refresh()
     seed = int(derive_rng(5, 30, 0).integers(2**31))
-    (direct,) = suggest([30], domain, trials, seed)
-    (ours,) = tuner_class(space, args, 5).propose(history, 1).suggestions
+    (direct,) = hyperopt.tpe.suggest([30], domain, trials, seed, n_startup_jobs=0, verbose=False)
+    (ours,) = TPETuner(space, TPEArgs(engine="hyperopt"), 5).propose(history, 1).suggestions
     assert ours.parameters == {
         "x": pytest.approx(direct["misc"]["vals"]["0"][0]),
         "c": "abc"[direct["misc"]["vals"]["1"][0]],
@@ -124,7 +108,6 @@ def test_hyperopt_prints_and_logs_nothing(
     history = [
         Observation(n, space.sample(rng), Outcome.DONE, float(n), completed=True) for n in range(30)
     ]
-    AnnealTuner(space, HyperoptArgs(), 0).propose(history, 2)
     TPETuner(space, TPEArgs(engine="hyperopt"), 0).propose(history, 2)
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""

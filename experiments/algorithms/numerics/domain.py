@@ -76,21 +76,33 @@ class Domain:
                 is_active[index] = bool(row[column.parent] == column.branch)
         return is_active
 
+    def counting(self, rows: Floats) -> Bools:
+        """Say which columns of which rows count, # (len(rows), n_columns)."""
+        counts = np.ones(rows.shape, dtype=bool)
+        for index, column in enumerate(self.columns):
+            if column.parent is not None:
+                counts[:, index] = rows[:, column.parent] == column.branch
+        return counts
+
     def snap(self, units: Floats) -> Floats:
         """Turn points of the unit cube into rows."""
-        return self.tidy(self._snap_each(units))
+        return self.tidy(self.snap_each(units))
 
-    def _snap_each(self, units: Floats) -> Floats:
+    def snap_each(self, units: Floats) -> Floats:
         """Snap every column, whether it counts or not."""
         rows = units.copy()
         for index in self.discrete:
-            levels = self._levels(index)
-            if self.categorical[index]:
-                n_levels = len(levels)
-                rows[:, index] = np.minimum((units[:, index] * n_levels).astype(int), n_levels - 1)
-            else:
-                rows[:, index] = nearest_level(levels, units[:, index])
+            rows[:, index] = self.snap_column(index, units[:, index])
         return rows
+
+    def snap_column(self, index: int, units: Floats) -> Floats:
+        """Turn points of [0, 1] into values of one column."""
+        levels = self.columns[index].levels
+        if levels is None:
+            return units
+        if self.categorical[index]:
+            return np.minimum(np.floor(units * len(levels)), len(levels) - 1.0)
+        return nearest_level(levels, units)
 
     def _levels(self, index: int) -> Floats:
         levels = self.columns[index].levels
@@ -142,7 +154,7 @@ class Domain:
         units = np.where(units > 1.0, 2.0 - units, units)  # reflected: no pile-up on the bounds
         fresh = rng.random(centres.shape)
         units = np.where(self.categorical, fresh, units)  # a category has no neighbours
-        rows = np.where(moved, self._snap_each(units), centres)
+        rows = np.where(moved, self.snap_each(units), centres)
         return self._wake(rows, fresh)
 
     def _wake(self, rows: Floats, units: Floats) -> Floats:
@@ -150,7 +162,7 @@ class Domain:
         if not self._conditional.any():
             return rows
         woken = self._conditional & (rows == self._inactive)
-        return self.tidy(np.where(woken, self._snap_each(units), rows))
+        return self.tidy(np.where(woken, self.snap_each(units), rows))
 
     def neighbours(self, row: Floats) -> Floats:
         """Return the rows that differ from ``row`` in one discrete column that counts."""

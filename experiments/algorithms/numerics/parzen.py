@@ -17,13 +17,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from experiments.algorithms.numerics.domain import Bools, Domain, Floats
+from experiments.algorithms.numerics.domain import Domain, Floats
 
 Indices = npt.NDArray[np.intp]
 
 PRIOR_VARIANCE = 1.0 / 12.0  # of the even distribution on [0, 1]
 MIN_SCALE = 0.03
-BELOW_1 = float(np.nextafter(1.0, 0.0))
 _LOG_ROOT_2_PI = 0.5 * np.log(2.0 * np.pi)
 _TINY = 1e-300
 
@@ -50,25 +49,6 @@ class Cells:
             self.n_categories[index] = len(levels)
         self.is_conditional = any(column.parent is not None for column in domain.columns)
 
-    def counting(self, rows: Floats) -> Bools:
-        """Say which columns of which rows count, # (len(rows), d)."""
-        counts = np.ones(rows.shape, dtype=bool)
-        for index, column in enumerate(self.domain.columns):
-            if column.parent is not None:
-                counts[:, index] = rows[:, column.parent] == column.branch
-        return counts
-
-    def snap(self, units: Floats) -> Floats:
-        """Turn points of the unit cube into rows, not yet tidied."""
-        rows = units.copy()
-        for index in self.ordered:
-            levels = self.domain.columns[index].levels
-            assert levels is not None
-            rows[:, index] = levels[self.places(int(index), units)]
-        for index in self.categorical:
-            rows[:, index] = np.floor(units[:, index] * self.n_categories[index])
-        return rows
-
     def places(self, index: int, rows: Floats) -> Indices:
         """Return the numbers of the levels that rows hold in an ordered column, # (c,)."""
         result: Indices = np.searchsorted(self.edges[index][1:-1], rows[:, index])
@@ -84,7 +64,7 @@ def scott_scales(cells: Cells, rows: Floats, weights: Floats) -> Floats:
     half a level.
     """
     n_columns = cells.domain.n_columns
-    shares = weights[:, None] * cells.counting(rows)
+    shares = weights[:, None] * cells.domain.counting(rows)
     n_rows = (shares > 0).sum(axis=0)
     total = np.maximum(shares.sum(axis=0), _TINY)
     mean = (shares * rows).sum(axis=0) / total
@@ -118,16 +98,16 @@ class Parzen:
         self._leaks = cells.n_categories / (len(centres) + cells.n_categories)
         self._low: Floats = ndtr(-centres / scales)  # mass left of 0
         self._mass: Floats = ndtr((1.0 - centres) / scales) - self._low
-        self._counts = cells.counting(centres) if cells.is_conditional else None
+        self._counts = cells.domain.counting(centres) if cells.is_conditional else None
 
     def sample(self, n_rows: int, rng: np.random.Generator) -> Floats:
         """Draw rows."""
-        cells, domain = self._cells, self._cells.domain
+        domain = self._cells.domain
         fresh = rng.random((n_rows, domain.n_columns))
         stay = rng.random((n_rows, domain.n_columns))
         n_kernels = len(self._centres)
         picked = rng.choice(n_kernels + 1, size=n_rows, p=self._weights)
-        anew = cells.snap(fresh)
+        anew = domain.snap_each(fresh)
         if not n_kernels:
             return domain.tidy(anew)
         kernel = np.minimum(picked, n_kernels - 1)
@@ -135,8 +115,8 @@ class Parzen:
         drawn = centres + self._scales[kernel] * ndtri(
             self._low[kernel] + fresh * self._mass[kernel]
         )
-        units = np.clip(np.where(domain.categorical, fresh, drawn), 0.0, BELOW_1)
-        near = cells.snap(units)
+        units = np.clip(np.where(domain.categorical, fresh, drawn), 0.0, 1.0)
+        near = domain.snap_each(units)
         near = np.where(domain.categorical & (stay >= self._leaks), centres, near)
         is_even = (picked == n_kernels)[:, None]
         if self._counts is not None:
@@ -147,7 +127,7 @@ class Parzen:
         """Return the log of the density relative to the prior's, # (c,)."""
         cells = self._cells
         logs = np.zeros((len(rows), len(self._centres)))
-        counts = cells.counting(rows) if self._counts is not None else None
+        counts = cells.domain.counting(rows) if self._counts is not None else None
         for index in range(cells.domain.n_columns):
             each = self._column(index, rows)
             if counts is not None and self._counts is not None:
@@ -172,10 +152,12 @@ class Parzen:
             result = -0.5 * ((values - centres) / scale) ** 2
             result -= np.log(scale * mass) + _LOG_ROOT_2_PI
         else:
-            edges = cells.edges[index]
-            places, where = np.unique(cells.places(index, rows), return_inverse=True)
-            low = ndtr((edges[places, None] - centres) / scale)
-            high = ndtr((edges[places + 1, None] - centres) / scale)
-            even = (edges[places + 1] - edges[places])[:, None]
-            result = np.log(np.maximum((high - low) / (mass * even), _TINY))[where]
+            edges, places = cells.edges[index], cells.places(index, rows)
+            # the cells asked for, or all of them where these are fewer
+            few = len(edges) <= 2 * len(rows)
+            low, high = (edges[:-1], edges[1:]) if few else (edges[places], edges[places + 1])
+            below = ndtr((low[:, None] - centres) / scale)
+            masses = ndtr((high[:, None] - centres) / scale) - below
+            result = np.log(np.maximum(masses / (mass * (high - low)[:, None]), _TINY))
+            result = result[places] if few else result
         return result
