@@ -77,7 +77,7 @@ def field_of(path: str, form: Mapping[str, Any] | None) -> str:
         return _SPEC_FIELDS[str(section)]
     if section == "searchSpace":
         return _space_field(at[2:], form.get("space") or [])
-    if section in ("tuner", "assessor"):
+    if section in ("tuner", "assessor", "advisor"):
         if section == "tuner" and at[2:4] == ["classArgs", "optimize_mode"]:
             return "optimize_mode"
         args = at[2] == "classArgs" and at[3] != ""

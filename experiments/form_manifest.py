@@ -75,6 +75,9 @@ def form_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The form's fields. A section that cannot be read is None: shown locked, never written."""
     spec = as_dict(manifest.get("spec"))
     mode, tuner = _tuner_form(spec.get("tuner"))
+    advisor = _algorithm_form("advisor", spec.get("advisor"))
+    if advisor["name"] and not tuner["name"]:
+        mode = (advisor["args"] or {}).get("optimize_mode") or DEFAULT_MODE
     store = as_dict(spec.get(_store_key(spec)))
     return {
         "name": as_text(as_dict(manifest.get("metadata")).get("name")),
@@ -85,7 +88,7 @@ def form_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "space": _space_form(spec.get("searchSpace")),
         "tuner": tuner,
         "assessor": _algorithm_form("assessor", spec.get("assessor")),
-        "advisor": as_text(as_dict(spec.get("advisor")).get(NAME_FIELDS["advisor"])),
+        "advisor": advisor,
         "training": _training_form(spec.get("trainingConfig")),
         "aistore": {key: as_text(store.get(key)) for key in ("folder", "secret")},
     }
@@ -228,8 +231,9 @@ def merge_form(manifest: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str
     if rows is not None and comparable(rows) != comparable(old["space"]):
         _merge_space(spec, old["space"] or [], rows)
     _merge_tuner(spec, old, new)
-    if new["assessor"] != old["assessor"]:
-        _merge_algorithm(spec, "assessor", old["assessor"], as_dict(new["assessor"]))
+    for kind in ("assessor", "advisor"):
+        if new[kind] != old[kind]:
+            _merge_algorithm(spec, kind, old[kind], as_dict(new[kind]))
     if new["training"] != old["training"]:
         _merge_training(_below(spec, "trainingConfig"), old["training"], as_dict(new["training"]))
     if new["aistore"] != old["aistore"]:

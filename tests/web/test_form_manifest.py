@@ -390,3 +390,24 @@ def test_rows_that_a_manifest_cannot_hold_are_told() -> None:
         "space.2.name",
         "space.3.json",
     ]
+
+
+def test_an_advisor_is_chosen_in_place_of_the_tuner_and_keeps_its_direction() -> None:
+    manifest = copy.deepcopy(RICH)
+    manifest["spec"].pop("advisor", None)
+    form = form_from_manifest(manifest)
+    assert form["advisor"] == {"name": "", "args": {}}
+    form["tuner"] = {"name": "", "args": {}}
+    form["advisor"] = {"name": "Hyperband", "args": {"optimize_mode": "minimize", "R": "27"}}
+    merged = merge_form(manifest, form)
+    assert "tuner" not in merged["spec"]
+    assert merged["spec"]["advisor"]["builtinAdvisorName"] == "Hyperband"
+    again = form_from_manifest(merged)
+    assert again["optimize_mode"] == "minimize"
+    assert again["advisor"]["args"]["R"] == "27"
+    assert merge_form(merged, again) == merged
+
+
+def test_a_problem_of_an_advisor_s_setting_stands_at_its_field() -> None:
+    assert field_of("spec.advisor.classArgs.eta", {}) == "advisor.args.eta"
+    assert field_of("spec.advisor.builtinAdvisorName", {}) == "advisor.name"

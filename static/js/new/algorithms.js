@@ -1,7 +1,10 @@
-// Tuner and assessor: a select, what the chosen one does, and its settings.
+// Tuner, assessor, advisor: a select, what the chosen one does, and its settings.
 
 import { h, icon } from "../dom.js";
 import { field, select, text } from "./fields.js";
+
+const TITLES = { tuner: "Tuner", assessor: "Assessor", advisor: "Advisor" };
+const RIVALS = { tuner: "advisor", advisor: "tuner" };
 
 function settingField(kind, info, args, changed) {
   const id = `${kind}.args.${info.name}`;
@@ -24,9 +27,9 @@ function unsupported(entry, form) {
   return [...new Set((form.space ?? []).map((row) => row.type).filter((type) => type && !entry.types.includes(type)))];
 }
 
-function algorithm(kind, entries, chosen, app, { none, redraw }) {
+function algorithm(kind, entries, chosen, app, { none, help, redraw }) {
   const choices = entries.map((entry) => {
-    const bad = kind === "tuner" && entry.available ? unsupported(entry, app.form) : [];
+    const bad = kind !== "assessor" && entry.available ? unsupported(entry, app.form) : [];
     const note = !entry.available ? " (not available yet)" : bad.length ? ` (not for ${bad.join(", ")})` : "";
     return { value: entry.name, label: `${entry.label} · ${entry.name}${note}`, disabled: !entry.available };
   });
@@ -36,12 +39,16 @@ function algorithm(kind, entries, chosen, app, { none, redraw }) {
     const fresh = entries.find((e) => e.name === chosen.name);
     const known = new Set((fresh?.settings ?? []).map((s) => s.name));
     chosen.args = Object.fromEntries(Object.entries(chosen.args ?? {}).filter(([key]) => known.has(key)));
-    if (kind === "assessor" && known.has("optimize_mode")) chosen.args.optimize_mode = app.form.optimize_mode;
+    if (kind !== "tuner" && known.has("optimize_mode")) chosen.args.optimize_mode = app.form.optimize_mode;
+    // One of the two proposes the trials: choosing one lets go of the other.
+    const other = RIVALS[kind];
+    if (other && chosen.name) app.form[other] = { name: "", args: {} };
     redraw();
     app.changed();
     document.querySelector(`[data-field="${kind}.name"]`)?.focus();
   }, { "data-testid": kind });
-  const settings = (entry?.settings ?? []).filter((s) => kind !== "tuner" || s.name !== "optimize_mode");
+  // The direction of whoever proposes the trials is a question of its own, above.
+  const settings = (entry?.settings ?? []).filter((s) => kind === "assessor" || s.name !== "optimize_mode");
   let below = [];
   if (chosen.args === null) {
     below = [h("div", { class: "notice notice-warning" }, icon("warning"),
@@ -50,8 +57,8 @@ function algorithm(kind, entries, chosen, app, { none, redraw }) {
     below = [h("div", { class: "settings-grid" }, settings.map((s) => settingField(kind, s, chosen.args, app.changed)))];
   }
   return h("div", { class: "algorithm" },
-    field(kind === "tuner" ? "Tuner" : "Assessor", control, {
-      help: entry?.summary ?? (kind === "assessor" ? "Every trial runs to its end." : ""),
+    field(TITLES[kind], control, {
+      help: entry?.summary ?? help,
     }), below);
 }
 
@@ -63,17 +70,18 @@ export function drawAlgorithms(root, app) {
     app.redrawn();
   };
   root.replaceChildren(
-    algorithm("tuner", catalogue.tuners, form.tuner, app, { none: "Choose a tuner", redraw }),
-    algorithm("assessor", catalogue.assessors, form.assessor, app, { none: "None: no early stopping", redraw }),
-    h("div", { class: "algorithm" }, field("Advisor", h("select", { class: "form-select", disabled: true },
-      h("option", {}, form.advisor || "Not available yet")), {
-      help: "Advisors (Hyperband, BOHB) choose parameters and stop trials at once.",
-    })));
+    algorithm("tuner", catalogue.tuners, form.tuner, app, { none: form.advisor.name ? "None: the advisor proposes" : "Choose a tuner", help: "", redraw }),
+    algorithm("assessor", catalogue.assessors, form.assessor, app, { none: "None: no early stopping", help: "Every trial runs to its end.", redraw }),
+    algorithm("advisor", catalogue.advisors, form.advisor, app, {
+      none: "None: the tuner proposes",
+      help: "An advisor stands in for the tuner: it gives each trial a budget (TRIAL_BUDGET, such as epochs) and goes on with the best.",
+      redraw,
+    }));
 }
 
-/** The assessor judges in the same direction, unless somebody chose otherwise. */
+/** Assessor and advisor judge in the same direction, unless somebody chose otherwise. */
 export function followDirection(form, before) {
-  const args = form.assessor?.args;
-  if (!form.assessor?.name || !args) return;
-  if ((args.optimize_mode || "maximize") === before) args.optimize_mode = form.optimize_mode;
+  for (const { name, args } of [form.assessor, form.advisor]) {
+    if (name && args && (args.optimize_mode || "maximize") === before) args.optimize_mode = form.optimize_mode;
+  }
 }
