@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -113,9 +114,15 @@ def run(
 
 def mixed_history(entry: Entry, space: SearchSpace, n_trials: int = 36) -> list[Observation]:
     """A history with finished, failed and running trials in turn."""
+    assert n_trials <= 36
+    return list(whole_mixed_history(entry, space)[:n_trials])
+
+
+@cache
+def whole_mixed_history(entry: Entry, space: SearchSpace) -> tuple[Observation, ...]:
     history: list[Observation] = []
     tuner = tuner_of(entry, space)
-    for number in range(n_trials):
+    for number in range(36):
         (suggestion, *_) = tuner.propose(history, 1).suggestions or [None]
         if suggestion is None:
             break
@@ -126,7 +133,7 @@ def mixed_history(entry: Entry, space: SearchSpace, n_trials: int = 36) -> list[
             history.append(running(number, suggestion))
         else:
             history.append(done(number, suggestion, loss_of(suggestion.parameters)))
-    return history
+    return tuple(history)
 
 
 def assert_plain(value: Any) -> None:

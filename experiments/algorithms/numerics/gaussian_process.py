@@ -158,7 +158,7 @@ def fit(
     nu: float,
     prior: Prior,
     max_steps: int = 60,
-    starts: tuple[float, ...] = (1.5, 0.5, 0.15),
+    starts: tuple[float, ...] = (1.0, 0.25),
 ) -> tuple[Hyper, float]:
     """Return the hyper-parameters that fit best, and the logarithm of likelihood times prior.
 
