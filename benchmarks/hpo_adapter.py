@@ -25,6 +25,7 @@ NAMES = {
     "autotune_random": "Random",
     "autotune_anneal": "Anneal",
     "autotune_tpe": "TPE",
+    "autotune_evolution": "Evolution",
     "autotune_gp": "GPTuner",
     "autotune_metis": "MetisTuner",
 }

@@ -96,9 +96,10 @@ TUNERS = _by_name(
         kind="tuner",
         name="Evolution",
         label="Evolution",
-        summary="Mutates the better of two trials drawn from a population; for long experiments "
-        "with many trials.",
+        summary="Breeds new trials from the better ones of a population; for long experiments with "
+        "many trials.",
         args=arguments.EvolutionArgs,
+        where="experiments.algorithms.tuners.evolution:EvolutionTuner",
     ),
     Entry(
         kind="tuner",

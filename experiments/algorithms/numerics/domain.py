@@ -155,9 +155,9 @@ class Domain:
         fresh = rng.random(centres.shape)
         units = np.where(self.categorical, fresh, units)  # a category has no neighbours
         rows = np.where(moved, self.snap_each(units), centres)
-        return self._wake(rows, fresh)
+        return self.wake(rows, fresh)
 
-    def _wake(self, rows: Floats, units: Floats) -> Floats:
+    def wake(self, rows: Floats, units: Floats) -> Floats:
         """Give columns that have just come to count a value of their own, from ``units``."""
         if not self._conditional.any():
             return rows
@@ -178,7 +178,7 @@ class Domain:
         if not found:
             return np.empty((0, self.n_columns))
         rows = np.concatenate(found)
-        return self._wake(rows, np.full(rows.shape, 0.5))
+        return self.wake(rows, np.full(rows.shape, 0.5))
 
 
 def nearest_level(levels: Floats, positions: Floats) -> Floats:
