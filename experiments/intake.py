@@ -32,6 +32,11 @@ class Intake:
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
 
+    @property
+    def can_start(self) -> bool:
+        """Whether, as the backend foresees it, a trial would start here and now."""
+        return not any(warning.hint == _NO_TRIAL for warning in self.warnings)
+
 
 def read_json(raw: bytes) -> Parsed:
     """Parse a manifest given as JSON text; problems carry the line of the text.

@@ -200,10 +200,12 @@ def _answer(
 ) -> dict[str, Any]:
     warnings: list[dict[str, Any]] = []
     forecast = None
+    can_start = True
     if form is not None:
         intake = take_in(text.encode(errors="replace"))
         problems = problems + [_shown(p, form) for p in intake.problems]
         warnings = [_shown(p, form) for p in intake.warnings]
+        can_start = intake.can_start
         if intake.forecast is not None and intake.parsed is not None:
             spec = intake.parsed.spec
             forecast = {
@@ -217,6 +219,7 @@ def _answer(
         "base": None if form is None else form_from_manifest(manifest),
         "problems": problems,
         "warnings": warnings,
+        "can_start": can_start,
         "forecast": forecast,
         "previews": _previews(manifest),
     }

@@ -53,6 +53,12 @@ def test_every_template_starts_without_problems(client: Client, name: str) -> No
     assert client.get(f"/experiments/new/template/{name}/").content.decode() == start["yaml"]
 
 
+def test_ready_is_not_said_where_no_trial_could_start(client: Client) -> None:
+    assert sync(client, yaml=STARTER)["can_start"] is False, "its directory is to be filled in"
+    mended = STARTER.replace("/path/to/your/code", "/tmp")
+    assert sync(client, yaml=mended)["can_start"] is True
+
+
 @pytest.mark.parametrize("name", ["nothing", "..%2Fsecret", "%2e%2e", "a%00b"])
 def test_an_unknown_template_is_not_found(client: Client, name: str) -> None:
     assert client.get(f"/experiments/new/?template={name}").status_code == 404

@@ -115,6 +115,8 @@ function status(state, message = "") {
     place.replaceChildren(icon("warning", "text-failed"), message);
   } else if (n) {
     place.replaceChildren(icon("x-octagon", "text-failed"), h("span", {}, n === 1 ? "1 problem" : `${n} problems`));
+  } else if (!answer.can_start) {
+    place.replaceChildren(icon("warning", "text-warning"), h("span", {}, "Valid, but no trial could start here"));
   } else {
     place.replaceChildren(icon("check-circle", "text-succeeded"), h("span", {}, "Ready to run", w ? `, ${w === 1 ? "1 warning" : `${w} warnings`}` : ""));
   }
@@ -306,7 +308,10 @@ function showTab(name) {
 for (const tab of document.querySelectorAll("[data-show-tab]")) {
   tab.addEventListener("click", () => showTab(tab.dataset.showTab));
 }
-$("new-status").addEventListener("click", () => answer.problems[0] && app.jump(answer.problems[0]));
+$("new-status").addEventListener("click", () => {
+  const first = answer.problems[0] ?? answer.warnings[0];
+  if (first) app.jump(first);
+});
 
 // ---- create
 
