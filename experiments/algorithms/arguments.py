@@ -132,10 +132,16 @@ class GPArgs(TunerArgs):
         10, low=1, high=100_000, help="Random trials before the model starts."
     )
     selection_num_warm_up: int = setting(
-        100_000, low=1, high=10_000_000, help="Random points scored to find the best candidate."
+        100_000,
+        low=1,
+        high=10_000_000,
+        help="Random points scored to find the best candidate; more than 2048 count as 2048.",
     )
     selection_num_starting_points: int = setting(
-        250, low=1, high=100_000, help="Points refined by gradient to find the best candidate."
+        250,
+        low=1,
+        high=100_000,
+        help="Points refined by gradient to find the best candidate; more than 5 count as 5.",
     )
 
 

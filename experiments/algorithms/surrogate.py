@@ -36,8 +36,8 @@ from experiments.algorithms.vectors import VectorSpace
 
 Indices = npt.NDArray[np.intp]
 
-MAX_ROWS = 300
-MAX_FIT_ROWS = 150
+MAX_ROWS = 500
+MAX_FIT_ROWS = 200
 N_FANTASIES = 16
 N_BEST = 8
 CUT_OFF = 20.0  # deviations above the median from which a loss counts as infinitely bad

@@ -29,7 +29,10 @@ def adapter() -> Any:
     return module
 
 
-@pytest.mark.parametrize("name", ["autotune_random", "autotune_anneal", "autotune_tpe"])
+@pytest.mark.parametrize(
+    "name",
+    ["autotune_random", "autotune_anneal", "autotune_tpe", "autotune_gp", "autotune_metis"],
+)
 def test_maximising_through_the_adapter_is_minimising_the_negative(name: str) -> None:
     module = adapter()
     assert "choice_str" in module.OPTIMIZERS[name]["types"]

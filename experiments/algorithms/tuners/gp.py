@@ -15,8 +15,8 @@ than drawing blindly, so ``selection_num_warm_up`` and ``selection_num_starting_
 2048 and 5 only; 512 more points are drawn around the best trials. A finite space of up to 4096
 configurations is searched completely.
 
-Cost per proposal: about 30 ms with 50 trials of six parameters. With many trials the model sees 300
-of them at most (``surrogate``).
+Cost per proposal: about 30 ms with 50 trials of six parameters; 0.12 s with 100 and 0.4 s with
+1,000 trials of ten. Beyond 500 trials the model sees a choice of them (``surrogate``).
 """
 
 from __future__ import annotations
