@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -267,6 +268,19 @@ class Choice(Parameter):
         return [m.as_json() if isinstance(m, Branch) else m for m in self.members]
 
 
+def _places(value: Any) -> Any:
+    """Return ``_idx`` of the value of a layer_choice or input_choice, None if it is neither."""
+    is_pair = isinstance(value, dict | Mapping) and len(value) == 2
+    return value.get("_idx") if is_pair else None
+
+
+def _is_same(given: Any, candidate: Any) -> bool:
+    """Compare as ``freeze`` does, quicker for text: most candidates are."""
+    if type(given) is str or type(candidate) is str:
+        return bool(given == candidate)
+    return freeze(given) == freeze(candidate)
+
+
 class LayerChoice(Parameter):
     """One of several layers of a network; its value names it and its place, as NNI writes it."""
 
@@ -292,12 +306,12 @@ class LayerChoice(Parameter):
         return (self.index_of(value) + 0.5) / len(self.candidates)
 
     def contains(self, value: Any) -> bool:
-        index = value.get("_idx") if isinstance(value, Mapping) else None
+        index = _places(value)
         return (
             isinstance(index, int)
             and not isinstance(index, bool)
             and 0 <= index < len(self.candidates)
-            and freeze(value) == freeze(self.at(index))
+            and _is_same(value.get("_value"), self.candidates[index])
         )
 
     def problems(self, value: Any, path: str) -> list[Problem]:
@@ -374,15 +388,23 @@ class InputChoice(Parameter):
     def to_unit(self, value: Any) -> float:
         return (self.index_of(value) + 0.5) / self.n_distinct()
 
+    def contains(self, value: Any) -> bool:
+        places = _places(value)
+        if not isinstance(places, list) or not self.least <= len(places) <= self.most:
+            return False
+        if not all(type(p) is int and 0 <= p < len(self.candidates) for p in places):
+            return False
+        if any(after <= before for before, after in pairwise(places)):
+            return False
+        names = value.get("_value")
+        return (
+            isinstance(names, list)
+            and len(names) == len(places)
+            and all(_is_same(n, self.candidates[p]) for n, p in zip(names, places, strict=True))
+        )
+
     def problems(self, value: Any, path: str) -> list[Problem]:
-        places = value.get("_idx") if isinstance(value, Mapping) else None
-        if (
-            isinstance(places, list)
-            and all(isinstance(p, int) and 0 <= p < len(self.candidates) for p in places)
-            and places == sorted(set(places))
-            and self.least <= len(places) <= self.most
-            and freeze(value) == freeze(self.value(places))
-        ):
+        if self.contains(value):
             return []
         like = show(self.at(0))
         return [Problem(path, f"must be a choice of inputs, like {like}, but got {show(value)}.")]

@@ -1,4 +1,4 @@
-"""What every tuner and assessor must do, run over the registry: new ones are tested once listed."""
+"""What every algorithm must do, run over the registry: new ones are tested once listed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,20 @@ import numpy as np
 import pytest
 
 from experiments.algorithms.base import ORIGINS, Observation, Outcome, Suggestion
-from experiments.algorithms.registry import ASSESSORS, TUNERS, Entry, unsupported
+from experiments.algorithms.registry import ADVISORS, ASSESSORS, TUNERS, Entry, unsupported
 from experiments.algorithms.space import SearchSpace
 from tests.algorithms.test_space import EVERY_TYPE
 
-AVAILABLE = [entry for entry in TUNERS.values() if entry.available]
-# these go on for ever, the others end with their space
-ENDLESS = [entry for entry in AVAILABLE if entry.name not in ("GridSearch", "Batch")]
-ENUMERATING = [entry for entry in AVAILABLE if entry not in ENDLESS]
-MODELS = [entry for entry in ENDLESS if entry.name != "Random"]
+# whatever chooses parameters: advisors are asked as tuners are
+AVAILABLE = [entry for entry in [*TUNERS.values(), *ADVISORS.values()] if entry.available]
+BY_NAME = {entry.name: entry for entry in AVAILABLE}
+ENUMERATING = [BY_NAME["GridSearch"], BY_NAME["Batch"]]  # these end with their space
+# these try a configuration again on purpose, with more budget or from a checkpoint
+REPEATING = [entry for entry in AVAILABLE if entry.adds]
+# these go on for ever
+ENDLESS = [entry for entry in AVAILABLE if entry not in ENUMERATING + REPEATING]
+# these model an objective of numbers and choices
+MODELS = [entry for entry in ENDLESS if entry.name not in ("Random", "PPOTuner")]
 EXPENSIVE = [entry for entry in MODELS if entry.name in ("GPTuner", "MetisTuner")]
 ASSESSING = [entry for entry in ASSESSORS.values() if entry.available]
 
@@ -36,6 +41,15 @@ FINITE_TYPES: dict[str, Any] = {
     },
     "n": {"_type": "randint", "_value": [-1, 2]},
     "q": {"_type": "quniform", "_value": [2, 10, 5]},
+}
+# the same for those that choose layers and inputs only: 36 configurations, and many
+FINITE_LAYERS: dict[str, Any] = {
+    "first": {"_type": "layer_choice", "_value": ["conv", "pool", "dense"]},
+    "second": {"_type": "layer_choice", "_value": ["conv", "pool"]},
+    "skip": {"_type": "input_choice", "_value": {"candidates": ["a", "b", ""], "n_chosen": [1, 2]}},
+}
+MANY_LAYERS = FINITE_LAYERS | {
+    f"layer{i}": {"_type": "layer_choice", "_value": ["x", "y", "z"]} for i in range(5)
 }
 
 
@@ -51,8 +65,9 @@ every_assessor = pytest.mark.parametrize("entry", ASSESSING, ids=by_name)
 
 
 def test_no_list_above_is_empty() -> None:
-    assert {by_name(e) for e in ENUMERATING} == {"GridSearch", "Batch"}
     assert {by_name(e) for e in MODELS} >= {"Anneal", "TPE", "GPTuner"}
+    assert {by_name(e) for e in ENDLESS} >= {"Random", "PPOTuner"}
+    assert {by_name(e) for e in REPEATING} == {"PBTTuner", "Hyperband", "BOHB", "ASHA"}
     assert ASSESSING
 
 
@@ -64,6 +79,8 @@ def space_for(entry: Entry, raw: dict[str, Any]) -> SearchSpace:
             one_by_one[name] = parameter
             if entry.n_parameters == 1:
                 break
+    if entry.types <= {"layer_choice", "input_choice"}:
+        one_by_one = MANY_LAYERS if raw is EVERY_TYPE else FINITE_LAYERS
     space = SearchSpace.parse(one_by_one)
     assert unsupported(entry, space) == []
     return space
@@ -71,6 +88,12 @@ def space_for(entry: Entry, raw: dict[str, Any]) -> SearchSpace:
 
 def tuner_of(entry: Entry, space: SearchSpace, seed: int = 0) -> Any:
     return entry.load()(space, entry.args(), seed)
+
+
+def searched(entry: Entry, params: Mapping[str, Any]) -> dict[str, Any]:
+    """What the search space holds of a trial's parameters."""
+    assert set(entry.adds) <= set(params)
+    return {name: value for name, value in params.items() if name not in entry.adds}
 
 
 def loss_of(params: dict[str, Any]) -> float:
@@ -129,7 +152,7 @@ def whole_mixed_history(entry: Entry, space: SearchSpace) -> tuple[Observation, 
         if number % 5 == 3:
             failed = Observation(number, suggestion.parameters, Outcome.FAILED)
             history.append(failed)
-        elif number % 7 == 5:
+        elif number % 7 == 5 and entry.name != "PBTTuner":  # that one waits for each
             history.append(running(number, suggestion))
         else:
             history.append(done(number, suggestion, loss_of(suggestion.parameters)))
@@ -163,7 +186,7 @@ def test_proposals_lie_in_the_space_and_are_plain(entry: Entry) -> None:
     space = space_for(entry, FINITE_TYPES if finite_only else EVERY_TYPE)
     history = run(entry, space, 32, rebuild=False)
     for observation in history:
-        assert space.contains(observation.parameters) == []
+        assert space.contains(searched(entry, observation.parameters)) == []
         assert_plain(dict(observation.parameters))
     # the values vary: no parameter is stuck
     for name, parameter in space.parameters.items():
@@ -178,7 +201,8 @@ def test_notes_and_origins_are_well_formed(entry: Entry) -> None:
     tuner = tuner_of(entry, space)
     for number in range(30):
         for suggestion in tuner.propose(history, 1).suggestions:
-            assert suggestion.origin in ORIGINS
+            assert suggestion.origin.split(" of #")[0] in ORIGINS
+            assert len(suggestion.origin) <= 20, "the column's width"
             assert json.loads(json.dumps(suggestion.note, allow_nan=False)) == suggestion.note
             history.append(done(number, suggestion, loss_of(suggestion.parameters)))
 
@@ -236,10 +260,13 @@ def test_64_at_once(entry: Entry) -> None:
     space = space_for(entry, FINITE_TYPES if entry in ENUMERATING else EVERY_TYPE)
     proposal = tuner_of(entry, space).propose([], 64)
     n_distinct = space.n_distinct()
-    assert len(proposal.suggestions) == (64 if n_distinct is None else min(64, n_distinct))
-    keys = {space.key(params) for params in parameters_of(proposal.suggestions)}
+    n_expected = 64 if n_distinct is None else min(64, n_distinct)
+    if entry.name == "PBTTuner":  # and no more before these have ended
+        n_expected = entry.args().population_size
+    assert len(proposal.suggestions) == n_expected
+    keys = {space.key(searched(entry, params)) for params in parameters_of(proposal.suggestions)}
     assert len(keys) == len(proposal.suggestions)
-    assert proposal.exhausted is (n_distinct is not None and n_distinct < 64)
+    assert proposal.exhausted is (entry in ENUMERATING and n_expected < 64)
 
 
 @every_tuner
@@ -274,21 +301,23 @@ def test_a_trial_from_outside_the_space_is_survived(entry: Entry) -> None:
     ]
     proposal = tuner_of(entry, space).propose(history, 1)
     for params in parameters_of(proposal.suggestions):
-        assert space.contains(params) == []
+        assert space.contains(searched(entry, params)) == []
 
 
 @every_tuner
 def test_a_space_of_one_point(entry: Entry) -> None:
-    space = SearchSpace.parse({"x": {"_type": "choice", "_value": ["only"]}})
+    kind = "choice" if "choice" in entry.types else "layer_choice"
+    space = SearchSpace.parse({"x": {"_type": kind, "_value": ["only"]}})
+    only = space.at(0)
     tuner = tuner_of(entry, space)
     first = tuner.propose([], 1)
-    assert parameters_of(first.suggestions) == [{"x": "only"}]
+    assert [searched(entry, p) for p in parameters_of(first.suggestions)] == [only]
     second = tuner.propose([done(0, first.suggestions[0], 0.5)], 1)
     if entry in ENUMERATING:
         assert second.suggestions == ()
         assert second.exhausted
     else:
-        assert parameters_of(second.suggestions) == [{"x": "only"}]
+        assert [searched(entry, p) for p in parameters_of(second.suggestions)] == [only]
 
 
 @every_tuner
@@ -296,12 +325,12 @@ def test_numbers_need_not_start_at_zero_or_be_dense(entry: Entry) -> None:
     space = space_for(entry, FINITE_TYPES)
     history = run(entry, space, 2)
     gaps = [
-        Observation(10 * o.number + 7, o.parameters, o.outcome, o.loss, completed=True)
+        Observation(10 * o.number + 7, o.parameters, o.outcome, o.loss, note=o.note, completed=True)
         for o in history
     ]
     proposal = tuner_of(entry, space).propose(gaps, 2)
-    keys = {space.key(p) for p in parameters_of(proposal.suggestions)}
-    assert not keys & {space.key(o.parameters) for o in gaps}
+    keys = {space.key(searched(entry, p)) for p in parameters_of(proposal.suggestions)}
+    assert not keys & {space.key(searched(entry, o.parameters)) for o in gaps}
 
 
 # -- seeds ---------------------------------------------------------------------------------------
@@ -310,10 +339,10 @@ PROGRAM = """
 import json, sys
 sys.path.insert(0, {root!r})
 from tests.algorithms.test_contract import EVERY_TYPE, FINITE_TYPES, mixed_history, space_for
-from tests.algorithms.test_contract import parameters_of, tuner_of, TUNERS, ENUMERATING
+from tests.algorithms.test_contract import parameters_of, tuner_of, BY_NAME, ENUMERATING
 answers = {{}}
 for name in {names!r}:
-    entry = TUNERS[name]
+    entry = BY_NAME[name]
     space = space_for(entry, FINITE_TYPES if entry in ENUMERATING else EVERY_TYPE)
     history = mixed_history(entry, space)
     answers[name] = parameters_of(tuner_of(entry, space).propose(history, 2).suggestions)
@@ -381,6 +410,8 @@ def test_failed_and_running_trials_count_as_tried(entry: Entry) -> None:
 @every_endless
 def test_a_finite_space_beyond_64_bits_is_no_trouble(entry: Entry) -> None:
     raw = {f"p{i}": {"_type": "randint", "_value": [0, 10**9]} for i in range(4)}
+    if entry.name == "PPOTuner":
+        raw = {f"p{i}": {"_type": "layer_choice", "_value": list("0123456789")} for i in range(24)}
     space = SearchSpace.parse(raw)
     history = run(entry, space, 25)
     assert len({space.key(o.parameters) for o in history}) == 25
@@ -452,7 +483,7 @@ def test_a_model_beats_random_on_a_smooth_function(entry: Entry) -> None:
     assert typical_best(entry, n_seeds) < 0.7 * typical_best(TUNERS["Random"], 40)
 
 
-@every_endless
+@pytest.mark.parametrize("entry", [BY_NAME["Random"], *MODELS], ids=by_name)
 def test_300_trials(entry: Entry) -> None:
     space = SearchSpace.parse(SMOOTH)
     rng = np.random.default_rng(0)
