@@ -23,6 +23,9 @@ class Sample:
     summary: str  # its leading comment, in one line
 
 
+READ_AT_MOST = 16 * 1024 * 1024  # characters: /dev/zero has no end; a manifest has 1 MiB
+
+
 def directory() -> Path:
     return Path(settings.BASE_DIR) / "examples"
 
@@ -50,7 +53,8 @@ def read_file(file: str) -> str:
         OSError, UnicodeDecodeError: it cannot be read.
     """
     path = Path(file)
-    text = path.read_text(encoding="utf-8")
+    with path.open(encoding="utf-8") as stream:
+        text = stream.read(READ_AT_MOST)
     base = path.resolve().parent
     return _WORKING_DIR.sub(lambda found: found["key"] + str((base / found["dir"]).resolve()), text)
 

@@ -84,6 +84,16 @@ class DataLock:
         self._file.close()
 
 
+def stop_signals() -> list[int]:
+    """A list that will hold the signals which ask us to stop; under nohup SIGHUP does not."""
+    received: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue
+        signal.signal(number, lambda which, _frame: received.append(which))
+    return received
+
+
 def free_port(host: str, preferred: int | None = None) -> int:
     """``preferred`` if it can be bound, else any free port.
 

@@ -198,6 +198,12 @@ def test_the_command_line_refuses_it_in_one_line(tmp_path: Path, name: str):
     assert len(answer.stderr.splitlines()) == 1
 
 
+def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path):
+    answer = manage(tmp_path, "validate", "/dev/zero", timeout_s=30)
+    assert answer.returncode == 2
+    assert "at most 1 MiB" in answer.stderr
+
+
 @pytest.mark.parametrize(("spec", "path", "words"), BAD_FIELDS)
 def test_a_wrong_field_is_named_by_its_path(product: Stack, spec: Any, path: str, words: str):
     status, answer = post(product, json.dumps(manifest(**spec)), "application/json")

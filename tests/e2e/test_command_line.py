@@ -179,6 +179,29 @@ def test_a_closed_terminal_stops_everything_too(tmp_path):
         process.wait()
 
 
+def test_nohup_keeps_it_running_when_the_terminal_goes(tmp_path):
+    script = "import signal, os, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
+    script += "os.execv(sys.executable, sys.argv[1:])"
+    up = [sys.executable, str(ROOT / "manage.py"), "up", "--no-sample", "--port"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *up, str(free_port())],
+        env=environment(tmp_path / "data"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        next(line for line in process.stdout if "Stop: Ctrl-C" in line)
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_a_run_outlives_the_server_that_it_was_handed_to(tmp_path):
     file = write_manifest(tmp_path, maxTrialNum=2, trialConcurrency=1)
     with running_stack(tmp_path / "data", "--no-sample") as stack:

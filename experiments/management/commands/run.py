@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import sys
 import time
 from contextlib import suppress
@@ -23,7 +22,7 @@ from experiments.export import export_json
 from experiments.management.commands.validate import read_manifest
 from experiments.models import Experiment
 from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
-from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, free_port
+from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, free_port, stop_signals
 
 EXIT = {Phase.DONE: 0, Phase.TIMEOUT: 3, Phase.ERROR: 4}
 INTERRUPTED = 130
@@ -42,9 +41,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         logging.getLogger().setLevel(logging.ERROR)
         text, parsed = read_manifest(self, options["file"])
-        stopping: list[int] = []
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda received, _frame: stopping.append(received))
+        stopping = stop_signals()
         self._supervisor = self._supervise()
         try:
             experiment = actions.create_experiment(

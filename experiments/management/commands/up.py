@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import time
 from typing import Any
@@ -15,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from experiments import accounts, actions, samples
 from experiments.engine.spec import parse_text
 from experiments.models import Experiment
-from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor
+from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, stop_signals
 
 
 class Command(BaseCommand):
@@ -29,9 +28,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         logging.getLogger().setLevel(logging.WARNING)
-        stopping: list[int] = []
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda received, _frame: stopping.append(received))
+        stopping = stop_signals()
         supervisor = Supervisor(options["host"], options["port"])
         try:
             supervisor.prepare()
