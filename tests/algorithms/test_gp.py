@@ -234,3 +234,10 @@ def test_a_fresh_tuner_and_one_that_remembers_its_fit_agree() -> None:
     used = GPTuner(space, GPArgs(), 0)
     used.propose(history[:11], 1)
     assert used.propose(history, 2) == GPTuner(space, GPArgs(), 0).propose(history, 2)
+
+
+def test_the_smallest_settings_work() -> None:
+    args = GPArgs(cold_start_num=1, selection_num_warm_up=1, selection_num_starting_points=1)
+    space = SearchSpace.parse(EVERY_TYPE)
+    history = minimise(space, lambda p: float(p["u"]), 4, args)
+    assert space.contains(history[-1].parameters) == []

@@ -120,3 +120,12 @@ def test_words_logarithms_and_branches_are_searched_too() -> None:
         (suggestion,) = MetisTuner(space, MetisArgs(), 0).propose(history, 1).suggestions
         history.append(done(number, suggestion.parameters, loss(suggestion.parameters)))
     assert min(o.loss or 0.0 for o in history) < 0.15
+
+
+def test_the_smallest_settings_work() -> None:
+    args = MetisArgs(cold_start_num=1, selection_num_starting_points=1)
+    history: list[Observation] = []
+    for number in range(15):
+        (suggestion,) = MetisTuner(LINE, args, 0).propose(history, 1).suggestions
+        history.append(done(number, suggestion.parameters, wave(suggestion.parameters)))
+    assert len({o.parameters["x"] for o in history}) == 15

@@ -49,6 +49,7 @@ class GPTuner(OneByOneTuner[GPArgs]):
     def __init__(self, space: SearchSpace, args: GPArgs, seed: int) -> None:
         super().__init__(space, args, seed)
         self._vectors = VectorSpace(space)
+        self._grid = self._vectors.domain.grid(MAX_ENUMERATED)
         self._modeller = surrogate.Modeller(self._vectors, args.nu, args.alpha)
 
     def draw(
@@ -69,9 +70,8 @@ class GPTuner(OneByOneTuner[GPArgs]):
         self, acquisition: Acquisition, data: surrogate.Data, rng: np.random.Generator
     ) -> Floats:
         domain = self._vectors.domain
-        grid = domain.grid(MAX_ENUMERATED)
-        if grid is not None:
-            return best_row(domain, acquisition, grid, data.taken, n_starts=0)
+        if self._grid is not None:
+            return best_row(domain, acquisition, self._grid, data.taken, n_starts=0)
         n_warm_up = min(self.args.selection_num_warm_up, MAX_WARM_UP)
         pool = np.concatenate(
             [domain.sobol(n_warm_up, rng), data.around_best(domain, N_AROUND, rng)]

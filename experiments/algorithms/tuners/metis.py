@@ -64,6 +64,7 @@ class MetisTuner(OneByOneTuner[MetisArgs]):
         super().__init__(space, args, seed)
         self.may_repeat = not args.no_resampling
         self._vectors = VectorSpace(space)
+        self._grid = self._vectors.domain.grid(MAX_ENUMERATED)
         self._modeller = surrogate.Modeller(self._vectors, NU, LEAST_NOISE)
 
     def draw(
@@ -99,10 +100,9 @@ class MetisTuner(OneByOneTuner[MetisArgs]):
         return candidates[int(np.argmax(gains))]
 
     def _pool(self, data: surrogate.Data, rng: np.random.Generator) -> Floats:
+        if self._grid is not None:
+            return self._grid
         domain = self._vectors.domain
-        grid = domain.grid(MAX_ENUMERATED)
-        if grid is not None:
-            return grid
         n_points = min(self.args.selection_num_starting_points, MAX_POINTS)
         n_near = n_points // 2
         near = data.around_best(domain, n_near, rng)
@@ -113,11 +113,8 @@ class MetisTuner(OneByOneTuner[MetisArgs]):
     ) -> Floats:
         """Return where the mean less ``kappa`` deviations is lowest."""
         acquisition = Acquisition(process, "ucb", np.zeros(1), kappa)
-        n_starts = 0 if len(pool) == 0 or self._is_grid() else N_STARTS
+        n_starts = N_STARTS if self._grid is None else 0
         return best_row(self._vectors.domain, acquisition, pool, data.taken, n_starts)
-
-    def _is_grid(self) -> bool:
-        return self._vectors.domain.grid(MAX_ENUMERATED) is not None
 
     def _likeliest_good(self, data: surrogate.Data, rows: Floats) -> Floats:
         """Return the row where good trials are densest compared with the others."""
