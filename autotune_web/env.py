@@ -51,14 +51,15 @@ def env_list(name: str, default: str) -> list[str]:
 
 
 def env_directory(name: str, default: Path) -> Path:
-    """The data directory, made where it is missing.
+    """The data directory, made where it is missing, then for its owner only: it holds sessions.
 
     Raises:
         ImproperlyConfigured: if it cannot be made or nothing can be written in it.
     """
     path = Path(env_str(name) or default).expanduser().resolve()
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise ImproperlyConfigured(
             f"the data directory {path} cannot be made: {error.strerror}."
@@ -79,6 +80,7 @@ def env_database(name: str, file: Path) -> dj_database_url.DBConfig:
     """
     given = env_str(name)
     if not given:  # its path is no URL: it may hold a '?' or a '%'
+        file.touch(mode=0o600)  # for its owner only, whoever made the directory: it holds sessions
         return {**dj_database_url.parse("sqlite://"), "NAME": str(file)}
     try:
         found = dj_database_url.parse(given)

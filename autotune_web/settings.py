@@ -7,8 +7,10 @@ code into the separate roles of a cluster.
 
 from __future__ import annotations
 
+import os
 import secrets
 import shlex
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,12 +40,14 @@ def _secret_key() -> str:
     if given := env_str("SECRET_KEY"):
         return given
     path = DATA_DIR / "secret_key"
-    try:
-        with path.open("x") as f:
-            path.chmod(0o600)
-            f.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass
+    if not path.exists():
+        # Whole and closed to others before it has its name: several processes may start at once.
+        draft = path.with_name(f"secret_key.{os.getpid()}")
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
     return path.read_text()
 
 

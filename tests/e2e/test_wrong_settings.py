@@ -79,3 +79,13 @@ def test_every_command_takes_the_data_directory_whatever_its_name(tmp_path):
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.startswith("at_")
     assert not (tmp_path / "unused").exists()
+
+
+def test_what_is_kept_is_closed_to_other_users_of_the_machine(tmp_path):
+    data = tmp_path / "new" / "data"
+    assert manage(data, "migrate").returncode == 0
+    assert data.stat().st_mode & 0o777 == 0o700, "the database holds sessions"
+    for name in ("secret_key", "autotune.sqlite3"):  # even where the directory is open
+        assert (data / name).stat().st_mode & 0o777 == 0o600
+    assert len((data / "secret_key").read_text()) == 64
+    assert [path.name for path in data.glob("secret_key*")] == ["secret_key"]
