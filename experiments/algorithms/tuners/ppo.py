@@ -47,7 +47,7 @@ from experiments.algorithms.one_by_one import Tried, derive_rng
 from experiments.algorithms.parameters import Parameter
 from experiments.algorithms.space import SearchSpace
 
-N_DRAWS = 32  # architectures drawn at once; the first that was not tried is taken
+N_DRAWS = (4, 32)  # architectures drawn at once; the first that was not tried is taken
 _INIT, _DRAW, _UPDATE, _UNTRIED = range(4)  # purposes of random numbers, part of their seeds
 
 
@@ -184,17 +184,13 @@ class PPOTuner(Tuner[PPOArgs]):
     ) -> tuple[dict[str, Any], str]:
         origin = "model" if len(policies) > 1 else "start-up"
         rng = derive_rng(self.seed, _DRAW, n_seen)
-        candidates = [
-            episodes.decode(actions)
-            for actions in episodes.draw(policies[-1].weights, N_DRAWS, rng)
-        ]
-        if tried.is_complete:
-            return candidates[0], origin
-        for params in candidates:
-            if not tried.holds(params):
-                return params, origin
+        for n_draws in N_DRAWS:
+            for actions in episodes.draw(policies[-1].weights, n_draws, rng):
+                params = episodes.decode(actions)
+                if tried.is_complete or not tried.holds(params):
+                    return params, origin
         untried = tried.pick_untried(derive_rng(self.seed, _UNTRIED, n_seen))
-        return (candidates[0], origin) if untried is None else (untried, "random")
+        return (params, origin) if untried is None else (untried, "random")
 
     def _ended_batches(
         self, drawn: Sequence[Observation], episodes: Episodes
