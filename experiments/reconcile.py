@@ -164,7 +164,7 @@ def _finish(experiment: Experiment, phase: Phase, reason: str) -> None:
         won = experiment.move(
             phase,
             reason=reason,
-            message="",
+            message=_why_nothing_succeeded(experiment),
             finished_at=now,
             active_seconds=experiment.active_seconds_at(now),
             clock_at=None,
@@ -172,6 +172,17 @@ def _finish(experiment: Experiment, phase: Phase, reason: str) -> None:
         if won:
             _mark_all(experiment, reason)
     _stop_marked(experiment)
+
+
+def _why_nothing_succeeded(experiment: Experiment) -> str:
+    """Words for an end without a single success; "" where there is one, or nothing failed."""
+    if experiment.trials.filter(state=TrialState.SUCCEEDED).exists():
+        return ""
+    failed = experiment.trials.filter(state__in=[TrialState.FAILED, TrialState.LOST])
+    last = failed.order_by("number").last()
+    if last is None:
+        return ""
+    return f"No trial succeeded. Trial {last.number}: {last.reason or last.state}"
 
 
 def _mark_all(experiment: Experiment, reason: str) -> None:

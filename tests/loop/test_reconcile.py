@@ -410,3 +410,14 @@ def test_trials_cut_off_by_the_time_limit_are_made_up_for_when_it_is_raised(expe
         for trial in experiment.trials.filter(state=TrialState.RUNNING):
             succeed(backend, trial, 1.0)
     assert states(experiment) == ["CANCELED"] * 2 + ["SUCCEEDED"] * 4
+
+
+def test_an_end_without_a_success_says_what_went_wrong(experiment, backend):
+    for _ in range(10):
+        stored = look(experiment)
+        if stored.phase == Phase.DONE:
+            break
+        for trial in experiment.trials.filter(state=TrialState.RUNNING):
+            backend.end(trial.number, exit_code=1, message="ModuleNotFoundError: torch")
+    assert stored.phase == Phase.DONE
+    assert stored.message == "No trial succeeded. Trial 3: ModuleNotFoundError: torch"
