@@ -1,0 +1,142 @@
+"""The page of all algorithms, ``docs/algorithms.md``, written from what the code itself declares.
+
+Names, arguments and types come from the registry, the description of each from its module. Called
+by the command ``algorithms_page`` and by the test that the page in the repository is up to date.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+
+from experiments.algorithms.registry import ADVISORS, ALL, ASSESSORS, TUNERS, Entry
+from experiments.algorithms.settings import SettingInfo, describe
+from experiments.algorithms.space_reading import TYPES
+
+HEAD = """\
+# Algorithms
+
+Written by `./autotune manage algorithms_page` from the code; a test compares the two. Do not edit.
+
+A manifest names a **tuner**, which chooses the parameters of each trial, and may name an
+**assessor** beside it, which stops trials that will not get anywhere. An **advisor** stands in
+place of a tuner and also decides how long each trial trains; where both are given the tuner wins,
+and an assessor beside an advisor is ignored. Names are accepted with and without `Tuner`,
+`Assessor` or `Advisor` at their end, in any case.
+
+```yaml
+tuner:
+  builtinTunerName: TPE
+  classArgs: {"optimize_mode": "minimize"}
+```
+
+`optimize_mode` is `maximize` unless given. It is the engine that turns a value round, in one place:
+algorithms only ever minimise. An argument of another tuner is a warning and ignored, an unknown one
+is an error.
+
+What holds for all of them, by test: the same seed and history propose the same, in any process; a
+restart in the middle changes nothing; failed, killed, excluded, imported and custom trials, NaN and
+infinite results are survived; no configuration is tried twice while a finite space has untried ones
+(advisors and PBTTuner repeat on purpose); several trials at a time are told apart from each other.
+"""
+
+BUDGETS = """\
+A trial of an advisor finds how long it may train in its parameters, as `TRIAL_BUDGET`, beside those
+of the search space, which may not define that name itself:
+
+```python
+parameters = autotune_trial.get_parameters()
+for epoch in range(parameters["TRIAL_BUDGET"]):
+    ...
+```
+
+A configuration that is promoted runs again as a new trial with a larger budget, from the start
+unless the script keeps a checkpoint of its own. Advisors go on until `maxTrialNum` or
+`maxExecSeconds`.
+"""
+
+CHECKPOINTS = """\
+A trial of PBTTuner finds two directories in its parameters: it resumes from what it finds in
+`load_checkpoint_dir` (nothing, in the first generation), trains a while, writes to
+`save_checkpoint_dir` and reports its result. Locally both exist when the trial starts; without
+`all_checkpoint_dir` they lie below the server's data and are removed with the experiment. On a
+cluster `all_checkpoint_dir` must be given: a path on a volume that every trial mounts.
+"""
+
+
+def algorithms_page() -> str:
+    """Return the page as Markdown."""
+    parts = [HEAD, _types_table()]
+    parts.append("## Tuners\n")
+    parts += [_section(entry) for entry in TUNERS.values() if entry.available]
+    parts.append("## Advisors\n")
+    parts.append(BUDGETS)
+    parts += [_section(entry) for entry in ADVISORS.values() if entry.available]
+    parts.append("## Assessors\n")
+    parts += [_section(entry) for entry in ASSESSORS.values() if entry.available]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _types_table() -> str:
+    """Which algorithm searches which types."""
+    choosers = [e for e in [*TUNERS.values(), *ADVISORS.values()] if e.available]
+    lines = ["## Types of the search space\n", "| | " + " | ".join(f"`{t}`" for t in TYPES) + " |"]
+    lines.append("|---|" + "---|" * len(TYPES))
+    for entry in choosers:
+        cells = []
+        for name in TYPES:
+            numeric = name == "choice" and entry.numeric_choice_only
+            cells.append(("numbers" if numeric else "yes") if name in entry.types else "–")
+        lines.append(f"| [{entry.name}](#{_anchor(entry)}) | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _anchor(entry: Entry) -> str:
+    return re.sub(r"[^a-z0-9 -]", "", f"{entry.name} {entry.label}".lower()).replace(" ", "-")
+
+
+def _section(entry: Entry) -> str:
+    lines = [f"### {entry.name}: {entry.label}\n", entry.summary + "\n"]
+    if entry.kind != "assessor":
+        lines.append(f"Search types: {_types(entry)}.\n")
+    if entry.name == "PBTTuner":
+        lines.append(CHECKPOINTS)
+    lines += ["| argument | type | default | limits | meaning |", "|---|---|---|---|---|"]
+    lines += [_row(info) for info in describe(entry.args)]
+    lines.append("")
+    lines += [paragraph + "\n" for paragraph in _description(entry)]
+    return "\n".join(lines)
+
+
+def _types(entry: Entry) -> str:
+    if entry.types == ALL:
+        return "all"
+    names = ", ".join(f"`{name}`" for name in TYPES if name in entry.types)
+    numbers = " (of `choice`, numbers only)" if entry.numeric_choice_only else ""
+    needs = f"; {entry.needs}" if entry.needs else ""
+    return names + numbers + needs
+
+
+def _row(info: SettingInfo) -> str:
+    if info.choices:
+        kind, limits = "text", "one of " + ", ".join(f"`{choice}`" for choice in info.choices)
+    else:
+        kind, limits = info.type, info.limits()
+    default = "–" if info.default is None else f"`{_shown(info.default)}`"
+    return f"| `{info.name}` | {kind} | {default} | {limits} | {info.help} |"
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _description(entry: Entry) -> Iterator[str]:
+    """Yield the paragraphs of the module that holds an algorithm, without its heading."""
+    module = importlib.import_module(entry.where.partition(":")[0])
+    for paragraph in inspect.cleandoc(module.__doc__ or "").split("\n\n")[1:]:
+        if any(line.startswith("    ") for line in paragraph.splitlines()):
+            yield f"```\n{inspect.cleandoc(paragraph)}\n```"
+        else:
+            yield paragraph.replace("``", "`")
