@@ -39,6 +39,8 @@ MAX_EXPONENT = 690.0  # exp of this is about 1e299
 # The specification's table misspells one type; its manifests must work.
 SPELLINGS = {"qlognoraml": "qlognormal"}
 
+MAX_NAME = 200  # characters of a parameter's name, as of a metric's
+
 
 class _Reader:
     """Collects problems and warnings while reading one space."""
@@ -64,6 +66,9 @@ class _Reader:
             here = join(path, name)
             if not name.strip():
                 self.wrong(here, f"a parameter's name must not be empty, but got {show(name)}.")
+            elif len(name) > MAX_NAME:
+                message = f"a parameter's name must have at most {MAX_NAME} characters"
+                self.wrong(join(path, name[:20] + "…"), f"{message}, but this has {len(name)}.")
             elif name == "_name" or (name.startswith("__") and name.endswith("__")):
                 self.wrong(here, f"the name {show(name)} is reserved.", "Choose another name.")
             parameter = self.entry(entry, here, depth)

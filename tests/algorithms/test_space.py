@@ -462,3 +462,10 @@ def test_what_is_odd_but_clear_is_a_warning() -> None:
         "u._value",
         "q._value[2]",
     ]
+
+
+def test_a_parameter_s_name_has_at_most_200_characters():
+    entry = {"_type": "uniform", "_value": [0, 1]}
+    SearchSpace.parse({"x" * 200: entry})
+    with pytest.raises(ProblemsError, match="at most 200 characters, but this has 201"):
+        SearchSpace.parse({"x" * 201: entry})

@@ -144,9 +144,7 @@ class Command(BaseCommand):
         if experiment.message:
             self.stdout.write(experiment.message)
         if best is None:
-            self.stdout.write("No trial succeeded, so there are no best parameters.")
-            for trial in experiment.trials.exclude(reason="").order_by("-number")[:1]:
-                self.stdout.write(f"Trial {trial.number}: {trial.state}: {trial.reason}")
+            self.stdout.write("There are no best parameters.")
             return
         self.stdout.write(f"Best value {best.value:g} (trial {best.number}), with")
         self.stdout.write(json.dumps(best.parameters, indent=2))
