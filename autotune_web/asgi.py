@@ -5,7 +5,12 @@ every trial and Django's request path would cost more than the work itself.
 """
 
 import os
+import warnings
 
+# WhiteNoise's files are read whole under ASGI, which is right for what we serve.
+warnings.filterwarnings(
+    "ignore", message="StreamingHttpResponse must consume synchronous iterators", category=Warning
+)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "autotune_web.settings")
 
 from django.core.asgi import get_asgi_application
