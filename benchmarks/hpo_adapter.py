@@ -26,6 +26,7 @@ NAMES = {
     "autotune_anneal": "Anneal",
     "autotune_tpe": "TPE",
     "autotune_evolution": "Evolution",
+    "autotune_cmaes": "CMA-ES",
     "autotune_gp": "GPTuner",
     "autotune_metis": "MetisTuner",
 }

@@ -99,6 +99,19 @@ class EvolutionArgs(TunerArgs):
 
 
 @dataclass(frozen=True)
+class CMAESArgs(TunerArgs):
+    """CMA-ES."""
+
+    population_size: int | None = setting(
+        None,
+        low=4,
+        high=10_000,
+        help="Trials of one generation; by default 4 and three times the logarithm of the number "
+        "of numeric parameters.",
+    )
+
+
+@dataclass(frozen=True)
 class MetisArgs(TunerArgs):
     """MetisTuner."""
 

@@ -103,6 +103,15 @@ TUNERS = _by_name(
     ),
     Entry(
         kind="tuner",
+        name="CMA-ES",
+        label="CMA-ES",
+        summary="A normal distribution that moves and narrows to the best trials; for smooth "
+        "problems whose parameters depend on each other, and long experiments.",
+        args=arguments.CMAESArgs,
+        where="experiments.algorithms.tuners.cmaes:CMAESTuner",
+    ),
+    Entry(
+        kind="tuner",
         name="Batch",
         label="Batch",
         summary="Runs a given list of configurations in order; for a comparison fixed beforehand.",
@@ -217,8 +226,8 @@ KINDS = {"tuner": TUNERS, "assessor": ASSESSORS, "advisor": ADVISORS}
 
 
 def _plain(name: str) -> str:
-    """Return a name as aliases compare: without case and without its kind as a suffix."""
-    plain = name.strip().lower()
+    """Return a name as aliases compare: without case, hyphens and its kind as a suffix."""
+    plain = name.strip().lower().replace("-", "")
     for suffix in KINDS:
         if plain.endswith(suffix) and plain != suffix:
             plain = plain.removesuffix(suffix)
