@@ -95,7 +95,9 @@ def _improve(
     value = float(_values(objective, row[None, :], taken)[0])
     for _ in range(MAX_ROUNDS):
         before = value
-        row, value = _climb(domain, objective, row, value)
+        climbed, level = _climb(domain, objective, row, value)
+        if row_keys(climbed[None, :])[0] not in taken:
+            row, value = climbed, level
         row, value, has_moved = _step(domain, objective, row, value, taken)
         if not has_moved or value - before < 1e-6:
             break
