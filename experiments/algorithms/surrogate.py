@@ -170,6 +170,10 @@ class Modeller:
         n_done = int(np.isfinite(losses).sum())
         return Data(finished, to_targets(np.array(losses)), n_done, unfinished, taken)
 
+    def is_ready(self, data: Data, n_start: int) -> bool:
+        """Say whether there is enough to model: ``n_start`` finished trials, not all failed."""
+        return bool(len(data.rows) >= n_start and data.n_done and self._domain.n_columns)
+
     def start_up(
         self, data: Data, seed: int, number: int, rng: np.random.Generator
     ) -> dict[str, Any]:

@@ -129,3 +129,10 @@ def test_the_smallest_settings_work() -> None:
         (suggestion,) = MetisTuner(LINE, args, 0).propose(history, 1).suggestions
         history.append(done(number, suggestion.parameters, wave(suggestion.parameters)))
     assert len({o.parameters["x"] for o in history}) == 15
+
+
+def test_a_space_of_one_point_goes_on() -> None:
+    space = SearchSpace.parse({"x": {"_type": "choice", "_value": ["only"]}})
+    history = [done(number, {"x": "only"}, 0.1 * number) for number in range(15)]
+    proposal = MetisTuner(space, MetisArgs(), 0).propose(history, 2)
+    assert [s.parameters for s in proposal.suggestions] == [{"x": "only"}] * 2

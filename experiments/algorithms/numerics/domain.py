@@ -119,6 +119,8 @@ class Domain:
 
     def grid(self, limit: int) -> Floats | None:
         """Return every row, or None if there are more than ``limit`` combinations of levels."""
+        if not self.n_columns:
+            return np.zeros((1, 0))
         if self.continuous.any():
             return None
         levels = [self._levels(index) for index in range(self.n_columns)]

@@ -32,7 +32,7 @@ import numpy as np
 
 from experiments.algorithms import surrogate
 from experiments.algorithms.arguments import MetisArgs
-from experiments.algorithms.base import Observation, Outcome
+from experiments.algorithms.base import Observation
 from experiments.algorithms.numerics.acquisition import Acquisition, expected_gain
 from experiments.algorithms.numerics.domain import Floats
 from experiments.algorithms.numerics.gaussian_process import GaussianProcess
@@ -70,9 +70,8 @@ class MetisTuner(OneByOneTuner[MetisArgs]):
     def draw(
         self, history: Sequence[Observation], rng: np.random.Generator
     ) -> tuple[dict[str, Any], str]:
-        n_finished = sum(o.outcome is not Outcome.RUNNING for o in history)
         data = self._modeller.read(history)
-        if n_finished < self.args.cold_start_num or not data.n_done:
+        if not self._modeller.is_ready(data, self.args.cold_start_num):
             return self._modeller.start_up(data, self.seed, len(history), rng), "start-up"
         with one_thread():
             return self._vectors.decode(self._next(data, rng)), "model"
