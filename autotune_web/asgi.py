@@ -13,7 +13,7 @@ warnings.filterwarnings(
 )
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "autotune_web.settings")
 
-from django.core.asgi import get_asgi_application
+from django.core.asgi import get_asgi_application  # noqa: E402
 
 django_application = get_asgi_application()  # sets Django up; the imports below need it
 
