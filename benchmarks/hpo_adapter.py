@@ -22,6 +22,7 @@ from experiments.algorithms.settings import parse_settings
 from experiments.algorithms.space import SearchSpace
 
 NAMES = {
+    "autotune_auto": "Auto",
     "autotune_random": "Random",
     "autotune_anneal": "Anneal",
     "autotune_tpe": "TPE",

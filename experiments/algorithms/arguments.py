@@ -59,6 +59,11 @@ class TunerArgs(Args):
 
 
 @dataclass(frozen=True)
+class AutoArgs(TunerArgs):
+    """Auto takes no settings of its own."""
+
+
+@dataclass(frozen=True)
 class HyperoptArgs(TunerArgs):
     """Random and Anneal."""
 

@@ -67,6 +67,15 @@ def _by_name(*entries: Entry) -> dict[str, Entry]:
 TUNERS = _by_name(
     Entry(
         kind="tuner",
+        name="Auto",
+        label="Auto (recommended)",
+        summary="Picks by the search space, the trials so far and how many run at once: a Gaussian "
+        "process while trials are few, TPE for many; the default to start with.",
+        args=arguments.AutoArgs,
+        where="experiments.algorithms.tuners.auto:AutoTuner",
+    ),
+    Entry(
+        kind="tuner",
         name="Random",
         label="Random search",
         summary="Draws every trial from the search space independently; the baseline to beat, and "

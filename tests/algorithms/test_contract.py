@@ -29,7 +29,7 @@ REPEATING = [entry for entry in AVAILABLE if entry.adds]
 ENDLESS = [entry for entry in AVAILABLE if entry not in ENUMERATING + REPEATING]
 # these model an objective of numbers and choices
 MODELS = [entry for entry in ENDLESS if entry.name not in ("Random", "PPOTuner")]
-EXPENSIVE = [entry for entry in MODELS if entry.name in ("GPTuner", "MetisTuner")]
+EXPENSIVE = [entry for entry in MODELS if entry.name in ("Auto", "GPTuner", "MetisTuner")]
 ASSESSING = [entry for entry in ASSESSORS.values() if entry.available]
 
 ROOT = Path(__file__).parents[2]

@@ -29,7 +29,7 @@ def names_of(kind: str, *names: str) -> set[str]:
 
 
 def test_the_specifications_names_are_all_known() -> None:
-    assert list(TUNERS)[:3] == ["Random", "Anneal", "TPE"]
+    assert list(TUNERS)[:4] == ["Auto", "Random", "Anneal", "TPE"]
     assert set(TUNERS) >= {"Evolution", "Batch", "GridSearch", "MetisTuner", "GPTuner"}
     assert set(TUNERS) >= {"PPOTuner", "PBTTuner"}
     assert set(ASSESSORS) == {"Medianstop", "Curvefitting"}
