@@ -323,7 +323,8 @@ def custom_trial(experiment: Experiment, parameters: Mapping[str, Any], *, force
     """
     _open_for_trials(experiment)
     spec = parse_manifest(experiment.manifest).spec
-    problems = spec.space.contains(dict(parameters))
+    searched = {name: value for name, value in parameters.items() if name not in spec.adds}
+    problems = spec.space.contains(searched)
     if problems and not force:
         raise ProblemsError(problems)
     with transaction.atomic():

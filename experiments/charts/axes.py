@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.algorithms.base import LOAD_KEY, SAVE_KEY
 from experiments.charts import scale, style
 
 MISSING_LABEL = "–"
@@ -51,10 +52,11 @@ class _Declared:
 def axes(space: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]]) -> list[Axis]:
     """Every parameter's axis in the space's order, branches of nested choices after their choice.
 
-    Parameters that only custom trials have come last.
+    Parameters that the space does not name come last: an advisor's budget, a custom trial's own.
+    Checkpoint directories have no axis: every trial's is another.
     """
     declared = list(_declared(space, ()))
-    known = {d.path[0] for d in declared}
+    known = {d.path[0] for d in declared} | ({LOAD_KEY, SAVE_KEY} - set(space))
     for name in dict.fromkeys(n for p in parameters for n in p if n not in known):
         declared.append(_Declared((name,), "", ()))
     return [_axis(d, [_look_up(p, d.path) for p in parameters]) for d in declared]

@@ -161,3 +161,19 @@ def test_a_far_out_value_is_drawn_at_the_end_of_its_axis() -> None:
     first = figure["data"][0]["dimensions"][0]
     assert min(first["values"]) == pytest.approx(0.9)
     assert figure["layout"]["meta"]["n_cut"] == 1
+
+
+def test_a_budget_gets_an_axis_and_checkpoint_directories_get_none() -> None:
+    space = {"lr": {"_type": "uniform", "_value": [0, 1]}}
+    given = [
+        {
+            "lr": 0.1,
+            "TRIAL_BUDGET": budget,
+            "load_checkpoint_dir": f"/{budget}",
+            "save_checkpoint_dir": f"/{budget + 1}",
+        }
+        for budget in (1, 9)
+    ]
+    found = axes.axes(space, given)
+    assert [axis.label for axis in found] == ["lr", "TRIAL_BUDGET"]
+    assert found[1].places == (1.0, 9.0)

@@ -188,3 +188,13 @@ def test_what_a_person_does_through_the_api_carries_their_name(make_experiment, 
     client.patch(url, {"max_trials": 7}, content_type="application/json")
     experiment.record("note")  # the loop's own doing has nobody's name
     assert [event.data.get("user") for event in experiment.events.all()] == ["alice", None]
+
+
+def test_a_custom_trial_may_name_what_an_advisor_adds(make_experiment):
+    advisor = {"builtinAdvisorName": "Hyperband"}
+    experiment = make_experiment({"tuner": None, "advisor": advisor}, phase=Phase.RUNNING)
+    given = {"lr": 0.1, "units": 16, "TRIAL_BUDGET": 9}
+    assert actions.custom_trial(experiment, given, force=False).parameters == given
+    plain = make_experiment(phase=Phase.RUNNING)
+    with pytest.raises(ProblemsError):
+        actions.custom_trial(plain, given, force=False)
