@@ -23,6 +23,10 @@ from experiments.algorithms.numerics.curves import (
     shapes,
     without_spikes,
 )
+from experiments.engine.session import TrialRecord, assess
+from experiments.engine.spec import parse_manifest
+from experiments.states import TrialState
+from tests.engine.manifests import small
 
 Floats = npt.NDArray[np.float64]
 T = np.arange(1.0, 51.0)
@@ -152,9 +156,13 @@ def test_a_trial_that_levels_off_above_the_best_is_stopped_with_its_numbers() ->
     assert verdict.data["best_trial"] == 0
     assert verdict.data["best_loss"] == pytest.approx(0.2, abs=0.02)
     best = verdict.data["best_loss"]
-    assert verdict.data["required_loss"] == pytest.approx(1.05 * best)
+    assert verdict.data["threshold_loss"] == pytest.approx(1.05 * best)
     assert verdict.data["forecast_loss"] == pytest.approx(0.6, abs=0.05)
-    assert verdict.data["low_loss"] < verdict.data["forecast_loss"] < verdict.data["high_loss"]
+    assert (
+        verdict.data["best_case_loss"]
+        < verdict.data["forecast_loss"]
+        < verdict.data["worst_case_loss"]
+    )
     assert verdict.data["chance"] < 0.06
     values = {name.replace("loss", "value"): value for name, value in verdict.data.items()}
     assert "forecast as 0.599029" in verdict.reason.format(**values)
@@ -188,7 +196,7 @@ def test_the_threshold_says_how_near_the_best_is_near_enough() -> None:
     shifted = tuple((step, loss - 1.0) for step, loss in curve)
     verdict = judge(shifted, accuracies, threshold=0.95)
     best = verdict.data["best_loss"]
-    assert verdict.data["required_loss"] == pytest.approx(0.95 * best), "as NNI has it"
+    assert verdict.data["threshold_loss"] == pytest.approx(0.95 * best), "as NNI has it"
 
 
 def test_the_best_is_not_the_luckiest_last_report() -> None:
@@ -256,3 +264,30 @@ def test_shapes_are_normalised_and_of_all_families() -> None:
     assert set(shapes(50).family.tolist()) == set(range(len(FAMILIES)))
     assert sum(FAMILIES.values()) == pytest.approx(1.0)
     assert set(curves.DISCREPANCY) <= set(FAMILIES)
+
+
+def test_the_user_reads_a_sentence_in_his_own_numbers() -> None:
+    """An accuracy: forecast 0.4, where 0.8 was reached and 0.76 is asked for."""
+    spec = parse_manifest(
+        small(
+            {
+                "spec.tuner.classArgs": {"optimize_mode": "maximize"},
+                "spec.assessor": {
+                    "builtinAssessorName": "Curvefitting",
+                    "classArgs": {"optimize_mode": "maximize"},
+                },
+            }
+        )
+    ).spec
+
+    def record(number: int, state: TrialState, curve: Any) -> TrialRecord:
+        values = tuple((step, 1.0 - loss) for step, loss in curve)
+        return TrialRecord(number, {}, state, values[-1][1], values)
+
+    others = [record(o.number, TrialState.SUCCEEDED, o.curve) for o in FINISHED]
+    verdict = assess(spec, record(9, TrialState.RUNNING, learning(0.6, 12)), others)
+    assert verdict.stop
+    assert verdict.data["worst_case_value"] < 0.4 < verdict.data["best_case_value"] < 0.5
+    assert verdict.data["threshold_value"] == pytest.approx(0.76, abs=0.01)
+    assert verdict.reason.startswith("After 12 reports its result is forecast as 0.4")
+    assert verdict.reason.endswith("is 0.0%.")

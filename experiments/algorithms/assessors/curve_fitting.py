@@ -39,9 +39,9 @@ N_PRIOR = 4.0  # finished trials that the families' prior weights are worth
 Curve = tuple[tuple[int, float], ...]
 
 REASON = (
-    "After {n_reports} reports its result is forecast as {forecast_value:.6g} (90 % between "
-    "{low_value:.6g} and {high_value:.6g}); the chance of reaching {required_value:.6g}, the "
-    "threshold for a best of {best_value:.6g}, is {chance:.1%}."
+    "After {n_reports} reports its result is forecast as {forecast_value:.6g}, between "
+    "{best_case_value:.6g} and {worst_case_value:.6g} with 90 % probability; the chance of "
+    "reaching {threshold_value:.6g}, the threshold for a best of {best_value:.6g}, is {chance:.1%}."
 )
 
 
@@ -74,7 +74,7 @@ class CurvefittingAssessor(Assessor[CurvefittingArgs]):
             "n_reports": n_reports,
             "best_loss": best,
             "best_trial": best_number,
-            "required_loss": required,
+            "threshold_loss": required,
             "chance": chance,
         }
         if chance >= MIN_CHANCE:
@@ -83,8 +83,8 @@ class CurvefittingAssessor(Assessor[CurvefittingArgs]):
         data |= {
             "forecast_step": n_steps - 1,
             "forecast_loss": found.mean,
-            "low_loss": low,
-            "high_loss": high,
+            "best_case_loss": low,
+            "worst_case_loss": high,
             "families": found.families,
         }
         return Verdict(stop=True, reason=REASON, data=data)
