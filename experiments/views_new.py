@@ -63,7 +63,7 @@ spec:
                   - train.py
                 workingDir: /path/to/your/code
   tuner:
-    builtinTunerName: TPE
+    builtinTunerName: Auto
     classArgs: |-
       {
         "optimize_mode": "maximize"
