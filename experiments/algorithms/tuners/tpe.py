@@ -10,7 +10,7 @@ parents (Hansen, "The CMA Evolution Strategy: A Tutorial", equation 49). Kernels
 Scott's rule says for the spread of their trials, n^(-1/(d+4)) standard deviations, so the search
 narrows as the good trials draw together; hyperopt and Optuna fix the width by the number of trials.
 
-A running trial counts among the others, which keeps new ones away from it. The constant liar says
+A running trial counts among the others, which keeps new ones off its spot. The constant liar says
 what it counts as besides: with ``min`` it is a good trial too, with ``mean`` half of one, with
 ``max`` it is not; together running trials weigh at most half of what the good ones do.
 
@@ -100,7 +100,7 @@ class _Parzen:
         return self._vectors.decode(candidates[int(np.argmax(gains))])
 
     def _good(self, rows: Floats, running: Floats) -> tuple[Parzen, Floats]:
-        """Return the density of good trials, best first, and of what running ones may be; widths."""
+        """Return the density of good trials (best first) and of running ones; kernel widths."""
         n_good = len(rows)
         weights = math.log(n_good + 0.5) - np.log(np.arange(1, n_good + 1))
         weights /= weights.mean()
