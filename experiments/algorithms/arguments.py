@@ -22,6 +22,8 @@ class TunerArgs(Args):
     ignored: ClassVar[frozenset[str]] = frozenset(
         {
             "constant_liar_type",
+            "all_checkpoint_dir",
+            "engine",
             "parallel_optimize",
             "population_size",
             "no_resampling",

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.e2e.stack import Stack, running_stack
 from tests.groups import need
+
+expect.set_options(timeout=30_000)  # a shared machine may be slow; waiting costs nothing
 
 CHROMIUM_ARGUMENTS = [
     "--no-sandbox",  # CI and containers run as root
@@ -57,7 +59,7 @@ def context(chromium: Browser, stack: Stack, signed_in: Any) -> Iterator[Browser
     context = chromium.new_context(
         storage_state=signed_in, base_url=stack.url, viewport={"width": 1280, "height": 900}
     )
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     yield context
     context.close()
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TRIAL_SCRIPT = Path(__file__).with_name("trial.py")
 
 
-def wait_for(what: str, check: Callable[[], Any], timeout_s: float = 30.0) -> Any:
+def wait_for(what: str, check: Callable[[], Any], timeout_s: float = 90.0) -> Any:
     """Return the first true answer of ``check``; fail with ``what`` was waited for."""
     deadline = time.monotonic() + timeout_s
     while True:
@@ -141,7 +141,7 @@ class Stack:
                 re.search(r"http://\S+/sign-in/\S+", output.read_text())
                 or self.process.poll() is not None
             ),
-            timeout_s=60,
+            timeout_s=120,
         )
         assert self.process.poll() is None, output.read_text()
         self.link = found.group(0)
@@ -229,7 +229,7 @@ class Stack:
         assert status == 200, answer
         return list(answer["results"])
 
-    def wait_for_phase(self, experiment_id: str, *phases: str, timeout_s: float = 60) -> Any:
+    def wait_for_phase(self, experiment_id: str, *phases: str, timeout_s: float = 120) -> Any:
         def check() -> Any:
             head = self.experiment(experiment_id)
             return head if head["phase"] in phases else None

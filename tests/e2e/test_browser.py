@@ -22,12 +22,12 @@ CHART_POINTS = """kind => {
 
 def wait_for_points(page: Page, chart: str, n_points: int) -> int:
     """Wait until a chart shows so many points; polled from here, since the page forbids eval."""
-    for _ in range(200):
+    for _ in range(600):
         shown = int(page.evaluate(CHART_POINTS, chart))
         if shown >= n_points:
             return shown
         page.wait_for_timeout(100)
-    raise AssertionError(f"{chart}: waited 20 s for {n_points} points, last saw {shown}")
+    raise AssertionError(f"{chart}: waited 60 s for {n_points} points, last saw {shown}")
 
 
 def fill_form(page: Page, *, name: str, n_trials: int, arguments: list[str]) -> None:
@@ -176,7 +176,7 @@ def test_the_socket_s_state_is_visible_and_the_page_catches_up(chromium: Browser
     stack = Stack(tmp_path / "data").start("--no-sample")
     try:
         context = chromium.new_context(base_url=stack.url)
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         page = context.new_page()
         page.goto(stack.link)
         page.wait_for_url(stack.url + "/")
