@@ -159,7 +159,7 @@ class Stack:
         begun = time.monotonic()
         self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(timeout=20)
+            self.process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             self.kill()
             raise
