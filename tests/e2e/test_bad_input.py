@@ -199,7 +199,7 @@ def test_the_command_line_refuses_it_in_one_line(tmp_path: Path, name: str):
 
 
 def test_a_file_without_end_is_not_read_to_its_end(tmp_path: Path):
-    answer = manage(tmp_path, "validate", "/dev/zero", timeout_s=30)
+    answer = manage(tmp_path, "validate", "/dev/zero", timeout_s=90)
     assert answer.returncode == 2
     assert "at most 1 MiB" in answer.stderr
 

@@ -120,7 +120,7 @@ def test_an_interrupted_run_leaves_no_process_and_can_be_taken_up_again(tmp_path
 
 def test_two_supervisors_on_one_data_directory_are_not_possible(tmp_path):
     with running_stack(tmp_path / "data", "--no-sample") as stack:
-        answer = manage(stack.data, "up", "--port", "0", timeout_s=30)
+        answer = manage(stack.data, "up", "--port", "0", timeout_s=90)
         assert answer.returncode != 0
         assert "is in use by process" in answer.stderr
         assert stack.url in answer.stderr
