@@ -7,7 +7,7 @@ from django.conf import settings
 from experiments.engine.spec import ExperimentSpec
 from experiments.models import Experiment, Trial
 from experiments.tokens import trial_token
-from experiments.training.base import Launch, Task
+from experiments.training.base import Launch, Task, name_of_job
 
 
 def _tasks(spec: ExperimentSpec) -> tuple[Task, ...]:
@@ -32,6 +32,11 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         token=trial_token(trial),
         scheduler=spec.training.scheduler or {},
     )
+
+
+def job_name(trial: Trial) -> str:
+    """Name of the job of this trial's present attempt, launched or not."""
+    return name_of_job(trial.experiment_id, trial.number, trial.attempt)
 
 
 def rehearsal(spec: ExperimentSpec) -> Launch:

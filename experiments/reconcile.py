@@ -28,7 +28,7 @@ from experiments.engine.snapshot import Snapshot, TrialSnapshot
 from experiments.engine.spec import ExperimentSpec, parse_manifest
 from experiments.history import trial_records
 from experiments.intake import look_ahead
-from experiments.launching import launch_of
+from experiments.launching import job_name, launch_of
 from experiments.lease import Lease
 from experiments.models import Experiment, Metric, Trial
 from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
@@ -437,6 +437,7 @@ def requeue_local_trials(grace: timedelta = timedelta(seconds=1.2)) -> int:
     """
     if settings.TRAINING_ENGINE != "local":
         return 0
+    _own_up_to_launches()
     running = list(Trial.objects.filter(state=TrialState.RUNNING).select_related("experiment"))
     for trial in running:
         if trial.handle:
@@ -457,6 +458,17 @@ def requeue_local_trials(grace: timedelta = timedelta(seconds=1.2)) -> int:
         if left:
             time.sleep(0.05)
     return n_requeued
+
+
+def _own_up_to_launches() -> None:
+    """Mark as running what a worker launched and died before it could say so.
+
+    Left alone, such a job would be found by the next start, which may serve at another address.
+    """
+    for trial in Trial.objects.filter(state=TrialState.WAITING).select_related("experiment"):
+        handle = backend().find(job_name(trial))
+        if handle is not None:
+            trial.move(TrialState.RUNNING, handle=handle, started_at=timezone.now())
 
 
 def requeue(trial: Trial, reason: str) -> bool:

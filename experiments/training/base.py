@@ -33,6 +33,11 @@ class JobState(StrEnum):
 ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED, JobState.LOST})
 
 
+def name_of_job(experiment_id: str, trial_number: int, attempt: int) -> str:
+    """The one rule by which jobs are named."""
+    return f"at-{experiment_id}-{trial_number}-{attempt}"
+
+
 @dataclass(frozen=True)
 class Task:
     """One entry of ``trainingConfig.tasks``: replicas of one type from one PodTemplateSpec."""
@@ -62,7 +67,7 @@ class Launch:
     @property
     def name(self) -> str:
         """Job name: the same for the same attempt of the same trial, a DNS-1035 label."""
-        return f"at-{self.experiment_id}-{self.trial_number}-{self.attempt}"
+        return name_of_job(self.experiment_id, self.trial_number, self.attempt)
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,10 @@ class Backend(ABC):
     def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """Say what would keep this launch from starting now: (manifest path, message) pairs."""
         return ()
+
+    def find(self, name: str) -> Handle | None:
+        """The handle of a job launched under this name, if there is one; starts nothing."""
+        return None
 
     @abstractmethod
     def poll(self, handles: Sequence[Handle]) -> list[JobStatus]:

@@ -130,6 +130,10 @@ class LocalBackend(Backend):
             raise BackendUnavailable(f"the trial's directory {directory}: {error}") from error
         raise BackendUnavailable(f"the supervisor of {launch.name} ended without a trace")
 
+    def find(self, name: str) -> Handle | None:
+        """See ``Backend.find``."""
+        return _find(self.root / name) if _NAME.fullmatch(name) else None
+
     def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """See ``Backend.foresee``."""
         try:

@@ -35,6 +35,9 @@ class ScriptedBackend(Backend):
         self.jobs.setdefault(launch.name, JobStatus(JobState.RUNNING))
         return {"name": launch.name}
 
+    def find(self, name: str) -> Handle | None:
+        return {"name": name} if name in self.jobs else None
+
     def poll(self, handles: Sequence[Handle]) -> list[JobStatus]:
         self._reach()
         return [self.jobs.get(handle["name"], JobStatus(JobState.LOST)) for handle in handles]

@@ -421,3 +421,17 @@ def test_an_end_without_a_success_says_what_went_wrong(experiment, backend):
             backend.end(trial.number, exit_code=1, message="ModuleNotFoundError: torch")
     assert stored.phase == Phase.DONE
     assert stored.message == "No trial succeeded. Trial 3: ModuleNotFoundError: torch"
+
+
+def test_a_shutdown_stops_a_job_whose_launch_was_never_written_down(
+    experiment, backend, monkeypatch
+):
+    real = Trial.move
+    monkeypatch.setattr(Trial, "move", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
+    with pytest.raises(SystemExit):
+        reconcile.reconcile(experiment.pk)
+    monkeypatch.setattr(Trial, "move", real)
+    assert "RUNNING" not in states(experiment)
+    assert reconcile.requeue_local_trials() == 1
+    assert backend.stopped == [f"at-{experiment.pk}-0-1"]
+    assert Trial.objects.get(number=0).attempt == 2
