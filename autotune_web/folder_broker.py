@@ -9,6 +9,7 @@ Used by the embedded product only; ``autotune_web.celery`` registers it as ``fol
 from __future__ import annotations
 
 import os
+import threading
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,7 +29,16 @@ def _write_whole(path: Path, content: str) -> None:
     draft.replace(path)
 
 
+# kombu remembers a binding for the whole process before the table of queues holds it.
+_binding = threading.Lock()
+
+
 class Channel(filesystem.Channel):
+    def queue_bind(self, *args: Any, **kwargs: Any) -> None:
+        """Bind a queue; whoever finds it bound may publish at once, and no message is lost."""
+        with _binding:
+            super().queue_bind(*args, **kwargs)
+
     def get_table(self, exchange: str) -> list[Any]:
         """Queues bound to an exchange; none while nobody has bound one."""
         try:

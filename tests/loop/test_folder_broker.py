@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from kombu import Connection
 
-from autotune_web import celery  # noqa: F401  registers the transport
+from autotune_web import (
+    celery,  # noqa: F401  registers the transport
+    folder_broker,
+)
 
 
 @pytest.fixture
@@ -68,6 +71,35 @@ def test_every_message_arrives_exactly_once_from_many_writers_to_many_readers(co
         thread.join()
     assert failures == []
     assert Counter(received) == Counter(range(200))
+
+
+def test_who_finds_a_queue_bound_already_waits_until_the_table_holds_it(connect, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    write = folder_broker._write_whole
+
+    def write_slowly(*args: Any) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        write(*args)
+
+    def open_queue() -> None:
+        with connect() as connection, connection.SimpleQueue("shared") as queue:
+            queue.put("hello")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_broker, "_write_whole", write_slowly)
+        first = threading.Thread(target=open_queue)
+        first.start()
+        assert begun.wait(10)
+    second = threading.Thread(target=open_queue)
+    second.start()
+    second.join(0.3)
+    assert second.is_alive()  # it would have published to nobody
+    go_on.set()
+    first.join()
+    second.join()
+    with connect() as connection, connection.SimpleQueue("shared") as queue:
+        assert queue.qsize() == 2
 
 
 def test_messages_come_in_the_order_they_were_sent_and_can_be_counted_and_purged(connect):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 import time
@@ -10,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import websockets
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
@@ -287,14 +285,14 @@ def test_a_cursor_from_before_the_database_was_remade_starts_anew(
 # ---------------------------------------------------------------- slow watchers, cost
 
 
-async def test_a_slow_watcher_is_dropped_and_the_others_go_on(monkeypatch: Any) -> None:
+def test_a_slow_watcher_is_dropped_and_the_others_go_on(monkeypatch: Any) -> None:
     monkeypatch.setattr(hub, "WAITING", 3)
     slow, quick = hub._Watcher(), hub._Watcher()
 
-    given = [(slow.put(str(n)), quick.put(str(n)), await quick.queue.get()) for n in range(4)]
+    given = [(slow.put(str(n)), quick.put(str(n)), quick.queue.get_nowait()) for n in range(4)]
 
     assert given == [(True, True, "0"), (True, True, "1"), (True, True, "2"), (False, True, "3")]
-    dropped = await slow.queue.get()
+    dropped = slow.queue.get_nowait()
     assert isinstance(dropped, hub.Dropped)
     assert dropped.code == hub.TOO_SLOW
     assert slow.queue.empty()
@@ -348,7 +346,7 @@ def running_trials(experiment: Experiment, make_trial: Any) -> list[Trial]:
     return [make_trial(experiment, state=TrialState.RUNNING) for _ in range(4)]
 
 
-async def test_a_client_that_drops_and_returns_has_every_metric_once(
+def test_a_client_that_drops_and_returns_has_every_metric_once(
     server: Server, experiment: Experiment, running_trials: list[Trial], cookie: str
 ) -> None:
     """Reporters at full speed, moves in between, and a client that hangs up again and again."""
@@ -375,9 +373,9 @@ async def test_a_client_that_drops_and_returns_has_every_metric_once(
     while len(metrics) < n_trials * n_reports and time.monotonic() < until:
         n_connections += 1
         options = headers(server, cookie)
-        async with websockets.connect(address(server, experiment, cursor), **options) as socket:
+        with connect(address(server, experiment, cursor), **options) as socket:
             for _ in range(1 + n_connections % 3):  # hang up after one, two or three messages
-                message = json.loads(await asyncio.wait_for(socket.recv(), 10))
+                message = json.loads(socket.recv(timeout=10))
                 assert message["seq"] >= cursor
                 cursor = message["seq"]
                 metrics += reports_in([message])
@@ -385,7 +383,7 @@ async def test_a_client_that_drops_and_returns_has_every_metric_once(
                 if len(metrics) >= n_trials * n_reports:
                     break
     for reporter in reporters:
-        await asyncio.to_thread(reporter.join)
+        reporter.join()
 
     expected = [(trial.number, n) for trial in running_trials for n in range(n_reports)]
     assert sorted(metrics) == sorted(expected)
