@@ -26,7 +26,7 @@ from experiments.engine.spec import (
     to_manifest,
 )
 from experiments.models import Experiment, Project, Trial, new_trial_key
-from experiments.states import FINISHED, Phase, TrialState
+from experiments.states import FINISHED, RETRIABLE, WENT_WRONG, Phase, TrialState
 
 # Editable while it runs: column, path in the manifest.
 LIMITS = {
@@ -165,7 +165,7 @@ def n_in_budget(experiment: Experiment) -> int:
     not those replaced by a retry, nor those cut off when the time was up.
     """
     return (
-        experiment.trials.filter(retries__isnull=True)
+        experiment.trials.filter(retried=False)
         .exclude(state=TrialState.CANCELED, stop_reason=TIME_UP)
         .count()
     )
@@ -338,11 +338,6 @@ def custom_trial(experiment: Experiment, parameters: Mapping[str, Any], *, force
     return trial
 
 
-RETRIABLE = frozenset(
-    {TrialState.FAILED, TrialState.LOST, TrialState.CANCELED, TrialState.EARLY_STOPPED}
-)
-
-
 def retry_trial(trial: Trial) -> Trial:
     """Try the same parameters again as a new trial that replaces the failed one in the budget."""
     experiment = trial.experiment
@@ -351,7 +346,7 @@ def retry_trial(trial: Trial) -> Trial:
         raise Refused(f"Trial {trial.number} is {trial.state}; only failed ones can be retried.")
     with transaction.atomic():
         locked = Trial.objects.select_for_update().get(pk=trial.pk)
-        if Trial.objects.filter(retry_of=locked).exists():
+        if locked.retried:
             raise Refused(f"Trial {trial.number} has been retried already.")
         again = add_trial(
             experiment,
@@ -361,6 +356,9 @@ def retry_trial(trial: Trial) -> Trial:
             retry_of=trial,
             reason=f"Retry of trial {trial.number}.",
         )
+        Trial.objects.filter(pk=trial.pk).update(retried=True)
+        trial.retried = True
+        experiment.record("retried", trial=trial, reason=f"As trial {again.number}.")
         _reopen(experiment)
     _wake(experiment)
     return again
@@ -369,9 +367,7 @@ def retry_trial(trial: Trial) -> Trial:
 def retry_failed(experiment: Experiment) -> list[Trial]:
     """Retry every FAILED or LOST trial that was not retried yet."""
     _open_for_trials(experiment)
-    failed = experiment.trials.filter(
-        state__in=[TrialState.FAILED, TrialState.LOST], retries__isnull=True
-    )
+    failed = experiment.trials.filter(state__in=WENT_WRONG, retried=False)
     return [retry_trial(trial) for trial in failed]
 
 

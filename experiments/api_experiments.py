@@ -45,7 +45,7 @@ from experiments.engine.spec import Parsed, to_manifest
 from experiments.export import CONTENT_TYPES, export
 from experiments.intake import Intake, take_in
 from experiments.models import Experiment
-from experiments.present import counts_by_state, event_json, experiment_json, trial_json
+from experiments.present import count_trials, event_json, experiment_json, trial_json
 
 MANIFEST_BODY: Any = {
     "application/json": OpenApiTypes.OBJECT,
@@ -119,7 +119,7 @@ class Experiments(ApiView):
         query = self.read(shapes.ExperimentsQuery, request.query_params)
         found = _ordered(_searched(policy.visible_experiments(request.user), query), query)
         page, pager = page_of(found, request, self)
-        counts = counts_by_state(page)
+        counts = count_trials(page)
         return pager.get_paginated_response([experiment_json(e, counts[e.pk]) for e in page])
 
     @extend_schema(

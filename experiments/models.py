@@ -24,6 +24,7 @@ from experiments.states import (
     MOVES,
     PHASE_ENDED,
     PHASE_MOVES,
+    RETRIABLE,
     IllegalMove,
     Phase,
     TrialState,
@@ -218,6 +219,7 @@ class Trial(models.Model):
     retry_of = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="retries"
     )
+    retried = models.BooleanField(default=False)  # a retry of it exists, and counts in its place
     excluded = models.BooleanField(default=False)
 
     state = models.CharField(
@@ -264,6 +266,10 @@ class Trial(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.state in FINISHED
+
+    @property
+    def is_retriable(self) -> bool:
+        return self.state in RETRIABLE and not self.retried
 
     @property
     def duration(self) -> timedelta | None:

@@ -7,6 +7,7 @@ Pure reading; times are ISO 8601 with offset, non-finite numbers the strings "Na
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.db.models import Count
 from django.utils import timezone
 
 from experiments.models import Event, Experiment, Metric, Trial
-from experiments.states import FINISHED, TrialState
+from experiments.states import FINISHED, WENT_WRONG, TrialState
 
 
 def iso(time: datetime | None) -> str | None:
@@ -38,6 +39,7 @@ def trial_json(trial: Trial) -> dict[str, Any]:
         "n_reports": trial.n_reports,
         "has_final": trial.has_final,
         "excluded": trial.excluded,
+        "retriable": trial.is_retriable,
         "attempt": trial.attempt,
         "exit_code": trial.exit_code,
         "created_at": iso(trial.created_at),
@@ -74,25 +76,37 @@ def event_json(event: Event, trial_number: int | None) -> dict[str, Any]:
     }
 
 
-def counts_by_state(experiments: Iterable[Experiment]) -> dict[str, dict[str, int]]:
-    """Trials by state for each experiment id, in one query."""
+@dataclass(frozen=True)
+class TrialCounts:
+    """How many trials an experiment has."""
+
+    by_state: dict[str, int]
+    to_retry: int  # failed or lost, and not retried yet
+
+
+def count_trials(experiments: Iterable[Experiment]) -> dict[str, TrialCounts]:
+    """Trials of each experiment id, in one query."""
     ids = [experiment.pk for experiment in experiments]
-    counts = {pk: {state.value: 0 for state in TrialState} for pk in ids}
+    by_state = {pk: {state.value: 0 for state in TrialState} for pk in ids}
+    to_retry = dict.fromkeys(ids, 0)
     rows = (
         Trial.objects.filter(experiment_id__in=ids)
-        .values_list("experiment_id", "state")
+        .values_list("experiment_id", "state", "retried")
         .annotate(n=Count("id"))
         .order_by()
     )
-    for pk, state, n in rows:
-        counts[pk][state] = n
-    return counts
+    for pk, state, retried, n in rows:
+        by_state[pk][state] += n
+        if state in WENT_WRONG and not retried:
+            to_retry[pk] += n
+    return {pk: TrialCounts(by_state[pk], to_retry[pk]) for pk in ids}
 
 
-def experiment_json(experiment: Experiment, counts: dict[str, int] | None = None) -> dict[str, Any]:
+def experiment_json(experiment: Experiment, counts: TrialCounts | None = None) -> dict[str, Any]:
     """Head of an experiment: everything but its manifest and trials."""
     if counts is None:
-        counts = counts_by_state([experiment])[experiment.pk]
+        counts = count_trials([experiment])[experiment.pk]
+    by_state = counts.by_state
     best = experiment.best_trial
     return {
         "id": experiment.pk,
@@ -110,9 +124,10 @@ def experiment_json(experiment: Experiment, counts: dict[str, int] | None = None
         "concurrency": experiment.concurrency,
         "active_seconds": round(experiment.active_seconds_at(timezone.now()), 3),
         "clock_running": experiment.clock_at is not None,
-        "counts": counts,
-        "n_trials": sum(counts.values()),
-        "n_finished": sum(counts[state] for state in FINISHED),
+        "counts": by_state,
+        "n_trials": sum(by_state.values()),
+        "n_finished": sum(by_state[state] for state in FINISHED),
+        "n_to_retry": counts.to_retry,
         "best": trial_json(best) if best else None,
         "seed": experiment.seed,
         "created_at": iso(experiment.created_at),

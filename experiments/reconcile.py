@@ -31,7 +31,7 @@ from experiments.intake import look_ahead
 from experiments.launching import job_name, launch_of
 from experiments.lease import Lease
 from experiments.models import Experiment, Metric, Trial
-from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
+from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
 from experiments.training.base import (
     ENDED,
     BackendUnavailable,
@@ -178,8 +178,7 @@ def _why_nothing_succeeded(experiment: Experiment) -> str:
     """Words for an end without a single success; "" where there is one, or nothing failed."""
     if experiment.trials.filter(state=TrialState.SUCCEEDED).exists():
         return ""
-    failed = experiment.trials.filter(state__in=[TrialState.FAILED, TrialState.LOST])
-    last = failed.order_by("number").last()
+    last = experiment.trials.filter(state__in=WENT_WRONG).order_by("number").last()
     if last is None:
         return ""
     return f"No trial succeeded. Trial {last.number}: {last.reason or last.state}"
@@ -306,7 +305,6 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
 def snapshot(experiment: Experiment) -> Snapshot:
     """Freeze what ``plan()`` needs to know."""
     experiment.refresh_from_db()
-    retried = set(experiment.trials.filter(retries__isnull=False).values_list("number", flat=True))
     return Snapshot(
         phase=experiment.phase,
         suspended=experiment.suspended,
@@ -322,11 +320,11 @@ def snapshot(experiment: Experiment) -> Snapshot:
                 state,
                 stop_as=stop_as,
                 stop_reason=stop_reason,
-                superseded=number in retried,
+                superseded=retried,
             )
-            for number, state, stop_as, stop_reason in experiment.trials.order_by(
+            for number, state, stop_as, stop_reason, retried in experiment.trials.order_by(
                 "number"
-            ).values_list("number", "state", "stop_as", "stop_reason")
+            ).values_list("number", "state", "stop_as", "stop_reason", "retried")
         ),
     )
 

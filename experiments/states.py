@@ -49,6 +49,12 @@ FINISHED = frozenset(
     }
 )
 
+# Ended by no decision of anybody's.
+WENT_WRONG = frozenset({TrialState.FAILED, TrialState.LOST})
+
+# May be tried again, as a new trial in its place.
+RETRIABLE = FINISHED - {TrialState.SUCCEEDED}
+
 # RUNNING goes back to WAITING only when the server that ran it was shut down on purpose.
 MOVES: dict[TrialState, frozenset[TrialState]] = {
     TrialState.WAITING: frozenset({TrialState.RUNNING, TrialState.FAILED, TrialState.CANCELED}),

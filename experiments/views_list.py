@@ -24,7 +24,7 @@ from django.views.decorators.http import require_GET
 from experiments import policy
 from experiments.engine.algorithm_spec import NAME_FIELDS
 from experiments.models import Experiment
-from experiments.present import counts_by_state
+from experiments.present import count_trials
 from experiments.states import PHASE_ENDED, Phase
 
 PER_PAGE = 25
@@ -95,9 +95,9 @@ class Row:
 
 def _rows(page: Page[Experiment]) -> list[Row]:
     now = timezone.now()
-    counts = counts_by_state(page.object_list)
+    counts = count_trials(page.object_list)
     return [
-        Row(e, counts[e.pk], e.active_seconds_at(now), _chooser(e.manifest))
+        Row(e, counts[e.pk].by_state, e.active_seconds_at(now), _chooser(e.manifest))
         for e in page.object_list
     ]
 

@@ -56,7 +56,7 @@ function drawHead() {
   show("notes", true);
   show("delete", true);
   show("custom", experiment.phase !== "ERROR" && experiment.phase !== "TIMEOUT" && !experiment.finishing);
-  const failed = (experiment.counts.FAILED ?? 0) + (experiment.counts.LOST ?? 0);
+  const failed = experiment.n_to_retry;
   show("retry-failed", failed > 0 && experiment.phase !== "ERROR" && experiment.phase !== "TIMEOUT");
   root.querySelector('[data-action="retry-failed"] span').textContent = `Retry all ${failed} failed`;
   byId("notes").hidden = !experiment.notes;

@@ -16,7 +16,6 @@ const trialNumber = Number(root.dataset.number);
 const trialsUrl = `${apiUrl}trials/`;
 const trialUrl = `${trialsUrl}${trialNumber}/`;
 const byId = (id) => document.getElementById(id);
-const RETRIABLE = new Set(["FAILED", "LOST", "CANCELED", "EARLY_STOPPED"]);
 const MOST_ROWS = 500; // reports shown in the table, the newest
 let { trial, experiment, stop } = state;
 
@@ -49,7 +48,7 @@ function drawTrial() {
   ].filter(Boolean));
   const show = (name, when) => (root.querySelector(`[data-action="${name}"]`).hidden = !(when && state.may_change));
   show("kill", !ended && !trial.stopping);
-  show("retry", RETRIABLE.has(trial.state));
+  show("retry", trial.retriable);
   show("exclude", ended && !trial.excluded);
   show("restore", trial.excluded);
   drawWhy();

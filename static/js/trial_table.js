@@ -8,7 +8,6 @@ const PAGE_SIZE = 50;
 const MOST_DEFAULT_PARAMETERS = 6;
 const DEFAULT_ORDER = "-number";
 const REFETCH = 1000; // milliseconds between two reads of the page
-const RETRIABLE = new Set(["FAILED", "LOST", "CANCELED", "EARLY_STOPPED"]);
 const ORIGIN_WORDS = { "start-up": "random start-up", model: "proposed by the model", grid: "from the grid", batch: "from the batch", random: "random", custom: "added by hand", retry: "retry of a failed trial" };
 
 /** What a parameter or metric is called in an expression or order; quoted where it must be. */
@@ -241,7 +240,7 @@ export class TrialTable {
     if (!FINISHED.has(trial.state)) {
       if (!trial.stopping) add("kill", "x", "Stop this trial", true);
     } else {
-      if (RETRIABLE.has(trial.state)) add("retry", "refresh", "Try again");
+      if (trial.retriable) add("retry", "refresh", "Try again");
       if (trial.excluded) add("restore", "eye", "Take back into the results");
       else add("exclude", "eye-off", "Leave out of the results");
     }

@@ -568,7 +568,9 @@ def test_every_failed_trial_is_retried_once(
     make_trial(experiment, state=TrialState.FAILED)
     make_trial(experiment, state=TrialState.SUCCEEDED, value=1.0)
     make_trial(experiment, state=TrialState.LOST)
+    assert client.get(url(experiment)).json()["n_to_retry"] == 2
     answer = post(client, url(experiment, "retry-failed/")).json()
+    assert client.get(url(experiment)).json()["n_to_retry"] == 0
     assert answer["count"] == 2
     assert [trial["number"] for trial in answer["trials"]] == [3, 4]
     assert post(client, url(experiment, "retry-failed/")).json()["count"] == 0

@@ -226,11 +226,14 @@ def test_killing_a_waiting_trial_and_an_ended_one(
 def test_retrying_a_failed_trial_once(
     client: Client, experiment: Experiment, four: list[Trial]
 ) -> None:
+    assert client.get(url(experiment, "2/")).json()["retriable"] is True
     response = post(client, url(experiment, "2/retry/"))
     assert response.status_code == 201
     assert response.json()["parameters"] == four[2].parameters
     assert response.json()["origin"] == "retry"
+    assert client.get(url(experiment, "2/")).json()["retriable"] is False
     assert post(client, url(experiment, "2/retry/")).status_code == 409
+    assert client.get(url(experiment, "0/")).json()["retriable"] is False
     assert post(client, url(experiment, "0/retry/")).status_code == 409  # it succeeded
 
 

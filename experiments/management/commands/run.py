@@ -155,7 +155,7 @@ def _still_running(experiment: Experiment) -> bool:
 
 
 def _progress_line(experiment: Experiment) -> str:
-    counts = present.counts_by_state([experiment])[experiment.pk]
+    counts = present.count_trials([experiment])[experiment.pk].by_state
     n_finished = sum(counts[state] for state in FINISHED)
     filled = BAR_WIDTH * min(n_finished, experiment.max_trials) // experiment.max_trials
     words = [
