@@ -32,6 +32,7 @@ BAR_WIDTH = 30  # characters
 
 class Command(BaseCommand):
     help = "Run one experiment to its end without a browser."
+    requires_system_checks: list[str] = []  # they load every page; tests/test_checks.py runs them
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file")

@@ -26,6 +26,7 @@ def require_database() -> None:
 
 class Command(BaseCommand):
     help = "Print a new one-time sign-in link."
+    requires_system_checks: list[str] = []  # they load every page; tests/test_checks.py runs them
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--user", default=accounts.ADMINISTRATOR)

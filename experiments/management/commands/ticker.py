@@ -26,6 +26,7 @@ LATE_S = 0.02  # after the time is up: a look that comes too early sees nothing
 
 class Command(BaseCommand):
     help = "Send a reconcile for every unfinished experiment every two seconds."
+    requires_system_checks: list[str] = []  # they load every page; tests/test_checks.py runs them
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._stopping = False

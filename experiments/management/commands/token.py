@@ -13,6 +13,7 @@ from experiments.tokens import make_api_token
 
 class Command(BaseCommand):
     help = "Make a REST token and print it; it is shown this once."
+    requires_system_checks: list[str] = []  # they load every page; tests/test_checks.py runs them
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--user", default=accounts.ADMINISTRATOR, help="whose token")

@@ -19,6 +19,7 @@ from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, stop
 
 class Command(BaseCommand):
     help = "Set up, migrate and serve everything; Ctrl-C stops it."
+    requires_system_checks: list[str] = []  # they load every page; tests/test_checks.py runs them
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")

@@ -45,6 +45,7 @@ def read_manifest(command: BaseCommand, file: str) -> tuple[str, Parsed]:
 
 class Command(BaseCommand):
     help = "Check a manifest: errors and warnings with path and line."
+    requires_system_checks: list[str] = []  # they load every page; tests/test_checks.py runs them
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file")
