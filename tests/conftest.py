@@ -44,6 +44,15 @@ MANIFEST: dict[str, Any] = {
 }
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run where xdist leaves groups apart: every one would start its stack twice."""
+    if not session.config.getoption("loadgroup", False):
+        return
+    for item in session.items:
+        if item.get_closest_marker("xdist_group") and "@" not in item.nodeid:
+            raise pytest.UsageError(f"pytest-xdist does not group {item.nodeid}: see requirements.")
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(
     django_db_modify_db_settings: None, tmp_path_factory: pytest.TempPathFactory

@@ -1,9 +1,11 @@
 """A trial for any search space: its value depends on all parameters, its curve rises towards it.
 
-Uses what its tuner adds: a budget to train by, a checkpoint to resume from and to save.
+``any_trial.py [seconds per step] [gate]``: trials from number 4 on wait until the file ``gate``
+exists. Uses what its tuner adds: a budget to train by, a checkpoint to resume from and to save.
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,6 +14,10 @@ import autotune_trial
 
 parameters = autotune_trial.get_parameters()
 pause_s = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
+if len(sys.argv) > 2 and int(os.environ["TUNER_TRIAL_SEQ_ID"]) >= 4:
+    give_up_at = time.monotonic() + 180
+    while not Path(sys.argv[2]).exists() and time.monotonic() < give_up_at:
+        time.sleep(0.1)
 budget = parameters.pop("TRIAL_BUDGET", 3)
 loads, saves = (parameters.pop(f"{what}_checkpoint_dir", None) for what in ("load", "save"))
 text = json.dumps(parameters, sort_keys=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -210,10 +211,10 @@ def test_a_stranger_is_sent_to_sign_in(chromium: Browser, stack: Stack, path: st
     context.close()
 
 
-def test_the_sign_in_link_works_once(chromium: Browser, stack: Stack):
+def test_the_sign_in_link_works_once(chromium: Browser, stack: Stack, signed_in: Any):
     context = chromium.new_context(base_url=stack.url)
     page = context.new_page()
-    page.goto(stack.link)  # the fixture has used it
+    page.goto(stack.link)  # whoever signed_in is has used it
     expect(page.locator("body")).to_contain_text(re.compile("no longer works", re.I))
     page.goto("/")
     assert "/sign-in/" in page.url
