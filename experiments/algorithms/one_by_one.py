@@ -44,7 +44,7 @@ class OneByOneTuner(Tuner[A]):
 
     def propose(self, history: Sequence[Observation], count: int) -> Proposal:
         seen = list(history)
-        tried = Tried(self.space, seen)
+        tried = Tried(self.space, [o.parameters for o in seen])
         suggestions: list[Suggestion] = []
         for _ in range(count):
             suggestion = self._suggest(seen, tried)
@@ -76,20 +76,22 @@ class Tried:
     infinite one by comparing, which costs next to nothing where values hardly ever repeat.
     """
 
-    def __init__(self, space: SearchSpace, history: Sequence[Observation]) -> None:
+    def __init__(self, space: SearchSpace, tried: Sequence[Mapping[str, Any]]) -> None:
         self._space = space
         self._n_distinct = space.n_distinct()
         self._numbers: set[int] = set()
         self._configurations: list[Mapping[str, Any]] = []
-        for observation in history:
-            self.add(observation.parameters)
+        if self._n_distinct is None:
+            self._configurations += tried
+        else:  # None: the user's own trial, outside the space
+            self._numbers.update(n for n in space.indices_of(tried) if n is not None)
 
     def add(self, params: Mapping[str, Any]) -> None:
         if self._n_distinct is None:
             self._configurations.append(params)
             return
         number = self._space.index_of(params)
-        if number is not None:  # None: the user's own trial, outside the space
+        if number is not None:
             self._numbers.add(number)
 
     def holds(self, params: Mapping[str, Any]) -> bool:

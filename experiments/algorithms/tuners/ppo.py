@@ -20,7 +20,7 @@ a few milliseconds, and once per batch some 20 gradient steps.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -31,7 +31,8 @@ import numpy as np
 
 from experiments.algorithms.arguments import PPOArgs
 from experiments.algorithms.base import Observation, Outcome, Proposal, Suggestion, Tuner
-from experiments.algorithms.choices import InputChoice, LayerChoice
+from experiments.algorithms.choices import MISSING
+from experiments.algorithms.layers import InputChoice, LayerChoice
 from experiments.algorithms.numerics.actor_critic import (
     Bools,
     Coefficients,
@@ -73,6 +74,9 @@ class Episodes:
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
         self.steps = [step for name, p in space.parameters.items() for step in _steps(name, p)]
+        counted = Counter(step.name for step in self.steps)
+        # of every parameter: how many steps it takes, and the action that stands for "no more"
+        self._shapes = {step.name: (counted[step.name], step.stop) for step in self.steps}
         self.n_actions = max((step.n_candidates + 1 for step in self.steps), default=1)
         self.n_features = len(self.steps) * (1 + self.n_actions)
 
@@ -130,13 +134,29 @@ class Episodes:
 
     def encode(self, params: Mapping[str, Any]) -> tuple[int, ...] | None:
         """Return the actions of a configuration, None if it lies outside the space."""
-        if not self.space.holds(params):
-            return None
-        actions = []
-        for step in self.steps:
-            places = params[step.name]["_idx"]
-            chosen = places if isinstance(places, list) else [places]
-            actions.append(chosen[step.pick] if step.pick < len(chosen) else step.stop)
+        return self.encode_many([params])[0]
+
+    def encode_many(self, many: Sequence[Mapping[str, Any]]) -> list[tuple[int, ...] | None]:
+        """Return the actions of many configurations, None for those outside the space."""
+        parameters = self.space.parameters
+        is_inside = np.array([len(params) == len(parameters) for params in many], dtype=bool)
+        for name, parameter in parameters.items():
+            found = parameter.indices_of([params.get(name, MISSING) for params in many])
+            is_inside &= ~np.isnan(found)
+        return [
+            self._actions(params) if inside else None
+            for params, inside in zip(many, is_inside, strict=True)
+        ]
+
+    def _actions(self, params: Mapping[str, Any]) -> tuple[int, ...]:
+        actions: list[int] = []
+        for name, (n_steps, stop) in self._shapes.items():
+            places = params[name]["_idx"]
+            if isinstance(places, list):
+                actions += places
+                actions += [stop] * (n_steps - len(places))
+            else:
+                actions.append(places)
         return tuple(actions)
 
 
@@ -167,7 +187,7 @@ class PPOTuner(Tuner[PPOArgs]):
         drawn = [o for o in history if _is_count(o.note.get("batch"))]
         batches = self._ended_batches(drawn, episodes)
         policies = _policies(self, episodes, batches)
-        tried = Tried(self.space, history)
+        tried = Tried(self.space, [o.parameters for o in history])
         n_seen = len(history)
         suggestions: list[Suggestion] = []
         for _ in range(count):
@@ -197,18 +217,21 @@ class PPOTuner(Tuner[PPOArgs]):
     ) -> list[tuple[_Result, ...]]:
         """Return the batches whose trials, and all before them, have ended."""
         size = self.args.trials_per_update
-        found = []
-        for begin in range(0, len(drawn) - size + 1, size):
-            batch = drawn[begin : begin + size]
-            if any(o.outcome is Outcome.RUNNING for o in batch):
-                break
-            results = []
-            for o in batch:
-                actions = episodes.encode(o.parameters)
-                if o.loss is not None and actions is not None:
-                    results.append(_Result(actions, int(o.note.get("policy", 0)), o.loss))
-            found.append(tuple(results))
-        return found
+        is_running = [o.outcome is Outcome.RUNNING for o in drawn]
+        n_ended = is_running.index(True) if any(is_running) else len(drawn)
+        ended = drawn[: n_ended // size * size]
+        results = [
+            _Result(actions, int(o.note.get("policy", 0)), o.loss)
+            if o.loss is not None and actions is not None
+            else None
+            for o, actions in zip(
+                ended, episodes.encode_many([o.parameters for o in ended]), strict=True
+            )
+        ]
+        return [
+            tuple(result for result in results[begin : begin + size] if result is not None)
+            for begin in range(0, len(results), size)
+        ]
 
 
 def _is_count(value: object) -> bool:
