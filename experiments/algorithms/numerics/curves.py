@@ -152,7 +152,8 @@ class Forecast:
         return self.base + self.scale * 0.5 * (low + high)
 
     def _below(self, scaled: float) -> float:
-        return float(self.weights @ ndtr((scaled - self.means) / self.sds))
+        with np.errstate(over="ignore"):  # infinitely far off is as certain as far off
+            return float(self.weights @ ndtr((scaled - self.means) / self.sds))
 
 
 def without_spikes(values: Floats) -> Floats:
