@@ -76,7 +76,18 @@ class Tried:
     infinite one by comparing, which costs next to nothing where values hardly ever repeat.
     """
 
-    def __init__(self, space: SearchSpace, tried: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        tried: Sequence[Mapping[str, Any]],
+        numbers: Sequence[int | None] | None = None,
+    ) -> None:
+        """
+        Args:
+            space: what they are configurations of.
+            tried: the configurations.
+            numbers: of a finite space, if known: ``space.indices_of(tried)``.
+        """
         self._space = space
         self._n_distinct = space.n_distinct()
         self._numbers: set[int] = set()
@@ -84,7 +95,8 @@ class Tried:
         if self._n_distinct is None:
             self._configurations += tried
         else:  # None: the user's own trial, outside the space
-            self._numbers.update(n for n in space.indices_of(tried) if n is not None)
+            numbers = space.indices_of(tried) if numbers is None else numbers
+            self._numbers.update(number for number in numbers if number is not None)
 
     def add(self, params: Mapping[str, Any]) -> None:
         if self._n_distinct is None:

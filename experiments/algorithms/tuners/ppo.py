@@ -31,7 +31,6 @@ import numpy as np
 
 from experiments.algorithms.arguments import PPOArgs
 from experiments.algorithms.base import Observation, Outcome, Proposal, Suggestion, Tuner
-from experiments.algorithms.choices import MISSING
 from experiments.algorithms.layers import InputChoice, LayerChoice
 from experiments.algorithms.numerics.actor_critic import (
     Bools,
@@ -134,21 +133,10 @@ class Episodes:
 
     def encode(self, params: Mapping[str, Any]) -> tuple[int, ...] | None:
         """Return the actions of a configuration, None if it lies outside the space."""
-        return self.encode_many([params])[0]
+        return self.actions(params) if self.space.holds(params) else None
 
-    def encode_many(self, many: Sequence[Mapping[str, Any]]) -> list[tuple[int, ...] | None]:
-        """Return the actions of many configurations, None for those outside the space."""
-        parameters = self.space.parameters
-        is_inside = np.array([len(params) == len(parameters) for params in many], dtype=bool)
-        for name, parameter in parameters.items():
-            found = parameter.indices_of([params.get(name, MISSING) for params in many])
-            is_inside &= ~np.isnan(found)
-        return [
-            self._actions(params) if inside else None
-            for params, inside in zip(many, is_inside, strict=True)
-        ]
-
-    def _actions(self, params: Mapping[str, Any]) -> tuple[int, ...]:
+    def actions(self, params: Mapping[str, Any]) -> tuple[int, ...]:
+        """Return the actions of a configuration inside the space."""
         actions: list[int] = []
         for name, (n_steps, stop) in self._shapes.items():
             places = params[name]["_idx"]
@@ -184,10 +172,16 @@ class PPOTuner(Tuner[PPOArgs]):
 
     def propose(self, history: Sequence[Observation], count: int) -> Proposal:
         episodes = Episodes(self.space)
-        drawn = [o for o in history if _is_count(o.note.get("batch"))]
+        configurations = [o.parameters for o in history]
+        numbers = self.space.indices_of(configurations)
+        drawn = [
+            (o, number is not None)
+            for o, number in zip(history, numbers, strict=True)
+            if _is_count(o.note.get("batch"))
+        ]
         batches = self._ended_batches(drawn, episodes)
         policies = _policies(self, episodes, batches)
-        tried = Tried(self.space, [o.parameters for o in history])
+        tried = Tried(self.space, configurations, numbers)
         n_seen = len(history)
         suggestions: list[Suggestion] = []
         for _ in range(count):
@@ -213,24 +207,24 @@ class PPOTuner(Tuner[PPOArgs]):
         return (params, origin) if untried is None else (untried, "random")
 
     def _ended_batches(
-        self, drawn: Sequence[Observation], episodes: Episodes
+        self, drawn: Sequence[tuple[Observation, bool]], episodes: Episodes
     ) -> list[tuple[_Result, ...]]:
-        """Return the batches whose trials, and all before them, have ended."""
+        """Return the batches whose trials, and all before them, have ended.
+
+        Args:
+            drawn: trials that the policy drew, and whether they lie inside the space.
+            episodes: the space.
+        """
         size = self.args.trials_per_update
-        is_running = [o.outcome is Outcome.RUNNING for o in drawn]
+        is_running = [o.outcome is Outcome.RUNNING for o, _ in drawn]
         n_ended = is_running.index(True) if any(is_running) else len(drawn)
-        ended = drawn[: n_ended // size * size]
-        results = [
-            _Result(actions, int(o.note.get("policy", 0)), o.loss)
-            if o.loss is not None and actions is not None
-            else None
-            for o, actions in zip(
-                ended, episodes.encode_many([o.parameters for o in ended]), strict=True
-            )
-        ]
         return [
-            tuple(result for result in results[begin : begin + size] if result is not None)
-            for begin in range(0, len(results), size)
+            tuple(
+                _Result(episodes.actions(o.parameters), int(o.note.get("policy", 0)), o.loss)
+                for o, is_inside in drawn[begin : begin + size]
+                if is_inside and o.loss is not None
+            )
+            for begin in range(0, n_ended - size + 1, size)
         ]
 
 
@@ -279,7 +273,7 @@ def _policies(
     losses: list[float] = []
     for number, batch in enumerate(batches):
         losses += [result.loss for result in batch]
-        key = _digest(key, batch)
+        key = _digest(key, [(each.actions, each.policy, each.loss) for each in batch])
         known = _trained.get(key)
         if known is None:
             known = _updated(tuner, episodes, policies, batch, losses, number)
