@@ -17,7 +17,7 @@ out by the same fit: the luckiest of many noisy results would be a bar that nobo
 trials also tell what curves of this experiment are like, how much they change, how noisy they are
 and of which families, so a trial that has not moved yet is given the time that others needed.
 
-Differs from NNI: minimises too, values may have any sign, a verdict takes some 3 ms instead of a
+Differs from NNI: minimises too, values may have any sign, a verdict takes some 4 ms instead of a
 second and carries its numbers. Cost per verdict: one forecast, and one more per trial that has
 finished since the last (remembered).
 """
