@@ -70,6 +70,11 @@ TRIAL_URL = env_str("AUTOTUNE_TRIAL_URL", PUBLIC_URL).rstrip("/")
 LOCAL_TRIALS = env_bool("AUTOTUNE_LOCAL_TRIALS", True)  # may manifests run commands on this host?
 CLIENT_DIR = BASE_DIR / "experiments" / "training" / "client"
 
+# ---- AIStore
+AISTORE_HOST = env_url("AISTORE_HOST", ("https", "http")).rstrip("/")
+# Also write one node of type AutoTune per experiment, as the platform's own AutoTune did.
+AISTORE_ORIGINAL_NODE = env_bool("AUTOTUNE_AISTORE_ORIGINAL_NODE", False)
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -242,7 +247,12 @@ LOG_LEVEL = env_choice(
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "plain": {
+            "()": "experiments.redaction.RedactingFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
