@@ -130,8 +130,8 @@ def aistore_by_id(experiments: Iterable[Experiment]) -> dict[str, dict[str, Any]
     }
     folders = {row.experiment_id: row for row in rows.filter(kind=Upload.Kind.FOLDER)}
     errors: dict[str, str] = {}
-    for row in rows.exclude(error="").order_by("-kind", "id"):  # the folder's is the last word
-        if errors.get(row.experiment_id) is None or row.kind == Upload.Kind.FOLDER:
+    for row in rows.exclude(error="").order_by("id"):  # the folder's stands for all
+        if row.experiment_id not in errors or row.kind == Upload.Kind.FOLDER:
             errors[row.experiment_id] = row.error
     for pk, there in wanted.items():
         found[pk] = _aistore_json(there, counts.get(pk, {}), folders.get(pk), errors.get(pk, ""))
@@ -152,7 +152,10 @@ def _aistore_json(
         state = "waiting"
     else:
         state = "done"
-    stuck = folder is not None and folder.state == Upload.State.FAILED
+    next_try_at = counts.get("next_try_at")
+    if folder is not None and folder.attempts:  # then nothing is tried before the folder
+        is_stuck = folder.state == Upload.State.FAILED
+        next_try_at = None if is_stuck else folder.next_try_at
     return {
         "state": state,
         "folder": there["folder"],
@@ -161,7 +164,7 @@ def _aistore_json(
         "uploaded": uploaded,
         "failed": counts.get("failed", 0),
         "error": error,
-        "next_try_at": None if stuck else iso(counts.get("next_try_at")),
+        "next_try_at": iso(next_try_at),
         "url": _console_url(folder),
     }
 

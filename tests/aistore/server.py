@@ -1,7 +1,7 @@
 """AIStore as its client knows it: a real HTTP server with its routes, texts and refusals.
 
-Written from the protocol's description, with the exact error texts. It keeps what it is sent, counts
-requests, and can be told to fail.
+Written from the protocol's description, with the exact error texts. It keeps what it is
+sent, counts requests, and can be told to fail.
 """
 
 from __future__ import annotations
@@ -121,7 +121,8 @@ class FakeAIStore:
         if method == "GET":
             path = self.path_of(query["parent"])
             self._may_see(path, user)
-            rows = [n for n in self.below(path).values() if query.get("type", n["type"]) == n["type"]]
+            kind = query.get("type")
+            rows = [n for n in self.below(path).values() if kind in (None, n["type"])]
             size, page = int(query.get("size", 100)), int(query.get("page", 1))
             shown = rows[(page - 1) * size : page * size]
             return {"data": shown or None, "pagination": {"size": size, "total": len(rows)}}
