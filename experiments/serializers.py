@@ -203,8 +203,17 @@ class CustomTrialBody(StrictSerializer):
     )
 
 
+class HiddenText(serializers.CharField):
+    """Text that no error repeats."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Must be text.")
+        return data
+
+
 class SecretBody(StrictSerializer):
-    value = Text(max_length=1000, trim_whitespace=False, write_only=True, help_text="The API key.")
+    value = HiddenText(max_length=1000, write_only=True, help_text="The API key.")
 
 
 class ExcludeBody(StrictSerializer):

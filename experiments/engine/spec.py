@@ -29,6 +29,7 @@ from experiments.engine.quantity import HINT as QUANTITY_HINT
 from experiments.engine.quantity import parse_quantity
 from experiments.engine.reading import LineOf, Notes, at
 from experiments.engine.training_spec import TaskSpec, TrainingSpec, parse_training
+from experiments.redaction import KEY
 
 __all__ = [
     "AIStoreSpec",
@@ -330,6 +331,12 @@ def _aistore(notes: Notes, raw: Mapping[str, Any]) -> AIStoreSpec | None:
             notes, section.get("secret"), at(path, "secret"), required=True,
             hint="The name of the Secret that holds the API key.", max_length=253,
         )  # fmt: skip
+        if KEY.match(secret):  # it would be stored and shown with the manifest
+            notes.error(
+                at(path, "secret"),
+                "must be the name of a Secret, but got what looks like the API key itself.",
+                "Keep the key in a secret and write the secret's name here.",
+            )
         found = AIStoreSpec(folder, secret)
     return found
 

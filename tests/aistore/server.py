@@ -6,8 +6,8 @@ sent, counts requests, and can be told to fail.
 
 from __future__ import annotations
 
-import email.parser
-import email.policy
+import email
+import email.message
 import itertools
 import json
 import threading
@@ -188,18 +188,19 @@ class FakeAIStore:
 
 def content_of(kind: str, body: bytes) -> bytes:
     """The one part ``content`` of a multipart/form-data body: named, with filename, untyped."""
-    head = f"Content-Type: {kind}\r\n\r\n".encode()
-    message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
-    parts = list(message.iter_parts())
-    if len(parts) != 1:
-        raise Refuse(400, f"{len(parts)} parts")
-    part = parts[0]
-    told = part["Content-Disposition"].params
+    form = email.message.Message()
+    form["Content-Type"] = kind
+    mark = b"--" + str(form.get_param("boundary")).encode()
+    head, _, rest = body.partition(b"\r\n\r\n")
+    end = rest.find(b"\r\n" + mark)
+    first, *lines = head.split(b"\r\n")
+    if first != mark or rest[end + 2 :].strip() != mark + b"--":
+        raise Refuse(400, "must be one part of multipart/form-data")
+    part = email.message_from_bytes(b"\r\n".join(lines))
+    told = dict(part.get_params(header="Content-Disposition") or [])
     if told.get("name") != "content" or not told.get("filename") or "Content-Type" in part:
         raise Refuse(400, "the part must be named content, with a filename and without a type")
-    boundary = message.get_boundary().encode()  # type: ignore[union-attr]
-    start = body.index(b"\r\n\r\n") + 4
-    return body[start : body.rindex(b"\r\n--" + boundary + b"--")]
+    return rest[:end]
 
 
 class _Handler(BaseHTTPRequestHandler):
