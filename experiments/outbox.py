@@ -191,6 +191,12 @@ def due_ids() -> list[str]:
     return list(ready.values_list("experiment_id", flat=True))
 
 
+def goes_on(experiment_id: str) -> bool:
+    """Whether there is uploading to wait for: something is due, or being done right now."""
+    held = Upload.objects.filter(experiment=experiment_id, lease_until__gt=timezone.now())
+    return held.exists() or experiment_id in due_ids()
+
+
 # ---------------------------------------------------------------- one uploader per experiment
 
 

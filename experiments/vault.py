@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from typing import Any
 
@@ -137,9 +138,11 @@ def _from_kubernetes(name: str, namespace: str) -> str:
         except config.ConfigException:
             config.load_kube_config(client_configuration=configuration)
         with client.ApiClient(configuration) as api:
-            found = client.CoreV1Api(api).read_namespaced_secret(
-                name, namespace, _request_timeout=_TIMEOUT_S
+            # Not loaded by the client: it would log the whole Secret at DEBUG.
+            answer = client.CoreV1Api(api).read_namespaced_secret(
+                name, namespace, _request_timeout=_TIMEOUT_S, _preload_content=False
             )
+            data = json.loads(answer.data).get("data") or {}
     except client.ApiException as error:
         permanent = error.status in (403, 404)
         words = {404: "does not exist", 403: "may not be read: the service account has no right"}
@@ -150,7 +153,7 @@ def _from_kubernetes(name: str, namespace: str) -> str:
     if trouble is not None:
         raise trouble
     try:
-        raw = base64.b64decode((found.data or {}).get(KUBERNETES_KEY, ""), validate=True)
+        raw = base64.b64decode(data.get(KUBERNETES_KEY, ""), validate=True)
         return raw.decode("ascii").strip()
     except (binascii.Error, UnicodeError):
         return ""

@@ -12,7 +12,7 @@ import yaml
 from playwright.sync_api import Browser, Page, expect
 
 from tests.aistore.server import KEY, OTHER_KEY, FakeAIStore, Refuse, serve
-from tests.e2e.stack import Stack, running_stack, wait_for
+from tests.e2e.stack import Stack, manage, running_stack, wait_for, write_manifest
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -50,8 +50,6 @@ def card(chromium: Browser, uploading: Stack) -> Iterator[Page]:
 
 
 def fresh_link(stack: Stack) -> str:
-    from tests.e2e.stack import manage
-
     answer = manage(stack.data, "sign_in_link", AUTOTUNE_PUBLIC_URL=stack.url, **stack.env)
     assert answer.returncode == 0, answer.stderr
     return next(word for word in answer.stdout.split() if word.startswith("http"))
@@ -93,7 +91,7 @@ def test_an_experiment_uploads_itself_through_trouble_and_nothing_shows_the_key(
     page.goto(f"/experiments/{experiment}/")
     expect(page.get_by_test_id("aistore-state")).to_have_text("Stopped")
     expect(page.get_by_test_id("aistore-error")).to_contain_text("403: permission denied")
-    expect(page.get_by_test_id("aistore-text")).to_have_text("0 of 4 ended trials uploaded")
+    expect(page.get_by_test_id("aistore-text")).to_have_text("0 of 4 runs uploaded")
     expect(page.get_by_test_id("timeline")).to_contain_text("Upload to AIStore failed")
     picture(page, "stopped")
 
@@ -110,7 +108,7 @@ def test_an_experiment_uploads_itself_through_trouble_and_nothing_shows_the_key(
     store.fail = lambda method, path: None
     page.get_by_test_id("aistore-retry").click()
     expect(page.get_by_test_id("aistore-state")).to_have_text("Up to date")
-    expect(page.get_by_test_id("aistore-text")).to_have_text("4 of 4 ended trials uploaded")
+    expect(page.get_by_test_id("aistore-text")).to_have_text("4 of 4 runs uploaded")
     expect(page.get_by_test_id("aistore-error")).to_be_hidden()
     expect(page.get_by_test_id("aistore-retry")).to_be_hidden()
     link = page.get_by_test_id("aistore-link").get_attribute("href")
@@ -140,6 +138,29 @@ def test_an_experiment_uploads_itself_through_trouble_and_nothing_shows_the_key(
             assert key not in shown
 
 
+def test_the_command_line_waits_for_what_it_can_upload(store: Any, tmp_path: Path):
+    file = write_manifest(
+        tmp_path,
+        name="by-hand",
+        maxTrialNum=2,
+        arguments=[1, 0],
+        aistore={"folder": store.folder_id, "secret": "my-key"},
+    )
+    env = {"AISTORE_HOST": store.url}
+    data = tmp_path / "data"
+    answer = manage(data, "run", str(file), timeout_s=240, **env)
+    assert answer.returncode == 0, answer.stderr
+    assert "AIStore: 0 of 2 trials are uploaded. There is no secret 'my-key'" in answer.stdout
+    set_it = manage(data, "secret", "my-key", stdin=KEY, **env)
+    assert "What failed for want of it is tried again." in set_it.stdout, set_it.stderr
+    answer = manage(data, "run", str(file), timeout_s=240, **env)
+    assert answer.returncode == 0, answer.stderr
+    assert "AIStore: 2 of 2 trials are uploaded.\n" in answer.stdout
+    folders = [path for path in store.below("/alice/results") if "by-hand" in path]
+    assert len(folders) == 2, "the first experiment's, too: its secret is set by now"
+    assert KEY not in answer.stdout + answer.stderr
+
+
 def test_runs_arrive_while_the_experiment_goes_on(card: Page, uploading: Stack, store: Any):
     page = card
     store.fail = lambda method, path: None
@@ -159,7 +180,7 @@ def test_runs_arrive_while_the_experiment_goes_on(card: Page, uploading: Stack, 
         timeout_s=90,
     )
     assert uploading.experiment(experiment)["phase"] == "RUNNING"
-    expect(page.get_by_test_id("aistore-text")).to_contain_text("ended trials uploaded")
+    expect(page.get_by_test_id("aistore-text")).to_contain_text("runs uploaded")
     picture(page, "running")
     uploading.api("POST", f"experiments/{experiment}/finish/")
     uploading.wait_for_phase(experiment, "DONE")

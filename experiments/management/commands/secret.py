@@ -56,7 +56,7 @@ class Command(BaseCommand):
         n = outbox.secret_changed(project, name)
         self.stdout.write(f"The secret '{name}' is {'set' if is_new else 'changed'}.")
         if n:
-            self.stdout.write(f"{n} uploads that wanted it are tried again.")
+            self.stdout.write("What failed for want of it is tried again.")
 
 
 def _read_key() -> str:
