@@ -99,14 +99,19 @@ class Upload(models.Model):
         self.next_try_at = timezone.now() + timedelta(seconds=wait_s(self.attempts))
         if for_good:
             self.state = self.State.FAILED
-        self.save(update_fields=["attempts", "error", "next_try_at", "state"])
+        self.keep("attempts", "error", "next_try_at", "state")
 
     def done(self, **columns: Any) -> None:
         """Remember a success, with what is known of the node now."""
         columns |= {"state": self.State.DONE, "attempts": 0, "error": ""}
         for name, value in columns.items():
             setattr(self, name, value)
-        self.save(update_fields=list(columns))
+        self.keep(*columns)
+
+    def keep(self, *columns: str) -> None:
+        """Write these columns; nothing happens where the experiment was deleted meanwhile."""
+        values = {name: getattr(self, name) for name in columns}
+        Upload.objects.filter(pk=self.pk).update(**values)
 
 
 # ---------------------------------------------------------------- queueing

@@ -12,6 +12,7 @@ import logging
 import threading
 
 from django.conf import settings
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.utils import timezone
 
@@ -49,6 +50,7 @@ from experiments.training.base import BackendUnavailable
 logger = logging.getLogger(__name__)
 
 GIVE_UP_PASS = 3  # failures in a row, then AIStore is left alone for a while
+MOST_IN_PASS = 50  # rows, then other experiments have their turn
 PATIENCE = 3  # attempts at a trial's log before the Run goes without it
 TROUBLE, WELL_AGAIN, COMPLETE = "upload failed", "upload well again", "uploaded"
 
@@ -66,6 +68,10 @@ def upload(experiment_id: str) -> None:
             return
         try:
             _upload(experiment_id, lease)
+        except ObjectDoesNotExist:
+            if Experiment.objects.filter(pk=experiment_id).exists():
+                raise
+            logger.info("Experiment %s was deleted while it was uploaded", experiment_id)
         finally:
             lease.release()
     finally:
@@ -92,6 +98,12 @@ def _upload(experiment_id: str, lease: UploadLease) -> None:
     except (AIStoreError, vault.SecretError) as trouble:
         error = str(trouble)
         folder.put_off(error, for_good=trouble.permanent)
+    except ObjectDoesNotExist:
+        raise
+    except Exception as defect:  # of ours; not to be met again every two seconds
+        logger.exception("Experiment %s: upload to AIStore", experiment.pk)
+        error = f"A defect in the upload ({type(defect).__name__}); the worker's log has it."
+        folder.put_off(error)
     if error and error != before:
         _tell(experiment, TROUBLE, error)
     elif before and not error:
@@ -115,7 +127,8 @@ class _Pass:
     def run(self) -> None:
         if self.folder.state != Upload.State.DONE:
             self._make_folder()
-        for row in outbox.due_runs(timezone.now()).filter(experiment=self.experiment):
+        due = outbox.due_runs(timezone.now()).filter(experiment=self.experiment)
+        for row in due.select_related("trial")[:MOST_IN_PASS]:
             if not self._still_ours():
                 return
             self._try(row)
@@ -212,10 +225,10 @@ class _Pass:
             path = ""
         if path and path != self.folder.node_path:
             self.folder.node_path = path
-            self.folder.save(update_fields=["node_path"])
+            self.folder.keep("node_path")
         else:
             self.folder.state = Upload.State.WAITING
-            self.folder.save(update_fields=["state"])
+            self.folder.keep("state")
         raise _FolderLost(str(error))
 
     def _describe_folder(self) -> None:

@@ -583,6 +583,68 @@ def test_deleting_an_experiment_ends_its_uploads(
 
 
 @pytest.mark.django_db(transaction=True)
+def test_an_experiment_may_be_deleted_in_the_middle_of_an_upload(
+    running: Experiment, end_trial: MakeTrial, aistore: FakeAIStore
+):
+    end_trial(running)
+    n_sent = 0
+
+    def delete_at_the_third_object(method: str, path: str) -> None:
+        nonlocal n_sent
+        n_sent += (method, path) == ("POST", "/apis/v1/objects")
+        if n_sent == 3:
+            deleting.start()
+            deleting.join(20)
+
+    def delete() -> None:
+        Experiment.objects.filter(pk=running.pk).delete()
+        connection.close()
+
+    deleting = threading.Thread(target=delete)
+    aistore.fail = delete_at_the_third_object
+    upload(running)
+    assert not Upload.objects.exists()
+
+
+def test_a_defect_of_ours_is_logged_and_not_met_again_at_once(
+    running: Experiment,
+    end_trial: MakeTrial,
+    aistore: FakeAIStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+):
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise ZeroDivisionError
+
+    end_trial(running)
+    with monkeypatch.context() as patched:
+        patched.setattr("experiments.aistore.uploader.run_facts", broken)
+        upload(running)
+    assert "ZeroDivisionError" in card(running)["error"]
+    assert "Traceback" in caplog.text
+    assert outbox.due_ids() == []
+    pass_time()
+    upload(running)
+    assert card(running)["state"] == "done"
+
+
+def test_a_backlog_is_worked_off_in_turns(
+    running: Experiment,
+    end_trial: MakeTrial,
+    aistore: FakeAIStore,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("experiments.aistore.uploader.MOST_IN_PASS", 2)
+    for _ in range(3):
+        end_trial(running)
+    upload(running)
+    assert card(running)["uploaded"] == 2
+    assert outbox.due_ids() == [running.pk]
+    upload(running)
+    assert card(running)["uploaded"] == 3
+
+
+@pytest.mark.django_db(transaction=True)
 def test_many_messages_at_once_upload_everything_once(
     running: Experiment, end_trial: MakeTrial, aistore: FakeAIStore
 ):
