@@ -69,6 +69,9 @@ class Upload(models.Model):
         indexes = [
             # the ticker: what is due
             models.Index(fields=["kind", "state", "next_try_at"], name="upload_due"),
+            models.Index(
+                fields=["experiment"], condition=Q(has_best_label=True), name="upload_best"
+            ),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -160,46 +163,64 @@ def phase_changed(experiment: Any) -> None:
 
 def due_runs(now: datetime) -> QuerySet[Upload]:
     """Rows below the folder's that want uploading now."""
-    return Upload.objects.filter(state=Upload.State.WAITING, next_try_at__lte=now).exclude(
-        kind=Upload.Kind.FOLDER
-    )
+    below = [Upload.Kind.RUN, Upload.Kind.AUTOTUNE]
+    waiting = Upload.State.WAITING
+    return Upload.objects.filter(kind__in=below, state=waiting, next_try_at__lte=now)
 
 
-def wrong_labels(now: datetime) -> QuerySet[Upload]:
-    """Uploaded Runs whose ``best`` label is not where the best trial is."""
+def _done(now: datetime) -> QuerySet[Upload]:
+    """Uploaded Runs that may be changed now."""
+    done = Upload.State.DONE
+    return Upload.objects.filter(kind=Upload.Kind.RUN, state=done, next_try_at__lte=now)
+
+
+def _wrongly_labelled(now: datetime) -> QuerySet[Upload]:
     is_best = Q(experiment__best_trial=F("trial"))
-    stale = Q(has_best_label=True) & (Q(experiment__best_trial__isnull=True) | ~is_best)
-    return Upload.objects.filter(
-        stale | (Q(has_best_label=False) & is_best),
-        kind=Upload.Kind.RUN, state=Upload.State.DONE, next_try_at__lte=now,
-    )  # fmt: skip
+    nobody_is = Q(experiment__best_trial__isnull=True)
+    return _done(now).filter(nobody_is | ~is_best, has_best_label=True)
 
 
-def due_ids() -> list[str]:
-    """Experiments with something to upload now, oldest need first; none without an AIStore."""
+def wrong_labels(now: datetime, experiment: Any) -> list[Upload]:
+    """Uploaded Runs whose ``best`` label is not where the experiment's best trial is."""
+    unlabelled = _done(now).filter(experiment__best_trial=F("trial"), has_best_label=False)
+    return [
+        *_wrongly_labelled(now).filter(experiment=experiment),
+        *unlabelled.filter(experiment=experiment),
+    ]
+
+
+def _ready(now: datetime) -> QuerySet[Upload]:
+    """Folders' rows of experiments with something to upload now, even if somebody is at it."""
     if not settings.AISTORE_HOST:
-        return []
-    now = timezone.now()
-    mine = {"experiment": OuterRef("experiment")}
+        return Upload.objects.none()
+    # The ticker asks every two seconds: each part is answered by an index, however many Runs
+    # were uploaded in the past.
+    unlabelled = _done(now).filter(has_best_label=False, trial=OuterRef("experiment__best_trial"))
     work = (
         Q(state=Upload.State.WAITING)
-        | Exists(due_runs(now).filter(**mine))
-        | Exists(wrong_labels(now).filter(**mine))
+        | Q(experiment__in=due_runs(now).values("experiment"))
+        | Q(experiment__in=_wrongly_labelled(now).values("experiment"))
+        | Exists(unlabelled)
         | ~Q(sent_phase=F("experiment__phase"))
     )
     folders = Upload.objects.filter(
-        work,
-        Q(lease_until__isnull=True) | Q(lease_until__lt=now),
-        kind=Upload.Kind.FOLDER, next_try_at__lte=now, experiment__deleting=False,
-    )  # fmt: skip
-    ready = folders.exclude(state=Upload.State.FAILED).order_by("next_try_at", "id")
-    return list(ready.values_list("experiment_id", flat=True))
+        work, kind=Upload.Kind.FOLDER, next_try_at__lte=now, experiment__deleting=False
+    )
+    return folders.exclude(state=Upload.State.FAILED)
+
+
+def due_ids() -> list[str]:
+    """Experiments that the uploader is to be sent to, oldest need first."""
+    now = timezone.now()
+    free = _ready(now).filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
+    return list(free.order_by("next_try_at", "id").values_list("experiment_id", flat=True))
 
 
 def goes_on(experiment_id: str) -> bool:
     """Whether there is uploading to wait for: something is due, or being done right now."""
-    held = Upload.objects.filter(experiment=experiment_id, lease_until__gt=timezone.now())
-    return held.exists() or experiment_id in due_ids()
+    now = timezone.now()
+    mine = Upload.objects.filter(experiment=experiment_id)
+    return mine.filter(lease_until__gt=now).exists() or _ready(now).filter(pk__in=mine).exists()
 
 
 # ---------------------------------------------------------------- one uploader per experiment

@@ -17,7 +17,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
-from django.db import models
+from django.db import OperationalError, ProgrammingError, models
 from django.db.models import QuerySet
 
 from experiments.algorithms.problems import Problem, ProblemsError
@@ -159,6 +159,13 @@ def _from_kubernetes(name: str, namespace: str) -> str:
         return ""
 
 
+def _is_known(name: str) -> bool:
+    try:
+        return Secret.objects.filter(name=name).exists()
+    except (OperationalError, ProgrammingError):
+        return False  # a manifest can be checked before there is a database
+
+
 def foresee(aistore: Any) -> list[Problem]:
     """What keeps ``spec.aistore`` from working here: warnings, for the trials run all the same."""
     if aistore is None:
@@ -169,7 +176,7 @@ def foresee(aistore: Any) -> list[Problem]:
         found.append(Problem("spec.aistore", message))
     if settings.TRAINING_ENGINE == "local":
         name = aistore.secret
-        if not Secret.objects.filter(name=name).exists():
+        if not _is_known(name):
             message = f"There is no secret '{name}' on this server: nothing is uploaded without it."
             hint = f"Set it with ./autotune manage secret {name}, now or later."
             found.append(Problem("spec.aistore.secret", message, hint))

@@ -325,7 +325,7 @@ class AIStore:
         if status == 401 or (status == 400 and text.startswith(("api key", "query is needed"))):
             return WrongKey(f"AIStore at {self.address} does not know the API key.")
         if status == 403:
-            return NoRight(f"{said}.")
+            return NoRight(f"{said}. The API key's owner has no right to do this.")
         if status == 404 and "node not found" in text:
             return NotFound(f"{said}.")
         if status == 404:

@@ -132,8 +132,7 @@ class _Pass:
             if not self._still_ours():
                 return
             self._try(row)
-        now = timezone.now()
-        for row in outbox.wrong_labels(now).filter(experiment=self.experiment):
+        for row in outbox.wrong_labels(timezone.now(), self.experiment):
             if not self._still_ours():
                 return
             self._try(row)

@@ -20,6 +20,8 @@ class Command(BaseCommand):
         "those can be seen by every user of the machine)."
     )
 
+    requires_system_checks: list[str] = []  # they load every page; tests/test_checks.py runs them
+
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", nargs="?", help="as in spec.aistore.secret")
         what = parser.add_mutually_exclusive_group()
