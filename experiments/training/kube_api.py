@@ -11,7 +11,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import urllib3
 from kubernetes import client, config
@@ -76,7 +76,7 @@ class KubeApi:
         self._client = api_client
 
     @classmethod
-    def from_environment(cls) -> KubeApi:
+    def from_environment(cls) -> Self:
         """Connect as KUBECONFIG or ~/.kube/config says, else as the pod's ServiceAccount.
 
         Raises:
@@ -94,7 +94,7 @@ class KubeApi:
         return cls.with_configuration(settings)
 
     @classmethod
-    def with_configuration(cls, settings: client.Configuration) -> KubeApi:
+    def with_configuration(cls, settings: client.Configuration) -> Self:
         settings.retries = False  # what to repeat, and when, is decided by whoever calls
         settings.connection_pool_maxsize = 32
         return cls(client.ApiClient(settings))

@@ -143,7 +143,7 @@ class KubernetesBackend(Backend):
         if status.state in ENDED:
             self._end_the_rest(cluster, view, handle)
             if not self._logs_are_here(view, handle, pods):
-                return JobStatus(JobState.RUNNING, message="its logs are being fetched")
+                return JobStatus(JobState.RUNNING)
             return status
         if job["metadata"].get("deletionTimestamp"):
             return JobStatus(JobState.RUNNING, message="it is being deleted")

@@ -31,7 +31,7 @@ done
 build() { # NAME PACKAGE
     [ -x "$directory/$1" ] && return
     echo "building $1 ..." >&2
-    CGO_ENABLED=0 nice -n 19 go build -mod=readonly -trimpath -p "${BUILD_JOBS:-$(nproc)}" \
+    CGO_ENABLED=0 nice go build -mod=readonly -trimpath -p "${BUILD_JOBS:-$(nproc)}" \
         -ldflags "$flags" -o "$directory/.$1.new" "$2"
     mv "$directory/.$1.new" "$directory/$1"
 }
