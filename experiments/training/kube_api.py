@@ -17,6 +17,7 @@ import urllib3
 from kubernetes import client, config
 
 TIMEOUT_S = (5.0, 20.0)  # to connect, to answer
+USER_AGENT = "autotune-web"  # what an audit log of the cluster calls us
 
 
 class ApiError(Exception):
@@ -72,6 +73,8 @@ class Stream:
 class KubeApi:
     """One connection pool; safe for use by several threads."""
 
+    user_agent = USER_AGENT
+
     def __init__(self, api_client: client.ApiClient) -> None:
         self._client = api_client
 
@@ -97,7 +100,9 @@ class KubeApi:
     def with_configuration(cls, settings: client.Configuration) -> Self:
         settings.retries = False  # what to repeat, and when, is decided by whoever calls
         settings.connection_pool_maxsize = 32
-        return cls(client.ApiClient(settings))
+        api_client = client.ApiClient(settings)
+        api_client.user_agent = cls.user_agent
+        return cls(api_client)
 
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         return self._json("GET", path, query, None)

@@ -62,6 +62,8 @@ def persist(call: Callable[[], Any], timeout_s: float = 90.0) -> Any:
 class PatchingApi(KubeApi):
     """With what only controllers and kubelets need."""
 
+    user_agent = "test-kubelet"
+
     def patch_status(self, path: str, status: Object) -> Any:
         body = {"status": status}
         headers = {"Content-Type": "application/merge-patch+json", "Accept": "application/json"}
