@@ -87,11 +87,11 @@ class KubeApi:
         """
         settings = client.Configuration()
         try:
-            in_pod = "KUBERNETES_SERVICE_HOST" in os.environ
-            if in_pod and not os.environ.get("KUBECONFIG"):
+            file = os.environ.get("KUBECONFIG") or None
+            if file is None and "KUBERNETES_SERVICE_HOST" in os.environ:
                 config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
             else:
-                config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+                config.load_kube_config(file, client_configuration=settings)  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
             raise Unreachable(f"no cluster is configured (KUBECONFIG): {error}") from error
         return cls.with_configuration(settings)
