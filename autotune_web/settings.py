@@ -65,6 +65,8 @@ SESSION_COOKIE_AGE = 60 * 60 * 24 * 30  # seconds
 TRAINING_ENGINE = env_choice(
     "AUTOTUNE_TRAINING_ENGINE", "local", ("local", "tensorstack", "kubeflow", "batch", "auto")
 )
+# On a cluster a project is the namespace of its name; only the default project's can be chosen.
+NAMESPACE = env_str("AUTOTUNE_NAMESPACE", "default")
 # Where trials reach the trial API; differs from PUBLIC_URL behind a proxy.
 TRIAL_URL = env_str("AUTOTUNE_TRIAL_URL", PUBLIC_URL).rstrip("/")
 LOCAL_TRIALS = env_bool("AUTOTUNE_LOCAL_TRIALS", True)  # may manifests run commands on this host?

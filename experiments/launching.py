@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
+from django.utils import timezone
 
 from experiments.engine.spec import ExperimentSpec
-from experiments.models import Experiment, Trial
+from experiments.models import Experiment, Project, Trial
 from experiments.tokens import trial_token
 from experiments.training.base import Launch, Task, name_of_job
 
@@ -15,6 +18,23 @@ def _tasks(spec: ExperimentSpec) -> tuple[Task, ...]:
         Task(task.type, task.replicas, task.template, task.restart_policy)
         for task in spec.training.tasks
     )
+
+
+def namespace_of(project: Project) -> str:
+    """The namespace of a project's trials, where they run on a cluster."""
+    return settings.NAMESPACE if project.name == Project.DEFAULT else project.name
+
+
+def _owner_of(experiment: Experiment) -> dict[str, Any] | None:
+    """The AutoTuneExperiment object it came from: when that goes, the cluster removes its jobs."""
+    if experiment.origin != Experiment.Origin.KUBERNETES or not experiment.origin_uid:
+        return None
+    return {
+        "apiVersion": "tensorstack.dev/v1beta1",
+        "kind": "AutoTuneExperiment",
+        "name": experiment.name,
+        "uid": experiment.origin_uid,
+    }
 
 
 def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Launch:
@@ -31,6 +51,9 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         server_url=settings.TRIAL_URL,
         token=trial_token(trial),
         scheduler=spec.training.scheduler or {},
+        namespace=namespace_of(experiment.project),
+        owner=_owner_of(experiment),
+        seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
     )
 
 
@@ -52,4 +75,6 @@ def rehearsal(spec: ExperimentSpec) -> Launch:
         parameters={},
         server_url=settings.TRIAL_URL,
         token="",
+        scheduler=spec.training.scheduler or {},
+        namespace=settings.NAMESPACE,
     )
