@@ -12,7 +12,7 @@ from scipy.optimize import curve_fit
 
 from benchmarks.assessor_adapter import make_assessor
 from experiments.algorithms.arguments import CurvefittingArgs
-from experiments.algorithms.assessors.curve_fitting import CurvefittingAssessor
+from experiments.algorithms.assessors.curve_fitting import MIN_CHANCE, CurvefittingAssessor
 from experiments.algorithms.base import Observation, Outcome, Verdict
 from experiments.algorithms.numerics import curves
 from experiments.algorithms.numerics.curves import (
@@ -194,7 +194,7 @@ def test_a_trial_that_levels_off_above_the_best_is_stopped_with_its_numbers() ->
         < verdict.data["forecast_loss"]
         < verdict.data["worst_case_loss"]
     )
-    assert verdict.data["chance"] < 0.06
+    assert verdict.data["chance"] < MIN_CHANCE
     values = {name.replace("loss", "value"): value for name, value in verdict.data.items()}
     assert "forecast as 0.5988" in verdict.reason.format(**values)
 
