@@ -211,9 +211,13 @@ class ControlPlane:
         return path
 
     def audit(self) -> list[dict[str, Any]]:
-        """All requests so far, oldest first: audit.k8s.io Events with ``verb``, ``objectRef``, …"""
+        """All requests so far, oldest first: audit.k8s.io Events with ``verb``, ``objectRef``, …
+
+        Each once: watches and logs are written down when they begin and when they end.
+        """
         with self.audit_log.open() as lines:
-            return [json.loads(line) for line in lines if line.endswith("\n")]
+            events = [json.loads(line) for line in lines if line.endswith("\n")]
+        return list({event["auditID"]: event for event in events}.values())
 
     def log(self, name: str) -> str:
         """What one of the programs printed, e.g. ``kube-apiserver``."""
