@@ -70,6 +70,13 @@ TRIAL_URL = env_str("AUTOTUNE_TRIAL_URL", PUBLIC_URL).rstrip("/")
 LOCAL_TRIALS = env_bool("AUTOTUNE_LOCAL_TRIALS", True)  # may manifests run commands on this host?
 CLIENT_DIR = BASE_DIR / "experiments" / "training" / "client"
 
+# ---- cluster: the operator's
+NAMESPACES = env_list("AUTOTUNE_NAMESPACES", "")  # served; none named: our own; *: every one
+SEND_TO_CLUSTER = env_bool("AUTOTUNE_SEND_TO_CLUSTER", False)  # experiments made here too
+
+# Touched by worker and ticker while they live, for a probe to look at.
+HEARTBEAT_FILE = env_str("AUTOTUNE_HEARTBEAT_FILE", "")
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
