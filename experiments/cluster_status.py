@@ -16,7 +16,7 @@ from experiments.algorithms.problems import Problem
 from experiments.engine.crd import ACCEPTED, FINISHED, SUSPENDED, SYNCED, count_key
 from experiments.models import ClusterObject, Event, Experiment
 from experiments.states import FINISHED as FINISHED_STATES
-from experiments.states import Phase
+from experiments.states import Phase, TrialState
 
 CHECK_AGAIN = timedelta(minutes=5)  # an unfinished experiment's status is written by then
 _MOST_WORDS = 32_768  # characters of a condition's message
@@ -60,7 +60,7 @@ def status_of(
         "completionTime": _iso(experiment.finished_at),
         "activeSeconds": int(experiment.active_seconds_at(now)),
         "progress": f"{n_finished}/{experiment.max_trials}",
-        "trials": {count_key(state): n for state, n in counts.items()},
+        "trials": {count_key(TrialState(state)): n for state, n in counts.items()},
         "best": None
         if best is None
         else {
