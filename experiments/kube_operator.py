@@ -70,15 +70,15 @@ def _registry(sync: Sync) -> kopf.OperatorRegistry:
     objects = (API_GROUP, API_VERSION_NAME, PLURAL)
     thread = threading.Thread(target=sync.run, name="cluster-sync", daemon=True)
 
-    @kopf.on.login(registry=registry)
+    @kopf.on.login(registry=registry, id="login")
     def login(**kwargs: Any) -> Any:
         return kopf.login_with_kubeconfig(**kwargs) or kopf.login_with_service_account(**kwargs)
 
-    @kopf.on.startup(registry=registry)
+    @kopf.on.startup(registry=registry, id="startup")
     def begin(**_: Any) -> None:
         thread.start()
 
-    @kopf.on.cleanup(registry=registry)
+    @kopf.on.cleanup(registry=registry, id="cleanup")
     def end(**_: Any) -> None:
         sync.stop()
         thread.join(timeout=5)
@@ -87,9 +87,9 @@ def _registry(sync: Sync) -> kopf.OperatorRegistry:
     def syncing(**_: Any) -> bool:
         return thread.is_alive()
 
-    @kopf.on.resume(*objects, registry=registry)
-    @kopf.on.create(*objects, registry=registry)
-    @kopf.on.update(*objects, registry=registry)
+    @kopf.on.resume(*objects, registry=registry, id="take")
+    @kopf.on.create(*objects, registry=registry, id="take")
+    @kopf.on.update(*objects, registry=registry, id="take")
     @_handler
     def take(body: kopf.Body, **_: Any) -> None:
         """An object is there: make its experiment, or carry out what was edited."""
@@ -100,7 +100,7 @@ def _registry(sync: Sync) -> kopf.OperatorRegistry:
                 _create(sync, plain)
         sync.follow_edits(ObjectKey.of(plain))
 
-    @kopf.on.delete(*objects, registry=registry)
+    @kopf.on.delete(*objects, registry=registry, id="release")
     @_handler
     def release(body: kopf.Body, **_: Any) -> None:
         """An object is to go: so must its experiment, with whatever of it runs."""
