@@ -65,13 +65,15 @@ SESSION_COOKIE_AGE = 60 * 60 * 24 * 30  # seconds
 TRAINING_ENGINE = env_choice(
     "AUTOTUNE_TRAINING_ENGINE", "local", ("local", "tensorstack", "kubeflow", "batch", "auto")
 )
+# On a cluster a project is the namespace of its name; only the default project's can be chosen.
+NAMESPACE = env_str("AUTOTUNE_NAMESPACE", "default")
 # Where trials reach the trial API; differs from PUBLIC_URL behind a proxy.
 TRIAL_URL = env_str("AUTOTUNE_TRIAL_URL", PUBLIC_URL).rstrip("/")
 LOCAL_TRIALS = env_bool("AUTOTUNE_LOCAL_TRIALS", True)  # may manifests run commands on this host?
 CLIENT_DIR = BASE_DIR / "experiments" / "training" / "client"
 
 # ---- cluster: the operator's
-NAMESPACES = env_list("AUTOTUNE_NAMESPACES", "")  # served; none named: our own; *: every one
+NAMESPACES = env_list("AUTOTUNE_NAMESPACES", NAMESPACE)  # served; *: every one
 SEND_TO_CLUSTER = env_bool("AUTOTUNE_SEND_TO_CLUSTER", False)  # experiments made here too
 
 # Touched by worker and ticker while they live, for a probe to look at.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
 
 from experiments.training.base import Backend
 from experiments.training.local import LocalBackend
@@ -13,13 +12,10 @@ from experiments.training.local import LocalBackend
 
 @lru_cache(maxsize=1)
 def backend() -> Backend:
-    """Return the backend named by AUTOTUNE_TRAINING_ENGINE.
-
-    Raises:
-        ImproperlyConfigured: where it is not available in this installation.
-    """
+    """Return the backend named by AUTOTUNE_TRAINING_ENGINE."""
     if settings.TRAINING_ENGINE == "local":
         return LocalBackend(root=settings.TRIALS_DIR, client_dir=settings.CLIENT_DIR)
-    raise ImproperlyConfigured(
-        f"AUTOTUNE_TRAINING_ENGINE={settings.TRAINING_ENGINE!r} is not available yet; use 'local'."
-    )
+    # Imported where it is used: the client of Kubernetes takes half a second to load.
+    from experiments.training.kubernetes import KubernetesBackend
+
+    return KubernetesBackend(settings.TRAINING_ENGINE, settings.TRIALS_DIR)

@@ -1,29 +1,22 @@
 """The few requests about AutoTuneExperiment objects and their Events, made of the API server.
 
-Called by ``cluster_sync`` and ``kube_operator``. Each method is one request; errors are sorted into
-those that pass by themselves (ClusterUnavailable) and those that do not (ClusterRefused).
+Called by ``cluster_sync`` and ``kube_operator``. Errors are sorted into those that pass by
+themselves (ClusterUnavailable) and those that do not (ClusterRefused).
 """
 
 from __future__ import annotations
 
-import json
-import os
-from datetime import datetime
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
-import urllib3
-from kubernetes import client, config
-from kubernetes.client import ApiException
-
 from experiments.engine.crd import PLURAL
-from experiments.engine.fields import API_GROUP, API_VERSION, API_VERSION_NAME, KIND
+from experiments.engine.fields import API_VERSION, KIND
+from experiments.training.kube_api import ApiError, KubeApi, Unreachable
 
-_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_TIMEOUT = (5, 20)  # seconds to connect, to read
-_MERGE = "application/merge-patch+json"
-_PASSING = frozenset({0, 401, 408, 429, 500, 502, 503, 504})  # 401: a token that was rotated
-_TOO_LONG = 1024  # characters of an Event's message, the API server's own bound
+_MESSAGE = 1024  # characters of an Event's message, the API server's own bound
+_PAGE = 500  # objects of an answer
 
 
 class ClusterUnavailable(Exception):
@@ -46,100 +39,72 @@ class ClusterRefused(Exception):
         return self.status == 409
 
 
-def _load() -> client.ApiClient:
-    """A client for KUBECONFIG (or ~/.kube/config), else for the cluster we run in."""
-    configuration = client.Configuration()
+@contextmanager
+def _sorted_errors() -> Iterator[None]:
     try:
-        if os.environ.get("KUBECONFIG") or not (_SERVICE_ACCOUNT / "token").exists():
-            config.load_kube_config(client_configuration=configuration)
-        else:
-            config.load_incluster_config(client_configuration=configuration)
-    except config.ConfigException as error:
-        raise ClusterRefused(0, f"No cluster is configured: {error}") from None
-    configuration.retries = False  # our callers come again by themselves
-    return client.ApiClient(configuration)
+        yield
+    except Unreachable as error:
+        raise ClusterUnavailable(str(error)) from None
+    except ApiError as error:
+        if error.is_temporary:
+            raise ClusterUnavailable(f"{error.status}: {error}") from None
+        raise ClusterRefused(error.status, str(error)) from None
 
 
-def own_namespace() -> str:
-    """The namespace we run in, else that of the kubeconfig's context, else ``default``."""
-    try:
-        return (_SERVICE_ACCOUNT / "namespace").read_text().strip()
-    except OSError:
-        pass
-    try:
-        _, active = config.list_kube_config_contexts()
-        return str(active["context"].get("namespace") or "default")
-    except (config.ConfigException, KeyError, TypeError):
-        return "default"
+def _objects(namespace: str) -> str:
+    """Path of the objects of a namespace; "" is every namespace."""
+    where = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/{API_VERSION}{where}/{PLURAL}"
 
 
 class ClusterApi:
-    """AutoTuneExperiment objects of one cluster; safe to use from several threads."""
+    """AutoTuneExperiment objects of one cluster; safe to use from several threads.
+
+    Raises ClusterUnavailable where nothing says where a cluster is.
+    """
 
     def __init__(self) -> None:
-        api = _load()
-        self._objects = client.CustomObjectsApi(api)
-        self._core = client.CoreV1Api(api)
-        self._type = {"group": API_GROUP, "version": API_VERSION_NAME, "plural": PLURAL}
+        with _sorted_errors():
+            self._api = KubeApi.from_environment()
 
-    def list(self, namespace: str | None) -> list[dict[str, Any]]:
-        """All objects of a namespace; None: of every namespace."""
-        where = {} if namespace is None else {"namespace": namespace}
-        method = (
-            self._objects.list_cluster_custom_object
-            if namespace is None
-            else self._objects.list_namespaced_custom_object
-        )
+    def list(self, namespace: str) -> list[dict[str, Any]]:
+        """All objects of a namespace; "": of every namespace."""
         found: list[dict[str, Any]] = []
         more = ""
         while True:
-            page = _ask(method, **self._type, **where, limit=500, _continue=more or None)
+            with _sorted_errors():
+                query = {"limit": _PAGE, "continue": more}
+                page = self._api.get(_objects(namespace), **query)
             found += page["items"]
             more = page["metadata"].get("continue", "")
             if not more:
                 return found
 
     def get(self, namespace: str, name: str) -> dict[str, Any]:
-        return dict(
-            _ask(
-                self._objects.get_namespaced_custom_object,
-                **self._type, namespace=namespace, name=name,
-            )
-        )  # fmt: skip
+        with _sorted_errors():
+            return self._api.get(f"{_objects(namespace)}/{name}")
 
     def create(self, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
-        return dict(
-            _ask(
-                self._objects.create_namespaced_custom_object,
-                **self._type, namespace=namespace, body=manifest, field_validation="Strict",
-            )
-        )  # fmt: skip
+        with _sorted_errors():
+            return self._api.post(_objects(namespace), manifest, fieldValidation="Strict")
 
     def patch(self, namespace: str, name: str, changes: dict[str, Any]) -> dict[str, Any]:
         """Merge ``changes`` into spec and metadata."""
-        return dict(
-            _ask(
-                self._objects.patch_namespaced_custom_object,
-                **self._type, namespace=namespace, name=name, body=changes, _content_type=_MERGE,
-            )
-        )  # fmt: skip
+        with _sorted_errors():
+            return self._api.merge(f"{_objects(namespace)}/{name}", changes)
 
     def patch_status(self, namespace: str, name: str, uid: str, changes: dict[str, Any]) -> None:
         """Merge ``changes`` into the status of the object with this uid, and of no namesake."""
-        _ask(
-            self._objects.patch_namespaced_custom_object_status,
-            **self._type, namespace=namespace, name=name, _content_type=_MERGE,
-            body={"metadata": {"uid": uid}, "status": changes},
-        )  # fmt: skip
+        patch = {"metadata": {"uid": uid}, "status": changes}
+        with _sorted_errors():
+            self._api.merge(f"{_objects(namespace)}/{name}/status", patch)
 
     def delete(self, namespace: str, name: str, uid: str) -> None:
         """Delete the object with this uid, if it is still there."""
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
         try:
-            _ask(
-                self._objects.delete_namespaced_custom_object,
-                **self._type, namespace=namespace, name=name,
-                body=client.V1DeleteOptions(preconditions=client.V1Preconditions(uid=uid)),
-            )  # fmt: skip
+            with _sorted_errors():
+                self._api.delete(f"{_objects(namespace)}/{name}", options)
         except ClusterRefused as error:
             if not error.is_missing and not error.is_conflict:
                 raise
@@ -149,44 +114,24 @@ class ClusterApi:
         *, is_warning: bool,
     ) -> None:  # fmt: skip
         """Make an Event about an object; ``key`` makes sure that it is made once only."""
+        namespace, time = about["namespace"], at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         name = f"{about['name'][:200]}.{about['uid'][:8]}.{key}"
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": name, "namespace": namespace},
+            "involvedObject": {"apiVersion": API_VERSION, "kind": KIND, **about},
+            "type": "Warning" if is_warning else "Normal",
+            "reason": reason,
+            "message": message[:_MESSAGE],
+            "source": {"component": "autotune"},
+            "firstTimestamp": time,
+            "lastTimestamp": time,
+            "count": 1,
+        }
         try:
-            _ask(
-                self._core.create_namespaced_event,
-                about["namespace"],
-                client.CoreV1Event(
-                    metadata=client.V1ObjectMeta(name=name, namespace=about["namespace"]),
-                    involved_object=client.V1ObjectReference(
-                        api_version=API_VERSION, kind=KIND, **about
-                    ),
-                    type="Warning" if is_warning else "Normal",
-                    reason=reason,
-                    message=message[:_TOO_LONG],
-                    source=client.V1EventSource(component="autotune"),
-                    first_timestamp=at,
-                    last_timestamp=at,
-                    count=1,
-                ),
-            )
+            with _sorted_errors():
+                self._api.post(f"/api/v1/namespaces/{namespace}/events", event)
         except ClusterRefused as error:
             if not error.is_conflict:
                 raise
-
-
-def _ask(method: Any, *args: Any, **kwargs: Any) -> Any:
-    try:
-        return method(*args, **kwargs, _request_timeout=_TIMEOUT)
-    except ApiException as error:
-        if (error.status or 0) in _PASSING:
-            raise ClusterUnavailable(f"{error.status} {error.reason}") from None
-        raise ClusterRefused(int(error.status or 0), _words(error)) from None
-    except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise ClusterUnavailable(str(error)) from None
-
-
-def _words(error: ApiException) -> str:
-    """The API server's own message, out of the Status object that it answers with."""
-    try:
-        return str(json.loads(error.body)["message"])
-    except (ValueError, KeyError, TypeError):
-        return f"{error.status} {error.reason}"

@@ -19,7 +19,8 @@ from experiments.algorithms.problems import ProblemsError
 from experiments.engine.fields import API_GROUP, API_VERSION, KIND
 from experiments.engine.spec import parse_manifest, to_manifest
 from experiments.intake import take_in
-from experiments.models import ClusterObject, Experiment, Project
+from experiments.launching import project_of
+from experiments.models import ClusterObject, Experiment
 
 # The specification's fields are fixed, and none of them suspends: annotations do not disturb it.
 SUSPEND = f"{API_GROUP}/suspend"  # "true": start no further trials
@@ -98,7 +99,7 @@ def create_from(body: Mapping[str, Any]) -> None:
             experiment = actions.create_experiment(
                 intake.parsed,
                 origin=Experiment.Origin.KUBERNETES,
-                project=Project.objects.get_or_create(name=key.namespace)[0],
+                project=project_of(key.namespace),
             )
             wanted = object_values(body)
             ClusterObject.objects.create(

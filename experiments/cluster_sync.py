@@ -22,6 +22,7 @@ from experiments import cluster_objects, cluster_status
 from experiments.algorithms.problems import Problem
 from experiments.cluster_api import ClusterApi, ClusterRefused, ClusterUnavailable
 from experiments.cluster_objects import ObjectKey
+from experiments.launching import namespace_of
 from experiments.models import ClusterObject, Event, Experiment
 from experiments.present import TrialCounts, count_trials
 
@@ -129,7 +130,7 @@ class Sync:
         linked = {link.uid: link for link in ClusterObject.objects.exclude(uid=None)}
         everywhere = self.namespaces == [ALL_NAMESPACES]
         there = set()
-        for namespace in [None] if everywhere else self.namespaces:
+        for namespace in [""] if everywhere else self.namespaces:
             for body in self.api.list(namespace):
                 with self.lock:
                     there.add(ObjectKey.of(body).uid)
@@ -147,9 +148,9 @@ class Sync:
     # ---------------------------------------------------------------- making and deleting objects
 
     def _intend(self, experiment: Experiment) -> None:
-        project = experiment.project.name
-        served = self.namespaces == [ALL_NAMESPACES] or project in self.namespaces
-        cluster_objects.intend(experiment, project if served else self.namespaces[0])
+        wanted = namespace_of(experiment.project)
+        served = self.namespaces == [ALL_NAMESPACES] or wanted in self.namespaces
+        cluster_objects.intend(experiment, wanted if served else self.namespaces[0])
 
     def _create(self, link: ClusterObject) -> None:
         """Make the object of an experiment that was made here; a taken name gets our id added."""

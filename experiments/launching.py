@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from django.conf import settings
+from typing import Any
 
+from django.conf import settings
+from django.utils import timezone
+
+from experiments.engine.fields import API_VERSION, KIND
 from experiments.engine.spec import ExperimentSpec
-from experiments.models import Experiment, Trial
+from experiments.models import ClusterObject, Experiment, Project, Trial
 from experiments.tokens import trial_token
 from experiments.training.base import Launch, Task, name_of_job
 
@@ -17,8 +21,30 @@ def _tasks(spec: ExperimentSpec) -> tuple[Task, ...]:
     )
 
 
+def namespace_of(project: Project) -> str:
+    """The namespace of a project's trials, where they run on a cluster."""
+    return settings.NAMESPACE if project.name == Project.DEFAULT else project.name
+
+
+def project_of(namespace: str) -> Project:
+    """The project of a namespace: what ``namespace_of`` says, read backwards."""
+    if namespace == settings.NAMESPACE:
+        return Project.default()
+    return Project.objects.get_or_create(name=namespace)[0]
+
+
+def _link_of(experiment: Experiment) -> ClusterObject | None:
+    return ClusterObject.objects.filter(experiment=experiment).exclude(uid=None).first()
+
+
+def _owner(link: ClusterObject) -> dict[str, Any]:
+    """The experiment's AutoTuneExperiment object: when that goes, the cluster removes its jobs."""
+    return {"apiVersion": API_VERSION, "kind": KIND, "name": link.name, "uid": link.uid}
+
+
 def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Launch:
     """Everything the backend needs to start this trial."""
+    link = _link_of(experiment)
     return Launch(
         experiment_id=experiment.pk,
         experiment_name=experiment.name,
@@ -31,6 +57,9 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         server_url=settings.TRIAL_URL,
         token=trial_token(trial),
         scheduler=spec.training.scheduler or {},
+        namespace=link.namespace if link else namespace_of(experiment.project),
+        owner=_owner(link) if link else None,
+        seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
     )
 
 
@@ -52,4 +81,6 @@ def rehearsal(spec: ExperimentSpec) -> Launch:
         parameters={},
         server_url=settings.TRIAL_URL,
         token="",
+        scheduler=spec.training.scheduler or {},
+        namespace=settings.NAMESPACE,
     )

@@ -320,7 +320,7 @@ class Trial(models.Model):
         if to not in MOVES[TrialState(self.state)]:
             raise IllegalMove(f"Trial {self}: cannot go from {self.state} to {to}")
         old = self.state
-        if reason:
+        if reason or old == TrialState.RUNNING:  # what was said of it while it ran is over
             columns["reason"] = reason
         with transaction.atomic():
             won = Trial.objects.filter(pk=self.pk, state=old).update(state=to, **columns)

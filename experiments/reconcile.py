@@ -236,8 +236,20 @@ def _fold(experiment: Experiment) -> None:
     for trial, status in zip(running, statuses, strict=True):
         if status.state in ENDED:
             ended |= end_trial(trial, status)
+        elif status.message != trial.reason:
+            _remark(trial, status)
     if ended:
         actions.update_best(experiment)
+
+
+def _remark(trial: Trial, status: JobStatus) -> None:
+    """Show on a running trial what its backend says of it, e.g. why its pod waits."""
+    with transaction.atomic():
+        if Trial.objects.filter(pk=trial.pk, state=TrialState.RUNNING).update(
+            reason=status.message
+        ):
+            trial.reason = status.message
+            trial.experiment.record("remark", trial=trial, reason=status.message)
 
 
 def end_trial(trial: Trial, status: JobStatus) -> bool:

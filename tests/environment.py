@@ -12,5 +12,7 @@ _directory = tempfile.mkdtemp(prefix="autotune-tests-")
 atexit.register(shutil.rmtree, _directory, ignore_errors=True)
 os.environ["AUTOTUNE_DATA"] = _directory
 os.environ["SECRET_KEY"] = "tests only"
+# Playwright's loop stays in the thread that runs the tests; Django would take each for a coroutine.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 for _name in ("AUTOTUNE_PUBLIC_URL", "AUTOTUNE_TRIAL_URL", "AUTOTUNE_TRAINING_ENGINE"):
     os.environ.pop(_name, None)

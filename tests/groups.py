@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-GROUPS = ("browser", "services")
+GROUPS = ("browser", "services", "cluster")
 
 
 def need(group: str, present: bool, what: str) -> None:

@@ -211,7 +211,7 @@ def _threshold(receipt: StopReceipt | None, curve: Curve | None, x: str) -> dict
 def figure(info: CurvesInfo) -> Figure:
     if not info.own and not info.faint:
         named = "" if info.metric == "default" else f" of {style.plain_text(info.metric)}"
-        return style.empty(KIND, f"No intermediate value{named} has been reported yet.")
+        return style.empty(KIND, f"No intermediate value{named} was reported so far.")
     traces = _faint_traces(info.faint)
     for line in info.own:
         traces.append(_own_trace(line, alone=info.alone is not None))

@@ -63,6 +63,9 @@ class Launch:
     server_url: str  # base URL of the trial API as the trial can reach it, no trailing slash
     token: str  # the trial's signed capability
     scheduler: Mapping[str, Any] = field(default_factory=dict)
+    namespace: str = "default"  # on a cluster
+    owner: Mapping[str, Any] | None = None  # ownerReference of the object the trial belongs to
+    seconds_left: float | None = None  # of the experiment's time; a job is not to outlive it
 
     @property
     def name(self) -> str:

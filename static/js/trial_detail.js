@@ -95,15 +95,16 @@ function drawWhy() {
 }
 
 function drawResult() {
+  const ended = FINISHED.has(trial.state);
   const final = trial.value !== null;
   const value = final ? trial.value : trial.latest_value;
   const others = Object.entries(trial.metrics).filter(([name]) => name !== "default");
   byId("result").replaceChildren(
     h("div", { class: "best-head" },
       h("span", { class: `best-value num${final ? "" : " muted"}`, "data-testid": "trial-value", title: value === null ? "" : String(value) }, number(value)),
-      value === null ? h("span", { class: "muted" }, "nothing reported yet") : h("span", { class: "tag" }, final ? (trial.has_final ? "final" : "last report") : "latest")),
+      value === null ? h("span", { class: "muted" }, ended ? "nothing reported" : "nothing reported yet") : h("span", { class: "tag" }, final ? (trial.has_final ? "final" : "last report") : "latest")),
     others.length ? pairs(others.map(([name, v]) => [h("span", { class: "mono" }, name), h("span", { class: "mono", title: full(v) }, plain(v))]))
-      : h("p", { class: "muted small" }, trial.has_final ? "No other final metrics." : "Final metrics appear here at the end."));
+      : h("p", { class: "muted small" }, trial.has_final ? "No other final metrics." : ended ? "It ended without a final report." : "Final metrics appear here at the end."));
 }
 
 // ---- reports

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ REPEATING = [entry for entry in AVAILABLE if entry.adds]
 ENDLESS = [entry for entry in AVAILABLE if entry not in ENUMERATING + REPEATING]
 # these model an objective of numbers and choices
 MODELS = [entry for entry in ENDLESS if entry.name not in ("Random", "PPOTuner")]
+# these think a tenth of a second: their model begins after 10 finished trials, so fewer tell enough
 EXPENSIVE = [entry for entry in MODELS if entry.name in ("Auto", "GPTuner", "MetisTuner")]
 ASSESSING = [entry for entry in ASSESSORS.values() if entry.available]
 
@@ -57,11 +59,18 @@ def by_name(entry: Any) -> str:
     return str(entry.name)
 
 
-every_tuner = pytest.mark.parametrize("entry", AVAILABLE, ids=by_name)
-every_endless = pytest.mark.parametrize("entry", ENDLESS, ids=by_name)
-every_enumerating = pytest.mark.parametrize("entry", ENUMERATING, ids=by_name)
-every_model = pytest.mark.parametrize("entry", MODELS, ids=by_name)
-every_assessor = pytest.mark.parametrize("entry", ASSESSING, ids=by_name)
+def over(entries: Sequence[Entry]) -> pytest.MarkDecorator:
+    """Run a test for each; those of one tuner in one process, where its histories are shared."""
+    marks = {entry.name: pytest.mark.xdist_group(entry.name) for entry in entries}
+    params = [pytest.param(entry, id=entry.name, marks=marks[entry.name]) for entry in entries]
+    return pytest.mark.parametrize("entry", params)
+
+
+every_tuner = over(AVAILABLE)
+every_endless = over(ENDLESS)
+every_enumerating = over(ENUMERATING)
+every_model = over(MODELS)
+every_assessor = over(ASSESSING)
 
 
 def test_no_list_above_is_empty() -> None:
@@ -84,6 +93,16 @@ def space_for(entry: Entry, raw: dict[str, Any]) -> SearchSpace:
     space = SearchSpace.parse(one_by_one)
     assert unsupported(entry, space) == []
     return space
+
+
+def whole_space(entry: Entry) -> SearchSpace:
+    """Every type, or every finite one for those that end with their space."""
+    return space_for(entry, FINITE_TYPES if entry in ENUMERATING else EVERY_TYPE)
+
+
+def enough(entry: Entry) -> int:
+    """How many trials show how it goes: past its start-up, with some of what comes then."""
+    return 17 if entry in EXPENSIVE else 36
 
 
 def tuner_of(entry: Entry, space: SearchSpace, seed: int = 0) -> Any:
@@ -135,17 +154,24 @@ def run(
     return history
 
 
-def mixed_history(entry: Entry, space: SearchSpace, n_trials: int = 36) -> list[Observation]:
+@cache
+def uninterrupted(entry: Entry) -> tuple[Observation, ...]:
+    """An experiment of one tuner from its beginning to its end."""
+    return tuple(run(entry, whole_space(entry), enough(entry), rebuild=False))
+
+
+def mixed_history(
+    entry: Entry, space: SearchSpace, n_trials: int | None = None
+) -> list[Observation]:
     """A history with finished, failed and running trials in turn."""
-    assert n_trials <= 36
-    return list(whole_mixed_history(entry, space)[:n_trials])
+    return list(whole_mixed_history(entry, space, n_trials or enough(entry)))
 
 
 @cache
-def whole_mixed_history(entry: Entry, space: SearchSpace) -> tuple[Observation, ...]:
+def whole_mixed_history(entry: Entry, space: SearchSpace, n_trials: int) -> tuple[Observation, ...]:
     history: list[Observation] = []
     tuner = tuner_of(entry, space)
-    for number in range(36):
+    for number in range(n_trials):
         (suggestion, *_) = tuner.propose(history, 1).suggestions or [None]
         if suggestion is None:
             break
@@ -182,9 +208,8 @@ def parameters_of(suggestions: Sequence[Suggestion]) -> list[dict[str, Any]]:
 
 @every_tuner
 def test_proposals_lie_in_the_space_and_are_plain(entry: Entry) -> None:
-    finite_only = entry in ENUMERATING
-    space = space_for(entry, FINITE_TYPES if finite_only else EVERY_TYPE)
-    history = run(entry, space, 32, rebuild=False)
+    space = whole_space(entry)
+    history = uninterrupted(entry)
     for observation in history:
         assert space.contains(searched(entry, observation.parameters)) == []
         assert_plain(dict(observation.parameters))
@@ -209,32 +234,27 @@ def test_notes_and_origins_are_well_formed(entry: Entry) -> None:
 
 @every_tuner
 def test_rebuilt_from_its_history_equals_uninterrupted(entry: Entry) -> None:
-    space = space_for(entry, FINITE_TYPES if entry in ENUMERATING else EVERY_TYPE)
-    assert run(entry, space, 28, rebuild=True) == run(entry, space, 28, rebuild=False)
+    """After every trial: a new tuner proposes what the one that saw it all did."""
+    space, history = whole_space(entry), uninterrupted(entry)
+    for number, observation in enumerate(history):
+        (suggestion,) = tuner_of(entry, space).propose(history[:number], 1).suggestions
+        assert done(number, suggestion, loss_of(suggestion.parameters)) == observation
 
 
 @every_tuner
 def test_a_history_that_went_through_json_changes_nothing(entry: Entry) -> None:
-    space = space_for(entry, FINITE_TYPES if entry in ENUMERATING else EVERY_TYPE)
+    space = whole_space(entry)
     history = mixed_history(entry, space)
-    stored = [
-        Observation(
-            o.number,
-            json.loads(json.dumps(o.parameters)),
-            o.outcome,
-            o.loss,
-            note=json.loads(json.dumps(o.note)),
-            completed=o.completed,
-        )
-        for o in history
-    ]
+    stored = from_json(as_json(history))
     assert tuner_of(entry, space).propose(stored, 3) == tuner_of(entry, space).propose(history, 3)
 
 
 @every_tuner
 def test_asking_for_many_is_asking_one_by_one(entry: Entry) -> None:
-    space = space_for(entry, FINITE_TYPES if entry in ENUMERATING else EVERY_TYPE)
-    history = mixed_history(entry, space, 30)
+    space = whole_space(entry)
+    history = mixed_history(entry, space)
+    if entry in ENUMERATING:
+        history = history[:30]
     at_once = tuner_of(entry, space).propose(history, 5)
     singly: list[Suggestion] = []
     for _ in range(5):
@@ -257,7 +277,7 @@ def test_asking_changes_neither_history_nor_answer(entry: Entry) -> None:
 
 @every_tuner
 def test_64_at_once(entry: Entry) -> None:
-    space = space_for(entry, FINITE_TYPES if entry in ENUMERATING else EVERY_TYPE)
+    space = whole_space(entry)
     proposal = tuner_of(entry, space).propose([], 64)
     n_distinct = space.n_distinct()
     n_expected = 64 if n_distinct is None else min(64, n_distinct)
@@ -272,21 +292,23 @@ def test_64_at_once(entry: Entry) -> None:
 @every_tuner
 @pytest.mark.parametrize("loss", [0.0, 1e300, -1e300])
 def test_equal_losses_of_any_size_are_survived(entry: Entry, loss: float) -> None:
-    space = space_for(entry, FINITE_TYPES if entry in ENUMERATING else EVERY_TYPE)
-    history = run(entry, space, 28, loss=lambda params: loss, rebuild=False)
-    assert len(history) >= min(28, space.n_distinct() or 28)
+    space = whole_space(entry)
+    n_trials = min(28, enough(entry), space.n_distinct() or 28)
+    history = run(entry, space, n_trials, loss=lambda params: loss, rebuild=False)
+    assert len(history) == n_trials
 
 
 @every_tuner
 def test_only_failed_or_only_running_trials_are_survived(entry: Entry) -> None:
-    space = space_for(entry, FINITE_TYPES if entry in ENUMERATING else EVERY_TYPE)
+    space = whole_space(entry)
     for outcome in (Outcome.FAILED, Outcome.RUNNING):
         history: list[Observation] = []
         tuner = tuner_of(entry, space)
-        for number in range(25):
+        n_trials = min(25, enough(entry), space.n_distinct() or 25)
+        for number in range(n_trials):
             for suggestion in tuner.propose(history, 1).suggestions:
                 history.append(Observation(number, suggestion.parameters, outcome))
-        assert len(history) == min(25, space.n_distinct() or 25)
+        assert len(history) == n_trials
 
 
 @every_tuner
@@ -338,31 +360,37 @@ def test_numbers_need_not_start_at_zero_or_be_dense(entry: Entry) -> None:
 PROGRAM = """
 import json, sys
 sys.path.insert(0, {root!r})
-from tests.algorithms.test_contract import EVERY_TYPE, FINITE_TYPES, mixed_history, space_for
-from tests.algorithms.test_contract import parameters_of, tuner_of, BY_NAME, ENUMERATING
-answers = {{}}
-for name in {names!r}:
-    entry = BY_NAME[name]
-    space = space_for(entry, FINITE_TYPES if entry in ENUMERATING else EVERY_TYPE)
-    history = mixed_history(entry, space)
-    answers[name] = parameters_of(tuner_of(entry, space).propose(history, 2).suggestions)
+from tests.algorithms.test_contract import BY_NAME, from_json, next_parameters
+given = json.load(sys.stdin)
+answers = {{name: next_parameters(BY_NAME[name], from_json(h)) for name, h in given.items()}}
 print(json.dumps(answers))
 """
 
 
+def as_json(history: Sequence[Observation]) -> str:
+    return json.dumps([asdict(observation) for observation in history])
+
+
+def from_json(text: str) -> list[Observation]:
+    return [Observation(**row | {"outcome": Outcome(row["outcome"])}) for row in json.loads(text)]
+
+
+def next_parameters(entry: Entry, history: Sequence[Observation]) -> list[dict[str, Any]]:
+    return parameters_of(tuner_of(entry, whole_space(entry)).propose(history, 2).suggestions)
+
+
 def test_the_same_seed_proposes_the_same_in_another_process() -> None:
-    names = [entry.name for entry in AVAILABLE]
-    code = PROGRAM.format(root=str(ROOT), names=names)
-    environment = {"PYTHONHASHSEED": "12345", "PATH": ""}
+    histories = {entry.name: mixed_history(entry, whole_space(entry)) for entry in AVAILABLE}
     other = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+        [sys.executable, "-c", PROGRAM.format(root=str(ROOT))],
+        input=json.dumps({name: as_json(history) for name, history in histories.items()}),
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONHASHSEED": "12345", "PATH": ""},
     )
     assert other.stderr == ""
-    here = {}
-    for entry in AVAILABLE:
-        space = space_for(entry, FINITE_TYPES if entry in ENUMERATING else EVERY_TYPE)
-        history = mixed_history(entry, space)
-        here[entry.name] = parameters_of(tuner_of(entry, space).propose(history, 2).suggestions)
+    here = {e.name: next_parameters(e, histories[e.name]) for e in AVAILABLE}
     assert json.loads(other.stdout) == here  # and nothing else was printed
 
 
@@ -413,8 +441,9 @@ def test_a_finite_space_beyond_64_bits_is_no_trouble(entry: Entry) -> None:
     if entry.name == "PPOTuner":
         raw = {f"p{i}": {"_type": "layer_choice", "_value": list("0123456789")} for i in range(24)}
     space = SearchSpace.parse(raw)
-    history = run(entry, space, 25)
-    assert len({space.key(o.parameters) for o in history}) == 25
+    n_trials = min(25, enough(entry))
+    history = run(entry, space, n_trials)
+    assert len({space.key(o.parameters) for o in history}) == n_trials
 
 
 @every_enumerating
@@ -474,26 +503,43 @@ def smooth(params: dict[str, Any]) -> float:
 def test_a_model_beats_random_on_a_smooth_function(entry: Entry) -> None:
     space = SearchSpace.parse(SMOOTH)
 
-    def typical_best(of: Entry, n_seeds: int) -> float:
+    def typical_best(of: Entry, n_seeds: int, n_trials: int) -> float:
         """The geometric mean over seeds of the best loss."""
-        runs = [run(of, space, 60, seed, smooth, rebuild=False) for seed in range(n_seeds)]
+        runs = [run(of, space, n_trials, seed, smooth, rebuild=False) for seed in range(n_seeds)]
         return float(np.exp(np.mean([np.log(min(o.loss or 1e-9 for o in r)) for r in runs])))
 
-    n_seeds = 2 if entry in EXPENSIVE else 6  # of those, two are beyond doubt
-    assert typical_best(entry, n_seeds) < 0.7 * typical_best(TUNERS["Random"], 40)
+    # those need half of Random's trials, and two seeds are beyond doubt
+    n_seeds, n_trials = (2, 30) if entry in EXPENSIVE else (6, 60)
+    assert typical_best(entry, n_seeds, n_trials) < 0.7 * typical_best(TUNERS["Random"], 40, 60)
 
 
-@pytest.mark.parametrize("entry", [BY_NAME["Random"], *MODELS], ids=by_name)
-def test_300_trials(entry: Entry) -> None:
-    space = SearchSpace.parse(SMOOTH)
+# at least 1,001 configurations of whatever the ones that end with their space can search
+THOUSANDS: dict[str, Any] = {"c": {"_type": "choice", "_value": list(range(1010))}}
+MANY_THOUSANDS = {
+    f"layer{i}": {"_type": "layer_choice", "_value": ["w", "x", "y", "z"]} for i in range(9)
+}
+
+
+@every_tuner
+def test_1000_trials(entry: Entry) -> None:
+    """Of its own until then, or drawn at random for those whose own would take minutes."""
+    raw = THOUSANDS if entry in ENUMERATING else SMOOTH
+    space = SearchSpace.parse(MANY_THOUSANDS if entry.name == "PPOTuner" else raw)
     rng = np.random.default_rng(0)
-    history = []
-    for number in range(320):
-        params = space.sample(rng)
-        loss = smooth(params)
-        history.append(Observation(number, params, Outcome.DONE, loss, completed=True))
+    history: list[Observation] = []
+    while len(history) < 1000:
+        if entry in MODELS:
+            proposed = [Suggestion(space.sample(rng)) for _ in range(100)]
+        else:
+            proposed = list(tuner_of(entry, space).propose(history, 100).suggestions)
+        assert proposed
+        for suggestion in proposed:
+            loss = loss_of(searched(entry, suggestion.parameters))
+            history.append(done(len(history), suggestion, loss))
     proposal = tuner_of(entry, space).propose(history, 3)
     assert len(proposal.suggestions) == 3
+    for suggestion in proposal.suggestions:
+        assert space.contains(searched(entry, suggestion.parameters)) == []
     if entry in MODELS:
         assert [s.origin for s in proposal.suggestions] == ["model"] * 3
 

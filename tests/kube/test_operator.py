@@ -55,6 +55,7 @@ def install(
             install_base(control_plane, namespace, tmp_path / "kustomize")
             account = control_plane.service_account_kubeconfig(namespace, "autotune-operator")
             env["AUTOTUNE_NAMESPACES"] = namespace
+            env.setdefault("AUTOTUNE_TRAINING_ENGINE", "local")
             stack = opened.enter_context(running_stack(tmp_path / "data", "--no-sample", **env))
             operator = opened.enter_context(running_operator(stack.data, account, **env))
             return Installed(stack, Objects(control_plane, namespace), operator)
@@ -241,4 +242,4 @@ def test_rights_that_are_missing_are_said(control_plane, namespace, tmp_path):
         wait_for("words", lambda: "cannot list resource" in operator.log(), 60)
     no_cluster = manage(data, "operator", KUBECONFIG=str(tmp_path / "none"))
     assert no_cluster.returncode != 0
-    assert "No cluster is configured" in no_cluster.stderr
+    assert "no cluster is configured" in no_cluster.stderr

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from experiments import health, kube_operator
-from experiments.cluster_api import ClusterApi, ClusterRefused, ClusterUnavailable, own_namespace
+from experiments.cluster_api import ClusterApi, ClusterRefused, ClusterUnavailable
 from experiments.cluster_sync import ALL_NAMESPACES, Sync
 
 logger = logging.getLogger(__name__)
@@ -32,12 +32,12 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        namespaces = settings.NAMESPACES or [own_namespace()]
+        namespaces = settings.NAMESPACES
         if ALL_NAMESPACES in namespaces and namespaces != [ALL_NAMESPACES]:
             raise CommandError("AUTOTUNE_NAMESPACES must be names, or * alone for every namespace.")
         try:
             api = ClusterApi()
-        except ClusterRefused as error:
+        except ClusterUnavailable as error:
             raise CommandError(str(error)) from None
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until kopf takes it over
         self._wait_until_migrated()
@@ -56,7 +56,7 @@ class Command(BaseCommand):
 
     def _wait_until_served(self, api: ClusterApi, namespaces: list[str]) -> None:
         """Return once the API server serves our objects; says meanwhile what it waits for."""
-        namespace = None if namespaces == [ALL_NAMESPACES] else namespaces[0]
+        namespace = "" if namespaces == [ALL_NAMESPACES] else namespaces[0]
         said = ""
         while True:
             try:

@@ -31,7 +31,7 @@ function algorithm(kind, entries, chosen, app, { none, help, redraw }) {
   const choices = entries.map((entry) => {
     const bad = kind !== "assessor" && entry.available ? unsupported(entry, app.form) : [];
     const note = !entry.available ? " (not available yet)" : bad.length ? ` (not for ${bad.join(", ")})` : "";
-    return { value: entry.name, label: `${entry.label} · ${entry.name}${note}`, disabled: !entry.available };
+    return { value: entry.name, label: `${entry.label.startsWith(entry.name) ? entry.label : `${entry.label} · ${entry.name}`}${note}`, disabled: !entry.available };
   });
   choices.unshift({ value: "", label: none });
   const entry = entries.find((e) => e.name === chosen.name);

@@ -1,0 +1,113 @@
+"""One real control plane for all tests of this directory, and a namespace of its own for each."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from experiments.backends import backend
+from experiments.training.kubernetes import KubernetesBackend
+from tests.groups import need
+from tests.kube.control_plane import ControlPlane, find_programs
+from tests.kube.kubelet import Kubelet
+from tests.kube.operators import Operators
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that use the control plane share one worker, as they share the control plane."""
+    for item in items:
+        if "control_plane" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    programs = find_programs()
+    need(
+        "cluster",
+        programs is not None,
+        "A Kubernetes control plane (KUBEBUILDER_ASSETS, or tests/kube/controlplane/build.sh)",
+    )
+    assert programs is not None
+    plane = ControlPlane(programs, tmp_path_factory.mktemp("control-plane"))
+    try:
+        plane.start()
+        yield plane
+    finally:
+        plane.stop()
+
+
+@pytest.fixture
+def admin_kubeconfig(control_plane: ControlPlane) -> Path:
+    return control_plane.kubeconfig
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> str:
+    """A fresh namespace. It stays: the control plane is thrown away as a whole."""
+    return control_plane.make_namespace(f"t-{secrets.token_hex(4)}")
+
+
+@pytest.fixture(scope="session")
+def kubelet(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kubelet]:
+    """Pods run, and T9k's and Kubeflow's operators are there."""
+    with Kubelet(control_plane, tmp_path_factory.mktemp("kubelet")) as kubelet, Operators(kubelet):
+        yield kubelet
+
+
+@pytest.fixture(scope="session")
+def _uvicorn(django_db_setup: None) -> Iterator[str]:
+    from autotune_web.asgi import application
+
+    config = uvicorn.Config(application, port=0, log_level="warning")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="uvicorn", daemon=True)
+    thread.start()
+    limit = time.monotonic() + 60
+    while not server.started:
+        assert time.monotonic() < limit, "the server did not start"
+        time.sleep(0.02)
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    yield f"http://{host}:{port}"
+    server.should_exit = True
+    thread.join(timeout=20)
+
+
+@pytest.fixture
+def trial_url(_uvicorn: str, transactional_db: None, settings: Any) -> str:
+    """The trial API, where the trials of a test find it."""
+    settings.TRIAL_URL = _uvicorn
+    return _uvicorn
+
+
+@pytest.fixture
+def use_engine(
+    control_plane: ControlPlane, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[[str], KubernetesBackend]]:
+    """Make this process an installation with the given AUTOTUNE_TRAINING_ENGINE."""
+    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
+    settings.TRIALS_DIR = tmp_path / "trials"
+    made: list[KubernetesBackend] = []
+
+    def use(engine: str) -> KubernetesBackend:
+        settings.TRAINING_ENGINE = engine
+        backend.cache_clear()
+        found = backend()
+        assert isinstance(found, KubernetesBackend)
+        made.append(found)
+        return found
+
+    yield use
+    for each in made:
+        each.close()
+    backend.cache_clear()

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Build etcd, kube-apiserver, kube-controller-manager and kubectl for tests/kube from Go modules.
+#
+#   build.sh [DIRECTORY]
+#
+# DIRECTORY defaults to KUBEBUILDER_ASSETS, else ~/.cache/autotune-web/controlplane-VERSION. What is
+# there already is not built again. Needs Go 1.24 or newer; takes about half an hour of one core.
+# The last line printed is the directory.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+go_mod_version() { awk -v module="$1" '$1 == module && $2 ~ /^v/ { print $2; exit }' go.mod; }
+
+version=$(go_mod_version k8s.io/kubernetes)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/autotune-web
+directory=${1:-${KUBEBUILDER_ASSETS:-$cache/controlplane-$version}}
+mkdir -p "$directory"
+exec 9>"$directory/.lock"
+flock 9 # a second build waits for the first, then finds everything
+
+if ! command -v go >/dev/null && [ -x /usr/local/go/bin/go ]; then
+    PATH=$PATH:/usr/local/go/bin
+fi
+
+flags="-s -w"
+for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+    flags+=" -X $package.gitVersion=$version -X $package.gitMajor=1"
+    flags+=" -X $package.gitMinor=$(cut -d. -f2 <<<"$version")"
+done
+
+build() { # NAME PACKAGE
+    [ -x "$directory/$1" ] && return
+    echo "building $1 ..." >&2
+    CGO_ENABLED=0 nice go build -mod=readonly -trimpath -p "${BUILD_JOBS:-$(nproc)}" \
+        -ldflags "$flags" -o "$directory/.$1.new" "$2"
+    mv "$directory/.$1.new" "$directory/$1"
+}
+
+build etcd go.etcd.io/etcd/server/v3
+build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
+build kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager
+build kubectl k8s.io/kubernetes/cmd/kubectl
+echo "$directory"

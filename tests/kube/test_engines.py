@@ -1,0 +1,133 @@
+"""Whole experiments on a real API server, with each engine, framework and number of replicas."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from experiments.backends import backend
+from experiments.models import Experiment
+from experiments.training.kubernetes import KubernetesBackend
+from tests.kube.control_plane import ControlPlane
+from tests.kube.driving import drive, experiment, tasks
+from tests.kube.kubelet import Kubelet
+
+pytestmark = pytest.mark.usefixtures("kubelet", "trial_url")
+
+ENGINES = ("tensorstack", "kubeflow", "batch")
+MIXES: dict[tuple[str, int], dict[str, int]] = {
+    ("tensorflow", 1): {"worker": 1},
+    ("tensorflow", 3): {"worker": 3},
+    ("pytorch", 1): {"worker": 1},
+    ("pytorch", 3): {"worker": 3},
+    ("xgboost", 1): {"master": 1},
+    ("xgboost", 3): {"master": 1, "worker": 2},
+}
+
+
+def logs_of(row: Experiment, number: int = 0) -> dict[str, str]:
+    handle = row.trials.get(number=number).handle
+    return {
+        log.name: backend().read_log(handle, log.name, 0, 1 << 20).decode()
+        for log in backend().logs(handle)
+    }
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_framework_runs_with_one_and_with_three_replicas(
+    engine: str, namespace: str, use_engine: Any, control_plane: ControlPlane
+):
+    use_engine(engine)
+    rows = {
+        key: experiment(namespace, key[0], tasks(key[0], types)) for key, types in MIXES.items()
+    }
+    drive(rows.values(), what=f"six experiments with {engine}")
+    for (framework, count), row in rows.items():
+        trials = [(t.state, t.reason, t.value) for t in row.trials.all()]
+        assert row.phase == "DONE", (framework, count, row.message, trials)
+        assert [state for state, _, _ in trials] == ["SUCCEEDED", "SUCCEEDED"], trials
+        assert all(value is not None for _, _, value in trials)
+        logs = logs_of(row)
+        assert len(logs) == count, (framework, logs)
+        first = next(iter(logs.values()))
+        assert first.endswith("done\n"), "the deciding replica's log comes first, and is whole"
+        given = [json.loads(text.splitlines()[0]) for text in logs.values()]
+        if framework == "tensorflow":
+            configs = [json.loads(each["TF_CONFIG"]) for each in given]
+            assert sorted(config["task"]["index"] for config in configs) == list(range(count))
+            assert len(configs[0]["cluster"]["worker"]) == count
+        else:
+            assert sorted(int(each["RANK"]) for each in given) == list(range(count))
+            assert {each["WORLD_SIZE"] for each in given} == {str(count)}
+            assert all(each["MASTER_ADDR"] for each in given)
+        assert all("127.0.0.1" in each["NO_PROXY"] for each in given)
+    created = [
+        (event["objectRef"]["resource"], event["objectRef"]["name"])
+        for event in control_plane.audit()
+        if event["verb"] == "create"
+        and event["objectRef"].get("namespace") == namespace
+        and event["responseStatus"]["code"] == 201
+        and event["objectRef"].get("name", "").startswith("at-")
+        and event["objectRef"]["resource"] not in ("pods", "events", "endpointslices", "endpoints")
+        and "subresource" not in event["objectRef"]
+    ]
+    assert len(created) == len(set(created)), "a job was made twice"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_parameter_servers_go_when_the_chief_has_ended(
+    engine: str, namespace: str, use_engine: Any, kubelet: Kubelet, control_plane: ControlPlane
+):
+    use_engine(engine)
+    types = {"chief": 1, "worker": 1, "ps": 1, "evaluator": 1}
+    row = experiment(namespace, "tensorflow", tasks("tensorflow", types, 0, "chief"), maxTrialNum=1)
+    drive(row)
+    assert row.phase == "DONE", (row.message, list(row.trials.values_list("state", "reason")))
+    assert row.trials.get().state == "SUCCEEDED"
+
+    def left() -> bool:
+        pods = json.loads(control_plane.kubectl("get", "pods", "-n", namespace, "-o", "json"))
+        phases = [pod["status"].get("phase") for pod in pods["items"]]
+        return "Running" not in phases and "Pending" not in phases
+
+    drive(row, left, "the end of ps and evaluator")
+    logs = logs_of(row)
+    assert next(iter(logs)) == "chief-0.log"
+    assert "waiting for ever" in logs["ps-0.log"]
+
+
+def test_auto_takes_the_best_that_the_cluster_serves(
+    namespace: str, use_engine: Any, control_plane: ControlPlane
+):
+    row = experiment(namespace, "pytorch", tasks("pytorch", {"worker": 1}), maxTrialNum=1)
+    use_engine("auto")
+    drive(row)
+    assert row.phase == "DONE", row.message
+    assert row.trials.get().handle["kind"] == "PyTorchTrainingJob"
+    found = control_plane.kubectl("get", "pytorchtrainingjobs", "-n", namespace, "-o", "name")
+    assert row.trials.get().handle["name"] in found
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_deleting_an_experiment_leaves_nothing(
+    engine: str, namespace: str, use_engine: Any, kubelet: Kubelet, control_plane: ControlPlane
+):
+    found: KubernetesBackend = use_engine(engine)
+    row = experiment(namespace, "pytorch", tasks("pytorch", {"worker": 3}, 600))
+    drive(
+        row,
+        lambda: all(t.n_reports for t in row.trials.all()) and row.trials.count() == 2,
+        "two trials that report",
+    )
+    handles = [trial.handle for trial in row.trials.all()]
+    Experiment.objects.filter(pk=row.pk).update(deleting=True)
+    drive(row, lambda: not Experiment.objects.filter(pk=row.pk).exists(), "the deletion")
+    kinds = "jobs,services,pytorchjobs,pytorchtrainingjobs,pods"
+
+    def nothing_left() -> bool:
+        return control_plane.kubectl("get", kinds, "-n", namespace, "-o", "name") == ""
+
+    drive([], nothing_left, "the end of all objects and pods", timeout_s=90)
+    assert all(found.logs(handle) == [] for handle in handles)

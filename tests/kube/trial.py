@@ -1,0 +1,59 @@
+"""A trial for the test cluster, standard library only: ``trial.py [seconds] [mode]``.
+
+Prints what it was given, as JSON in one line. Rank 0 gets its parameters and reports as the T9k
+SDK does; ps and evaluator run until they are ended, as the real ones do.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+import urllib.request
+
+seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
+mode = sys.argv[2] if len(sys.argv) > 2 else ""
+names = ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "TF_CONFIG", "NO_PROXY", "no_proxy")
+print(json.dumps({name: os.environ.get(name) for name in names}), flush=True)
+task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
+rank = int(os.environ.get("RANK") or task.get("index", 0))
+if task.get("type") in ("ps", "evaluator"):
+    print("waiting for ever", flush=True)
+    time.sleep(3600)
+if rank > 0 or (task.get("type") == "worker" and mode == "chief"):
+    print("a helper ends", flush=True)
+    sys.exit(0)
+
+address, key = os.environ["AUTO_TUNE_SERVER_ADDR"], os.environ["TUNER_TRIAL_JOB_ID"]
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+with opener.open(f"{address}/apis/v1/parameter/{key}", timeout=60) as answer:
+    record = json.load(answer)
+print("parameters", record["parameters"], flush=True)
+if mode == "crash":
+    sys.exit("it crashed on purpose")
+if mode == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def report(kind, sequence, value):
+    body = {
+        "parameter_id": record["parameter_id"],
+        "trial_job_id": key,
+        "type": kind,
+        "sequence": sequence,
+        "value": json.dumps(value),
+        "step": sequence,
+    }
+    request = urllib.request.Request(
+        f"{address}/apis/v1/metric",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    opener.open(request, timeout=60).close()
+
+
+value = -((record["parameters"]["x"] - 1) ** 2)
+report("PERIODICAL", 0, value - 1)
+time.sleep(seconds)
+report("FINAL", 0, value)
+print("done", flush=True)

@@ -1,0 +1,205 @@
+"""What cluster objects mean for a trial: each engine's rules, and the ways a pod does not run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from experiments.training.base import JobState
+from experiments.training.kube_status import (
+    by_rank,
+    is_ended,
+    pod_trouble,
+    replica_name,
+    status_of,
+)
+from experiments.training.manifests import REPLICA_LABEL
+
+INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+def job(kind: str, **status: Any) -> dict[str, Any]:
+    return {"kind": kind, "metadata": {"name": "at-x-1-1"}, "status": status}
+
+
+def condition(type_: str, status: str = "True", **more: Any) -> dict[str, Any]:
+    return {"type": type_, "status": status, **more}
+
+
+def pod(name: str, labels: dict[str, str], hostname: str = "", **status: Any) -> dict[str, Any]:
+    spec = {"containers": [{"name": "sidecar"}, {"name": "pytorch"}]}
+    if hostname:
+        spec["hostname"] = hostname  # type: ignore[assignment]
+    meta = {"name": name, "labels": labels, "creationTimestamp": status.pop("made", "1")}
+    return {"metadata": meta, "spec": spec, "status": status}
+
+
+def container(name: str = "pytorch", **state: Any) -> dict[str, Any]:
+    return {"name": name, "restartCount": 0, "state": state}
+
+
+@pytest.mark.parametrize(
+    ("phase", "state"),
+    [
+        (None, JobState.PENDING),
+        ("Pending", JobState.PENDING),
+        ("Running", JobState.RUNNING),
+        ("Paused", JobState.PENDING),
+        ("Resuming", JobState.PENDING),
+        ("Unknown", JobState.RUNNING),
+        ("Succeeded", JobState.SUCCEEDED),
+        ("Failed", JobState.FAILED),
+    ],
+)
+def test_a_training_job_says_its_phase(phase: str | None, state: JobState):
+    found = job("PyTorchTrainingJob", **({"phase": phase} if phase else {}))
+    assert status_of(found, []).state is state
+    assert is_ended(found) == (state in (JobState.SUCCEEDED, JobState.FAILED))
+
+
+@pytest.mark.parametrize("kind", ["TFJob", "Job"])
+@pytest.mark.parametrize(
+    ("conditions", "state"),
+    [
+        ([], JobState.PENDING),
+        ([condition("Created")], JobState.PENDING),
+        ([condition("Created"), condition("Running")], JobState.RUNNING),
+        ([condition("Running", "False"), condition("Succeeded")], JobState.SUCCEEDED),
+        ([condition("Running", "False"), condition("Complete")], JobState.SUCCEEDED),
+        ([condition("Running", "False"), condition("Failed")], JobState.FAILED),
+        ([condition("Failed", "False"), condition("Running")], JobState.RUNNING),
+        ([condition("FailureTarget")], JobState.PENDING),
+        ([condition("SuccessCriteriaMet")], JobState.PENDING),
+        ([condition("Suspended")], JobState.PENDING),
+    ],
+)
+def test_other_jobs_say_it_with_a_condition_that_is_true(
+    kind: str, conditions: list[dict[str, Any]], state: JobState
+):
+    assert status_of(job(kind, conditions=conditions), []).state is state
+
+
+def test_a_plain_job_runs_when_a_pod_does():
+    found = job("Job", active=1)
+    assert status_of(found, [pod("p", {}, phase="Pending")]).state is JobState.PENDING
+    assert status_of(found, [pod("p", {}, phase="Running")]).state is JobState.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "hostname", "expected"),
+    [
+        ("at-x-1-1-worker-2-abcde", {REPLICA_LABEL: "worker", INDEX: "2"}, "", "worker-2"),
+        ("at-x-1-1-ps-1-abcde", {REPLICA_LABEL: "ps"}, "ps-1", "ps-1"),
+        ("at-x-1-1-0f3ab-worker-1", {REPLICA_LABEL: "worker"}, "", "worker-1"),
+        (
+            "at-x-1-1-master-0",
+            {
+                REPLICA_LABEL: "worker",
+                "training.kubeflow.org/replica-type": "master",
+                "training.kubeflow.org/replica-index": "0",
+            },
+            "",
+            "master-0",
+        ),
+    ],
+)
+def test_pods_of_every_engine_are_told_apart(
+    name: str, labels: dict[str, str], hostname: str, expected: str
+):
+    assert replica_name(pod(name, labels, hostname)) == expected
+
+
+def test_the_deciding_replica_comes_first_and_the_newest_of_its_pods():
+    labels = {REPLICA_LABEL: "worker"}
+    pods = [
+        pod("a", labels, "worker-1"),
+        pod("b", labels, "worker-0", made="1"),
+        pod("c", labels, "worker-0", made="2"),
+    ]
+    found = by_rank(pods, ["worker-0", "worker-1"])
+    assert [each["metadata"]["name"] for each in found] == ["c", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (
+            {
+                "phase": "Pending",
+                "conditions": [
+                    condition(
+                        "PodScheduled",
+                        "False",
+                        reason="Unschedulable",
+                        message="0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+                    )
+                ],
+            },
+            "Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+        ),
+        (
+            {
+                "containerStatuses": [
+                    container(waiting={"reason": "ImagePullBackOff", "message": "Back-off"})
+                ]
+            },
+            "ImagePullBackOff: Back-off",
+        ),
+        ({"containerStatuses": [container(waiting={"reason": "ContainerCreating"})]}, ""),
+        (
+            {
+                "phase": "Failed",
+                "containerStatuses": [
+                    container(terminated={"exitCode": 137, "reason": "OOMKilled"})
+                ],
+            },
+            "OOMKilled: container 'pytorch' ended with exit code 137",
+        ),
+        (
+            {"initContainerStatuses": [container("fetch", terminated={"exitCode": 2})]},
+            "container 'fetch' ended with exit code 2",
+        ),
+        (
+            {"phase": "Failed", "reason": "Evicted", "message": "The node was low on memory."},
+            "Evicted: The node was low on memory.",
+        ),
+        ({"phase": "Running", "containerStatuses": [container(running={})]}, ""),
+    ],
+)
+def test_a_pod_in_trouble_says_why(status: dict[str, Any], said: str):
+    assert pod_trouble(pod("p", {}, **status)) == said
+
+
+def test_a_failed_job_shows_what_its_pods_know_and_the_deciding_exit_code():
+    ended = container(terminated={"exitCode": 3})
+    failed = condition("Failed", reason="BackoffLimitExceeded", message="limit reached")
+    status = status_of(
+        job("Job", conditions=[{**failed, "lastTransitionTime": "2026-01-01T00:00:10Z"}]),
+        [
+            pod(
+                "p",
+                {REPLICA_LABEL: "worker"},
+                "worker-0",
+                phase="Failed",
+                containerStatuses=[ended],
+            )
+        ],
+    )
+    assert status.exit_code == 3
+    assert "worker-0: container 'pytorch' ended with exit code 3" in status.message
+    assert "BackoffLimitExceeded" in status.message
+    assert status.finished_at == 1767225610.0
+
+
+def test_a_warning_shows_while_nothing_runs_and_no_longer():
+    remarks = ["FailedCreate: exceeded quota"]
+    assert status_of(job("Job"), [], remarks).message == "FailedCreate: exceeded quota"
+    running = pod("p", {}, phase="Running", containerStatuses=[container(running={})])
+    assert status_of(job("Job"), [running], remarks).message == ""
+
+
+def test_an_exit_code_is_taken_from_what_t9k_copied_where_the_pod_is_gone():
+    tasks = [{"type": "master", "replicas": [{"containers": [{"exitCode": 9}]}]}]
+    found = job("XGBoostTrainingJob", phase="Failed", tasks=tasks)
+    assert status_of(found, []).exit_code == 9
