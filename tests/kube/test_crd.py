@@ -56,7 +56,7 @@ def is_inside_json(manifest: Any) -> bool:
             return True
         section, _, name = path.rpartition(".")
         text = manifest["spec"].get("searchSpace") if name == "searchSpace" else ""
-        return section == "spec" and isinstance(text, str) and text.startswith("{")
+        return section == "spec" and isinstance(text, str) and text[:1] + text[-1:] == "{}"
 
     return all(inside(problem.path) for problem in caught.value.problems)
 
