@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.stack import ROOT, TRIAL_SCRIPT, environment, wait_for
+from tests.e2e.stack import ROOT, TRIAL_SCRIPT, Stack, environment, running_stack, wait_for
 from tests.kube.control_plane import ControlPlane
 
 DEPLOY = ROOT / "deploy"
@@ -142,3 +142,35 @@ class Objects:
         about = [event for event in found if event["involvedObject"]["name"] == name]
         about.sort(key=lambda event: int(event["metadata"]["name"].rpartition(".")[2]))
         return [event["reason"] for event in about]
+
+
+class Installed:
+    """A stack, its namespace, and the operator between them."""
+
+    def __init__(self, stack: Stack, objects: Objects, operator: Operator) -> None:
+        self.stack = stack
+        self.objects = objects
+        self.operator = operator
+
+    def experiments(self) -> list[dict[str, Any]]:
+        status, answer = self.stack.api("GET", "experiments/?page_size=100")
+        assert status == 200, answer
+        return list(answer["results"])
+
+
+@contextlib.contextmanager
+def installation(
+    plane: ControlPlane, namespace: str, directory: Path, engine: str, **env: str
+) -> Iterator[Installed]:
+    """The product in a namespace of its own, each role with the rights of its own account."""
+    install_base(plane, namespace, directory / "kustomize")
+    operator_account = plane.service_account_kubeconfig(namespace, "autotune-operator")
+    worker_account = plane.service_account_kubeconfig(namespace, "autotune-worker")
+    env |= {"AUTOTUNE_NAMESPACES": namespace, "AUTOTUNE_TRAINING_ENGINE": engine}
+    with (
+        running_stack(
+            directory / "data", "--no-sample", KUBECONFIG=str(worker_account), **env
+        ) as stack,
+        running_operator(stack.data, operator_account, **env) as operator,
+    ):
+        yield Installed(stack, Objects(plane, namespace), operator)

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stack import Stack, manage, running_stack, trial_processes, wait_for
+from tests.e2e.stack import manage, trial_processes, wait_for
 from tests.kube.control_plane import ControlPlane
 from tests.kube.installed import (
-    Objects,
-    Operator,
+    Installed,
     install_base,
+    installation,
     running_operator,
     specification,
 )
@@ -30,37 +30,15 @@ pytestmark = pytest.mark.stack
 ANY_TRIAL = Path(__file__).parents[1] / "e2e" / "any_trial.py"
 
 
-class Installed:
-    """A stack, its namespace, and the operator between them."""
-
-    def __init__(self, stack: Stack, objects: Objects, operator: Operator) -> None:
-        self.stack = stack
-        self.objects = objects
-        self.operator = operator
-
-    def experiments(self) -> list[dict[str, Any]]:
-        status, answer = self.stack.api("GET", "experiments/?page_size=100")
-        assert status == 200, answer
-        return list(answer["results"])
-
-
 @pytest.fixture
 def install(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> Iterator[Callable[..., Installed]]:
     """Install the product into the test's own namespace; everything is stopped afterwards."""
     with contextlib.ExitStack() as opened:
-
-        def make(**env: str) -> Installed:
-            install_base(control_plane, namespace, tmp_path / "kustomize")
-            account = control_plane.service_account_kubeconfig(namespace, "autotune-operator")
-            env["AUTOTUNE_NAMESPACES"] = namespace
-            env.setdefault("AUTOTUNE_TRAINING_ENGINE", "local")
-            stack = opened.enter_context(running_stack(tmp_path / "data", "--no-sample", **env))
-            operator = opened.enter_context(running_operator(stack.data, account, **env))
-            return Installed(stack, Objects(control_plane, namespace), operator)
-
-        yield make
+        yield lambda **env: opened.enter_context(
+            installation(control_plane, namespace, tmp_path, "local", **env)
+        )
 
 
 def quick(**spec: Any) -> dict[str, Any]:
