@@ -17,6 +17,7 @@ import urllib3
 from kubernetes import client, config
 
 TIMEOUT_S = (5.0, 20.0)  # to connect, to answer
+POOL_SIZE = 256  # connections kept for the next request: watches, logs, and whoever launches
 USER_AGENT = "autotune-web"  # what an audit log of the cluster calls us
 
 
@@ -99,7 +100,7 @@ class KubeApi:
     @classmethod
     def with_configuration(cls, settings: client.Configuration) -> Self:
         settings.retries = False  # what to repeat, and when, is decided by whoever calls
-        settings.connection_pool_maxsize = 32
+        settings.connection_pool_maxsize = POOL_SIZE
         api_client = client.ApiClient(settings)
         api_client.user_agent = cls.user_agent
         return cls(api_client)
