@@ -17,6 +17,7 @@ import urllib3
 from kubernetes import client, config
 
 TIMEOUT_S = (5.0, 20.0)  # to connect, to answer
+POOL_SIZE = 256  # connections kept for the next request: watches, logs, and whoever launches
 USER_AGENT = "autotune-web"  # what an audit log of the cluster calls us
 
 
@@ -87,11 +88,11 @@ class KubeApi:
         """
         settings = client.Configuration()
         try:
-            in_pod = "KUBERNETES_SERVICE_HOST" in os.environ
-            if in_pod and not os.environ.get("KUBECONFIG"):
+            file = os.environ.get("KUBECONFIG") or None
+            if file is None and "KUBERNETES_SERVICE_HOST" in os.environ:
                 config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
             else:
-                config.load_kube_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+                config.load_kube_config(file, client_configuration=settings)  # type: ignore[no-untyped-call]
         except config.ConfigException as error:
             raise Unreachable(f"no cluster is configured (KUBECONFIG): {error}") from error
         return cls.with_configuration(settings)
@@ -99,7 +100,7 @@ class KubeApi:
     @classmethod
     def with_configuration(cls, settings: client.Configuration) -> Self:
         settings.retries = False  # what to repeat, and when, is decided by whoever calls
-        settings.connection_pool_maxsize = 32
+        settings.connection_pool_maxsize = POOL_SIZE
         api_client = client.ApiClient(settings)
         api_client.user_agent = cls.user_agent
         return cls(api_client)

@@ -83,6 +83,7 @@ class NamespaceView:
         self._watches: dict[str, Watch] = {}
         self._followed: set[str] = set()
         self._pods: dict[str, dict[str, Object]] = {}  # job -> uid -> pod, gone ones of followed
+        self._gone: set[str] = set()  # uids of the latter
 
     # jobs
 
@@ -130,17 +131,24 @@ class NamespaceView:
     def unfollow(self, job: str) -> None:
         with self._lock:
             self._followed.discard(job)
-            self._pods.pop(job, None)
+            self._gone -= self._pods.pop(job, {}).keys()
 
     def pods(self, job: str) -> list[Object]:
         """Return the pods of a trial, those that are gone as they last were."""
         with self._lock:
             return list(self._pods.get(job, {}).values())
 
+    def is_over(self, pod: Object) -> bool:
+        """Whether nothing of this pod runs any more."""
+        phase = (pod.get("status") or {}).get("phase")
+        return phase in ENDED_PHASES or pod["metadata"]["uid"] in self._gone
+
     def _on_pod(self, what: str, pod: Object) -> None:
         job = (pod["metadata"].get("labels") or {}).get(JOB_LABEL, "")
         with self._lock:
             followed = job in self._followed
+            if what == "DELETED" and followed:
+                self._gone.add(pod["metadata"]["uid"])
             if what == "DELETED" and not followed:
                 self._pods.get(job, {}).pop(pod["metadata"]["uid"], None)
             else:

@@ -138,8 +138,9 @@ class Watch:
         query: dict[str, Any] = {**self._query, "limit": PAGE}
         while True:
             page = self._api.get(self._path, **query)
-            for thing in page.get("items") or []:
-                found[thing["metadata"]["name"]] = thing
+            said = {"apiVersion": page["apiVersion"], "kind": page["kind"].removesuffix("List")}
+            for thing in page.get("items") or []:  # which do not say what they are
+                found[thing["metadata"]["name"]] = said | thing
             if not (more := page["metadata"].get("continue")):
                 break
             query["continue"] = more

@@ -45,6 +45,7 @@ logger = logging.getLogger(__name__)
 
 ENGINES = ("tensorstack", "kubeflow", "batch", "auto")
 LOGS_WITHIN_S = 20.0  # a job's end is told without its logs after this
+SETTLE_S = 5.0  # what the other replicas get to end after the deciding one, for their logs' sake
 LAST_WORDS_S = 5.0  # for the logs of a job that is about to be deleted
 REFRESH_S = 2.0  # logs of running trials are copied anew when somebody looks, not more often
 
@@ -178,11 +179,12 @@ class KubernetesBackend(Backend):
         name, keeper = handle["name"], self._logs
         if keeper.is_marked(name, ENDED_MARK):
             return True
-        since = self._ended_since.setdefault(name, time.monotonic())
-        for pod in pods:
+        waited = time.monotonic() - self._ended_since.setdefault(name, time.monotonic())
+        over = [pod for pod in pods if view.is_over(pod) or waited > SETTLE_S]
+        for pod in over:
             keeper.keep(name, pod)
-        late = time.monotonic() - since > LOGS_WITHIN_S
-        if not late and not keeper.is_kept(name, pods):
+        whole = len(over) == len(pods) and keeper.is_kept(name, pods)
+        if not whole and waited < LOGS_WITHIN_S:
             return False
         self._ended_since.pop(name, None)
         keeper.mark(name, ENDED_MARK)

@@ -40,8 +40,9 @@ def test_every_framework_runs_with_one_and_with_three_replicas(
     engine: str, namespace: str, use_engine: Any, control_plane: ControlPlane
 ):
     use_engine(engine)
-    rows = {
-        key: experiment(namespace, key[0], tasks(key[0], types)) for key, types in MIXES.items()
+    rows = {  # long enough for helpers to start: what has not when rank 0 ends never will
+        key: experiment(namespace, key[0], tasks(key[0], types, 2 if key[1] > 1 else 0))
+        for key, types in MIXES.items()
     }
     drive(rows.values(), what=f"six experiments with {engine}")
     for (framework, count), row in rows.items():
@@ -82,7 +83,7 @@ def test_parameter_servers_go_when_the_chief_has_ended(
 ):
     use_engine(engine)
     types = {"chief": 1, "worker": 1, "ps": 1, "evaluator": 1}
-    row = experiment(namespace, "tensorflow", tasks("tensorflow", types, 0, "chief"), maxTrialNum=1)
+    row = experiment(namespace, "tensorflow", tasks("tensorflow", types, 2, "chief"), maxTrialNum=1)
     drive(row)
     assert row.phase == "DONE", (row.message, list(row.trials.values_list("state", "reason")))
     assert row.trials.get().state == "SUCCEEDED"
