@@ -7,11 +7,13 @@ object makes one experiment (its uid is unique); an object goes only once its jo
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import itertools
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import kopf
@@ -31,19 +33,49 @@ FINALIZER = f"{API_GROUP}/autotune"
 AGAIN_S = 3.0  # after trouble that passes by itself
 LINGER_S = 2.0  # wait so long for an experiment to go before the handler is left and comes again
 WORKERS = 16  # handlers at once
+WATCHDOG_S = 2.0
 
 
-def run(sync: Sync, health: str = "") -> None:
-    """Serve until SIGTERM or SIGINT. ``health`` is the URL to answer probes at, if any."""
+def run(sync: Sync, health: str = "") -> bool:
+    """Serve until SIGTERM or SIGINT. ``health`` is the URL to answer probes at, if any.
+
+    Returns False where we ended by ourselves, since objects could not be watched any more.
+    """
     everywhere = sync.namespaces == [ALL_NAMESPACES]
+    deaf = threading.Event()
     kopf.run(
-        registry=_registry(sync),
+        registry=_registry(sync, deaf),
+        stop_flag=deaf,
         settings=_settings(),
         standalone=True,  # one replica is deployed, and two would do no harm
         clusterwide=everywhere,
         namespaces=[] if everywhere else sync.namespaces,
         liveness_endpoint=health or None,
     )
+    return not deaf.is_set()
+
+
+class _Patiently:
+    """Pauses between tries of a request, without end: an API server may be away for long."""
+
+    def __iter__(self) -> Iterator[float]:
+        return itertools.chain((0.5, 1, 2, 3), itertools.repeat(5))
+
+
+async def _listen_for_silence(n_watchers: int, deaf: threading.Event) -> None:
+    """Set ``deaf`` once kopf has given a watch up (the CRD was deleted, a token is refused).
+
+    kopf would live on without it; we end, and are started again by whoever started us.
+    """
+    highest = 0
+    while True:
+        await asyncio.sleep(WATCHDOG_S)
+        alive = sum(task.get_name().startswith("watcher for ") for task in asyncio.all_tasks())
+        highest = max(highest, alive)
+        if alive < min(highest, n_watchers):
+            logger.error("Objects are not watched any more; ending, to be started again.")
+            deaf.set()
+            return
 
 
 def _settings() -> kopf.OperatorSettings:
@@ -59,24 +91,26 @@ def _settings() -> kopf.OperatorSettings:
     settings.persistence.diffbase_storage = kopf.StatusDiffBaseStorage(
         field="status.operator.lastHandled"
     )
-    settings.networking.error_backoffs = [1, 1, 2, 3, 5, 5, 5]
+    settings.networking.error_backoffs = _Patiently()
     settings.watching.server_timeout = 300
     settings.watching.connect_timeout = 10
     return settings
 
 
-def _registry(sync: Sync) -> kopf.OperatorRegistry:
+def _registry(sync: Sync, deaf: threading.Event) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
     objects = (API_GROUP, API_VERSION_NAME, PLURAL)
     thread = threading.Thread(target=sync.run, name="cluster-sync", daemon=True)
+    watchdog: list[asyncio.Task[None]] = []  # held, or it would be collected
 
     @kopf.on.login(registry=registry, id="login")
     def login(**kwargs: Any) -> Any:
         return kopf.login_with_kubeconfig(**kwargs) or kopf.login_with_service_account(**kwargs)
 
     @kopf.on.startup(registry=registry, id="startup")
-    def begin(**_: Any) -> None:
+    async def begin(**_: Any) -> None:
         thread.start()
+        watchdog.append(asyncio.create_task(_listen_for_silence(len(sync.namespaces), deaf)))
 
     @kopf.on.cleanup(registry=registry, id="cleanup")
     def end(**_: Any) -> None:

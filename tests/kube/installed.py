@@ -77,6 +77,12 @@ class Operator:
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
+    def ended(self) -> str:
+        """How it ended by itself, e.g. ``code 1``; "" while it runs."""
+        assert self._process is not None
+        code = self._process.poll()
+        return "" if code is None else f"code {code}"
+
     def kill(self) -> None:
         """SIGKILL, as a node that is lost."""
         assert self._process is not None

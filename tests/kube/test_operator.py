@@ -19,6 +19,7 @@ from tests.kube.control_plane import ControlPlane
 from tests.kube.installed import (
     Installed,
     install_base,
+    install_crd,
     installation,
     running_operator,
     specification,
@@ -209,6 +210,19 @@ def test_an_api_server_that_is_away_for_a_while_loses_nothing(install, control_p
     assert here.objects.wait_for_phase(name, "DONE", timeout_s=90)["progress"] == "4/4"
     here.objects.patch(name, {"spec": {"maxTrialNum": 5}})  # and it still listens
     wait_for("the fifth", lambda: here.objects.status(name)["progress"] == "5/5", 90)
+
+
+def test_an_operator_that_hears_no_more_ends_and_waits_for_its_crd(install, control_plane):
+    here = install()
+    wait_for("the start", lambda: "Activity 'login' succeeded" in here.operator.log(), 60)
+    time.sleep(5)
+    control_plane.kubectl("delete", "crd", "autotuneexperiments.tensorstack.dev", "--timeout=60s")
+    assert wait_for("its end", here.operator.ended, 90) == "code 1"
+    here.operator.start()
+    wait_for("words", lambda: "deploy/base/crd.yaml" in here.operator.log(), 60)
+    install_crd(control_plane)
+    name = here.objects.apply(quick())
+    here.objects.wait_for_phase(name, "DONE")
 
 
 def test_rights_that_are_missing_are_said(control_plane, namespace, tmp_path):

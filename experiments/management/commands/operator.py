@@ -43,7 +43,8 @@ class Command(BaseCommand):
         self._wait_until_migrated()
         self._wait_until_served(api, namespaces)
         logger.warning("Serving AutoTuneExperiments in %s", ", ".join(namespaces))
-        kube_operator.run(Sync(api, namespaces), options["health"])
+        if not kube_operator.run(Sync(api, namespaces), options["health"]):
+            sys.exit(1)
 
     def _wait_until_migrated(self) -> None:
         """Return once the database is of our version: another role brings it there."""
