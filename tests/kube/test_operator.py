@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from tests.e2e.stack import manage, trial_processes, wait_for
 from tests.kube.control_plane import ControlPlane
 from tests.kube.installed import (
     Installed,
+    Objects,
     install_base,
     install_crd,
     installation,
@@ -216,6 +218,12 @@ def test_an_operator_that_hears_no_more_ends_and_waits_for_its_crd(install, cont
     here = install()
     wait_for("the start", lambda: "Activity 'login' succeeded" in here.operator.log(), 60)
     time.sleep(5)
+    # objects of earlier tests have no operator any more that would let them go
+    left = json.loads(control_plane.kubectl("get", "ate", "-A", "-o", "json"))["items"]
+    for place in (item["metadata"] for item in left):
+        Objects(control_plane, place["namespace"]).patch(
+            place["name"], {"metadata": {"finalizers": None}}
+        )
     control_plane.kubectl("delete", "crd", "autotuneexperiments.tensorstack.dev", "--timeout=60s")
     assert wait_for("its end", here.operator.ended, 90) == "code 1"
     here.operator.start()
