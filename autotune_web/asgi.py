@@ -1,4 +1,4 @@
-"""ASGI entry point: trial API first, then websockets and Django's pages.
+"""ASGI entry point: probes and the trial API first, then websockets and Django's pages.
 
 Served by uvicorn. The trial API stands ahead of Django because its endpoints take every metric of
 every trial and Django's request path would cost more than the work itself.
@@ -21,16 +21,19 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
+from experiments.health import Health  # noqa: E402
 from experiments.routing import websocket_urlpatterns  # noqa: E402
 from experiments.trial_api import TrialApi  # noqa: E402
 
-application = TrialApi(
-    ProtocolTypeRouter(
-        {
-            "http": django_application,
-            "websocket": AllowedHostsOriginValidator(
-                AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
-            ),
-        }
+application = Health(
+    TrialApi(
+        ProtocolTypeRouter(
+            {
+                "http": django_application,
+                "websocket": AllowedHostsOriginValidator(
+                    AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
+                ),
+            }
+        )
     )
 )

@@ -1,8 +1,10 @@
 """The Celery application: tasks are thin calls into ``experiments.reconcile``."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import heartbeat_sent
 from kombu.transport import TRANSPORT_ALIASES
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "autotune_web.settings")
@@ -12,3 +14,11 @@ TRANSPORT_ALIASES["folder"] = "autotune_web.folder_broker:Transport"
 app = Celery("autotune_web")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["experiments"])
+
+
+@heartbeat_sent.connect
+def _live(**_: Any) -> None:
+    """A worker's heartbeat, every two seconds unless it runs --without-heartbeat."""
+    from experiments.health import beat  # needs the settings, which load this module
+
+    beat()

@@ -77,6 +77,13 @@ AISTORE_HOST = env_url("AISTORE_HOST", ("https", "http")).rstrip("/")
 # Also write one node of type AutoTune per experiment, as the platform's own AutoTune did.
 AISTORE_ORIGINAL_NODE = env_bool("AUTOTUNE_AISTORE_ORIGINAL_NODE", False)
 
+# ---- cluster: the operator's
+NAMESPACES = env_list("AUTOTUNE_NAMESPACES", NAMESPACE)  # served; *: every one
+SEND_TO_CLUSTER = env_bool("AUTOTUNE_SEND_TO_CLUSTER", False)  # experiments made here too
+
+# Touched by worker and ticker while they live, for a probe to look at.
+HEARTBEAT_FILE = env_str("AUTOTUNE_HEARTBEAT_FILE", "")
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -16,15 +16,9 @@ from django.utils import timezone
 
 from experiments import wake
 from experiments.algorithms.problems import Problem, ProblemsError
+from experiments.engine.fields import SPEC
 from experiments.engine.snapshot import TIME_UP
-from experiments.engine.spec import (
-    MAX_CONCURRENCY,
-    MAX_EXEC_SECONDS,
-    MAX_TRIALS,
-    Parsed,
-    parse_manifest,
-    to_manifest,
-)
+from experiments.engine.spec import Parsed, parse_manifest, to_manifest
 from experiments.models import Experiment, Project, Trial, new_trial_key
 from experiments.states import FINISHED, RETRIABLE, WENT_WRONG, Phase, TrialState
 
@@ -34,11 +28,7 @@ LIMITS = {
     "max_trials": "spec.maxTrialNum",
     "concurrency": "spec.trialConcurrency",
 }
-LIMIT_HIGHEST = {
-    "max_exec_seconds": MAX_EXEC_SECONDS,
-    "max_trials": MAX_TRIALS,
-    "concurrency": MAX_CONCURRENCY,
-}
+LIMIT_HIGHEST = {name: SPEC.whole(path.removeprefix("spec.")).high for name, path in LIMITS.items()}
 
 
 class Refused(Exception):

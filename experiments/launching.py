@@ -7,8 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from experiments.engine.fields import API_VERSION, KIND
 from experiments.engine.spec import ExperimentSpec
-from experiments.models import Experiment, Project, Trial
+from experiments.models import ClusterObject, Experiment, Project, Trial
 from experiments.tokens import trial_token
 from experiments.training.base import Launch, Task, name_of_job
 
@@ -25,20 +26,25 @@ def namespace_of(project: Project) -> str:
     return settings.NAMESPACE if project.name == Project.DEFAULT else project.name
 
 
-def _owner_of(experiment: Experiment) -> dict[str, Any] | None:
-    """The AutoTuneExperiment object it came from: when that goes, the cluster removes its jobs."""
-    if experiment.origin != Experiment.Origin.KUBERNETES or not experiment.origin_uid:
-        return None
-    return {
-        "apiVersion": "tensorstack.dev/v1beta1",
-        "kind": "AutoTuneExperiment",
-        "name": experiment.name,
-        "uid": experiment.origin_uid,
-    }
+def project_of(namespace: str) -> Project:
+    """The project of a namespace: what ``namespace_of`` says, read backwards."""
+    if namespace == settings.NAMESPACE:
+        return Project.default()
+    return Project.objects.get_or_create(name=namespace)[0]
+
+
+def _link_of(experiment: Experiment) -> ClusterObject | None:
+    return ClusterObject.objects.filter(experiment=experiment).exclude(uid=None).first()
+
+
+def _owner(link: ClusterObject) -> dict[str, Any]:
+    """The experiment's AutoTuneExperiment object: when that goes, the cluster removes its jobs."""
+    return {"apiVersion": API_VERSION, "kind": KIND, "name": link.name, "uid": link.uid}
 
 
 def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Launch:
     """Everything the backend needs to start this trial."""
+    link = _link_of(experiment)
     return Launch(
         experiment_id=experiment.pk,
         experiment_name=experiment.name,
@@ -51,8 +57,8 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         server_url=settings.TRIAL_URL,
         token=trial_token(trial),
         scheduler=spec.training.scheduler or {},
-        namespace=namespace_of(experiment.project),
-        owner=_owner_of(experiment),
+        namespace=link.namespace if link else namespace_of(experiment.project),
+        owner=_owner(link) if link else None,
         seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
     )
 

@@ -25,8 +25,8 @@ from experiments.algorithms.parameters import show
 from experiments.algorithms.problems import Problem, ProblemsError
 from experiments.algorithms.settings import describe
 from experiments.algorithms.space import SearchSpace
+from experiments.engine.fields import FRAMEWORKS, REPLICA_TYPES
 from experiments.engine.manifest_yaml import dump_yaml, load_yaml
-from experiments.engine.training_spec import FRAMEWORKS, REPLICA_TYPES
 from experiments.form_fields import field_of, form_problems, parameter_types
 from experiments.form_manifest import form_from_manifest, merge_form, rebase, rows_of
 from experiments.form_values import read_json, read_mapping

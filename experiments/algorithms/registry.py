@@ -9,6 +9,7 @@ To add an algorithm: write its file, its Args in ``arguments``, one entry here a
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -241,6 +242,13 @@ def _plain(name: str) -> str:
         if plain.endswith(suffix) and plain != suffix:
             plain = plain.removesuffix(suffix)
     return plain
+
+
+def names_pattern(kind: str) -> re.Pattern[str]:
+    """What ``find`` takes for a name of an algorithm that can run."""
+    spelled = ["-*".join(_plain(e.name)) for e in KINDS[kind].values() if e.available]
+    suffixes = [f"(?:{'-*'.join(suffix)}-*)?" for suffix in reversed(KINDS)]
+    return re.compile(rf"(?i:[\s-]*(?:{'|'.join(spelled)})-*{''.join(suffixes)}\s*)\Z")
 
 
 def find(kind: str, name: object, path: str = "") -> Entry | Problem:

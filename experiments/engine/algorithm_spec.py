@@ -11,14 +11,10 @@ from experiments.algorithms.problems import Problem, ProblemsError, nearest
 from experiments.algorithms.settings import parse_settings
 from experiments.algorithms.space import SearchSpace
 from experiments.engine import reading
+from experiments.engine.fields import NAME_FIELDS, SPEC, Section
 from experiments.engine.json_text import duplicate_keys, parse_json, pretty_json
 from experiments.engine.reading import Notes, at
 
-NAME_FIELDS = {
-    "tuner": "builtinTunerName",
-    "assessor": "builtinAssessorName",
-    "advisor": "builtinAdvisorName",
-}
 OPTIMIZE_MODES = ("maximize", "minimize")
 DEFAULT_MODE = "maximize"
 
@@ -51,22 +47,22 @@ def parse_algorithm(
     """Read one section; None when it is absent or (with problems noted) cannot be used."""
     if raw is None:
         return None
-    name_field = NAME_FIELDS[kind]
+    name_field, declared = NAME_FIELDS[kind], SPEC.fields[kind]
+    assert isinstance(declared, Section)
     section = reading.mapping(notes, raw, path, hint=f"E.g. {name_field}: …, classArgs: …")
     if not isinstance(raw, Mapping):
         return None
     misplaced = {
         key: f"Settings belong in '{path}.classArgs'."
         for key in section
-        if nearest(key, (name_field, "classArgs")) is None
+        if nearest(key, declared.keys) is None
     }
-    reading.check_keys(notes, section, path, (name_field, "classArgs"), misplaced)
+    reading.check_keys(notes, section, path, declared.keys, misplaced)
     args_path = at(path, "classArgs")
     args_raw = read_json_mapping(notes, section.get("classArgs"), args_path)
     name_path = at(path, name_field)
-    known = ", ".join(registry.KINDS[kind])
     name = reading.text(
-        notes, section.get(name_field), name_path, required=True, hint=f"One of: {known}."
+        notes, section.get(name_field), name_path, **declared.text(name_field).check
     )
     if not name:
         return None

@@ -14,6 +14,12 @@ LABEL_KEY = re.compile(
 MAX_NAME = 63
 
 
+def portable(pattern: re.Pattern[str], *, ignores_case: bool = False) -> str:
+    """A pattern of ours as RE2 (Go, an API server) writes it; it still matches from the start."""
+    assert pattern.pattern.endswith(r"\Z")
+    return f"^(?{'i' if ignores_case else ''}:{pattern.pattern.removesuffix(chr(92) + 'Z')})$"
+
+
 def label_problem(name: str) -> str:
     return (
         "must be at most 63 small letters, digits and '-', with a letter or digit at both ends, "

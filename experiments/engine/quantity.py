@@ -6,9 +6,12 @@ import re
 from decimal import Decimal
 from typing import Any
 
-_QUANTITY = re.compile(
-    r"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))"
-    r"(?:(?P<suffix>[KMGTPE]i|[numkMGTPE])|[eE](?P<exponent>[+-]?[0-9]{1,3}))?\Z"
+_UNIT = r"(?:(?P<suffix>[KMGTPE]i|[numkMGTPE])|[eE](?P<exponent>[+-]?[0-9]{1,3}))?"
+_QUANTITY = re.compile(rf"(?P<number>[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)){_UNIT}\Z")
+# The same where a sign would be wrong, and where nothing (0) would be.
+NOT_NEGATIVE = re.compile(rf"\+?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+){_UNIT}\Z")
+ABOVE_ZERO = re.compile(
+    rf"\+?(?:[0-9]*[1-9][0-9]*(?:\.[0-9]*)?|[0-9]*\.[0-9]*[1-9][0-9]*){_UNIT}\Z"
 )
 _FACTOR: dict[str, Decimal] = {
     "": Decimal(1),

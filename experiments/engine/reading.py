@@ -120,7 +120,13 @@ def mapping(
 
 
 def listing(
-    notes: Notes, raw: Any, path: str, *, required: bool = False, hint: str = ""
+    notes: Notes,
+    raw: Any,
+    path: str,
+    *,
+    required: bool = False,
+    hint: str = "",
+    most: int | None = None,
 ) -> list[Any]:
     """Return the list at ``path``; with ``required`` it must not be empty."""
     if raw is None or (required and raw == []):
@@ -129,6 +135,9 @@ def listing(
         return []
     if not isinstance(raw, list | tuple):
         notes.error(path, f"must be a list, but got {kind_of(raw)}.", hint)
+        return []
+    if most is not None and len(raw) > most:
+        notes.error(path, f"must have at most {most} entries, but has {len(raw)}.")
         return []
     return list(raw)
 

@@ -17,10 +17,18 @@ from experiments.algorithms.space import SearchSpace
 from experiments.engine import reading
 from experiments.engine.algorithm_spec import (
     DEFAULT_MODE,
-    NAME_FIELDS,
     AlgorithmSpec,
     parse_algorithm,
     read_json_mapping,
+)
+from experiments.engine.fields import (
+    AISTORE,
+    API_VERSION,
+    KIND,
+    LEGACY_STORES,
+    NAME_FIELDS,
+    NO_TUNER,
+    SPEC,
 )
 from experiments.engine.json_text import pretty_json
 from experiments.engine.manifest_yaml import load_yaml
@@ -45,18 +53,6 @@ __all__ = [
     "to_manifest",
 ]
 
-API_VERSION = "tensorstack.dev/v1beta1"
-KIND = "AutoTuneExperiment"
-
-MAX_EXEC_SECONDS = 10**9  # 31 years
-MAX_TRIALS = 10**6
-MAX_CONCURRENCY = 10_000
-
-_SPEC_KEYS = (
-    "maxExecSeconds", "maxTrialNum", "trialConcurrency", "searchSpace", "trainingConfig", "tuner",
-    "assessor", "advisor", "storage", "aistore",
-)  # fmt: skip
-_LEGACY_STORES = ("aimd", "em")  # earlier spellings of aistore
 _METADATA_KEYS = ("name", "generateName", "namespace", "labels", "annotations")
 # Set by a Kubernetes server; a manifest copied from `kubectl get -o yaml` carries them.
 _SERVER_METADATA = frozenset(
@@ -145,7 +141,7 @@ def parse_manifest(data: Mapping[str, Any], *, line_of: LineOf | None = None) ->
 
 def _check_top(notes: Notes, data: Mapping[str, Any]) -> None:
     reading.check_keys(notes, data, "", ("apiVersion", "kind", "metadata", "spec", "status"),
-                       {key: f"It belongs below: spec.{key}." for key in _SPEC_KEYS})  # fmt: skip
+                       {key: f"It belongs below: spec.{key}." for key in SPEC.keys})  # fmt: skip
     for key, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
         hint = f"Write '{key}: {expected}'."
         given = reading.text(notes, data.get(key), key, required=True, hint=hint)
@@ -229,20 +225,14 @@ def _spec(
     notes: Notes, raw: Mapping[str, Any], metadata: Mapping[str, Any]
 ) -> ExperimentSpec | None:
     reading.check_keys(
-        notes, raw, "spec", (*_SPEC_KEYS, *_LEGACY_STORES),
+        notes, raw, "spec", SPEC.keys,
         {name: f"It belongs into its section: spec.{kind}.{name}."
          for kind, name in NAME_FIELDS.items()}
         | {"maxTrialNumber": "Did you mean 'maxTrialNum'?"},
     )  # fmt: skip
     limits = {
-        key: reading.whole_number(
-            notes, raw.get(key), at("spec", key), low=1, high=high, required=True, hint=hint
-        )
-        for key, high, hint in (
-            ("maxExecSeconds", MAX_EXEC_SECONDS, "Seconds, e.g. 7200 for two hours."),
-            ("maxTrialNum", MAX_TRIALS, "How many trials to run, e.g. 50."),
-            ("trialConcurrency", MAX_CONCURRENCY, "How many trials run at once, e.g. 3."),
-        )
+        key: reading.whole_number(notes, raw.get(key), at("spec", key), **SPEC.whole(key).check)
+        for key in ("maxExecSeconds", "maxTrialNum", "trialConcurrency")
     }
     _compare_limits(notes, limits["maxTrialNum"], limits["trialConcurrency"])
     space = _space(notes, raw.get("searchSpace"), "spec.searchSpace")
@@ -311,26 +301,22 @@ def _storage(notes: Notes, raw: Any) -> str:
 
 def _aistore(notes: Notes, raw: Mapping[str, Any]) -> AIStoreSpec | None:
     found: AIStoreSpec | None = None
-    for key in (*_LEGACY_STORES, "aistore"):
+    for key in (*LEGACY_STORES, "aistore"):
         if raw.get(key) is None:
             continue
         path = at("spec", key)
-        if key in _LEGACY_STORES:
+        if key in LEGACY_STORES:
             notes.warn(path, f"'{key}' is an old spelling; it is read as 'aistore'.")
             if raw.get("aistore") is not None:
                 continue
         section = reading.mapping(notes, raw[key], path, required=True)
         if not section:
             continue
-        reading.check_keys(notes, section, path, ("folder", "secret"))
-        folder = reading.text(
-            notes, section.get("folder"), at(path, "folder"), required=True,
-            hint="The ID of an AIStore folder.", max_length=512,
-        )  # fmt: skip
-        secret = reading.text(
-            notes, section.get("secret"), at(path, "secret"), required=True,
-            hint="The name of the Secret that holds the API key.", max_length=253,
-        )  # fmt: skip
+        reading.check_keys(notes, section, path, AISTORE.keys)
+        folder, secret = (
+            reading.text(notes, section.get(name), at(path, name), **AISTORE.text(name).check)
+            for name in ("folder", "secret")
+        )
         if KEY.match(secret):  # it would be stored and shown with the manifest
             notes.error(
                 at(path, "secret"),
@@ -358,7 +344,7 @@ def _algorithms(
     else:
         if not has_tuner:
             hint = "E.g. tuner: {builtinTunerName: TPE}."
-            notes.error("spec.tuner", "A tuner is required: it chooses the parameters.", hint)
+            notes.error("spec.tuner", NO_TUNER, hint)
     if tuner and assessor and tuner.optimize_mode != assessor.optimize_mode:
         notes.warn(
             "spec.assessor.classArgs.optimize_mode",

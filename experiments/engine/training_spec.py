@@ -14,33 +14,37 @@ from typing import Any
 
 from experiments.algorithms.problems import nearest
 from experiments.engine import reading
+from experiments.engine.fields import (
+    CONTAINER,
+    ENV,
+    FRAMEWORKS,
+    POD,
+    REPLICA_TYPES,
+    RESOURCES,
+    RESTART_POLICIES,
+    SCHEDULER,
+    SINGLE_TYPES,
+    T9K_SCHEDULER,
+    TASK,
+    TEMPLATE,
+    TRAINING,
+)
 from experiments.engine.names import LABEL, label_problem
 from experiments.engine.quantity import HINT as QUANTITY_HINT
 from experiments.engine.quantity import parse_quantity
 from experiments.engine.reading import Notes, at
 
-FRAMEWORKS = ("tensorflow", "pytorch", "xgboost")
-RESTART_POLICIES = ("Always", "OnFailure", "Never", "ExitCode")
-MAX_REPLICAS = 1000
-
-# Replica types each TrainingJob knows; PyTorch's may be named freely.
-REPLICA_TYPES: dict[str, tuple[str, ...]] = {
-    "tensorflow": ("worker", "chief", "ps", "evaluator"),
-    "xgboost": ("master", "worker"),
-}
-SINGLE_TYPES = {"tensorflow": "chief", "xgboost": "master"}
 # Whose container the TrainingJob runs the training in; other names are for sidecars.
 MAIN_CONTAINER = {"tensorflow": "tensorflow", "pytorch": "pytorch", "xgboost": "xgboost"}
 
-_TEMPLATE_KEYS = ("metadata", "spec")
 _CONTAINER_KEYS = (
-    "name", "image", "command", "args", "workingDir", "env", "envFrom", "resources", "volumeMounts",
-    "volumeDevices", "ports", "imagePullPolicy", "lifecycle", "livenessProbe", "readinessProbe",
-    "startupProbe", "resizePolicy", "restartPolicy", "securityContext", "stdin", "stdinOnce",
-    "terminationMessagePath", "terminationMessagePolicy", "tty",
+    *CONTAINER.keys, "envFrom", "volumeMounts", "volumeDevices", "ports", "imagePullPolicy",
+    "lifecycle", "livenessProbe", "readinessProbe", "startupProbe", "resizePolicy",
+    "restartPolicy", "securityContext", "stdin", "stdinOnce", "terminationMessagePath",
+    "terminationMessagePolicy", "tty",
 )  # fmt: skip
 _POD_KEYS = (
-    "containers", "initContainers", "volumes", "securityContext", "nodeSelector", "affinity",
+    *POD.keys, "volumes", "securityContext", "nodeSelector", "affinity",
     "tolerations", "serviceAccountName", "serviceAccount", "imagePullSecrets", "restartPolicy",
     "activeDeadlineSeconds", "automountServiceAccountToken", "dnsConfig", "dnsPolicy",
     "enableServiceLinks", "ephemeralContainers", "hostAliases", "hostIPC", "hostNetwork", "hostPID",
@@ -105,7 +109,7 @@ def parse_training(notes: Notes, raw: Any, path: str) -> TrainingSpec:
     if not config:
         return TrainingSpec("", ())
     reading.check_keys(
-        notes, config, path, ("type", "tasks", "scheduler"),
+        notes, config, path, TRAINING.keys,
         {
             "replicaSpecs": "In an AutoTuneExperiment the list is called 'tasks'.",
             "framework": "The framework's field is called 'type'.",
@@ -115,7 +119,8 @@ def parse_training(notes: Notes, raw: Any, path: str) -> TrainingSpec:
         notes, config.get("type"), at(path, "type"), FRAMEWORKS, required=True
     )
     tasks_path = at(path, "tasks")
-    rows = reading.listing(notes, config.get("tasks"), tasks_path, required=True)
+    most = TRAINING.rows("tasks").most
+    rows = reading.listing(notes, config.get("tasks"), tasks_path, required=True, most=most)
     tasks = tuple(
         _task(notes, row, at(tasks_path, index), framework) for index, row in enumerate(rows)
     )
@@ -129,9 +134,9 @@ def _task(notes: Notes, raw: Any, path: str, framework: str) -> TaskSpec:
     task = reading.mapping(notes, raw, path, required=True)
     if not task:
         return TaskSpec("", 1, {})
-    reading.check_keys(notes, task, path, ("type", "replicas", "restartPolicy", "template"))
+    reading.check_keys(notes, task, path, TASK.keys)
     type_path = at(path, "type")
-    kind = reading.text(notes, task.get("type"), type_path, required=True, hint="E.g. 'worker'.")
+    kind = reading.text(notes, task.get("type"), type_path, **TASK.text("type").check)
     if kind and kind != kind.lower():
         notes.warn(type_path, f"Replica types are written in small letters: '{kind.lower()}'.")
         kind = kind.lower()
@@ -142,7 +147,7 @@ def _task(notes: Notes, raw: Any, path: str, framework: str) -> TaskSpec:
     elif kind and not LABEL.match(kind):
         notes.error(type_path, label_problem(kind), "It becomes part of pods' names.")
     replicas = reading.whole_number(
-        notes, task.get("replicas"), at(path, "replicas"), low=1, high=MAX_REPLICAS
+        notes, task.get("replicas"), at(path, "replicas"), **TASK.whole("replicas").check
     )
     restart = reading.one_of(
         notes, task.get("restartPolicy"), at(path, "restartPolicy"), RESTART_POLICIES
@@ -182,19 +187,23 @@ def _template(notes: Notes, raw: Any, path: str, framework: str) -> dict[str, An
     if "containers" in template and "spec" not in template:
         notes.error(spec_path, "is required.", "Put 'containers' below 'template.spec'.")
         return {}
-    _warn_unknown(notes, template, path, _TEMPLATE_KEYS)
+    _warn_unknown(notes, template, path, TEMPLATE.keys)
     reading.mapping(notes, template.get("metadata"), at(path, "metadata"))
     pod = reading.mapping(notes, template.get("spec"), spec_path, required=True, hint=hint)
     if not pod:
         return {}
     _warn_unknown(notes, pod, spec_path, _POD_KEYS)
     containers_path = at(spec_path, "containers")
-    rows = reading.listing(notes, pod.get("containers"), containers_path, required=True, hint=hint)
+    most = POD.rows("containers").most
+    rows = reading.listing(
+        notes, pod.get("containers"), containers_path, required=True, hint=hint, most=most
+    )
     names: set[str] = set()
     for index, row in enumerate(rows):
         _container(notes, row, at(containers_path, index), names)
     init_path = at(spec_path, "initContainers")
-    for index, row in enumerate(reading.listing(notes, pod.get("initContainers"), init_path)):
+    first = reading.listing(notes, pod.get("initContainers"), init_path, most=most)
+    for index, row in enumerate(first):
         _container(notes, row, at(init_path, index), names)
     expected = MAIN_CONTAINER.get(framework, "")
     if rows and framework in REPLICA_TYPES and expected not in names:
@@ -264,11 +273,11 @@ def _env(notes: Notes, raw: Any, path: str) -> None:
         entry = reading.mapping(notes, row, inner, required=True)
         if not entry:
             continue
-        reading.check_keys(notes, entry, inner, ("name", "value", "valueFrom"))
-        name = reading.text(notes, entry.get("name"), at(inner, "name"), required=True)
+        reading.check_keys(notes, entry, inner, ENV.keys)
+        name = reading.text(notes, entry.get("name"), at(inner, "name"), **ENV.text("name").check)
         if "=" in name:
             notes.error(at(inner, "name"), "must not contain '='.")
-        reading.text(notes, entry.get("value"), at(inner, "value"), max_length=131_072)
+        reading.text(notes, entry.get("value"), at(inner, "value"), **ENV.text("value").check)
         reading.mapping(notes, entry.get("valueFrom"), at(inner, "valueFrom"))
         if entry.get("value") is not None and entry.get("valueFrom") is not None:
             notes.error(inner, "must have 'value' or 'valueFrom', not both.")
@@ -276,7 +285,7 @@ def _env(notes: Notes, raw: Any, path: str) -> None:
 
 def _resources(notes: Notes, raw: Any, path: str) -> None:
     resources = reading.mapping(notes, raw, path)
-    for section in ("requests", "limits"):
+    for section in RESOURCES.keys:
         amounts = reading.mapping(notes, resources.get(section), at(path, section))
         for name, amount in amounts.items():
             parsed = parse_quantity(amount)
@@ -291,7 +300,7 @@ def _resources(notes: Notes, raw: Any, path: str) -> None:
 def _scheduler(notes: Notes, raw: Any, path: str) -> dict[str, Any]:
     scheduler = reading.mapping(notes, raw, path)
     reading.check_keys(
-        notes, scheduler, path, ("t9kScheduler",),
+        notes, scheduler, path, SCHEDULER.keys,
         {
             "queue": "It belongs below 'scheduler.t9kScheduler'.",
             "priority": "It belongs below 'scheduler.t9kScheduler'.",
@@ -302,13 +311,13 @@ def _scheduler(notes: Notes, raw: Any, path: str) -> dict[str, Any]:
     if raw_t9k is None:
         return {}
     t9k = reading.mapping(notes, raw_t9k, inner)
-    reading.check_keys(notes, t9k, inner, ("queue", "priority"))
+    reading.check_keys(notes, t9k, inner, T9K_SCHEDULER.keys)
     found: dict[str, Any] = {}
     queue = reading.text(notes, t9k.get("queue"), at(inner, "queue"), required=True)
     if queue:
         found["queue"] = queue
     priority = reading.whole_number(
-        notes, t9k.get("priority"), at(inner, "priority"), low=0, high=100
+        notes, t9k.get("priority"), at(inner, "priority"), **T9K_SCHEDULER.whole("priority").check
     )
     if priority is not None:
         found["priority"] = priority

@@ -108,8 +108,12 @@ class KubeApi:
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         return self._json("GET", path, query, None)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        return self._json("POST", path, {}, body)
+    def post(self, path: str, body: Mapping[str, Any], **query: Any) -> dict[str, Any]:
+        return self._json("POST", path, query, body)
+
+    def merge(self, path: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """PATCH by a JSON merge patch (RFC 7386)."""
+        return self._json("PATCH", path, {}, changes, "application/merge-patch+json")
 
     def delete(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         return self._json("DELETE", path, {}, body)
@@ -119,9 +123,14 @@ class KubeApi:
         return Stream(self._open("GET", path, query, None, (TIMEOUT_S[0], read_timeout_s)))
 
     def _json(
-        self, method: str, path: str, query: Mapping[str, Any], body: Mapping[str, Any] | None
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any],
+        body: Mapping[str, Any] | None,
+        content_type: str = "application/json",
     ) -> dict[str, Any]:
-        response = self._open(method, path, query, body, TIMEOUT_S)
+        response = self._open(method, path, query, body, TIMEOUT_S, content_type)
         data = _read(response)
         try:
             value = json.loads(data)
@@ -138,10 +147,11 @@ class KubeApi:
         query: Mapping[str, Any],
         body: Mapping[str, Any] | None,
         timeout: tuple[float, float],
+        content_type: str = "application/json",
     ) -> Any:
         """Send a request; return urllib3's response, whose status is a success."""
         pairs = [(key, value) for key, value in query.items() if value not in ("", None)]
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        headers = {"Accept": "application/json", "Content-Type": content_type}
         try:
             request = self._client.param_serialize(
                 method,

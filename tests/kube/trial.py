@@ -52,7 +52,8 @@ def report(kind, sequence, value):
     opener.open(request, timeout=60).close()
 
 
-value = -((record["parameters"]["x"] - 1) ** 2)
+given = record["parameters"]
+value = -((given.get("x", given.get("learning_rate", 0)) - 1) ** 2)
 report("PERIODICAL", 0, value - 1)
 time.sleep(seconds)
 report("FINAL", 0, value)

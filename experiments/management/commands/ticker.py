@@ -14,7 +14,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
-from experiments import outbox, wake
+from experiments import health, outbox, wake
 from experiments.backends import backend
 from experiments.reconcile import restart_clocks, time_is_up_in, unfinished_ids
 from experiments.training.local import LocalBackend
@@ -56,6 +56,7 @@ class Command(BaseCommand):
     def _tick(self) -> None:
         close_old_connections()
         try:
+            health.beat()
             for experiment_id in unfinished_ids():
                 wake.reconcile_soon(experiment_id, min_gap=0.5)
             for experiment_id in outbox.due_ids():

@@ -1,0 +1,74 @@
+"""The operator role: AutoTuneExperiment objects of a cluster as experiments, and back."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from experiments import health, kube_operator
+from experiments.cluster_api import ClusterApi, ClusterRefused, ClusterUnavailable
+from experiments.cluster_sync import ALL_NAMESPACES, Sync
+
+logger = logging.getLogger(__name__)
+
+LOOK_AGAIN_S = 3.0
+
+
+class Command(BaseCommand):
+    help = "Serve AutoTuneExperiment objects of the cluster that KUBECONFIG (or the pod) names."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--health",
+            default="",
+            metavar="URL",
+            help="answer probes, e.g. at http://:8081/healthz",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        namespaces = settings.NAMESPACES
+        if ALL_NAMESPACES in namespaces and namespaces != [ALL_NAMESPACES]:
+            raise CommandError("AUTOTUNE_NAMESPACES must be names, or * alone for every namespace.")
+        try:
+            api = ClusterApi()
+        except ClusterUnavailable as error:
+            raise CommandError(str(error)) from None
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until kopf takes it over
+        self._wait_until_migrated()
+        self._wait_until_served(api, namespaces)
+        logger.warning("Serving AutoTuneExperiments in %s", ", ".join(namespaces))
+        if not kube_operator.run(Sync(api, namespaces), options["health"]):
+            sys.exit(1)
+
+    def _wait_until_migrated(self) -> None:
+        """Return once the database is of our version: another role brings it there."""
+        said = False
+        while health.database_trouble():
+            if not said:
+                logger.warning("Waiting for the database: %s", health.database_trouble())
+                said = True
+            time.sleep(LOOK_AGAIN_S)
+
+    def _wait_until_served(self, api: ClusterApi, namespaces: list[str]) -> None:
+        """Return once the API server serves our objects; says meanwhile what it waits for."""
+        namespace = "" if namespaces == [ALL_NAMESPACES] else namespaces[0]
+        said = ""
+        while True:
+            try:
+                api.list(namespace)
+                return
+            except ClusterUnavailable as error:
+                words = f"Waiting for the API server: {error}"
+            except ClusterRefused as error:
+                hint = " (kubectl apply -f deploy/base/crd.yaml)" if error.is_missing else ""
+                words = f"Waiting to be let to list AutoTuneExperiments: {error}{hint}"
+            if words != said:
+                logger.warning("%s", words)
+                said = words
+            time.sleep(LOOK_AGAIN_S)

@@ -1,0 +1,113 @@
+"""deploy/: every overlay builds, the API server takes every manifest, rights are the least."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.kube.control_plane import ControlPlane
+from tests.kube.installed import DEPLOY, install_crd
+
+OVERLAYS = ("base", "embedded", "production", "served-namespace")
+WORKLOADS = ("Deployment", "Job")
+
+
+def built(plane: ControlPlane, overlay: str) -> str:
+    return plane.kubectl("kustomize", str(DEPLOY / overlay))
+
+
+def objects(plane: ControlPlane, overlay: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(built(plane, overlay)))
+
+
+@pytest.fixture(scope="module")
+def cluster(control_plane: ControlPlane) -> ControlPlane:
+    """A cluster with the CRD and the namespaces, which a dry run cannot make for what follows."""
+    install_crd(control_plane)
+    for name in ("autotune", "team-a"):
+        control_plane.make_namespace(name)
+        control_plane.kubectl(
+            "label", "namespace", name, "pod-security.kubernetes.io/warn=restricted"
+        )
+    return control_plane
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_api_server_takes_every_manifest(cluster: ControlPlane, overlay: str):
+    manifests = built(cluster, overlay)
+    # base names no namespace: it is applied to that of the user
+    where = ["-n", "autotune"] if overlay == "base" else []
+    done = subprocess.run(
+        [
+            *(cluster.programs / "kubectl", "--kubeconfig", cluster.kubeconfig),
+            *("apply", "--dry-run=server", *where, "-f", "-"),
+        ],
+        input=manifests,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={"HOME": str(cluster.directory), "PATH": os.environ.get("PATH", "")},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("server dry run") == len(list(yaml.safe_load_all(manifests)))
+    # e.g. a pod that the restricted Pod Security Standard would turn away
+    assert "would violate" not in done.stderr, done.stderr
+
+
+def test_every_folder_is_tried(cluster: ControlPlane):
+    folders = {path.parent.name for path in DEPLOY.glob("*/kustomization.yaml")}
+    assert folders == {*OVERLAYS, "rights", "aistore"}
+
+
+def test_the_aistore_component_adds_one_right(cluster: ControlPlane, tmp_path: Path):
+    production = os.path.relpath(DEPLOY / "production", tmp_path)
+    component = os.path.relpath(DEPLOY / "aistore", tmp_path)
+    (tmp_path / "kustomization.yaml").write_text(
+        f"resources: [{production}]\ncomponents: [{component}]\nnamespace: autotune\n"
+    )
+    text = cluster.kubectl("kustomize", str(tmp_path))
+    found = {(o["kind"], o["metadata"]["name"]): o for o in yaml.safe_load_all(text)}
+    assert found["Role", "autotune-aistore"]["rules"] == [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+    ]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_right_is_a_wildcard_and_none_is_cluster_wide(cluster: ControlPlane, overlay: str):
+    for found in objects(cluster, overlay):
+        assert found["kind"] not in ("ClusterRole", "ClusterRoleBinding")
+        for rule in found.get("rules", []):
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], found
+
+
+@pytest.mark.parametrize("overlay", ["embedded", "production"])
+def test_every_container_is_locked_down_and_probed(cluster: ControlPlane, overlay: str):
+    workloads = [o for o in objects(cluster, overlay) if o["kind"] in WORKLOADS]
+    assert len(workloads) == (1 if overlay == "embedded" else 5)
+    for workload in workloads:
+        pod = workload["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"]
+        for container in pod["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+            assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/data", "/tmp"}
+            if workload["kind"] == "Deployment":
+                assert "livenessProbe" in container
+                assert "startupProbe" in container
+
+
+def test_the_image_runs_as_the_user_that_the_pods_name(cluster: ControlPlane):
+    dockerfile = (DEPLOY.parent / "Dockerfile").read_text()
+    (workload,) = [o for o in objects(cluster, "embedded") if o["kind"] == "Deployment"]
+    user = workload["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
+    assert f"USER {user}:{user}" in dockerfile

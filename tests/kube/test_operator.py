@@ -1,0 +1,245 @@
+"""The operator at a real API server, under its own rights, with a real stack behind it.
+
+Trials run on the local engine here: what is tried is the way from objects to rows and back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.stack import manage, trial_processes, wait_for
+from tests.kube.control_plane import ControlPlane
+from tests.kube.installed import (
+    Installed,
+    Objects,
+    install_base,
+    install_crd,
+    installation,
+    running_operator,
+    specification,
+)
+
+pytestmark = pytest.mark.stack
+
+# The specification's search space has no x: any_trial.py takes every space.
+ANY_TRIAL = Path(__file__).parents[1] / "e2e" / "any_trial.py"
+
+
+@pytest.fixture
+def install(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> Iterator[Callable[..., Installed]]:
+    """Install the product into the test's own namespace; everything is stopped afterwards."""
+    with contextlib.ExitStack() as opened:
+        yield lambda **env: opened.enter_context(
+            installation(control_plane, namespace, tmp_path, "local", **env)
+        )
+
+
+def quick(**spec: Any) -> dict[str, Any]:
+    return specification(
+        ANY_TRIAL, *spec.pop("arguments", []), **{"maxTrialNum": 4, "trialConcurrency": 2, **spec}
+    )
+
+
+def test_an_applied_manifest_runs_to_done_and_kubectl_shows_it(install):
+    here = install()
+    name = here.objects.apply(quick())
+    status = here.objects.wait_for_phase(name, "DONE")
+    assert here.objects.reasons(name) == ["Created", "Running", "Done"]
+    assert status["progress"] == "4/4"
+    assert status["trials"] == {
+        "waiting": 0, "running": 0, "succeeded": 4, "failed": 0, "earlyStopped": 0, "canceled": 0,
+        "lost": 0,
+    }  # fmt: skip
+    assert status["observedGeneration"] == 1
+    assert status["best"]["parameters"].keys() == {"batch_size", "learning_rate"}
+    (experiment,) = here.experiments()
+    assert experiment["id"] == status["experiment"]
+    assert experiment["best"]["value"] == status["best"]["value"]
+    assert experiment["project"] == here.objects.namespace
+    header, row = here.objects.kubectl("get", "ate").splitlines()
+    cells = dict(zip(header.split(), row.split(), strict=True))
+    assert (cells["PHASE"], cells["TRIALS"]) == ("DONE", "4/4")
+    assert float(cells["BEST"]) == pytest.approx(status["best"]["value"], rel=1e-3)
+    here.objects.kubectl("wait", "--for=condition=Finished", "--timeout=10s", f"ate/{name}")
+    # kopf keeps its notes below the status, not among the user's annotations
+    annotations = here.objects.get(name)["metadata"].get("annotations", {})
+    assert [key for key in annotations if "kopf" in key] == []
+    # nothing happens any more, so nothing is written any more
+    version = here.objects.get(name)["metadata"]["resourceVersion"]
+    time.sleep(4)
+    assert here.objects.get(name)["metadata"]["resourceVersion"] == version
+
+
+def test_a_bad_manifest_is_an_error_with_all_problems_until_it_is_mended(install):
+    here = install()
+    bad = quick(
+        searchSpace='{"lr": {"_type": "unifrom", "_value": [0, 1]}}',
+        tuner={"builtinTunerName": "TPE", "classArgs": '{"constant_lair_type": "min"}'},
+    )
+    name = here.objects.apply(bad)
+    status = here.objects.wait_for_phase(name, "ERROR")
+    assert "spec.searchSpace.lr._type" in status["serverNote"]
+    assert "spec.tuner.classArgs.constant_lair_type" in status["serverNote"]
+    assert here.experiments() == []
+    here.objects.apply(quick())
+    status = here.objects.wait_for_phase(name, "DONE")
+    assert status["progress"] == "4/4"
+    assert status["serverNote"] == ""
+
+
+def test_delete_in_the_middle_leaves_nothing(install):
+    here = install()
+    name = here.objects.apply(quick(arguments=[60]))
+    wait_for("running trials", lambda: here.objects.status(name).get("trials", {}).get("running"))
+    assert trial_processes(here.stack.data)
+    here.objects.kubectl("delete", "ate", name, "--timeout=60s")  # waits for the finalizer
+    assert here.objects.all() == []
+    assert here.experiments() == []
+    assert trial_processes(here.stack.data) == []
+
+
+def test_edits_on_either_side_reach_the_other_and_come_to_rest(install):
+    here = install()
+    name = here.objects.apply(quick(arguments=[60], maxTrialNum=6))
+    here.objects.wait_for_phase(name, "RUNNING")
+    (experiment,) = here.experiments()
+    path = f"experiments/{experiment['id']}/"
+
+    # kubectl → page
+    here.objects.patch(name, {"spec": {"maxTrialNum": 9, "trialConcurrency": 1}})
+    here.objects.kubectl("annotate", "ate", name, "tensorstack.dev/suspend=true")
+
+    def edited() -> Any:
+        head = here.stack.experiment(experiment["id"])
+        return (head["max_trials"], head["concurrency"], head["suspended"]) == (9, 1, True)
+
+    wait_for("the edit of the object", edited, 30)
+    wait_for("the progress", lambda: here.objects.status(name)["progress"].endswith("/9"), 30)
+    conditions = {row["type"]: row["status"] for row in here.objects.status(name)["conditions"]}
+    assert conditions["Suspended"] == "True"
+
+    # page → kubectl
+    assert here.stack.api("PATCH", path, {"max_trials": 12, "suspended": False})[0] == 200
+
+    def followed() -> Any:
+        found = here.objects.get(name)
+        annotations = found["metadata"].get("annotations", {})
+        return found["spec"]["maxTrialNum"] == 12 and "tensorstack.dev/suspend" not in annotations
+
+    wait_for("the edit of the row", followed, 30)
+
+    # no ping-pong: one generation an edit, and then rest
+    time.sleep(3)
+    found = here.objects.get(name)
+    assert found["metadata"]["generation"] == 3
+    head = here.stack.experiment(experiment["id"])
+    assert (head["max_trials"], head["concurrency"], head["suspended"]) == (12, 1, False)
+
+    # what may not be edited is said, and changes nothing
+    here.objects.patch(name, {"spec": {"tuner": {"builtinTunerName": "Random"}}})
+    note = wait_for("the note", lambda: here.objects.status(name).get("serverNote"), 30)
+    assert "the experiment goes on without the edit of tuner" in note
+
+
+def test_a_killed_operator_goes_on_and_doubles_nothing(install):
+    here = install()
+    first = quick(arguments=[0.5])
+    name = here.objects.apply(first)
+    here.objects.wait_for_phase(name, "RUNNING")
+    here.operator.kill()
+    second = copy.deepcopy(first)
+    second["metadata"]["name"] = "while-it-was-away"
+    here.objects.apply(second)
+    here.objects.patch(name, {"spec": {"maxTrialNum": 5}})
+    here.operator.start()
+    here.objects.wait_for_phase(name, "DONE")
+    here.objects.wait_for_phase("while-it-was-away", "DONE")
+    for _ in range(2):  # once more, with nothing left to do
+        here.operator.kill()
+        here.operator.start()
+        time.sleep(3)
+    rows = {row["name"]: row["n_trials"] for row in here.experiments()}
+    assert rows == {name: 5, "while-it-was-away": 4}
+    reasons = here.objects.reasons(name)
+    assert (reasons.count("Created"), reasons[-1]) == (1, "Done")
+    # deleted while it is away: the finalizer holds the object until it is back
+    here.operator.kill()
+    here.objects.kubectl("delete", "ate", name, "--wait=false")
+    assert len(here.objects.all()) == 2
+    here.operator.start()
+    wait_for("the object to go", lambda: len(here.objects.all()) == 1, 60)
+    assert [row["name"] for row in here.experiments()] == ["while-it-was-away"]
+
+
+def test_experiments_made_in_the_browser_are_seen_by_kubectl(install):
+    here = install(AUTOTUNE_SEND_TO_CLUSTER="1")
+    experiment = here.stack.create(name="quick", arguments=[60, 1])
+    (found,) = wait_for("the object", here.objects.all, 60)
+    assert found["metadata"]["name"] == "quick"
+    assert found["spec"]["maxTrialNum"] == 6
+    wait_for("its phase", lambda: here.objects.status("quick").get("phase") == "RUNNING", 60)
+    assert here.objects.status("quick")["experiment"] == experiment
+    # a second of the same name, an edit from the cluster, and goodbye from either side
+    twin = here.stack.create(name="quick", arguments=[60, 1])
+    wait_for("the twin", lambda: len(here.objects.all()) == 2, 60)
+    assert {o["metadata"]["name"] for o in here.objects.all()} == {"quick", f"quick-{twin}"}
+    here.objects.patch("quick", {"spec": {"maxTrialNum": 8}})
+    wait_for("the edit", lambda: here.stack.experiment(experiment)["max_trials"] == 8, 30)
+    assert here.stack.api("DELETE", f"experiments/{experiment}/")[0] in (202, 204)
+    wait_for("the object to go", lambda: len(here.objects.all()) == 1, 60)
+    here.objects.kubectl("delete", "ate", f"quick-{twin}", "--timeout=60s")
+    assert here.experiments() == []
+
+
+def test_an_api_server_that_is_away_for_a_while_loses_nothing(install, control_plane):
+    here = install()
+    name = here.objects.apply(quick(arguments=[0.3]))
+    here.objects.wait_for_phase(name, "RUNNING")
+    with control_plane.outage():
+        (experiment,) = here.experiments()
+        here.stack.wait_for_phase(experiment["id"], "DONE")
+        time.sleep(5)
+    assert here.objects.wait_for_phase(name, "DONE", timeout_s=90)["progress"] == "4/4"
+    here.objects.patch(name, {"spec": {"maxTrialNum": 5}})  # and it still listens
+    wait_for("the fifth", lambda: here.objects.status(name)["progress"] == "5/5", 90)
+
+
+def test_an_operator_that_hears_no_more_ends_and_waits_for_its_crd(install, control_plane):
+    here = install()
+    wait_for("the start", lambda: "Activity 'login' succeeded" in here.operator.log(), 60)
+    time.sleep(5)
+    # objects of earlier tests have no operator any more that would let them go
+    left = json.loads(control_plane.kubectl("get", "ate", "-A", "-o", "json"))["items"]
+    for place in (item["metadata"] for item in left):
+        Objects(control_plane, place["namespace"]).patch(
+            place["name"], {"metadata": {"finalizers": None}}
+        )
+    control_plane.kubectl("delete", "crd", "autotuneexperiments.tensorstack.dev", "--timeout=60s")
+    assert wait_for("its end", here.operator.ended, 90) == "code 1"
+    here.operator.start()
+    wait_for("words", lambda: "deploy/base/crd.yaml" in here.operator.log(), 60)
+    install_crd(control_plane)
+    name = here.objects.apply(quick())
+    here.objects.wait_for_phase(name, "DONE")
+
+
+def test_rights_that_are_missing_are_said(control_plane, namespace, tmp_path):
+    install_base(control_plane, namespace, tmp_path / "kustomize")
+    account = control_plane.service_account_kubeconfig(namespace, "default")
+    data = tmp_path / "data"
+    assert manage(data, "migrate").returncode == 0
+    with running_operator(data, account, AUTOTUNE_NAMESPACES=namespace) as operator:
+        wait_for("words", lambda: "cannot list resource" in operator.log(), 60)
+    no_cluster = manage(data, "operator", KUBECONFIG=str(tmp_path / "none"))
+    assert no_cluster.returncode != 0
+    assert "no cluster is configured" in no_cluster.stderr
