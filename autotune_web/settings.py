@@ -79,6 +79,11 @@ SEND_TO_CLUSTER = env_bool("AUTOTUNE_SEND_TO_CLUSTER", False)  # experiments mad
 # Touched by worker and ticker while they live, for a probe to look at.
 HEARTBEAT_FILE = env_str("AUTOTUNE_HEARTBEAT_FILE", "")
 
+# ---- AIStore
+AISTORE_HOST = env_url("AISTORE_HOST", ("https", "http")).rstrip("/")
+# Also write one node of type AutoTune per experiment, as the platform's own AutoTune did.
+AISTORE_ORIGINAL_NODE = env_bool("AUTOTUNE_AISTORE_ORIGINAL_NODE", False)
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -251,7 +256,12 @@ LOG_LEVEL = env_choice(
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "formatters": {
+        "plain": {
+            "()": "experiments.redaction.RedactingFormatter",
+            "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {

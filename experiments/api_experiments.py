@@ -45,7 +45,13 @@ from experiments.engine.spec import Parsed, to_manifest
 from experiments.export import CONTENT_TYPES, export
 from experiments.intake import Intake, take_in
 from experiments.models import Experiment
-from experiments.present import count_trials, event_json, experiment_json, trial_json
+from experiments.present import (
+    aistore_by_id,
+    count_trials,
+    event_json,
+    experiment_json,
+    trial_json,
+)
 
 MANIFEST_BODY: Any = {
     "application/json": OpenApiTypes.OBJECT,
@@ -119,8 +125,10 @@ class Experiments(ApiView):
         query = self.read(shapes.ExperimentsQuery, request.query_params)
         found = _ordered(_searched(policy.visible_experiments(request.user), query), query)
         page, pager = page_of(found, request, self)
-        counts = count_trials(page)
-        return pager.get_paginated_response([experiment_json(e, counts[e.pk]) for e in page])
+        counts, aistore = count_trials(page), aistore_by_id(page)
+        return pager.get_paginated_response(
+            [experiment_json(e, counts[e.pk], aistore) for e in page]
+        )
 
     @extend_schema(
         operation_id="experiments_create",

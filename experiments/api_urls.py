@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import include, path, re_path, register_converter
 
-from experiments import api, api_experiments, api_trials
+from experiments import api, api_experiments, api_secrets, api_trials
 
 
 class ExperimentId:
@@ -50,6 +50,7 @@ experiment_urlpatterns = [
     path("charts/<slug:kind>/", api_experiments.Chart.as_view(), name="api-chart"),
     path("export/", api_experiments.Export.as_view(), name="api-export"),
     path("events/", api_experiments.Events.as_view(), name="api-events"),
+    path("aistore/retry/", api_secrets.RetryUploads.as_view(), name="api-aistore-retry"),
     path("trials/", api_trials.Trials.as_view(), name="api-trials"),
     path("trials/<number:number>/", include(trial_urlpatterns)),
 ]
@@ -58,6 +59,8 @@ urlpatterns = [
     path("schema/", api.Schema.as_view(), name="api-schema"),
     path("docs/", api.Docs.as_view(), name="api-docs"),
     path("v1/algorithms/", api_experiments.Algorithms.as_view(), name="api-algorithms"),
+    path("v1/secrets/", api_secrets.Secrets.as_view(), name="api-secrets"),
+    path("v1/secrets/<str:name>/", api_secrets.OneSecret.as_view(), name="api-secret"),
     path("v1/experiments/", api_experiments.Experiments.as_view(), name="api-experiments"),
     # Before the ids: "validate" looks like one.
     path(

@@ -18,6 +18,7 @@ from experiments.engine.json_text import duplicate_keys, key_lines
 from experiments.engine.preflight import LOCAL, Preflight, preflight
 from experiments.engine.spec import Parsed, parse_manifest, parse_text
 from experiments.launching import rehearsal
+from experiments.vault import foresee
 
 _NO_TRIAL = "As things stand, no trial could start."
 MAX_BYTES = 1024 * 1024  # of a manifest's text
@@ -118,10 +119,14 @@ def look_ahead(parsed: Parsed) -> Preflight:
         return replace(
             forecast, problems=(*forecast.problems, Problem("spec.trainingConfig", message))
         )
+    unstored = tuple(
+        replace(problem, line=parsed.line_of(problem.path) if parsed.line_of else None)
+        for problem in foresee(parsed.spec.aistore)
+    )
     known = {problem.path for problem in forecast.problems}
     foreseen = tuple(
         Problem(path, message, _NO_TRIAL, parsed.line_of(path) if parsed.line_of else None)
         for path, message in backend().foresee(rehearsal(parsed.spec))
         if path not in known
     )
-    return replace(forecast, warnings=(*forecast.warnings, *foreseen))
+    return replace(forecast, warnings=(*forecast.warnings, *foreseen, *unstored))

@@ -18,7 +18,8 @@ from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from experiments import events
+from experiments import events, outbox
+from experiments.outbox import Upload
 from experiments.states import (
     FINISHED,
     MOVES,
@@ -29,6 +30,19 @@ from experiments.states import (
     Phase,
     TrialState,
 )
+from experiments.vault import Secret
+
+__all__ = [
+    "ApiToken",
+    "Event",
+    "Experiment",
+    "Metric",
+    "Project",
+    "Secret",
+    "SignInLink",
+    "Trial",
+    "Upload",
+]
 
 _ALPHANUMERIC = string.ascii_lowercase + string.digits
 
@@ -202,6 +216,7 @@ class Experiment(models.Model):
             for name, value in columns.items():
                 setattr(self, name, value)
             self.phase = to
+            outbox.phase_changed(self)
             self.record("phase", old=old, new=to, reason=reason, data=data)
         return True
 
@@ -329,6 +344,8 @@ class Trial(models.Model):
             for name, value in columns.items():
                 setattr(self, name, value)
             self.state = to
+            if to in FINISHED:
+                outbox.trial_ended(self)
             self.experiment.record("state", trial=self, old=old, new=to, reason=reason, data=data)
         return True
 

@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import Http404
 
-from experiments.models import Experiment
+from experiments.models import Experiment, Project
 
 
 def visible_experiments(user: Any) -> QuerySet[Experiment]:
@@ -32,6 +32,16 @@ def get_visible(user: Any, experiment_id: str) -> Experiment:
 def may_change(user: Any, experiment: Experiment) -> bool:
     """Edit limits, suspend, stop, delete, add trials."""
     return bool(getattr(user, "is_authenticated", False))
+
+
+def secrets_project(user: Any) -> Project | None:
+    """The project whose secrets this user may list, set and delete; None for a stranger.
+
+    Nobody may read one back.
+    """
+    if not getattr(user, "is_authenticated", False):
+        return None
+    return Project.default()
 
 
 def may_create(user: Any) -> bool:

@@ -10,11 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
-from django.db.models import Count
+from django.conf import settings
+from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from experiments.models import Event, Experiment, Metric, Trial
+from experiments.models import Event, Experiment, Metric, Trial, Upload
+from experiments.outbox import destination
 from experiments.states import FINISHED, WENT_WRONG, TrialState
 
 
@@ -102,10 +105,102 @@ def count_trials(experiments: Iterable[Experiment]) -> dict[str, TrialCounts]:
     return {pk: TrialCounts(by_state[pk], to_retry[pk]) for pk in ids}
 
 
-def experiment_json(experiment: Experiment, counts: TrialCounts | None = None) -> dict[str, Any]:
-    """Head of an experiment: everything but its manifest and trials."""
+def aistore_by_id(experiments: Iterable[Experiment]) -> dict[str, dict[str, Any] | None]:
+    """How far the upload to AIStore is, for each experiment id: None where none was asked for."""
+    found: dict[str, dict[str, Any] | None] = {}
+    wanted: dict[str, dict[str, str]] = {}
+    for experiment in experiments:
+        found[experiment.pk] = None
+        if there := destination(experiment):
+            wanted[experiment.pk] = there
+    if not wanted:
+        return found
+    rows = Upload.objects.filter(experiment__in=wanted).order_by()
+    runs = Q(kind=Upload.Kind.RUN)
+    late = ~Q(state=Upload.State.FAILED) & Q(attempts__gt=0)
+    counts = {
+        row["experiment_id"]: row
+        for row in rows.values("experiment_id").annotate(
+            runs=Count("id", filter=runs),
+            uploaded=Count("id", filter=runs & Q(state=Upload.State.DONE)),
+            waiting=Count("id", filter=Q(state=Upload.State.WAITING)),
+            failed=Count("id", filter=Q(state=Upload.State.FAILED)),
+            next_try_at=Min("next_try_at", filter=late),
+        )
+    }
+    folders = {row.experiment_id: row for row in rows.filter(kind=Upload.Kind.FOLDER)}
+    errors: dict[str, str] = {}
+    for row in rows.exclude(error="").order_by("id"):  # the folder's stands for all
+        if row.experiment_id not in errors or row.kind == Upload.Kind.FOLDER:
+            errors[row.experiment_id] = row.error
+    for pk, there in wanted.items():
+        found[pk] = _aistore_json(there, counts.get(pk, {}), folders.get(pk), errors.get(pk, ""))
+    return found
+
+
+def _aistore_json(
+    there: dict[str, str], counts: dict[str, Any], folder: Upload | None, error: str
+) -> dict[str, Any]:
+    runs, uploaded = counts.get("runs", 0), counts.get("uploaded", 0)
+    if not settings.AISTORE_HOST:
+        state, error = "off", "AISTORE_HOST is not set on this server: nothing is uploaded."
+    elif counts.get("failed"):
+        state = "failed"
+    elif counts.get("next_try_at"):
+        state = "retrying"
+    elif counts.get("waiting") or folder is None:
+        state = "waiting"
+    else:
+        state = "done"
+    next_try_at = counts.get("next_try_at")
+    if folder is not None and folder.attempts:  # then nothing is tried before the folder
+        is_stuck = folder.state == Upload.State.FAILED
+        next_try_at = None if is_stuck else folder.next_try_at
+    return {
+        "state": state,
+        "folder": there["folder"],
+        "secret": there["secret"],
+        "runs": runs,
+        "uploaded": uploaded,
+        "failed": counts.get("failed", 0),
+        "error": error,
+        "next_try_at": iso(next_try_at),
+        "url": _console_url(folder),
+    }
+
+
+def _console_url(folder: Upload | None) -> str | None:
+    """The folder's page in the platform's console: two parts of AIStore's address lie before it."""
+    if folder is None or not folder.node_id or not settings.AISTORE_HOST:
+        return None
+    parts = urlsplit(settings.AISTORE_HOST)
+    above = "/".join(parts.path.rstrip("/").split("/")[:-2])
+    home = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{above}"
+    return f"{home}/em/web/#/folders/{folder.node_id}/"
+
+
+def server_note(experiment: Experiment) -> str:
+    """The message, and what is wrong with the upload: ``status.serverNote`` of the object."""
+    upload = aistore_by_id([experiment])[experiment.pk]
+    words = [experiment.message]
+    if upload and upload["error"]:
+        words.append(f"AIStore: {upload['error']}")
+    return " ".join(word for word in words if word)
+
+
+def experiment_json(
+    experiment: Experiment,
+    counts: TrialCounts | None = None,
+    aistore: dict[str, dict[str, Any] | None] | None = None,
+) -> dict[str, Any]:
+    """Head of an experiment: everything but its manifest and trials.
+
+    Lists give ``counts`` (``count_trials``) and ``aistore`` (``aistore_by_id``) of all at once.
+    """
     if counts is None:
         counts = count_trials([experiment])[experiment.pk]
+    if aistore is None:
+        aistore = aistore_by_id([experiment])
     by_state = counts.by_state
     best = experiment.best_trial
     return {
@@ -129,6 +224,7 @@ def experiment_json(experiment: Experiment, counts: TrialCounts | None = None) -
         "n_finished": sum(by_state[state] for state in FINISHED),
         "n_to_retry": counts.to_retry,
         "best": trial_json(best) if best else None,
+        "aistore": aistore[experiment.pk],
         "seed": experiment.seed,
         "created_at": iso(experiment.created_at),
         "started_at": iso(experiment.started_at),

@@ -203,6 +203,19 @@ class CustomTrialBody(StrictSerializer):
     )
 
 
+class HiddenText(serializers.CharField):
+    """Text that no error repeats."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Must be text.")
+        return data
+
+
+class SecretBody(StrictSerializer):
+    value = HiddenText(max_length=1000, write_only=True, help_text="The API key.")
+
+
 class ExcludeBody(StrictSerializer):
     reason = Text(required=False, allow_blank=True, default="", max_length=2000)
 
@@ -318,6 +331,18 @@ class TrialShape(serializers.Serializer[Any]):
     seq = serializers.IntegerField()
 
 
+class AIStoreShape(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(["off", "waiting", "retrying", "failed", "done"])
+    folder = serializers.CharField(help_text="spec.aistore.folder")
+    secret = serializers.CharField(help_text="Name of the secret; its value is never told.")
+    runs = serializers.IntegerField(help_text="Trials that have ended.")
+    uploaded = serializers.IntegerField(help_text="Of these, those that are in AIStore.")
+    failed = serializers.IntegerField(help_text="Uploads that wait for somebody to try again.")
+    error = serializers.CharField(help_text="What went wrong last; may be empty.")
+    next_try_at = serializers.DateTimeField(allow_null=True)
+    url = serializers.URLField(allow_null=True, help_text="The folder in the platform's console.")
+
+
 class ExperimentShape(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
@@ -339,11 +364,17 @@ class ExperimentShape(serializers.Serializer[Any]):
     n_finished = serializers.IntegerField()
     n_to_retry = serializers.IntegerField(help_text="Failed or lost, and not retried yet.")
     best = TrialShape(allow_null=True)
+    aistore = AIStoreShape(allow_null=True, help_text="null: the manifest names none.")
     seed = serializers.IntegerField()
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
     seq = serializers.IntegerField()
+
+
+class SecretShape(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    changed_at = serializers.DateTimeField()
 
 
 class CreatedShape(serializers.Serializer[Any]):

@@ -27,7 +27,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 
-from experiments import lease
+from experiments import lease, outbox
 from experiments.reconcile import requeue_local_trials
 
 logger = logging.getLogger(__name__)
@@ -230,6 +230,7 @@ class Supervisor:
         (settings.DATA_DIR / "logs").mkdir(exist_ok=True)
         call_command("migrate", verbosity=0, interactive=False)
         lease.clear_all()
+        outbox.forget_leases()
         for stale in (settings.DATA_DIR / "queue").glob("*.msg"):
             stale.unlink(missing_ok=True)  # hints for a worker that is gone
 

@@ -1,4 +1,4 @@
-"""Ask the loop to look at an experiment sooner than the ticker would.
+"""Ask the loop, or the uploader, to look at an experiment sooner than the ticker would.
 
 Sends a Celery task by name, so nobody needs to import the tasks; it lies below the callers of the
 loop and above nothing. A broker that cannot be reached costs at most one tick, never an error.
@@ -15,21 +15,31 @@ from celery import current_app
 logger = logging.getLogger(__name__)
 
 TASK = "experiments.tasks.reconcile_experiment"
+UPLOAD_TASK = "experiments.tasks.upload_experiment"
 _MIN_GAP = 0.05  # seconds between two messages for the same experiment from this process
-_last: dict[str, float] = {}
+_last: dict[tuple[str, str], float] = {}
 _lock = threading.Lock()
 
 
 def reconcile_soon(experiment_id: str, *, min_gap: float = _MIN_GAP) -> None:
     """Send one reconcile message, unless one left less than ``min_gap`` seconds ago."""
+    _send(TASK, experiment_id, min_gap)
+
+
+def upload_soon(experiment_id: str, *, min_gap: float = _MIN_GAP) -> None:
+    """Send one message to the uploader, likewise."""
+    _send(UPLOAD_TASK, experiment_id, min_gap)
+
+
+def _send(task: str, experiment_id: str, min_gap: float) -> None:
     now = time.monotonic()
     with _lock:
-        if now - _last.get(experiment_id, -1e9) < min_gap:
+        if now - _last.get((task, experiment_id), -1e9) < min_gap:
             return
-        _last[experiment_id] = now
+        _last[task, experiment_id] = now
         if len(_last) > 10_000:
             _last.clear()
     try:
-        current_app.send_task(TASK, args=[experiment_id], expires=30, retry=False)
+        current_app.send_task(task, args=[experiment_id], expires=30, retry=False)
     except Exception as error:
         logger.warning("No broker for experiment %s: %s", experiment_id, error)

@@ -70,6 +70,7 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(
         wake, "reconcile_soon", lambda experiment_id, **options: sent.append(experiment_id)
     )
+    monkeypatch.setattr(wake, "upload_soon", lambda experiment_id, **options: None)
     return sent
 
 

@@ -14,5 +14,10 @@ os.environ["AUTOTUNE_DATA"] = _directory
 os.environ["SECRET_KEY"] = "tests only"
 # Playwright's loop stays in the thread that runs the tests; Django would take each for a coroutine.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-for _name in ("AUTOTUNE_PUBLIC_URL", "AUTOTUNE_TRIAL_URL", "AUTOTUNE_TRAINING_ENGINE"):
+for _name in (
+    "AUTOTUNE_PUBLIC_URL",
+    "AUTOTUNE_TRIAL_URL",
+    "AUTOTUNE_TRAINING_ENGINE",
+    "AISTORE_HOST",
+):
     os.environ.pop(_name, None)

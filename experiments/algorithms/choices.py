@@ -1,20 +1,23 @@
-"""The parameters that choose: choice with nested branches, layer_choice and input_choice.
+"""Choice with nested branches, and ``Product``, parameters side by side.
 
-Also ``Product``, parameters side by side, which is what a branch holds and what a search space is.
+A product is what a branch holds and what a search space is.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import numpy as np
 
-from experiments.algorithms.parameters import Parameter, freeze, is_number, join, show
+from experiments.algorithms.parameters import Floats, Parameter, freeze, is_number, join, show
 from experiments.algorithms.problems import Problem
+
+MISSING = object()  # stands for the value of a parameter that a configuration lacks
 
 
 class Product:
@@ -76,6 +79,24 @@ class Product:
             index = index * (parameter.n_distinct() or 1) + parameter.index_of(values[name])
         return index
 
+    def indices_of(self, many: Sequence[Any]) -> list[int | None]:
+        """Return the numbers of many configurations of a finite space, None for those outside.
+
+        As ``index_of`` after ``contains``, at about a tenth of the cost.
+        """
+        sizes = [parameter.n_distinct() or 1 for parameter in self.parameters.values()]
+        if max(sizes, default=1) > 2**53:  # beyond what indices_of of a parameter tells exactly
+            return [self.index_of(values) if self.contains(values) else None for values in many]
+        n_names = len(self.parameters)
+        shaped = [v if isinstance(v, dict | Mapping) and len(v) == n_names else None for v in many]
+        is_inside = np.array([values is not None for values in shaped], dtype=bool)
+        numbers = np.zeros(len(many), dtype=np.int64 if math.prod(sizes) < 2**63 else object)
+        for (name, parameter), size in zip(self.parameters.items(), sizes, strict=True):
+            found = parameter.indices_of([(v or {}).get(name, MISSING) for v in shaped])
+            is_inside &= ~np.isnan(found)
+            numbers = numbers * size + np.nan_to_num(found).astype(np.int64).astype(numbers.dtype)
+        return [int(n) if inside else None for n, inside in zip(numbers, is_inside, strict=True)]
+
     def key(self, values: Mapping[str, Any]) -> Hashable:
         """Return a hashable shared by exactly the configurations that are the same."""
         known = tuple(p.key(values.get(name)) for name, p in self.parameters.items())
@@ -124,6 +145,12 @@ class Choice(Parameter):
         for position, member in enumerate(self.members):
             self._first.setdefault(self._frozen(member), position)
         self._distinct = tuple(self._first.values())
+        sizes = [self._n_below(position) for position in self._distinct]
+        ends = list(accumulate(size or 1 for size in sizes))
+        self._n_distinct = None if None in sizes else ends[-1]
+        # where in the grid each distinct member begins, in a finite choice
+        self._starts = [0, *ends[:-1]]
+        self._start_of = dict(zip(self._distinct, self._starts, strict=True))
 
     @staticmethod
     def _frozen(member: Any) -> Hashable:
@@ -224,33 +251,31 @@ class Choice(Parameter):
         return member.product.n_distinct() if isinstance(member, Branch) else 1
 
     def n_distinct(self) -> int | None:
-        total = 0
-        for position in self._distinct:
-            n_values = self._n_below(position)
-            if n_values is None:
-                return None
-            total += n_values
-        return total
+        return self._n_distinct
 
     def at(self, index: int) -> Any:
-        for position in self._distinct:
-            n_values = self._n_below(position) or 1
-            if index < n_values:
-                member = self.members[position]
-                below = member.product.at(index) if isinstance(member, Branch) else {}
-                return self._value(position, below)
-            index -= n_values
-        raise IndexError("A choice was asked for a member beyond its last.")
+        if not 0 <= index < (self._n_distinct or 0):
+            raise IndexError("A choice was asked for a member beyond its last.")
+        number = bisect_right(self._starts, index) - 1
+        position = self._distinct[number]
+        member = self.members[position]
+        is_branch = isinstance(member, Branch)
+        below = member.product.at(index - self._starts[number]) if is_branch else {}
+        return self._value(position, below)
 
     def index_of(self, value: Any) -> int:
-        found = self.locate(value)
-        index = 0
-        for position in self._distinct:
-            if position == found:
-                member = self.members[position]
-                return index + (member.product.index_of(value) if isinstance(member, Branch) else 0)
-            index += self._n_below(position) or 1
-        raise ValueError(f"{show(value)} is not a member of this choice.")
+        position = self.locate(value)
+        if position is None:
+            raise ValueError(f"{show(value)} is not a member of this choice.")
+        member = self.members[position]
+        below = member.product.index_of(value) if isinstance(member, Branch) else 0
+        return self._start_of[position] + below
+
+    def indices_of(self, values: Sequence[Any]) -> Floats:
+        if self.is_nested:
+            return super().indices_of(values)
+        places = self.locate_many(values)
+        return np.array([math.nan if p is None else self._start_of[p] for p in places], dtype=float)
 
     def key(self, value: Any) -> Hashable:
         position = self.locate(value)
@@ -266,165 +291,3 @@ class Choice(Parameter):
 
     def json_value(self) -> list[Any]:
         return [m.as_json() if isinstance(m, Branch) else m for m in self.members]
-
-
-def _places(value: Any) -> Any:
-    """Return ``_idx`` of the value of a layer_choice or input_choice, None if it is neither."""
-    is_pair = isinstance(value, dict | Mapping) and len(value) == 2
-    return value.get("_idx") if is_pair else None
-
-
-def _is_same(given: Any, candidate: Any) -> bool:
-    """Compare as ``freeze`` does, quicker for text: most candidates are."""
-    if type(given) is str or type(candidate) is str:
-        return bool(given == candidate)
-    return freeze(given) == freeze(candidate)
-
-
-class LayerChoice(Parameter):
-    """One of several layers of a network; its value names it and its place, as NNI writes it."""
-
-    type: ClassVar[str] = "layer_choice"
-
-    def __init__(self, candidates: Sequence[Any]) -> None:
-        self.candidates = tuple(candidates)
-
-    @property
-    def n_categories(self) -> int:
-        return len(self.candidates)
-
-    def at(self, index: int) -> dict[str, Any]:
-        return {"_value": self.candidates[index], "_idx": index}
-
-    def index_of(self, value: Any) -> int:
-        return int(value["_idx"])
-
-    def from_unit(self, unit: float) -> dict[str, Any]:
-        return self.at(min(int(unit * len(self.candidates)), len(self.candidates) - 1))
-
-    def to_unit(self, value: Any) -> float:
-        return (self.index_of(value) + 0.5) / len(self.candidates)
-
-    def contains(self, value: Any) -> bool:
-        index = _places(value)
-        return (
-            isinstance(index, int)
-            and not isinstance(index, bool)
-            and 0 <= index < len(self.candidates)
-            and _is_same(value.get("_value"), self.candidates[index])
-        )
-
-    def problems(self, value: Any, path: str) -> list[Problem]:
-        if self.contains(value):
-            return []
-        return [
-            Problem(path, f"must be one of the layers, like {show(self.at(0))}, not {show(value)}.")
-        ]
-
-    def perturb(self, value: Any, rng: np.random.Generator, scale: float = 0.1) -> Any:
-        others = [i for i in range(len(self.candidates)) if i != self.index_of(value)]
-        return self.at(others[int(rng.integers(len(others)))]) if others else value
-
-    def n_distinct(self) -> int:
-        return len(self.candidates)
-
-    def json_value(self) -> list[Any]:
-        return list(self.candidates)
-
-
-class InputChoice(Parameter):
-    """Some of several inputs of a layer: between ``least`` and ``most`` of the candidates.
-
-    Candidates may have equal names; their places tell them apart.
-    """
-
-    type: ClassVar[str] = "input_choice"
-
-    def __init__(self, candidates: Sequence[Any], n_chosen: Any, least: int, most: int) -> None:
-        self.candidates = tuple(candidates)
-        self.n_chosen = n_chosen  # as written: a count, [least, most] or null
-        self.least = least
-        self.most = most
-
-    @property
-    def n_categories(self) -> int | None:
-        # beyond this the subsets are too many to learn one by one
-        return self.n_distinct() if self.n_distinct() <= 256 else None
-
-    def value(self, places: Sequence[int]) -> dict[str, Any]:
-        """Return the value of these places, ascending."""
-        return {"_value": [self.candidates[i] for i in places], "_idx": list(places)}
-
-    def at(self, index: int) -> dict[str, Any]:
-        n_candidates = len(self.candidates)
-        n_places = self.least
-        while index >= math.comb(n_candidates, n_places):
-            index -= math.comb(n_candidates, n_places)
-            n_places += 1
-        places: list[int] = []
-        place = 0
-        while len(places) < n_places:  # the combination of that rank, in itertools' order
-            n_with = math.comb(n_candidates - place - 1, n_places - len(places) - 1)
-            if index < n_with:
-                places.append(place)
-            else:
-                index -= n_with
-            place += 1
-        return self.value(places)
-
-    def index_of(self, value: Any) -> int:
-        n_candidates, places = len(self.candidates), value["_idx"]
-        index = sum(math.comb(n_candidates, n) for n in range(self.least, len(places)))
-        start = 0
-        for taken, place in enumerate(places):
-            n_left = len(places) - taken - 1
-            index += sum(math.comb(n_candidates - p - 1, n_left) for p in range(start, place))
-            start = place + 1
-        return index
-
-    def from_unit(self, unit: float) -> dict[str, Any]:
-        return self.at(min(int(unit * self.n_distinct()), self.n_distinct() - 1))
-
-    def to_unit(self, value: Any) -> float:
-        return (self.index_of(value) + 0.5) / self.n_distinct()
-
-    def contains(self, value: Any) -> bool:
-        places = _places(value)
-        if not isinstance(places, list) or not self.least <= len(places) <= self.most:
-            return False
-        if not all(type(p) is int and 0 <= p < len(self.candidates) for p in places):
-            return False
-        if any(after <= before for before, after in pairwise(places)):
-            return False
-        names = value.get("_value")
-        return (
-            isinstance(names, list)
-            and len(names) == len(places)
-            and all(_is_same(n, self.candidates[p]) for n, p in zip(names, places, strict=True))
-        )
-
-    def problems(self, value: Any, path: str) -> list[Problem]:
-        if self.contains(value):
-            return []
-        like = show(self.at(0))
-        return [Problem(path, f"must be a choice of inputs, like {like}, but got {show(value)}.")]
-
-    def perturb(self, value: Any, rng: np.random.Generator, scale: float = 0.1) -> Any:
-        """Swap, add or drop one input."""
-        chosen = set(value["_idx"])
-        rest = [i for i in range(len(self.candidates)) if i not in chosen]
-        neighbours = [chosen - {i} | {j} for i in chosen for j in rest]
-        if len(chosen) < self.most:
-            neighbours += [chosen | {j} for j in rest]
-        if len(chosen) > self.least:
-            neighbours += [chosen - {i} for i in chosen]
-        if not neighbours:
-            return value
-        return self.value(sorted(neighbours[int(rng.integers(len(neighbours)))]))
-
-    def n_distinct(self) -> int:
-        n_candidates = len(self.candidates)
-        return sum(math.comb(n_candidates, n) for n in range(self.least, self.most + 1))
-
-    def json_value(self) -> dict[str, Any]:
-        return {"candidates": list(self.candidates), "n_chosen": self.n_chosen}

@@ -26,7 +26,7 @@ class EnumeratingTuner(Tuner[A]):
                 f"{type(self).__name__} needs a finite search space, but this one has types "
                 f"{sorted(self.space.types())}."
             )
-        tried = {self.space.index_of(observation.parameters) for observation in history}
+        tried = set(self.space.indices_of([o.parameters for o in history]))
         suggestions: list[Suggestion] = []
         index = 0
         while index < n_distinct and len(suggestions) < count:

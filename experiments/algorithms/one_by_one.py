@@ -44,7 +44,7 @@ class OneByOneTuner(Tuner[A]):
 
     def propose(self, history: Sequence[Observation], count: int) -> Proposal:
         seen = list(history)
-        tried = Tried(self.space, seen)
+        tried = Tried(self.space, [o.parameters for o in seen])
         suggestions: list[Suggestion] = []
         for _ in range(count):
             suggestion = self._suggest(seen, tried)
@@ -76,20 +76,34 @@ class Tried:
     infinite one by comparing, which costs next to nothing where values hardly ever repeat.
     """
 
-    def __init__(self, space: SearchSpace, history: Sequence[Observation]) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        tried: Sequence[Mapping[str, Any]],
+        numbers: Sequence[int | None] | None = None,
+    ) -> None:
+        """
+        Args:
+            space: what they are configurations of.
+            tried: the configurations.
+            numbers: of a finite space, if known: ``space.indices_of(tried)``.
+        """
         self._space = space
         self._n_distinct = space.n_distinct()
         self._numbers: set[int] = set()
         self._configurations: list[Mapping[str, Any]] = []
-        for observation in history:
-            self.add(observation.parameters)
+        if self._n_distinct is None:
+            self._configurations += tried
+        else:  # None: the user's own trial, outside the space
+            numbers = space.indices_of(tried) if numbers is None else numbers
+            self._numbers.update(number for number in numbers if number is not None)
 
     def add(self, params: Mapping[str, Any]) -> None:
         if self._n_distinct is None:
             self._configurations.append(params)
             return
         number = self._space.index_of(params)
-        if number is not None:  # None: the user's own trial, outside the space
+        if number is not None:
             self._numbers.add(number)
 
     def holds(self, params: Mapping[str, Any]) -> bool:

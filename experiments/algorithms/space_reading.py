@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from experiments.algorithms.choices import Branch, Choice, InputChoice, LayerChoice, Product
+from experiments.algorithms.choices import Branch, Choice, Product
+from experiments.algorithms.layers import InputChoice, LayerChoice
 from experiments.algorithms.parameters import (
     LogNormal,
     LogUniform,

@@ -11,20 +11,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from experiments.algorithms.choices import Branch, Choice, Product
+from experiments.algorithms.choices import MISSING, Branch, Choice, Product
 from experiments.algorithms.numerics.domain import Column, Domain, Floats
 from experiments.algorithms.parameters import Parameter
 from experiments.algorithms.space import SearchSpace
 
 Bools = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
-
-MISSING = object()  # stands for the value of a parameter that a configuration lacks
 
 # With more levels than this a column is searched as continuous and snapped when decoded.
 MAX_LEVELS = 2048
@@ -173,8 +172,7 @@ class VectorSpace:
         """Write the columns of ``leaves`` to ``rows[where]``; ``n_extra`` keys are none of them."""
         mappings = [c if isinstance(c, dict | Mapping) else {} for c in configurations]
         is_inside[where[np.array([len(m) for m in mappings]) != len(leaves) + n_extra]] = False
-        for leaf in leaves:
-            values = [mapping.get(leaf.name, MISSING) for mapping in mappings]
+        for leaf, values in zip(leaves, _values_of(leaves, mappings), strict=True):
             found = leaf.read_many(values)
             is_missing = np.isnan(found)
             is_inside[where[is_missing]] = False
@@ -208,6 +206,17 @@ class VectorSpace:
                 unit = min(max(float(row[leaf.column]), 0.0), 1.0)
                 values[leaf.name] = leaf.parameter.from_unit(unit)
         return values
+
+
+def _values_of(leaves: Sequence[_Leaf], mappings: Sequence[Any]) -> Sequence[Any]:
+    """Return the values of every parameter in all the mappings, MISSING where one lacks it."""
+    names = [leaf.name for leaf in leaves]
+    if len(names) > 1 and mappings:
+        try:
+            return list(zip(*map(itemgetter(*names), mappings), strict=True))
+        except KeyError:
+            pass
+    return [[mapping.get(name, MISSING) for mapping in mappings] for name in names]
 
 
 def _value_of(member: Any) -> Any:

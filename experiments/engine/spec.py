@@ -37,6 +37,7 @@ from experiments.engine.quantity import HINT as QUANTITY_HINT
 from experiments.engine.quantity import parse_quantity
 from experiments.engine.reading import LineOf, Notes, at
 from experiments.engine.training_spec import TaskSpec, TrainingSpec, parse_training
+from experiments.redaction import KEY
 
 __all__ = [
     "AIStoreSpec",
@@ -316,6 +317,12 @@ def _aistore(notes: Notes, raw: Mapping[str, Any]) -> AIStoreSpec | None:
             reading.text(notes, section.get(name), at(path, name), **AISTORE.text(name).check)
             for name in ("folder", "secret")
         )
+        if KEY.match(secret):  # it would be stored and shown with the manifest
+            notes.error(
+                at(path, "secret"),
+                "must be the name of a Secret, but got what looks like the API key itself.",
+                "Keep the key in a secret and write the secret's name here.",
+            )
         found = AIStoreSpec(folder, secret)
     return found
 

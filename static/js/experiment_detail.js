@@ -1,5 +1,6 @@
 // The experiment page: draws the state that came with it and keeps it fresh over the websocket.
 
+import { drawAIStore } from "./aistore_card.js";
 import { api } from "./api.js";
 import { ChartPanel } from "./charts.js";
 import { CustomTrial } from "./custom_trial.js";
@@ -120,6 +121,7 @@ function drawAll() {
   drawHead();
   drawProgress();
   drawBest();
+  once("aistore", experiment.aistore, () => drawAIStore(experiment.aistore, state.may_change));
 }
 
 // ---- charts
@@ -261,6 +263,7 @@ const actions = {
     table.refresh();
     return null;
   },
+  "retry-uploads": () => api("POST", `${apiUrl}aistore/retry/`),
   custom() {
     const best = experiment.best;
     custom.open(best?.parameters, best ? `Starts from the best so far, trial ${best.number}.` : "Leave a field empty to leave its parameter out.");

@@ -21,10 +21,14 @@ const WORDS = {
   verdict: "Verdict",
   trouble: "Trouble",
   note: "Note",
+  "upload failed": "Upload to AIStore failed",
+  "upload well again": "Upload to AIStore goes on",
+  uploaded: "Uploaded to AIStore",
 };
 const ICONS = {
   created: "plus", phase: "flask", limits: "sliders", suspended: "pause", resumed: "play", finish: "stop",
   details: "edit", stopping: "scissors", excluded: "eye-off", restored: "eye", trouble: "warning", note: "info", verdict: "scissors",
+  "upload failed": "warning", "upload well again": "upload", uploaded: "upload",
 };
 const PHASE_WORDS = { PENDING: "pending", RUNNING: "running", DONE: "done", TIMEOUT: "timed out", ERROR: "error" };
 
@@ -40,7 +44,7 @@ function look(event) {
   if (event.what === "stopping") {
     return ["scissors", event.to === "EARLY_STOPPED" ? "early" : "canceled", event.to === "EARLY_STOPPED" ? "Stopped by the assessor" : "Being stopped"];
   }
-  return [ICONS[event.what] ?? "info", event.what === "trouble" ? "failed" : "waiting", WORDS[event.what] ?? event.what];
+  return [ICONS[event.what] ?? "info", event.what === "trouble" || event.what === "upload failed" ? "failed" : "waiting", WORDS[event.what] ?? event.what];
 }
 
 export class Timeline {

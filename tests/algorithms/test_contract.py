@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.algorithms.base import ORIGINS, Observation, Outcome, Suggestion
+from experiments.algorithms.base import BUDGET_KEY, ORIGINS, Observation, Outcome, Suggestion
 from experiments.algorithms.registry import ADVISORS, ASSESSORS, TUNERS, Entry, unsupported
 from experiments.algorithms.space import SearchSpace
 from tests.algorithms.test_space import EVERY_TYPE
@@ -499,18 +499,55 @@ def smooth(params: dict[str, Any]) -> float:
     )
 
 
+# PPOTuner and PBTTuner beat Random where they are meant to be used: see test_ppo and test_pbt
+FULL_BUDGET = 27
+BUDGETS: dict[str, dict[str, Any]] = {
+    "Hyperband": {"R": FULL_BUDGET},
+    "BOHB": {"max_budget": float(FULL_BUDGET)},
+    "ASHA": {"max_budget": float(FULL_BUDGET)},
+}
+
+
+def geometric_mean(losses: Sequence[float]) -> float:
+    return float(np.exp(np.mean(np.log(losses))))
+
+
+def best_of(entry: Entry, n_trials: int, seed: int) -> float:
+    history = run(entry, SearchSpace.parse(SMOOTH), n_trials, seed, smooth, rebuild=False)
+    return min(o.loss or 1e-9 for o in history)
+
+
 @every_model
 def test_a_model_beats_random_on_a_smooth_function(entry: Entry) -> None:
-    space = SearchSpace.parse(SMOOTH)
-
-    def typical_best(of: Entry, n_seeds: int, n_trials: int) -> float:
-        """The geometric mean over seeds of the best loss."""
-        runs = [run(of, space, n_trials, seed, smooth, rebuild=False) for seed in range(n_seeds)]
-        return float(np.exp(np.mean([np.log(min(o.loss or 1e-9 for o in r)) for r in runs])))
-
     # those need half of Random's trials, and two seeds are beyond doubt
     n_seeds, n_trials = (2, 30) if entry in EXPENSIVE else (6, 60)
-    assert typical_best(entry, n_seeds, n_trials) < 0.7 * typical_best(TUNERS["Random"], 40, 60)
+    found = geometric_mean([best_of(entry, n_trials, seed) for seed in range(n_seeds)])
+    randoms = geometric_mean([best_of(TUNERS["Random"], 60, seed) for seed in range(40)])
+    assert found < 0.7 * randoms
+
+
+@over(list(ADVISORS.values()))
+def test_an_advisor_beats_random_for_the_same_budget(entry: Entry) -> None:
+    """Thirty whole trainings, or many more that end early and are worse by what they lack."""
+    space, args = SearchSpace.parse(SMOOTH), entry.args(**BUDGETS[entry.name])
+
+    def best(seed: int) -> float:
+        history: list[Observation] = []
+        spent, best = 0, math.inf
+        advisor = entry.load()(space, args, seed)
+        while spent < 30 * FULL_BUDGET:
+            (suggestion,) = advisor.propose(history, 1).suggestions
+            budget = suggestion.parameters[BUDGET_KEY]
+            lacks = 1.0 - budget / FULL_BUDGET
+            loss = smooth(suggestion.parameters) + lacks
+            history.append(done(len(history), suggestion, loss))
+            spent += budget
+            best = min(best, loss) if not lacks else best
+        return best
+
+    found = geometric_mean([best(seed) for seed in range(4)])
+    randoms = geometric_mean([best_of(TUNERS["Random"], 30, seed) for seed in range(40)])
+    assert found < 0.7 * randoms
 
 
 # at least 1,001 configurations of whatever the ones that end with their space can search

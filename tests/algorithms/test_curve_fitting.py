@@ -12,7 +12,7 @@ from scipy.optimize import curve_fit
 
 from benchmarks.assessor_adapter import make_assessor
 from experiments.algorithms.arguments import CurvefittingArgs
-from experiments.algorithms.assessors.curve_fitting import CurvefittingAssessor
+from experiments.algorithms.assessors.curve_fitting import MIN_CHANCE, CurvefittingAssessor
 from experiments.algorithms.base import Observation, Outcome, Verdict
 from experiments.algorithms.numerics import curves
 from experiments.algorithms.numerics.curves import (
@@ -85,6 +85,37 @@ def test_closed_form_weights_are_those_of_the_marginal_likelihood() -> None:
     with_last = start_variance + prior.change_sd**2 * g  # covariance with the last value
     means = y[0] + prior.change + (with_last[..., None, :] @ solved)[..., 0, 0]
     assert found.mean == pytest.approx(float((weights * means).sum()), rel=1e-3)
+
+
+@pytest.mark.parametrize("n_steps", [20, 50, 1000])
+@pytest.mark.parametrize("family", ["pow3", "exp3"])
+def test_a_curve_between_two_shapes_is_either_to_within_the_noise(
+    family: str, n_steps: int
+) -> None:
+    library = shapes(n_steps)
+    values = library.values[library.family == list(FAMILIES).index(family)]
+    assert np.abs(np.diff(values, axis=0)).max() < 2 * 2 * NOISE_LEVELS[0]
+
+
+def test_what_is_said_to_be_unlikely_happens_seldom() -> None:
+    """Forecasts of curves whose parameters lie anywhere, with noise of a hundredth of the change.
+
+    Of 240, about 14 end below the quantile of 6 %, 24 are 2.6 deviations more; below that of 0.5 %
+    one does, and 6 are 4.4 deviations more. The seed is fixed.
+    """
+    rng = np.random.default_rng(11)
+    prior = Prior(-0.8, 0.8)
+    chances = []
+    for _ in range(40):
+        rate, power = np.exp(rng.uniform(np.log(0.03), np.log(0.5))), rng.uniform(0.2, 1.2)
+        for g in (np.exp(-rate * T), T**-power):
+            values = 0.1 + 0.8 * g
+            noisy = values + 0.008 * rng.standard_normal(50)
+            for n_seen in (8, 15, 30):
+                found = forecast(np.arange(1, n_seen + 1), noisy[:n_seen], 50, prior)
+                chances.append(found.probability_below(float(values[-1])))
+    assert (np.array(chances) < 0.06).sum() < 24
+    assert (np.array(chances) < 0.005).sum() < 6
 
 
 def test_the_probability_and_the_quantiles_belong_together() -> None:
@@ -163,9 +194,9 @@ def test_a_trial_that_levels_off_above_the_best_is_stopped_with_its_numbers() ->
         < verdict.data["forecast_loss"]
         < verdict.data["worst_case_loss"]
     )
-    assert verdict.data["chance"] < 0.06
+    assert verdict.data["chance"] < MIN_CHANCE
     values = {name.replace("loss", "value"): value for name, value in verdict.data.items()}
-    assert "forecast as 0.599029" in verdict.reason.format(**values)
+    assert "forecast as 0.5988" in verdict.reason.format(**values)
 
 
 def test_a_trial_that_still_falls_towards_the_best_goes_on() -> None:

@@ -74,3 +74,57 @@ def test_missing_and_unknown_parameters_lie_outside() -> None:
     broken: list[Any] = [short, {**good, "more": 1}, {}, None]
     assert VectorSpace(space).encode_many(broken)[1].tolist() == [False] * 4
     assert VectorSpace(space).encode_many([])[0].shape == (0, 5)
+
+
+FINITE: dict[str, Any] = {
+    name: EVERY_TYPE[name] for name in ("mixed", "whole", "qu", "qlu", "layer", "skip")
+} | {
+    "net": {
+        "_type": "choice",
+        "_value": [{"_name": "a", "k": {"_type": "randint", "_value": [0, 3]}}, "b", "b", None],
+    },
+    "inputs": {
+        "_type": "input_choice",
+        "_value": {"candidates": ["x", "y", "z"], "n_chosen": [0, 2]},
+    },
+}
+HUGE = FINITE | {f"n{i}": {"_type": "randint", "_value": [0, 10**12]} for i in range(5)}
+EXACT = FINITE | {"n": {"_type": "randint", "_value": [-(2**53), 2**53]}}
+
+
+@pytest.mark.parametrize("raw", [FINITE, HUGE, EXACT], ids=["small", "huge", "exact"])
+def test_many_numbers_are_those_of_one_by_one(raw: dict[str, Any]) -> None:
+    space = SearchSpace.parse(raw)
+    rng = np.random.default_rng(0)
+    configurations = [space.sample(rng) for _ in range(200)]
+    found = space.indices_of(json.loads(json.dumps(configurations)))
+    assert found == [space.index_of(params) for params in configurations]
+    assert [space.at(number) for number in found if number is not None] == configurations
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("whole", 0.5),
+        ("whole", True),
+        ("mixed", "b"),
+        ("net", {"_name": "a", "k": 3}),
+        ("layer", {"_value": "conv5x5", "_idx": 1}),
+        ("layer", {"_value": "conv3x3", "_idx": True}),
+        ("layer", "conv3x3"),
+        ("inputs", {"_value": ["x"], "_idx": [1]}),
+        ("inputs", {"_value": ["y"], "_idx": [True]}),
+        ("inputs", {"_value": ["y"], "_idx": [[1]]}),
+        ("inputs", {"_value": ["y", "x"], "_idx": [1, 0]}),
+        ("inputs", {"_idx": [1]}),
+        ("inputs", None),
+    ],
+)
+def test_what_lies_outside_has_no_number(name: str, value: Any) -> None:
+    space = SearchSpace.parse(FINITE)
+    good = space.sample(np.random.default_rng(1))
+    number = space.index_of(good)
+    bad = {**good, name: value}
+    short = {key: inner for key, inner in good.items() if key != name}
+    many = [good, bad, short, {**good, "more": 1}, good]
+    assert space.indices_of(many) == [number, None, None, None, number]

@@ -49,12 +49,15 @@ def environment(data: Path, **more: str) -> dict[str, str]:
     return {**env, "AUTOTUNE_DATA": str(data), **more}
 
 
-def manage(data: Path, *argv: str, timeout_s: float = 120.0, **env: str) -> Any:
+def manage(
+    data: Path, *argv: str, timeout_s: float = 120.0, stdin: str | None = None, **env: str
+) -> Any:
     """Run a command to its end; the answer has returncode, stdout and stderr."""
     return subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), *argv],
         env=environment(data, **env),
         cwd=ROOT,
+        input=stdin,
         capture_output=True,
         text=True,
         timeout=timeout_s,

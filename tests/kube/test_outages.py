@@ -289,4 +289,4 @@ def test_what_the_api_server_refuses_fails_the_trial_with_its_words(
     with pytest.raises(LaunchError, match=r"refused the Job.*gpu"):
         found.launch(launch(namespace, 1, tasks=(Task("worker", 1, template),)))
     with pytest.raises(LaunchError, match="namespace 'nowhere' does not exist"):
-        found.launch(launch(namespace, 1, namespace="nowhere"))
+        found.launch(launch("nowhere", 1))

@@ -28,6 +28,7 @@ from experiments.algorithms.advisors.brackets import (
 )
 from experiments.algorithms.arguments import BOHBArgs
 from experiments.algorithms.base import Observation
+from experiments.algorithms.numerics.domain import Floats
 from experiments.algorithms.numerics.kde import KernelDensity
 from experiments.algorithms.vectors import VectorSpace
 
@@ -73,21 +74,21 @@ class BOHBAdvisor(BracketAdvisor[BOHBArgs]):
         n_columns = vectors.domain.n_columns
         return max(self.args.min_points_in_model or 0, n_columns + 1)
 
-    def _results(
-        self, history: Sequence[Observation], vectors: VectorSpace
-    ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]] | None:
+    def _results(self, history: Sequence[Observation], vectors: VectorSpace) -> Floats | None:
         """Return the rows of the largest budget that has enough results, best first."""
-        by_budget: dict[float, list[tuple[float, int, Any]]] = {}
-        for observation in history:
-            budget = observation.note.get("budget")
-            if observation.loss is None or not isinstance(budget, int | float):
-                continue
-            row = vectors.encode(bare(observation.parameters))
-            if row is not None:
-                found = by_budget.setdefault(float(budget), [])
-                found.append((observation.loss, observation.number, row))
-        enough = [b for b, found in by_budget.items() if len(found) >= self._n_least(vectors) + 2]
+        found = [
+            (float(budget), o.loss, bare(o.parameters))
+            for o in history
+            if o.loss is not None and isinstance(budget := o.note.get("budget"), int | float)
+        ]
+        rows, is_inside = vectors.encode_many([params for _, _, params in found])
+        budgets = np.array([budget for budget, _, _ in found])[is_inside]
+        enough = [
+            b for b in np.unique(budgets) if (budgets == b).sum() >= self._n_least(vectors) + 2
+        ]
         if not enough:
             return None
-        ranked = sorted(by_budget[max(enough)], key=lambda result: result[:2])
-        return np.array([row for _, _, row in ranked])
+        here = np.flatnonzero(is_inside)[budgets == enough[-1]]
+        losses = np.array([loss for _, loss, _ in found])[here]
+        ranked: Floats = rows[here[np.argsort(losses, kind="stable")]]  # ties: the earlier first
+        return ranked

@@ -116,9 +116,7 @@ class DrawingAdvisor(Tuner[A]):
     def propose(self, history: Sequence[Observation], count: int) -> Proposal:
         seen = list(history)
         ledger = Ledger(seen)
-        tried = Tried(self.space, [])
-        for observation in seen:
-            tried.add(bare(observation.parameters))
+        tried = Tried(self.space, [bare(observation.parameters) for observation in seen])
         suggestions: list[Suggestion] = []
         for _ in range(count):
             found = self.next_slot(ledger)

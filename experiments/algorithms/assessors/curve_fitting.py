@@ -8,16 +8,17 @@ converged and is worse than the threshold: when the chance of a final loss no wo
 
     best + (1 - threshold) |best|
 
-is below 6 %. For an accuracy that is threshold times the best, as in NNI; for a loss above 0 it is
+is below 2 %. For an accuracy that is threshold times the best, as in NNI; for a loss above 0 it is
 (2 - threshold) times the best. A difference smaller than the noise of one report is no difference.
-A forecast that is not sure yet never ends a trial.
+A forecast that is not sure yet never ends a trial. So small a chance because a trial is judged
+again and again, and the best is unlike the others, which the forecast starts from.
 
 The best is that of the trials that ran to their own end, with the noise of its last report taken
 out by the same fit: the luckiest of many noisy results would be a bar that nobody reaches. Those
 trials also tell what curves of this experiment are like, how much they change, how noisy they are
 and of which families, so a trial that has not moved yet is given the time that others needed.
 
-Differs from NNI: minimises too, values may have any sign, a verdict takes some 3 ms instead of a
+Differs from NNI: minimises too, values may have any sign, a verdict takes some 4 ms instead of a
 second and carries its numbers. Cost per verdict: one forecast, and one more per trial that has
 finished since the last (remembered).
 """
@@ -34,7 +35,7 @@ from experiments.algorithms.arguments import CurvefittingArgs
 from experiments.algorithms.base import Assessor, Observation, Verdict
 from experiments.algorithms.numerics.curves import FAMILIES, Forecast, Prior, forecast
 
-MIN_CHANCE = 0.06
+MIN_CHANCE = 0.02
 N_PRIOR = 4.0  # finished trials that the families' prior weights are worth
 Curve = tuple[tuple[int, float], ...]
 

@@ -75,6 +75,11 @@ class CMA:
         result: Floats = self.sigma * np.sqrt(np.diag(self.covariance))
         return result
 
+    def least_deviation(self) -> float:
+        """Return what the largest of the deviations is at least; quicker than all of them."""
+        # the largest eigenvalue is at most the sum of the variances
+        return self.sigma * float(self._lengths[-1]) / math.sqrt(len(self.mean))
+
     def update(self, best_first: Floats) -> None:
         """Learn from one generation, # (lam, d)."""
         s = self.strategy

@@ -9,7 +9,7 @@ g(n_steps) = 1, and the curve is
 
 which is linear in what is left. With normal priors on start and change, and a grid for the noise,
 posterior weights and the distribution of y(n_steps) = start + change come in closed form, for all
-shapes at once: about half a millisecond instead of a second, and no fit that fails.
+shapes at once: two milliseconds instead of a second, and no fit that fails.
 
 A shape that has not moved yet leaves ``change`` to its prior, so a curve that is still flat is
 uncertain, not hopeless, as long as shapes that start that late are left.
@@ -59,17 +59,25 @@ class Shapes:
 
 
 def _raw_shapes(t: Floats) -> Iterator[tuple[str, Floats]]:
-    """Yield each family's curves over the steps ``t``, rising or falling, not yet normalised."""
+    """Yield each family's curves over the steps ``t``, rising or falling, not yet normalised.
+
+    Families of one parameter are so fine that a curve between two neighbours is either of them to
+    within the least noise. Coarser ones would make up for the difference with another last value,
+    and be sure of it: with a third of these shapes, a quarter of the curves ended below the
+    quantile of 6 %.
+    """
     n_steps = float(t[-1])
-    for exponent in np.geomspace(0.05, 3.0, 20):
+    for exponent in np.geomspace(0.05, 3.0, 160):
         yield "pow3", -(t**-exponent)
+    for exponent in np.geomspace(0.05, 3.0, 40):
         for shift in (1.0, 0.1 * n_steps):
             yield "pow4", -((t + shift) ** -exponent)
-    for rate in np.geomspace(0.4 / n_steps, 3.0, 48):
+    for rate in np.geomspace(0.4 / n_steps, 3.0, 240):
         yield "exp3", -np.exp(-rate * t)
+    for rate in np.geomspace(0.4 / n_steps, 3.0, 96):
         for power in (0.5, 0.7, 1.4, 2.0, 3.0):
             yield "weibull", -np.exp(-((rate * t) ** power))
-    for half in np.geomspace(1.0, n_steps, 10):
+    for half in np.geomspace(1.0, n_steps, 30):
         for power in (0.7, 1.0, 1.5, 2.5, 4.0):
             yield "hill3", -1.0 / (1.0 + (t / half) ** power)
     for centre in np.linspace(0.04, 0.8, 58) * n_steps:
@@ -144,7 +152,8 @@ class Forecast:
         return self.base + self.scale * 0.5 * (low + high)
 
     def _below(self, scaled: float) -> float:
-        return float(self.weights @ ndtr((scaled - self.means) / self.sds))
+        with np.errstate(over="ignore"):  # infinitely far off is as certain as far off
+            return float(self.weights @ ndtr((scaled - self.means) / self.sds))
 
 
 def without_spikes(values: Floats) -> Floats:

@@ -15,7 +15,7 @@ hyper-parameter search differs from the tutorial:
   population (Auger and Hansen, "A restart CMA evolution strategy", CEC 2005).
 
 Running and failed trials are passed over; as no two draws are alike, running ones need no care.
-Cost per proposal: about 2 ms for ten parameters and a hundred trials, 8 ms for a thousand.
+Cost per proposal: about 3 ms for ten parameters and a hundred trials, 9 ms for a thousand.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ class _Distribution:
             [LEVEL_DEVIATION / self._n_levels[i] if self._n_levels[i] else 0 for i in self._numeric]
         )
         self._converged = np.maximum(CONVERGED, 0.2 * self._least)
+        self._loosest = float(self._converged.max(initial=0.0))
         self._normal: CMA | None = None
         if len(self._numeric):
             self._normal = CMA(centre[self._numeric], deviation, population)
@@ -132,7 +133,7 @@ class _Distribution:
         n_generations, population, n_columns = best_first.shape
         n_learnt = int(n_generations)
         if self._normal is not None:
-            points = best_first[:, :, self._numeric]
+            points = np.ascontiguousarray(best_first[:, :, self._numeric])
             counts = self._domain.counting(best_first.reshape(-1, n_columns))
             counts = counts.reshape(best_first.shape)[:, :, self._numeric]
             is_conditional = not counts.all()
@@ -165,7 +166,7 @@ class _Distribution:
 
     def has_converged(self) -> bool:
         """Say whether nothing numeric moves any more."""
-        if self._normal is None:
+        if self._normal is None or self._normal.least_deviation() >= self._loosest:
             return False
         deviations = self._normal.deviations()
         return bool((deviations < self._converged).all())

@@ -20,7 +20,7 @@ a few milliseconds, and once per batch some 20 gradient steps.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -31,7 +31,7 @@ import numpy as np
 
 from experiments.algorithms.arguments import PPOArgs
 from experiments.algorithms.base import Observation, Outcome, Proposal, Suggestion, Tuner
-from experiments.algorithms.choices import InputChoice, LayerChoice
+from experiments.algorithms.layers import InputChoice, LayerChoice
 from experiments.algorithms.numerics.actor_critic import (
     Bools,
     Coefficients,
@@ -73,6 +73,9 @@ class Episodes:
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
         self.steps = [step for name, p in space.parameters.items() for step in _steps(name, p)]
+        counted = Counter(step.name for step in self.steps)
+        # of every parameter: how many steps it takes, and the action that stands for "no more"
+        self._shapes = {step.name: (counted[step.name], step.stop) for step in self.steps}
         self.n_actions = max((step.n_candidates + 1 for step in self.steps), default=1)
         self.n_features = len(self.steps) * (1 + self.n_actions)
 
@@ -130,13 +133,18 @@ class Episodes:
 
     def encode(self, params: Mapping[str, Any]) -> tuple[int, ...] | None:
         """Return the actions of a configuration, None if it lies outside the space."""
-        if not self.space.holds(params):
-            return None
-        actions = []
-        for step in self.steps:
-            places = params[step.name]["_idx"]
-            chosen = places if isinstance(places, list) else [places]
-            actions.append(chosen[step.pick] if step.pick < len(chosen) else step.stop)
+        return self.actions(params) if self.space.holds(params) else None
+
+    def actions(self, params: Mapping[str, Any]) -> tuple[int, ...]:
+        """Return the actions of a configuration inside the space."""
+        actions: list[int] = []
+        for name, (n_steps, stop) in self._shapes.items():
+            places = params[name]["_idx"]
+            if isinstance(places, list):
+                actions += places
+                actions += [stop] * (n_steps - len(places))
+            else:
+                actions.append(places)
         return tuple(actions)
 
 
@@ -164,10 +172,16 @@ class PPOTuner(Tuner[PPOArgs]):
 
     def propose(self, history: Sequence[Observation], count: int) -> Proposal:
         episodes = Episodes(self.space)
-        drawn = [o for o in history if _is_count(o.note.get("batch"))]
+        configurations = [o.parameters for o in history]
+        numbers = self.space.indices_of(configurations)
+        drawn = [
+            (o, number is not None)
+            for o, number in zip(history, numbers, strict=True)
+            if _is_count(o.note.get("batch"))
+        ]
         batches = self._ended_batches(drawn, episodes)
         policies = _policies(self, episodes, batches)
-        tried = Tried(self.space, history)
+        tried = Tried(self.space, configurations, numbers)
         n_seen = len(history)
         suggestions: list[Suggestion] = []
         for _ in range(count):
@@ -193,22 +207,25 @@ class PPOTuner(Tuner[PPOArgs]):
         return (params, origin) if untried is None else (untried, "random")
 
     def _ended_batches(
-        self, drawn: Sequence[Observation], episodes: Episodes
+        self, drawn: Sequence[tuple[Observation, bool]], episodes: Episodes
     ) -> list[tuple[_Result, ...]]:
-        """Return the batches whose trials, and all before them, have ended."""
+        """Return the batches whose trials, and all before them, have ended.
+
+        Args:
+            drawn: trials that the policy drew, and whether they lie inside the space.
+            episodes: the space.
+        """
         size = self.args.trials_per_update
-        found = []
-        for begin in range(0, len(drawn) - size + 1, size):
-            batch = drawn[begin : begin + size]
-            if any(o.outcome is Outcome.RUNNING for o in batch):
-                break
-            results = []
-            for o in batch:
-                actions = episodes.encode(o.parameters)
-                if o.loss is not None and actions is not None:
-                    results.append(_Result(actions, int(o.note.get("policy", 0)), o.loss))
-            found.append(tuple(results))
-        return found
+        is_running = [o.outcome is Outcome.RUNNING for o, _ in drawn]
+        n_ended = is_running.index(True) if any(is_running) else len(drawn)
+        return [
+            tuple(
+                _Result(episodes.actions(o.parameters), int(o.note.get("policy", 0)), o.loss)
+                for o, is_inside in drawn[begin : begin + size]
+                if is_inside and o.loss is not None
+            )
+            for begin in range(0, n_ended - size + 1, size)
+        ]
 
 
 def _is_count(value: object) -> bool:
@@ -256,7 +273,7 @@ def _policies(
     losses: list[float] = []
     for number, batch in enumerate(batches):
         losses += [result.loss for result in batch]
-        key = _digest(key, batch)
+        key = _digest(key, [(each.actions, each.policy, each.loss) for each in batch])
         known = _trained.get(key)
         if known is None:
             known = _updated(tuner, episodes, policies, batch, losses, number)

@@ -17,10 +17,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments import accounts, actions, present
+from experiments import accounts, actions, outbox, present
 from experiments.export import export_json
 from experiments.management.commands.validate import read_manifest
 from experiments.models import Experiment
+from experiments.outbox import destination
 from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
 from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, free_port, stop_signals
 
@@ -106,7 +107,7 @@ class Command(BaseCommand):
         return supervisor
 
     def _follow(self, experiment: Experiment, stopping: list[int]) -> None:
-        """Show progress until the experiment has ended and nothing of it runs."""
+        """Show progress until the experiment has ended, nothing of it runs and all is uploaded."""
         shown = ""
         while not stopping:
             experiment.refresh_from_db()
@@ -116,7 +117,7 @@ class Command(BaseCommand):
             if line != shown:
                 self._show(line)
                 shown = line
-            if experiment.phase in PHASE_ENDED and not _still_running(experiment):
+            if experiment.phase in PHASE_ENDED and not _still_busy(experiment):
                 break
             if self._supervisor is not None:
                 self._supervisor.watch()
@@ -144,6 +145,9 @@ class Command(BaseCommand):
         self.stdout.write(f"{experiment.phase}: {experiment.name} ({experiment.pk})")
         if experiment.message:
             self.stdout.write(experiment.message)
+        if upload := present.aistore_by_id([experiment])[experiment.pk]:
+            words = f"AIStore: {upload['uploaded']} of {upload['runs']} trials are uploaded."
+            self.stdout.write(f"{words} {upload['error']}".rstrip())
         if best is None:
             self.stdout.write("There are no best parameters.")
             return
@@ -151,8 +155,11 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(best.parameters, indent=2))
 
 
-def _still_running(experiment: Experiment) -> bool:
-    return experiment.trials.exclude(state__in=FINISHED).exists()
+def _still_busy(experiment: Experiment) -> bool:
+    if experiment.trials.exclude(state__in=FINISHED).exists():
+        return True
+    # What has failed is not waited for: it is tried again while a server runs.
+    return destination(experiment) is not None and outbox.goes_on(experiment.pk)
 
 
 def _progress_line(experiment: Experiment) -> str:

@@ -2,7 +2,7 @@
 
 The truth of the loop is here: hints from elsewhere only make things sooner. It also looks in the
 moment when an experiment's time is up, and on this machine's own trials it watches for exits, so
-that a free slot is filled at once.
+that a free slot is filled at once. Where something is due for AIStore it sends the uploader.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
-from experiments import health, wake
+from experiments import health, outbox, wake
 from experiments.backends import backend
 from experiments.reconcile import restart_clocks, time_is_up_in, unfinished_ids
 from experiments.training.local import LocalBackend
@@ -59,6 +59,8 @@ class Command(BaseCommand):
             health.beat()
             for experiment_id in unfinished_ids():
                 wake.reconcile_soon(experiment_id, min_gap=0.5)
+            for experiment_id in outbox.due_ids():
+                wake.upload_soon(experiment_id, min_gap=0.5)
             now = time.monotonic()
             self._ends = {
                 experiment_id: now + seconds + LATE_S

@@ -24,6 +24,7 @@ MANAGED_BY = f"{MANAGED_BY_LABEL}=autotune-web"  # selects whatever is ours
 
 MAX_NAME = 63  # of a host name, which pods' names become
 RESTARTS = 6  # of a trial, where its restartPolicy wants any; Kubernetes' own default
+DEADLINE_GRACE_S = 30
 RETRYABLE_CODES = (130, 137, 138, 143)  # what restartPolicy ExitCode restarts on
 PORTS = {"tensorflow": 2222, "pytorch": 23456, "xgboost": 9999}
 
@@ -73,10 +74,14 @@ def labels(launch: Launch) -> dict[str, str]:
 
 
 def deadline(launch: Launch) -> dict[str, int]:
-    """Return activeDeadlineSeconds, for the case that nobody is there to stop the trial."""
+    """Return activeDeadlineSeconds, for the case that nobody is there to stop the trial.
+
+    It is a little more than the time left: stopping is our part, and a trial that failed for its
+    deadline first could be taken for the last one of an experiment that is DONE.
+    """
     if launch.seconds_left is None:
         return {}
-    return {"activeDeadlineSeconds": max(1, math.ceil(launch.seconds_left))}
+    return {"activeDeadlineSeconds": math.ceil(max(0.0, launch.seconds_left)) + DEADLINE_GRACE_S}
 
 
 def restart_policy(task: Task) -> str:
