@@ -72,17 +72,17 @@ TRIAL_URL = env_str("AUTOTUNE_TRIAL_URL", PUBLIC_URL).rstrip("/")
 LOCAL_TRIALS = env_bool("AUTOTUNE_LOCAL_TRIALS", True)  # may manifests run commands on this host?
 CLIENT_DIR = BASE_DIR / "experiments" / "training" / "client"
 
-# ---- AIStore
-AISTORE_HOST = env_url("AISTORE_HOST", ("https", "http")).rstrip("/")
-# Also write one node of type AutoTune per experiment, as the platform's own AutoTune did.
-AISTORE_ORIGINAL_NODE = env_bool("AUTOTUNE_AISTORE_ORIGINAL_NODE", False)
-
 # ---- cluster: the operator's
 NAMESPACES = env_list("AUTOTUNE_NAMESPACES", NAMESPACE)  # served; *: every one
 SEND_TO_CLUSTER = env_bool("AUTOTUNE_SEND_TO_CLUSTER", False)  # experiments made here too
 
 # Touched by worker and ticker while they live, for a probe to look at.
 HEARTBEAT_FILE = env_str("AUTOTUNE_HEARTBEAT_FILE", "")
+
+# ---- AIStore
+AISTORE_HOST = env_url("AISTORE_HOST", ("https", "http")).rstrip("/")
+# Also write one node of type AutoTune per experiment, as the platform's own AutoTune did.
+AISTORE_ORIGINAL_NODE = env_bool("AUTOTUNE_AISTORE_ORIGINAL_NODE", False)
 
 INSTALLED_APPS = [
     "django.contrib.auth",

@@ -153,6 +153,8 @@ def _text(declared: Text) -> Schema:
         found["enum"] = list(declared.one_of)
     if declared.pattern is not None:
         found["pattern"] = portable(declared.pattern, ignores_case=declared.ignores_case)
+    if declared.never is not None:
+        found["not"] = {"pattern": portable(declared.never)}
     return found
 
 

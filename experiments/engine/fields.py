@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from experiments.algorithms import registry
 from experiments.engine.names import LABEL, MAX_NAME
+from experiments.redaction import KEY
 
 API_GROUP, API_VERSION_NAME = "tensorstack.dev", "v1beta1"
 API_VERSION = f"{API_GROUP}/{API_VERSION_NAME}"
@@ -82,6 +83,7 @@ class Text:
     one_of: tuple[str, ...] = ()
     pattern: re.Pattern[str] | None = None
     ignores_case: bool = False  # the pattern does
+    never: re.Pattern[str] | None = None  # what it must not look like
 
     @property
     def check(self) -> dict[str, Any]:
@@ -329,6 +331,7 @@ AISTORE = Section(
         "secret": Text(
             "The name of the Secret whose key 'apikey' holds the API key.",
             required=True, hint="The name of the Secret that holds the API key.", max_length=253,
+            never=KEY,  # it would be stored and shown with the manifest
         ),
     },
 )  # fmt: skip
