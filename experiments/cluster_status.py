@@ -15,6 +15,7 @@ from django.utils import timezone
 from experiments.algorithms.problems import Problem
 from experiments.engine.crd import ACCEPTED, FINISHED, SUSPENDED, SYNCED, count_key
 from experiments.models import ClusterObject, Event, Experiment
+from experiments.present import server_note
 from experiments.states import FINISHED as FINISHED_STATES
 from experiments.states import Phase, TrialState
 
@@ -51,7 +52,7 @@ def status_of(
     now = timezone.now()
     return {
         "phase": experiment.phase,
-        "serverNote": experiment.message or link.trouble,
+        "serverNote": server_note(experiment) or link.trouble,
         "nextCheckedTime": None if experiment.is_ended else _iso(now + CHECK_AGAIN),
         "observedGeneration": generation,
         "experiment": experiment.pk,

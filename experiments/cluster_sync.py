@@ -22,7 +22,6 @@ from experiments import cluster_objects, cluster_status
 from experiments.algorithms.problems import Problem
 from experiments.cluster_api import ClusterApi, ClusterRefused, ClusterUnavailable
 from experiments.cluster_objects import ObjectKey
-from experiments.launching import namespace_of
 from experiments.models import ClusterObject, Event, Experiment
 from experiments.present import TrialCounts, count_trials
 
@@ -148,7 +147,7 @@ class Sync:
     # ---------------------------------------------------------------- making and deleting objects
 
     def _intend(self, experiment: Experiment) -> None:
-        wanted = namespace_of(experiment.project)
+        wanted = experiment.project.namespace
         served = self.namespaces == [ALL_NAMESPACES] or wanted in self.namespaces
         cluster_objects.intend(experiment, wanted if served else self.namespaces[0])
 

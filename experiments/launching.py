@@ -21,13 +21,8 @@ def _tasks(spec: ExperimentSpec) -> tuple[Task, ...]:
     )
 
 
-def namespace_of(project: Project) -> str:
-    """The namespace of a project's trials, where they run on a cluster."""
-    return settings.NAMESPACE if project.name == Project.DEFAULT else project.name
-
-
 def project_of(namespace: str) -> Project:
-    """The project of a namespace: what ``namespace_of`` says, read backwards."""
+    """The project of a namespace: ``Project.namespace``, read backwards."""
     if namespace == settings.NAMESPACE:
         return Project.default()
     return Project.objects.get_or_create(name=namespace)[0]
@@ -57,7 +52,7 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         server_url=settings.TRIAL_URL,
         token=trial_token(trial),
         scheduler=spec.training.scheduler or {},
-        namespace=link.namespace if link else namespace_of(experiment.project),
+        namespace=link.namespace if link else experiment.project.namespace,
         owner=_owner(link) if link else None,
         seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
     )

@@ -74,6 +74,11 @@ class Project(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def namespace(self) -> str:
+        """Where its trials run and its Secrets are, on a cluster."""
+        return settings.NAMESPACE if self.name == self.DEFAULT else self.name
+
     @classmethod
     def default(cls) -> Project:
         return cls.objects.get_or_create(name=cls.DEFAULT)[0]

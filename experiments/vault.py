@@ -115,7 +115,7 @@ def reveal_key(experiment: Any) -> str:
         key = row.reveal()
     else:
         namespace = experiment.manifest.get("metadata", {}).get("namespace")
-        key = _from_kubernetes(name, namespace or experiment.project.name)
+        key = _from_kubernetes(name, namespace or experiment.project.namespace)
     if not KEY.match(key):
         raise SecretError(f"The secret '{name}' {KEY_RULE}; it is not.")
     return key
