@@ -34,6 +34,7 @@ AGAIN_S = 3.0  # after trouble that passes by itself
 LINGER_S = 2.0  # wait so long for an experiment to go before the handler is left and comes again
 WORKERS = 16  # handlers at once
 WATCHDOG_S = 2.0
+ENDING_S = 10.0  # then it is killed
 
 
 def run(sync: Sync, health: str = "") -> bool:
@@ -92,6 +93,8 @@ def _settings() -> kopf.OperatorSettings:
         field="status.operator.lastHandled"
     )
     settings.networking.error_backoffs = _Patiently()
+    # While it ends it may wait for an answer that does not come; everything it knows is in rows.
+    settings.process.ultimate_exiting_timeout = ENDING_S
     settings.watching.server_timeout = 300
     settings.watching.connect_timeout = 10
     return settings

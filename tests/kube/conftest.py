@@ -20,12 +20,11 @@ from tests.kube.kubelet import Kubelet
 from tests.kube.operators import Operators
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Tests that use the control plane share one worker, as they share the control plane."""
-    for item in items:
-        if "control_plane" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.xdist_group("cluster"))
+    if "control_plane" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.cluster)
+        item.add_marker(pytest.mark.xdist_group("cluster"))
 
 
 @pytest.fixture(scope="session")
