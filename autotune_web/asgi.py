@@ -25,15 +25,14 @@ from experiments.health import Health  # noqa: E402
 from experiments.routing import websocket_urlpatterns  # noqa: E402
 from experiments.trial_api import TrialApi  # noqa: E402
 
-application = Health(
-    TrialApi(
-        ProtocolTypeRouter(
-            {
-                "http": django_application,
-                "websocket": AllowedHostsOriginValidator(
-                    AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
-                ),
-            }
-        )
+trial_api = TrialApi(
+    ProtocolTypeRouter(
+        {
+            "http": django_application,
+            "websocket": AllowedHostsOriginValidator(
+                AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
+            ),
+        }
     )
 )
+application = Health(trial_api)

@@ -177,9 +177,8 @@ def test_a_population_went_on_from_its_checkpoints(outcomes: dict[str, Any]) -> 
     assert sum(trial["origin"].startswith("exploit of #") for trial in trials) == 1
 
 
-@pytest.mark.parametrize("name", ["BOHB", "PBTTuner"])
-def test_it_runs_on_the_command_line(name: str, tmp_path: Path) -> None:
-    entry = {**TUNERS, **ADVISORS}[name]
+@pytest.mark.parametrize("entry", [*CHOOSING, *ASSESSING], ids=by_name)
+def test_it_runs_on_the_command_line(entry: Entry, tmp_path: Path) -> None:
     file = write_manifest(tmp_path, **spec_for(entry))
     answer = manage(tmp_path / "data", "run", str(file), "--json")
     assert answer.returncode == 0, answer.stderr

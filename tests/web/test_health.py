@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -34,7 +35,8 @@ def ask(path: str, host: str = "10.1.2.3:8080") -> tuple[int, str]:
         "query_string": b"", "headers": [(b"host", host.encode())], "http_version": "1.1",
         "scheme": "http", "server": ("10.1.2.3", 8080), "client": ("10.1.2.4", 1), "asgi": {},
     }  # fmt: skip
-    async_to_sync(application)(scope, receive, send)
+    with ThreadPoolExecutor(1) as pool:  # this thread may have a browser's loop
+        pool.submit(async_to_sync(application), scope, receive, send).result()
     body = b"".join(message.get("body", b"") for message in sent)
     return sent[0]["status"], body.decode()
 

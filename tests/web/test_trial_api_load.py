@@ -260,9 +260,9 @@ def test_closing_writes_what_waits_and_a_later_report_opens_anew(
 
 
 def _store_of(server: Server) -> report_store.ReportStore:
-    from autotune_web.asgi import application
+    from autotune_web.asgi import trial_api
 
-    return application.store
+    return trial_api.store
 
 
 def _wait_until_queued(store: report_store.ReportStore, count: int) -> None:
