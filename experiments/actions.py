@@ -239,7 +239,7 @@ def kill_trial(trial: Trial, *, reason: str = "Killed by the user.") -> None:
 
 def request_stop(trial: Trial, as_state: TrialState, reason: str, **data: Any) -> bool:
     """Record the decision to stop a trial; False where it has ended or is being stopped already."""
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         won = (
             Trial.objects.filter(pk=trial.pk, stop_as="")
             .exclude(state__in=FINISHED)
@@ -262,8 +262,8 @@ def add_trial(
     reason: str = "",
 ) -> Trial:
     """Write the row of a new WAITING trial under the next free number."""
-    with transaction.atomic():
-        Experiment.objects.select_for_update().get(pk=experiment.pk)
+    with transaction.atomic(savepoint=False):
+        seq = experiment.next_seq()  # and the lock under which numbers are given
         highest = experiment.trials.aggregate(n=Max("number"))["n"]
         for _ in range(20):  # a key is 36^5: a clash is rare, and drawn again
             try:
@@ -276,13 +276,14 @@ def add_trial(
                         note=dict(note or {}),
                         origin=origin,
                         retry_of=retry_of,
+                        seq=seq,
                     )
                 break
             except IntegrityError:
                 continue
         else:
             raise Refused("No free trial key was found in 20 draws.")
-        experiment.record("state", trial=trial, new=TrialState.WAITING, reason=reason)
+        experiment.record("state", trial=trial, new=TrialState.WAITING, reason=reason, seq=seq)
     return trial
 
 
@@ -376,12 +377,12 @@ def set_excluded(trial: Trial, excluded: bool, *, reason: str = "") -> None:
 def update_best(experiment: Experiment) -> None:
     """Point the experiment at its best finished, not excluded trial; earliest wins a tie."""
     order = "value" if experiment.optimize_mode == "minimize" else "-value"
-    best = (
+    best_id = (
         experiment.trials.filter(state=TrialState.SUCCEEDED, excluded=False, value__isnull=False)
         .order_by(order, "number")
+        .values_list("pk", flat=True)
         .first()
     )
-    best_id = best.pk if best else None
     if best_id != experiment.best_trial_id:
         Experiment.objects.filter(pk=experiment.pk).update(best_trial_id=best_id)
         experiment.best_trial_id = best_id

@@ -29,7 +29,8 @@ def project_of(namespace: str) -> Project:
 
 
 def _link_of(experiment: Experiment) -> ClusterObject | None:
-    return ClusterObject.objects.filter(experiment=experiment).exclude(uid=None).first()
+    link: ClusterObject | None = getattr(experiment, "cluster_object", None)
+    return link if link and link.uid else None
 
 
 def _owner(link: ClusterObject) -> dict[str, Any]:

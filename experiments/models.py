@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db import models, transaction
-from django.db.models import F, Q
+from django.db import connection, models, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from experiments import events, outbox
@@ -61,6 +61,18 @@ def new_trial_key() -> str:
 
 def new_seed() -> int:
     return secrets.randbelow(2**31)
+
+
+def raise_seq(cursor: Any, experiment_id: str) -> int:
+    """Raise an experiment's counter; call inside the transaction of the rows it numbers.
+
+    The update locks the experiment's row, so whoever gets a higher number also commits later.
+    Plain SQL: every change and every report goes through here.
+    """
+    table = Experiment._meta.db_table
+    cursor.execute(f"UPDATE {table} SET last_seq = last_seq + 1 WHERE id = %s", [experiment_id])
+    cursor.execute(f"SELECT last_seq FROM {table} WHERE id = %s", [experiment_id])
+    return int(cursor.fetchone()[0])
 
 
 class Project(models.Model):
@@ -166,14 +178,10 @@ class Experiment(models.Model):
         return self.active_seconds + max(0.0, (now - self.clock_at).total_seconds())
 
     def next_seq(self) -> int:
-        """Raise the counter and return it; call inside the transaction of the rows it numbers.
-
-        The update locks this row, so whoever gets a higher number also commits later.
-        """
-        Experiment.objects.filter(pk=self.pk).update(last_seq=F("last_seq") + 1)
-        seq: int = Experiment.objects.values_list("last_seq", flat=True).get(pk=self.pk)
-        self.last_seq = seq
-        return seq
+        """Raise the counter and return it; see ``raise_seq``."""
+        with connection.cursor() as cursor:
+            self.last_seq = raise_seq(cursor, self.pk)
+        return self.last_seq
 
     def record(
         self,
@@ -184,19 +192,22 @@ class Experiment(models.Model):
         new: str = "",
         reason: str = "",
         data: dict[str, Any] | None = None,
+        seq: int | None = None,
     ) -> Event:
         """Write one Event, and hint the browsers once it is committed.
 
-        Who asked for it (``events.acting_as``) is kept in ``data["user"]``.
+        Who asked for it (``events.acting_as``) is kept in ``data["user"]``. ``seq`` is given where
+        this transaction raised the counter already, and the trial's row has it.
         """
         data = dict(data or {})
         if who := events.actor():
             data["user"] = who
-        with transaction.atomic():
-            seq = self.next_seq()
-            if trial is not None:
-                Trial.objects.filter(pk=trial.pk).update(seq=seq)
-                trial.seq = seq
+        with transaction.atomic(savepoint=False):
+            if seq is None:
+                seq = self.next_seq()
+                if trial is not None:
+                    Trial.objects.filter(pk=trial.pk).update(seq=seq)
+                    trial.seq = seq
             event = Event.objects.create(
                 experiment_id=self.pk, seq=seq, trial=trial, what=what,
                 from_state=old, to_state=new, reason=reason, data=data,
@@ -214,7 +225,7 @@ class Experiment(models.Model):
         if to not in PHASE_MOVES[Phase(self.phase)]:
             raise IllegalMove(f"Experiment {self.pk}: cannot go from {self.phase} to {to}")
         old = self.phase
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             won = Experiment.objects.filter(pk=self.pk, phase=old).update(phase=to, **columns)
             if not won:
                 return False
@@ -342,7 +353,7 @@ class Trial(models.Model):
         old = self.state
         if reason or old == TrialState.RUNNING:  # what was said of it while it ran is over
             columns["reason"] = reason
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             won = Trial.objects.filter(pk=self.pk, state=old).update(state=to, **columns)
             if not won:
                 return False

@@ -75,7 +75,9 @@ def reconcile(experiment_id: str) -> None:
         return
     try:
         for _ in range(MAX_PASSES):
-            experiment = Experiment.objects.filter(pk=experiment_id).first()
+            experiment = (
+                Experiment.objects.select_related("project").filter(pk=experiment_id).first()
+            )
             if experiment is None:
                 return
             _one_pass(experiment, lease)
@@ -230,7 +232,9 @@ def restart_clocks() -> None:
 
 def _fold(experiment: Experiment) -> None:
     """Fold what the backend says of running trials into their rows."""
-    running = list(experiment.trials.filter(state=TrialState.RUNNING))
+    running = list(
+        experiment.trials.filter(state=TrialState.RUNNING).defer("parameters", "note", "metrics")
+    )
     statuses = backend().poll([trial.handle or {} for trial in running])
     ended = False
     for trial, status in zip(running, statuses, strict=True):
@@ -252,9 +256,16 @@ def _remark(trial: Trial, status: JobStatus) -> None:
             trial.experiment.record("remark", trial=trial, reason=status.message)
 
 
+# What reports and people may change in a trial's row while it runs.
+_JUDGED_BY = [
+    *("state", "stop_as", "stop_reason", "reason", "seq"),
+    *("has_final", "value", "latest_value", "metrics"),
+]
+
+
 def end_trial(trial: Trial, status: JobStatus) -> bool:
     """Move a trial whose job has ended to the state that its reports and exit earn it."""
-    trial.refresh_from_db()  # its final report may have come a moment ago
+    trial.refresh_from_db(fields=_JUDGED_BY)  # its final report may have come a moment ago
     if status.state is JobState.STOPPED and not trial.stop_as and not trial.has_final:
         # Nobody decided to stop it: the server was shut down around it.
         return requeue(trial, "The server was shut down; it starts anew.")
@@ -315,8 +326,10 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
 
 
 def snapshot(experiment: Experiment) -> Snapshot:
-    """Freeze what ``plan()`` needs to know."""
-    experiment.refresh_from_db()
+    """Freeze what ``plan()`` needs to know.
+
+    Who changes the experiment during a pass asks for another one (``Lease``).
+    """
     return Snapshot(
         phase=experiment.phase,
         suspended=experiment.suspended,
@@ -342,22 +355,26 @@ def snapshot(experiment: Experiment) -> Snapshot:
 
 
 def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> None:
-    todo = plan(snapshot(experiment))
+    now = snapshot(experiment)
+    todo = plan(now)
     if todo.finish:
         _finish(experiment, Phase(todo.finish), todo.reason)
         return
     if todo.stop:
         for trial in experiment.trials.filter(number__in=todo.stop):
             actions.request_stop(trial, TrialState.CANCELED, todo.reason)
-    _stop_marked(experiment)
-    waiting = list(todo.launch)
+    if todo.stop or any(trial.stopping for trial in now.active):
+        _stop_marked(experiment)
+    waiting: list[Trial] = []
+    if todo.launch:
+        waiting += experiment.trials.filter(number__in=todo.launch).order_by("number")
     if todo.ask:
         waiting += _ask(experiment, spec, todo.ask, lease)
     _launch(experiment, spec, waiting[:LAUNCHES_PER_PASS], lease)
 
 
-def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease) -> list[int]:
-    """Ask the tuner for ``count`` trials and commit their rows; returns their numbers."""
+def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease) -> list[Trial]:
+    """Ask the tuner for ``count`` trials and commit their rows; returns them."""
     proposal = session.propose(
         spec, trial_records(experiment), min(count, LAUNCHES_PER_PASS), experiment.seed
     )
@@ -365,13 +382,13 @@ def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease)
         logger.warning("Experiment %s: the lease ran out while proposing", experiment.pk)
         return []
     with transaction.atomic():
-        numbers = [
+        trials = [
             actions.add_trial(
                 experiment,
                 checkpoints.placed(suggestion.parameters, spec.adds, experiment.pk),
                 origin=suggestion.origin,
                 note=suggestion.note,
-            ).number
+            )
             for suggestion in proposal.suggestions
         ]
         if proposal.exhausted and not experiment.exhausted:
@@ -379,15 +396,13 @@ def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease)
             experiment.exhausted = True
             experiment.record("exhausted", reason="The tuner has tried all it can propose.")
             Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
-    return numbers
+    return trials
 
 
 def _launch(
-    experiment: Experiment, spec: ExperimentSpec, numbers: Sequence[int], lease: Lease
+    experiment: Experiment, spec: ExperimentSpec, waiting: Sequence[Trial], lease: Lease
 ) -> None:
-    for trial in experiment.trials.filter(
-        number__in=numbers, state=TrialState.WAITING, stop_as=""
-    ).order_by("number"):
+    for trial in waiting:
         if not lease.renew():
             return
         try:

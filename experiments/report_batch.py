@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.utils import timezone
 
-from experiments.models import Event, Experiment, Metric, Trial
+from experiments.models import Event, Experiment, Metric, Trial, raise_seq
 from experiments.reports import DEFAULT, FINAL, PERIODICAL, Report
 from experiments.states import FINISHED
 from experiments.tokens import TrialClaim
@@ -28,7 +28,6 @@ KEPT_LENGTH = 500  # characters of each
 
 _TRIAL = Trial._meta.db_table
 _METRIC = Metric._meta.db_table
-_EXPERIMENT = Experiment._meta.db_table
 
 _UPSERT = (
     f"INSERT INTO {_METRIC}"
@@ -66,7 +65,7 @@ class Written:
     """What a committed batch did: an answer per item, and who should be told."""
 
     answers: list[Answer]
-    reported: dict[str, bool] = field(default_factory=dict)  # experiment id -> was a FINAL in it?
+    reported: set[str] = field(default_factory=set)  # experiment ids
 
 
 @dataclass(slots=True)
@@ -109,7 +108,7 @@ def json_number(number: float) -> float | str:
 class _Batch:
     def __init__(self, items: Sequence[tuple[TrialClaim, Report | BadText | Asked]]) -> None:
         self._now = connection.ops.adapt_datetimefield_value(timezone.now())
-        self.reported: dict[str, bool] = {}
+        self.reported: set[str] = set()
         self._metrics: list[tuple[Any, ...]] = []
         self._asked: list[int] = []
         self._finals: dict[int, dict[str, float | str]] = {}  # trial id -> FINAL that stands
@@ -145,17 +144,8 @@ class _Batch:
         }
 
     def _raise_seqs(self, experiment_ids: set[str]) -> dict[str, int]:
-        """The batch's ``seq`` in each experiment; see Experiment.next_seq."""
-        seqs: dict[str, int] = {}
-        for experiment_id in sorted(experiment_ids):
-            self._cursor.execute(
-                f"UPDATE {_EXPERIMENT} SET last_seq = last_seq + 1 WHERE id = %s", [experiment_id]
-            )
-            self._cursor.execute(
-                f"SELECT last_seq FROM {_EXPERIMENT} WHERE id = %s", [experiment_id]
-            )
-            seqs[experiment_id] = self._cursor.fetchone()[0]
-        return seqs
+        """The batch's ``seq`` in each experiment, locked in order."""
+        return {each: raise_seq(self._cursor, each) for each in sorted(experiment_ids)}
 
     # ---- each item
 
@@ -189,7 +179,7 @@ class _Batch:
             value = report.values[DEFAULT]
             trial.latest_sequence = report.sequence
             trial.latest_value = value if math.isfinite(value) else None
-        self.reported.setdefault(trial.experiment_id, False)
+        self.reported.add(trial.experiment_id)
         return STORED
 
     def _final(self, trial: _TrialRow, report: Report) -> Answer:
@@ -207,7 +197,7 @@ class _Batch:
             return Answer(200, f"stored, but not used: the trial has ended as {trial.state}")
         trial.has_final = True
         trial.final = values
-        self.reported[trial.experiment_id] = True
+        self.reported.add(trial.experiment_id)
         return STORED
 
     def _add_rows(self, trial: _TrialRow, report: Report) -> None:

@@ -127,9 +127,9 @@ class ReportStore:
             logger.exception("The report writer failed")
             written = Written([_REFUSED] * len(batch))
         _resolve(batch, written.answers)
-        for experiment_id, has_final in written.reported.items():
+        for experiment_id in written.reported:
             try:
-                self._tell(experiment_id, has_final)
+                self._tell(experiment_id)
             except Exception:
                 logger.exception("Experiment %s: hint not sent", experiment_id)
 
@@ -152,10 +152,7 @@ class ReportStore:
         for waiting in batch:
             alone = self._write([waiting])
             together.answers += alone.answers
-            for experiment_id, has_final in alone.reported.items():
-                together.reported[experiment_id] = has_final or together.reported.get(
-                    experiment_id, False
-                )
+            together.reported |= alone.reported
         return together
 
     def _write_stubbornly(self, batch: list[_Waiting]) -> Written:
@@ -173,14 +170,15 @@ class ReportStore:
                 time.sleep(delay)
         return report_batch.write(items)
 
-    def _tell(self, experiment_id: str, has_final: bool) -> None:
-        """Wake the browsers' hub, and the loop where it has something to decide."""
+    def _tell(self, experiment_id: str) -> None:
+        """Wake the browsers' hub, and the loop where an assessor judges what came.
+
+        A final result alone decides nothing: the loop waits for the end of the trial's job.
+        """
         events.hint(experiment_id)
         assert self._waker is not None
         now = time.monotonic()
-        if has_final:
-            self._waker.submit(wake.reconcile_soon, experiment_id)
-        elif now - self._woken_at.get(
+        if now - self._woken_at.get(
             experiment_id, -JUDGED_GAP
         ) >= JUDGED_GAP and self._looks_at_intermediates(experiment_id):
             self._woken_at[experiment_id] = now

@@ -10,7 +10,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 
-from experiments import wake
+from experiments import history, wake
 from experiments.models import Experiment, Project, Trial
 
 MANIFEST: dict[str, Any] = {
@@ -72,6 +72,12 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     )
     monkeypatch.setattr(wake, "upload_soon", lambda experiment_id, **options: None)
     return sent
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept() -> None:
+    """Curves are kept by trial id, and a database that is rolled back gives ids again."""
+    history.forget()
 
 
 @pytest.fixture

@@ -26,12 +26,10 @@ import contextlib
 import fcntl
 import json
 import logging
-import marshal
 import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,6 +47,7 @@ from experiments.training.base import (
     LogFile,
 )
 from experiments.training.local_job import JOB_MARK, OUTPUT, WORK, replica_commands
+from experiments.training.local_spawner import spawner
 from experiments.training.local_wrapper import replace_file
 from experiments.training.processes import boot_id, descendants, process_table, read_stat
 
@@ -58,9 +57,6 @@ LOG_LIMIT_BYTES = 256 * 1024 * 1024
 GRACE_S = 5.0  # from SIGTERM to SIGKILL
 SETTLE_S = 1.0  # what the other replicas get to end by themselves after the deciding one
 LOCK_TIMEOUT_S = 10.0
-START_TIMEOUT_S = 30.0
-
-_IMPORT_ROOT = Path(__file__).resolve().parents[2]
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,100}[a-z0-9])?")
 _LOG = re.compile(r"[a-z0-9][-a-z0-9]*\.log")
@@ -160,30 +156,7 @@ class LocalBackend(Backend):
         It keeps the lock open until its pid is on record. Should we die meanwhile, a second launch
         waits for that, so it adopts the job rather than starting another.
         """
-        # Imported rather than run as a file: only so its compiled form is used.
-        code = f"import sys; sys.path.append({str(_IMPORT_ROOT)!r}); "
-        code += "from experiments.training.local_wrapper import main; main()"
-        os.set_inheritable(lock, True)
-        with subprocess.Popen(
-            [self.python, "-I", "-S", "-X", "utf8", "-c", code],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd="/",
-            env=_supervisor_environment(),
-            pass_fds=(lock,),
-            start_new_session=True,
-        ) as process:
-            try:
-                output, _ = process.communicate(
-                    marshal.dumps({**job, "lock_fd": lock}), timeout=START_TIMEOUT_S
-                )
-            except subprocess.TimeoutExpired:
-                process.kill()
-                raise BackendUnavailable(
-                    f"the supervisor did not answer within {START_TIMEOUT_S:g} s"
-                ) from None
-        answer = output.decode("utf-8", "replace").strip()
+        answer = spawner(self.python).spawn(job, lock)
         if answer.startswith("failed: "):
             raise LaunchError(answer.removeprefix("failed: "))
         if answer != "ok":
@@ -418,9 +391,3 @@ def _has_mark(pid: int, mark: bytes) -> bool:
             return mark in file.read().split(b"\0")
     except OSError:
         return False  # gone, or somebody else's
-
-
-def _supervisor_environment() -> dict[str, str]:
-    """Return what an interpreter needs to start; nothing of ours, for it cannot leak."""
-    names = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "SYSTEMROOT")
-    return {name: os.environ[name] for name in names if name in os.environ}

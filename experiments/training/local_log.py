@@ -1,7 +1,4 @@
-"""The log file of one replica of a local trial, fed from a pipe. Used by the supervisor only.
-
-Imports nothing that is not cheap, see ``local_wrapper``.
-"""
+"""The log file of one replica of a local trial, fed from a pipe. Used by the supervisor only."""
 
 from __future__ import annotations
 

@@ -1,72 +1,41 @@
-"""Supervise every process of one attempt of a local trial: a small program of its own.
+"""Supervise every process of one attempt of a local trial: a process of its own.
 
-Started by ``experiments.training.local``, which also uses the ``/proc`` readers below. It reads its
-job from stdin, leaves its parent (own session, so that it outlives whoever launched it), starts the
-replicas, copies what they print into their log files, and when the deciding replica has ended or
-SIGTERM came it ends all the others. As a child subreaper it inherits every orphaned descendant:
-when it has no child left, nothing of the trial is left, daemons included. Its last act is
-``result.json``, written by rename, and an empty file in ``exits/`` for whoever watches.
-
-Every trial pays for this start, so only cheap modules are imported: ``json``, ``signal``,
-``ctypes`` and ``subprocess`` together cost more than the interpreter itself.
+``local_spawner`` forks it, without a parent and in its own session, so that it outlives whoever
+launched it. It reads its job, starts the replicas, copies what they print into their log files,
+and when the deciding replica has ended or SIGTERM came it ends all the others. As a child
+subreaper it inherits every orphaned descendant: when it has no child left, nothing of the trial is
+left, daemons included. Its last act is ``result.json``, written by rename, and an empty file in
+``exits/`` for whoever watches.
 """
 
 from __future__ import annotations
 
-# ruff: noqa: SIM105 (contextlib is not cheap either)
-import _ctypes
+import contextlib
+import ctypes
 import errno
-import marshal
+import json
 import os
 import select
-import sys
+import signal
 import time
+from typing import Any
 
 from experiments.training.local_log import Log
 from experiments.training.processes import boot_id, descendants, process_table, read_stat
 
-try:
-    from _json import encode_basestring_ascii as _quote
-except ImportError:  # an interpreter without the C accelerator
-    from json.encoder import encode_basestring_ascii as _quote
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    import signal as _signal
-    from typing import Any
-else:
-    import _signal
-
-SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGCHLD = 1, 2, 9, 15, 17
 # Python ignores SIGPIPE and SIGXFSZ, we ignore SIGHUP and SIGINT; ignored signals pass through
 # exec, so that without this list `yes | head` would never end inside a trial.
-RESTORED_SIGNALS = (1, 2, 3, 10, 12, 13, 14, 15, 17, 25)
-SIGNAL_NAMES = {
-    1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS",
-    8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM",
-    24: "SIGXCPU", 25: "SIGXFSZ", 31: "SIGSYS",
-}  # fmt: skip
+RESTORED_SIGNALS = (
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE,
+    signal.SIGALRM, signal.SIGTERM, signal.SIGCHLD, signal.SIGXFSZ,
+)  # fmt: skip
+OUR_SIGNALS = (-signal.SIGTERM, -signal.SIGKILL)  # as exit codes
 PR_SET_CHILD_SUBREAPER = 36
 KILL_EVERY_S = 0.02
 KILL_FOR_S = 30.0
 RESULT_RESERVE = 8192
 RESULT_RETRY_S = 1.0
 RESULT_RETRIES = 600
-
-
-def to_json(value: Any) -> str:
-    """Encode plain values; ``json`` itself costs 10 ms to import."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return _quote(value)
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_quote(k)}: {to_json(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(to_json, value)) + "]"
-    return repr(value)
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -115,9 +84,9 @@ class Replica:
         if self.code is None:
             return "has not ended"
         if self.code < 0:
-            name = SIGNAL_NAMES.get(-self.code, "")
+            name = _name_of_signal(-self.code)
             text = f"killed by signal {-self.code}" + (f" ({name})" if name else "")
-            return text + (": out of memory?" if self.code == -SIGKILL else "")
+            return text + (": out of memory?" if -self.code == signal.SIGKILL else "")
         text = f"exit code {self.code}"
         if self.code and (line := self.log.last_line()):
             text += f": {line}"
@@ -127,8 +96,9 @@ class Replica:
 class Supervisor:
     """The life of one attempt, from its start to ``result.json``."""
 
-    def __init__(self, job: dict[str, Any]) -> None:
+    def __init__(self, job: dict[str, Any], lock: int) -> None:
         self.job = job
+        self.lock = lock
         self.directory: str = job["directory"]
         self.replicas: list[Replica] = []
         self.by_pid: dict[int, Replica] = {}
@@ -147,11 +117,11 @@ class Supervisor:
 
     def start(self) -> str:
         """Start all replicas; return why that failed, or nothing."""
-        _signal.set_wakeup_fd(self._wakeup(), warn_on_full_buffer=False)
-        _signal.signal(SIGTERM, self._on_signal)
-        _signal.signal(SIGCHLD, self._on_signal)
-        _signal.signal(SIGHUP, _signal.SIG_IGN)
-        _signal.signal(SIGINT, _signal.SIG_IGN)
+        signal.set_wakeup_fd(self._wakeup(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGCHLD, self._on_signal)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         become_subreaper()
         reserve_file(self._path("result.json"), RESULT_RESERVE)
         stat = read_stat(os.getpid())
@@ -163,8 +133,8 @@ class Supervisor:
             "replicas": [spec["name"] for spec in self.job["replicas"]],
         }
         # Before any replica: a launch that is repeated after a crash must find this one.
-        replace_file(self._path("pid.json"), to_json(me))
-        os.close(self.job["lock_fd"])
+        replace_file(self._path("pid.json"), json.dumps(me))
+        os.close(self.lock)
         for spec in self.job["replicas"]:
             try:
                 self._spawn(spec)
@@ -200,11 +170,9 @@ class Supervisor:
         self.replicas.append(replica)
         self.by_pid[pid] = replica
         self.poller.register(read_end, select.POLLIN)
-        try:  # when memory runs out the trial should go, not the server beside it
-            with open(f"/proc/{pid}/oom_score_adj", "w") as file:
-                file.write("500")
-        except OSError:
-            pass
+        # When memory runs out the trial should go, not the server beside it.
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
+            file.write("500")
 
     # run
 
@@ -225,14 +193,14 @@ class Supervisor:
         """End every process of the trial: SIGTERM, and after the grace SIGKILL."""
         self._reap()
         if self.has_children:
-            self._signal_all(SIGTERM)
+            self._signal_all(signal.SIGTERM)
             limit = time.monotonic() + self.job["grace"]
             while self.has_children and self._turn(limit):
                 pass
         limit = time.monotonic() + KILL_FOR_S
         while self.has_children and time.monotonic() < limit:
             self.killing = True
-            self._signal_all(SIGKILL)
+            self._signal_all(signal.SIGKILL)
             self._turn(time.monotonic() + KILL_EVERY_S)
 
     def _turn(self, limit: float | None) -> bool:
@@ -240,10 +208,8 @@ class Supervisor:
         wait = None if limit is None else max(0.0, (limit - time.monotonic()) * 1000)
         for fd, _events in self.poller.poll(wait):
             if fd == self.wake:
-                try:
+                with contextlib.suppress(BlockingIOError):
                     os.read(fd, 4096)
-                except BlockingIOError:
-                    pass
                 self._reap()
                 continue
             for replica in self.replicas:
@@ -272,23 +238,19 @@ class Supervisor:
         """Tell at once that a replica failed, as the deciding one may now wait for it for ever."""
         if self.stop_asked or self.deciding.code is not None:
             return
-        try:
+        with contextlib.suppress(OSError):
             replace_file(
                 self._path("note"),
                 f"{replica.name} failed ({replica.describe()}); {self.deciding.name} goes on",
             )
-        except OSError:
-            pass
 
     def _signal_all(self, number: int) -> None:
         signalled: set[int] = set()
         for _ in range(2):  # again, for children that were forked during the first look
             for pid in descendants({os.getpid()}, process_table()) - signalled:
                 signalled.add(pid)
-                try:
+                with contextlib.suppress(OSError):
                     os.kill(pid, number)
-                except OSError:
-                    pass
 
     # end
 
@@ -298,7 +260,7 @@ class Supervisor:
             replica.log.drain()
             replica.log.close()
         result = self._result(failure)
-        text = to_json(result)
+        text = json.dumps(result)
         for _ in range(RESULT_RETRIES):
             try:
                 replace_file(self._path("result.json"), text, RESULT_RESERVE)
@@ -307,22 +269,20 @@ class Supervisor:
                 return
             except OSError:
                 time.sleep(RESULT_RETRY_S)
-        try:
+        with contextlib.suppress(OSError):  # only a hint
             os.close(os.open(self.job["exit_marker"], os.O_WRONLY | os.O_CREAT, 0o600))
-        except OSError:
-            pass  # only a hint
 
     def _result(self, failure: str) -> dict[str, Any]:
         remarks = []
-        code = signal = None
+        code = by_signal = None
         if failure or not self.replicas:
             state = "failed"
             remarks.append(failure or "nothing was started")
         else:
             first = self.deciding
             if first.code is not None:
-                signal = -first.code if first.code < 0 else None
-                code = 128 + signal if signal else first.code
+                by_signal = -first.code if first.code < 0 else None
+                code = 128 + by_signal if by_signal else first.code
             if self.stopped:
                 state = "stopped"
             elif first.code == 0:
@@ -331,8 +291,8 @@ class Supervisor:
                 state = "failed"
                 remarks.append(first.describe())
             for other in self.replicas[1:]:
-                # Those ended by our own SIGTERM or SIGKILL did not fail.
-                if other.code and other.code not in (-SIGTERM, -SIGKILL) and not self.stopped:
+                # Those ended by our own signals did not fail.
+                if other.code and other.code not in OUR_SIGNALS and not self.stopped:
                     remarks.append(f"{other.name}: {other.describe()}")
         if self.has_children:
             remarks.append("some processes could not be killed")
@@ -340,7 +300,7 @@ class Supervisor:
         return {
             "state": state,
             "exit_code": code,
-            "signal": signal,
+            "signal": by_signal,
             "message": "; ".join(remarks)[:2000],
             "started_at": self.started_at,
             "finished_at": time.time(),
@@ -362,36 +322,45 @@ class Supervisor:
         return write_end
 
     def _on_signal(self, number: int, frame: object) -> None:
-        if number == SIGTERM:
+        if number == signal.SIGTERM:
             self.stop_asked = True
+
+
+def _name_of_signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return ""
 
 
 def become_subreaper() -> None:
     """Have orphaned descendants handed to us rather than to init."""
-    # The lower half of ctypes: the package itself takes 6 ms to import.
-    prctl = _ctypes.dlsym(_ctypes.dlopen(None, 0), "prctl")  # type: ignore[arg-type]
-    if _ctypes.call_function(prctl, (PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) != 0:
+    if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(errno.ENOSYS, "PR_SET_CHILD_SUBREAPER is refused")
 
 
-def main() -> None:
-    """Read the job from stdin; answer one line on stdout: "ok" or "failed: WHY"."""
-    job = marshal.loads(sys.stdin.buffer.read())
-    if os.fork():
-        os._exit(0)  # whoever launched us has no child to wait for or to end with itself
-    os.setsid()
-    os.chdir("/")
+def supervise(lock: int, stream: int) -> None:
+    """Supervise the job that comes as JSON on ``stream``, and end this process.
+
+    The answer on ``stream`` is one line: "ok" or "failed: WHY", or a traceback. ``lock`` is closed
+    once this process is on record as the job's.
+    """
     null = os.open("/dev/null", os.O_RDWR)
-    os.dup2(null, 0)
-    os.set_inheritable(job["lock_fd"], False)
-    supervisor = Supervisor(job)
-    failure = supervisor.start()
+    for descriptor, source in ((0, null), (1, stream), (2, stream)):
+        os.dup2(source, descriptor)
+    with open(stream, "rb") as file:
+        text = file.read()
     try:
+        job = json.loads(text)
+    except ValueError:
+        os._exit(1)  # who launched us died before it had told us all
+    supervisor = Supervisor(job, lock)
+    failure = supervisor.start()
+    with contextlib.suppress(OSError):  # who launched us may have died; we go on
         os.write(1, f"failed: {failure}\n".encode() if failure else b"ok\n")
-    except OSError:
-        pass  # our launcher died; we go on
     os.dup2(null, 1)
     os.dup2(null, 2)
+    os.close(null)
     try:
         if failure:
             supervisor.end_all()
@@ -402,7 +371,3 @@ def main() -> None:
         supervisor.end_all()
     supervisor.finish(failure)
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

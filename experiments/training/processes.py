@@ -1,15 +1,10 @@
-"""What ``/proc`` tells of the processes of this machine; imports nothing that is not cheap.
-
-Used by the local backend and, at every start of a trial, by its supervisor.
-"""
+"""What ``/proc`` tells of the processes of this machine: for the local backend and supervisors."""
 
 from __future__ import annotations
 
 import os
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    Stat = tuple[int, int, int]
+Stat = tuple[int, int, int]
 
 
 def boot_id() -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from experiments import lease
 from experiments.lease import Lease
-from experiments.models import Experiment
 
 
 def test_only_one_holder_at_a_time(make_experiment):
@@ -32,16 +35,47 @@ def test_a_hint_during_a_pass_makes_the_holder_go_round_once_more(make_experimen
     assert Lease(pk).take()
 
 
-def test_the_lease_of_a_dead_holder_runs_out(make_experiment):
+@pytest.fixture
+def later(monkeypatch):
+    """Call it to let seconds pass on the lease's clock."""
+    passed = timedelta()
+    monkeypatch.setattr(lease, "timezone", SimpleNamespace(now=lambda: timezone.now() + passed))
+
+    def let_pass(seconds):
+        nonlocal passed
+        passed += timedelta(seconds=seconds)
+
+    return let_pass
+
+
+def test_the_lease_of_a_dead_holder_runs_out(make_experiment, later):
     pk = make_experiment().pk
     dead = Lease(pk)
     assert dead.take()
-    Experiment.objects.filter(pk=pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    later(59)
+    assert not Lease(pk).take()
+    later(2)
     heir = Lease(pk)
     assert heir.take()
     assert not dead.renew(), "who lost the lease must not write"
     assert dead.release() is True
     assert heir.renew()
+
+
+def test_a_lease_that_is_renewed_is_held_for_another_term(make_experiment, later):
+    pk = make_experiment().pk
+    holder = Lease(pk)
+    assert holder.take()
+    for _ in range(4):
+        later(40)
+        assert holder.renew()
+        assert not Lease(pk).take()
+    with CaptureQueriesContext(connection) as asked:
+        later(1)
+        assert holder.renew(), "renewed a moment ago"
+    assert len(asked) == 0
+    later(61)
+    assert holder.renew(), "it ran out, but nobody took it"
 
 
 def test_the_supervisor_forgets_leases_of_the_processes_that_died_before_it(make_experiment):

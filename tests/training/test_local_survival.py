@@ -165,6 +165,7 @@ def test_after_a_restart_of_the_machine_a_running_trial_is_lost(jobs: Jobs) -> N
 
 def test_a_stranger_with_the_same_pid_is_neither_taken_for_ours_nor_signalled(jobs: Jobs) -> None:
     with subprocess.Popen(["sleep", "600"]) as stranger:
+        time.sleep(0.02)  # start times are told apart by hundredths of a second
         handle = jobs.shell("exit 0")
         jobs.end(handle)
         (jobs.root / handle["name"] / "result.json").unlink()

@@ -25,6 +25,8 @@ from experiments.outbox import destination
 from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
 from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, free_port, stop_signals
 
+# What the line of progress shows; the rest of a row is large.
+_FOLLOWED = ["phase", "deleting", "suspended", "max_trials", "best_trial"]
 EXIT = {Phase.DONE: 0, Phase.TIMEOUT: 3, Phase.ERROR: 4}
 INTERRUPTED = 130
 STARTING_S = 60.0  # what another process gets to say where it serves
@@ -62,6 +64,7 @@ class Command(BaseCommand):
         if not experiment.is_ended:
             self.stderr.write(f"\nInterrupted. Experiment {experiment.pk} goes on {self._how()}.")
             sys.exit(INTERRUPTED)
+        experiment.refresh_from_db()
         self._report(experiment, as_json=options["json"])
         sys.exit(EXIT[Phase(experiment.phase)])
 
@@ -110,7 +113,7 @@ class Command(BaseCommand):
         """Show progress until the experiment has ended, nothing of it runs and all is uploaded."""
         shown = ""
         while not stopping:
-            experiment.refresh_from_db()
+            experiment.refresh_from_db(fields=_FOLLOWED)
             if experiment.deleting:
                 raise Experiment.DoesNotExist
             line = _progress_line(experiment)
