@@ -68,7 +68,10 @@ def make_trials(count: int) -> list[Any]:
 
 @contextmanager
 def serve(app: str) -> Iterator[int]:
-    """Serve an ASGI application in one process as the product does; yield the port."""
+    """Serve an ASGI application in one process as the product does, the ticker beside it.
+
+    Yields the port.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -77,12 +80,14 @@ def serve(app: str) -> Iterator[int]:
         "--loop", "uvloop", "--http", "httptools", "--no-access-log",
     ]  # fmt: skip
     server = subprocess.Popen(command, cwd=ROOT)
+    ticker = subprocess.Popen([sys.executable, "manage.py", "ticker"], cwd=ROOT)
     try:
         _wait_for(port, server)
         yield port
     finally:
-        server.terminate()
-        server.wait(20)
+        for process in (server, ticker):
+            process.terminate()
+            process.wait(20)
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:

@@ -191,6 +191,12 @@ def test_a_final_does_not_collide_with_the_first_intermediate(server: Server, tr
         ("0.5", 0.5),
         ("7", 7.0),
         ("1180591620717411303424", 2.0**70),
+        ("12345678901234567890123", 12345678901234567890123.0),
+        ("-0.5e-3", -0.0005),
+        ("1E+2", 100.0),
+        ("1e99", 1e99),
+        ("0.1000000000000000055511151231257827021181583404541015625", 0.1),
+        (" 0.5\n", 0.5),
         ('{"default": 0.5, "loss": 1}', 0.5),
         ('{"__ndarray__": 0.25, "dtype": "float64", "shape": []}', 0.25),
         ('{"__ndarray__": [0.25], "dtype": "float64", "shape": [1]}', 0.25),
@@ -234,6 +240,10 @@ def test_what_counts_as_a_number(
         ("1" + "0" * 400, "must be a number"),
         ("1" * 5000, "must be JSON text"),
         ("accuracy", "must be JSON text"),
+        *(
+            (text, "must be JSON text")
+            for text in ("01", "+1", "1.", ".5", "1_0", "0x1", "1e", "-")
+        ),
         ("[" * 100_000, "nested too deeply"),
         (json.dumps({"default": 1, "n" * 201: 2}), "1 to 200 characters"),
         (json.dumps({"default": 1, "\0": 2}), "Unicode text"),

@@ -2,7 +2,8 @@
 
 The truth of the loop is here: hints from elsewhere only make things sooner. It also looks in the
 moment when an experiment's time is up, and on this machine's own trials it watches for exits, so
-that a free slot is filled at once. Where something is due for AIStore it sends the uploader.
+that a free slot is filled at once. Where something is due for AIStore it sends the uploader, and it
+keeps SQLite's write-ahead log short.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
-from experiments import health, outbox, wake
+from experiments import health, outbox, wake, write_ahead_log
 from experiments.backends import backend
 from experiments.reconcile import restart_clocks, time_is_up_in, unfinished_ids
 from experiments.training.local import LocalBackend
@@ -66,5 +67,6 @@ class Command(BaseCommand):
                 experiment_id: now + seconds + LATE_S
                 for experiment_id, seconds in time_is_up_in(2 * PERIOD_S).items()
             }
+            write_ahead_log.checkpoint()
         except Exception as error:
             self.stderr.write(f"This tick is left out: {type(error).__name__}: {error}")
