@@ -64,6 +64,8 @@ def claim(link: ClusterObject, uid: str) -> None:
     """Note that the object we were creating exists."""
     ClusterObject.objects.filter(pk=link.pk, uid=None).update(uid=uid, trouble="")
     link.uid, link.trouble = uid, ""
+    if link.experiment is not None:
+        link.experiment.announce()
 
 
 # ---------------------------------------------------------------- an object becomes a row

@@ -195,6 +195,8 @@ class Sync:
         if words != link.trouble:
             ClusterObject.objects.filter(pk=link.pk).update(trouble=words)
             link.trouble = words
+            if link.experiment is not None:
+                link.experiment.announce()
             if words:
                 logger.warning("%s: %s", link, words)
 

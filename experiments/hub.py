@@ -72,7 +72,7 @@ def read_news(experiment_id: str, after: int, upto: int, *, is_first: bool = Tru
     """
     experiment = (
         Experiment.objects.filter(pk=experiment_id, deleting=False)
-        .select_related("best_trial", "project")
+        .select_related("best_trial", "project", "cluster_object")
         .first()
     )
     if experiment is None:

@@ -67,12 +67,15 @@ def raise_seq(cursor: Any, experiment_id: str) -> int:
     """Raise an experiment's counter; call inside the transaction of the rows it numbers.
 
     The update locks the experiment's row, so whoever gets a higher number also commits later.
-    Plain SQL: every change and every report goes through here.
+    Plain SQL: every change and every report goes through here. Raises Experiment.DoesNotExist.
     """
     table = Experiment._meta.db_table
     cursor.execute(f"UPDATE {table} SET last_seq = last_seq + 1 WHERE id = %s", [experiment_id])
     cursor.execute(f"SELECT last_seq FROM {table} WHERE id = %s", [experiment_id])
-    return int(cursor.fetchone()[0])
+    row = cursor.fetchone()
+    if row is None:
+        raise Experiment.DoesNotExist(f"Experiment {experiment_id} was deleted.")
+    return int(row[0])
 
 
 class Project(models.Model):
@@ -182,6 +185,12 @@ class Experiment(models.Model):
         with connection.cursor() as cursor:
             self.last_seq = raise_seq(cursor, self.pk)
         return self.last_seq
+
+    def announce(self) -> None:
+        """Make the browsers look again: something they show has changed that is no Event."""
+        with transaction.atomic(savepoint=False):
+            self.next_seq()
+            events.hint_on_commit(self.pk)
 
     def record(
         self,

@@ -18,7 +18,9 @@ def visible_experiments(user: Any) -> QuerySet[Experiment]:
     """Experiments that this user may see: none for a stranger."""
     if not getattr(user, "is_authenticated", False):
         return Experiment.objects.none()
-    return Experiment.objects.filter(deleting=False).select_related("best_trial", "project")
+    return Experiment.objects.filter(deleting=False).select_related(
+        "best_trial", "project", "cluster_object"
+    )
 
 
 def get_visible(user: Any, experiment_id: str) -> Experiment:

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from experiments.models import Event, Experiment, Metric, Trial, Upload
+from experiments.models import ClusterObject, Event, Experiment, Metric, Trial, Upload
 from experiments.outbox import destination
 from experiments.states import FINISHED, WENT_WRONG, TrialState
 
@@ -188,6 +188,14 @@ def server_note(experiment: Experiment) -> str:
     return " ".join(word for word in words if word)
 
 
+def cluster_object_json(experiment: Experiment) -> dict[str, Any] | None:
+    """The experiment's AutoTuneExperiment in the cluster; None where there is none yet."""
+    link: ClusterObject | None = getattr(experiment, "cluster_object", None)
+    if link is None:
+        return None
+    return {"namespace": link.namespace, "name": link.name, "trouble": link.trouble}
+
+
 def experiment_json(
     experiment: Experiment,
     counts: TrialCounts | None = None,
@@ -225,6 +233,7 @@ def experiment_json(
         "n_to_retry": counts.to_retry,
         "best": trial_json(best) if best else None,
         "aistore": aistore[experiment.pk],
+        "cluster_object": cluster_object_json(experiment),
         "seed": experiment.seed,
         "created_at": iso(experiment.created_at),
         "started_at": iso(experiment.started_at),

@@ -343,6 +343,12 @@ class AIStoreShape(serializers.Serializer[Any]):
     url = serializers.URLField(allow_null=True, help_text="The folder in the platform's console.")
 
 
+class ClusterObjectShape(serializers.Serializer[Any]):
+    namespace = serializers.CharField()
+    name = serializers.CharField()
+    trouble = serializers.CharField(help_text="What the cluster, or an edit there, met with.")
+
+
 class ExperimentShape(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
@@ -365,6 +371,9 @@ class ExperimentShape(serializers.Serializer[Any]):
     n_to_retry = serializers.IntegerField(help_text="Failed or lost, and not retried yet.")
     best = TrialShape(allow_null=True)
     aistore = AIStoreShape(allow_null=True, help_text="null: the manifest names none.")
+    cluster_object = ClusterObjectShape(
+        allow_null=True, help_text="Its AutoTuneExperiment in the cluster; null: it has none."
+    )
     seed = serializers.IntegerField()
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)

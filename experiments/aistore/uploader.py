@@ -13,10 +13,9 @@ import threading
 
 from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import transaction
 from django.utils import timezone
 
-from experiments import events, outbox, vault
+from experiments import outbox, vault
 from experiments.aistore import original
 from experiments.aistore.client import (
     AUTOTUNE,
@@ -109,7 +108,7 @@ def _upload(experiment_id: str, lease: UploadLease) -> None:
     elif before and not error:
         _tell(experiment, WELL_AGAIN, before)
     else:
-        news(experiment)
+        experiment.announce()
 
 
 class _Pass:
@@ -200,7 +199,7 @@ class _Pass:
             raise NameTaken(f"The folder has nodes named '{folder_name(facts)}' and '{name}'.")
         path = self.store.info(node_id).path or new.path
         self.folder.done(node_id=node_id, node_path=path, sent=description, sent_phase=facts.phase)
-        news(self.experiment)
+        self.experiment.announce()
 
     def _create_or_find(self, new: NewNode, key: str, expected: object) -> str:
         """Id of the new node, or of the one of this name that is ours; "" if it is not ours."""
@@ -264,7 +263,7 @@ class _Pass:
         if row.attempts:  # an earlier attempt may have made it with other labels
             self.store.update(new.path, labels=list(new.labels))
         row.done(node_id=node_id, node_path=new.path, has_best_label=is_best)
-        news(self.experiment)
+        self.experiment.announce()
 
     def _move_label(self, row: Upload) -> None:
         trial = self._trial(row)
@@ -336,10 +335,3 @@ def _tell(experiment: Experiment, what: str, reason: str, *, trial: Trial | None
     if what == TROUBLE:
         logger.warning("Experiment %s: upload to AIStore: %s", experiment.pk, reason)
     experiment.record(what, trial=trial, reason=reason)
-
-
-def news(experiment: Experiment) -> None:
-    """Make the browsers look: the number of uploaded Runs has changed, which is no Event."""
-    with transaction.atomic():
-        experiment.next_seq()
-        events.hint_on_commit(experiment.pk)

@@ -49,6 +49,18 @@ function drawHead() {
     message.hidden = !experiment.message;
     byId("message-text").textContent = experiment.message;
   });
+  once("cluster-object", experiment.cluster_object, () => {
+    const there = experiment.cluster_object;
+    const tag = byId("cluster-object");
+    tag.hidden = !there;
+    if (there) {
+      tag.textContent = `${there.namespace}/${there.name}`;
+      tag.dataset.copy = `kubectl --namespace ${there.namespace} get ate ${there.name}`;
+    }
+    const trouble = byId("cluster-trouble");
+    trouble.hidden = !there?.trouble;
+    trouble.querySelector("div").textContent = there?.trouble ? `In the cluster: ${there.trouble}` : "";
+  });
   const ended = isEnded(experiment);
   const show = (action, when) => (root.querySelector(`[data-action="${action}"]`).hidden = !(when && state.may_change));
   show("suspend", !ended && !experiment.suspended && !experiment.finishing);

@@ -189,6 +189,8 @@ def test_experiments_made_in_the_browser_are_seen_by_kubectl(install):
     assert found["spec"]["maxTrialNum"] == 6
     wait_for("its phase", lambda: here.objects.status("quick").get("phase") == "RUNNING", 60)
     assert here.objects.status("quick")["experiment"] == experiment
+    there = here.stack.experiment(experiment)["cluster_object"]
+    assert there == {"namespace": here.objects.namespace, "name": "quick", "trouble": ""}
     # a second of the same name, an edit from the cluster, and goodbye from either side
     twin = here.stack.create(name="quick", arguments=[60, 1])
     wait_for("the twin", lambda: len(here.objects.all()) == 2, 60)

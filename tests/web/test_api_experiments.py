@@ -17,7 +17,7 @@ from django.test import Client
 from django.utils import timezone
 
 from experiments import actions, policy
-from experiments.models import ApiToken, Experiment, Trial
+from experiments.models import ApiToken, ClusterObject, Experiment, Trial
 from experiments.states import Phase, TrialState
 from experiments.tokens import make_api_token
 from tests.conftest import MANIFEST
@@ -138,6 +138,30 @@ def test_fifty_experiments_cost_as_many_queries_as_one(
     with django_assert_max_num_queries(6):
         response = client.get(LIST, {"page_size": 50})
     assert len(response.json()["results"]) == 50
+
+
+def test_the_object_in_the_cluster_is_named_with_its_trouble(
+    client: Client, make_experiment: Any, make_trial: Any, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(10):
+        ClusterObject.objects.create(
+            experiment=make_experiment(),
+            namespace="team-a",
+            name=f"quick-{number}",
+            uid=f"u{number}",
+        )
+    alone = make_experiment()
+    with django_assert_max_num_queries(6):
+        found = client.get("/api/v1/experiments/").json()["results"]
+    names = {one["cluster_object"] and one["cluster_object"]["name"] for one in found}
+    assert names == {None, *(f"quick-{number}" for number in range(10))}
+    assert client.get(f"/api/v1/experiments/{alone.pk}/").json()["cluster_object"] is None
+
+    link = ClusterObject.objects.get(name="quick-3")
+    link.trouble = "it is full"
+    link.save()
+    told = client.get(f"/api/v1/experiments/{link.experiment_id}/").json()["cluster_object"]
+    assert told == {"namespace": "team-a", "name": "quick-3", "trouble": "it is full"}
 
 
 def test_the_list_is_filtered_searched_ordered_and_paged(
