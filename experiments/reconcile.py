@@ -236,12 +236,16 @@ def _fold(experiment: Experiment) -> None:
         experiment.trials.filter(state=TrialState.RUNNING).defer("parameters", "note", "metrics")
     )
     statuses = backend().poll([trial.handle or {} for trial in running])
+    seconds_left = experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now())
     ended = False
     for trial, status in zip(running, statuses, strict=True):
         if status.state in ENDED:
             ended |= end_trial(trial, status)
-        elif status.message != trial.reason:
+            continue
+        if status.message != trial.reason:
             _remark(trial, status)
+        if not trial.stop_as and trial.handle:
+            backend().allow(trial.handle, seconds_left)
     if ended:
         actions.update_best(experiment)
 

@@ -113,6 +113,13 @@ class Backend(ABC):
     def poll(self, handles: Sequence[Handle]) -> list[JobStatus]:
         """Return one status per handle, in order. Raises BackendUnavailable."""
 
+    def allow(self, handle: Handle, seconds: float) -> None:
+        """Let a running job go on for ``seconds`` from now at least, where anything would end it.
+
+        Costs nothing where that is so already. Raises BackendUnavailable.
+        """
+        return
+
     @abstractmethod
     def stop(self, handle: Handle) -> None:
         """Ask the whole job to end and return at once; ``poll`` tells when it has ended."""

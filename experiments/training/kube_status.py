@@ -6,6 +6,7 @@ the Kubernetes backend on what its watches saw.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -30,6 +31,7 @@ _T9K_PHASES = {
 }
 _ENDED_WELL = ("Succeeded", "Complete")  # condition types of Kubeflow and batch
 MESSAGE_AT_MOST = 1000
+DEADLINE_MARGIN_S = 300
 
 
 def status_of(job: Object, pods: Sequence[Object], remarks: Iterable[str] = ()) -> JobStatus:
@@ -65,6 +67,25 @@ def is_ended(job: Object) -> bool:
         JobState.SUCCEEDED,
         JobState.FAILED,
     )
+
+
+def longer(kind: str, job: Object, until: float) -> dict[str, Any] | None:
+    """A merge patch with which a job may run until then; None where it may, or has ended.
+
+    It gives more than is asked for, since time can be gained every second (while suspended).
+    """
+    spec = job["spec"]
+    policy = spec if kind == "Job" else spec.get("runPolicy") or {}
+    allowed = policy.get("activeDeadlineSeconds")
+    if allowed is None or is_ended(job):
+        return None
+    status = job.get("status") or {}
+    begun = _seconds(status.get("startTime") or job["metadata"]["creationTimestamp"])
+    assert begun is not None
+    if begun + allowed >= until:
+        return None
+    changes = {"activeDeadlineSeconds": math.ceil(until - begun) + DEADLINE_MARGIN_S}
+    return {"spec": changes if kind == "Job" else {"runPolicy": changes}}
 
 
 def replica_name(pod: Object) -> str:

@@ -31,7 +31,7 @@ from experiments.training.kube_api import ApiError, KubeApi, Unreachable
 from experiments.training.kube_cluster import Cluster, NamespaceView, collection, pods_of
 from experiments.training.kube_logs import ENDED as ENDED_MARK
 from experiments.training.kube_logs import STOPPED, LogKeeper
-from experiments.training.kube_status import by_rank, is_ended, replica_name, status_of
+from experiments.training.kube_status import by_rank, is_ended, longer, replica_name, status_of
 from experiments.training.manifests import (
     DEFAULTS,
     JOB_LABEL,
@@ -75,6 +75,7 @@ class KubernetesBackend(Backend):
         self._logs = LogKeeper(root, lambda: self._reach().api)
         self._ended_since: dict[str, float] = {}  # job name -> monotonic, while logs come
         self._refreshed: dict[str, float] = {}  # job name -> monotonic
+        self._unchangeable: set[str] = set()  # uids of jobs whose deadline we may not change
 
     # launch
 
@@ -190,6 +191,36 @@ class KubernetesBackend(Backend):
         keeper.mark(name, ENDED_MARK)
         view.unfollow(name)
         return True
+
+    def allow(self, handle: Handle, seconds: float) -> None:
+        """See ``Backend.allow``: its deadline was set at launch, and time was gained since."""
+        if "uid" not in handle:
+            return
+        try:
+            cluster = self._reach()
+            view = cluster.view(handle["namespace"])
+            first = view.job(handle["kind"], handle["object"], handle["uid"])
+            jobs = view.jobs_of(handle["name"]) if handle["kind"] == "Job" else [first]
+            for job in filter(None, jobs):
+                changes = longer(handle["kind"], job, time.time() + seconds)
+                if changes and job["metadata"]["uid"] not in self._unchangeable:
+                    self._change(cluster, handle, job["metadata"], changes)
+        except (ApiError, Unreachable) as error:
+            raise _unavailable(error) from error
+
+    def _change(
+        self, cluster: Cluster, handle: Handle, meta: Mapping[str, Any], changes: Mapping[str, Any]
+    ) -> None:
+        known = KINDS[handle["kind"]]
+        path = collection(known.group_version, handle["namespace"], known.plural)
+        try:
+            cluster.api.merge(f"{path}/{meta['name']}", changes)
+        except ApiError as error:
+            if error.is_temporary:
+                raise
+            if error.status != 404:  # no right to, say: the trial goes on as it was launched
+                logger.warning("The deadline of %s stays as it is: %s", meta["name"], error)
+                self._unchangeable.add(meta["uid"])
 
     def stop(self, handle: Handle) -> None:
         """See ``Backend.stop``; what the replicas printed so far is fetched before."""

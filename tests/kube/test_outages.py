@@ -179,6 +179,42 @@ def test_launching_twice_finds_the_first(namespace: str, use_engine: Any):
         found.forget(one)
 
 
+def test_a_running_job_may_run_longer_once_time_is_gained(
+    namespace: str, use_engine: Any, control_plane: ControlPlane
+):
+    for number, engine in enumerate(("tensorstack", "kubeflow", "batch")):
+        found = use_engine(engine)
+        handle = found.launch(launch(namespace, number, seconds_left=5.0))
+        wait_state(found, handle, JobState.RUNNING)
+
+        def job(handle: Any = handle) -> Any:
+            kind = handle["kind"].lower()
+            text = control_plane.kubectl(
+                *("get", kind, "-n", namespace, handle["object"], "-o", "json")
+            )
+            return json.loads(text)
+
+        def deadline(job: Any) -> int:
+            return int((job["spec"].get("runPolicy") or job["spec"])["activeDeadlineSeconds"])
+
+        assert deadline(job()) == 35
+        found.allow(handle, 1)
+        assert deadline(job()) == 35, "there is time enough"
+        found.allow(handle, 3600)
+        assert deadline(job()) >= 3600
+        drive([], lambda found=found, handle=handle: _allowed_for_free(found, handle, job), "rest")
+        found.stop(handle)
+        wait_state(found, handle, JobState.STOPPED)
+        found.allow(handle, 9999)  # of what is gone nothing is asked
+
+
+def _allowed_for_free(found: KubernetesBackend, handle: Any, job: Any) -> bool:
+    """Whether ``allow`` changes nothing any more: the watch has seen the patched job."""
+    before = job()["metadata"]["generation"]
+    found.allow(handle, 3600)
+    return bool(job()["metadata"]["generation"] == before)
+
+
 def test_what_somebody_else_deleted_is_lost(
     namespace: str, use_engine: Any, control_plane: ControlPlane
 ):

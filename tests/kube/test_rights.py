@@ -1,4 +1,4 @@
-"""The backend under RBAC: with the rights that docs/kubernetes-engines.md lists, and no others."""
+"""The backend under RBAC: with the rights that docs/kubernetes.md lists, and no others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("kubelet")
 def rules(engine: str) -> list[dict[str, Any]]:
     kinds = ENGINES[engine].kinds
     group = kinds[0].group_version.partition("/")[0]
-    own = ["create", "get", "list", "watch", "delete"]
+    own = ["create", "get", "list", "watch", "patch", "delete"]
     found = [
         {"apiGroups": [group], "resources": [kind.plural for kind in kinds], "verbs": own},
         {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["list", "watch"]},
@@ -68,8 +68,10 @@ def test_the_documented_rights_are_enough(
         assert found.launch(two) == handle
         wait_state(found, handle, JobState.SUCCEEDED)
         assert b"hello" in found.read_log(handle, found.logs(handle)[0].name, 0, 100)
-        running = found.launch(launch(namespace, 2))
+        running = found.launch(launch(namespace, 2, seconds_left=5.0))
         wait_state(found, running, JobState.RUNNING)
+        found.allow(running, 3600)
+        assert not found._unchangeable
         found.stop(running)
         wait_state(found, running, JobState.STOPPED)
         for each in (handle, running):
@@ -86,6 +88,24 @@ def test_without_the_right_to_see_warnings_it_works_too(
     found = acting_with(control_plane, namespace, rights, "batch", tmp_path)
     try:
         wait_state(found, found.launch(launch(namespace, 1, "true")), JobState.SUCCEEDED)
+    finally:
+        found.close()
+
+
+def test_without_the_right_to_patch_a_job_keeps_its_deadline_and_goes_on(
+    namespace: str, control_plane: ControlPlane, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    rights = rules("batch")
+    rights[0]["verbs"] = [verb for verb in rights[0]["verbs"] if verb != "patch"]
+    found = acting_with(control_plane, namespace, rights, "batch", tmp_path)
+    try:
+        handle = found.launch(launch(namespace, 1, seconds_left=5.0))
+        wait_state(found, handle, JobState.RUNNING)
+        for _ in range(3):
+            found.allow(handle, 3600)
+        assert caplog.text.count("stays as it is") == 1, "said once"
+        assert found.poll([handle])[0].state is JobState.RUNNING
+        found.stop(handle)
     finally:
         found.close()
 

@@ -23,6 +23,7 @@ class ScriptedBackend(Backend):
         self.launches: list[Launch] = []
         self.jobs: dict[str, JobStatus] = {}
         self.stopped: list[str] = []
+        self.allowed: dict[str, float] = {}  # job name -> seconds from when it was said
         self.forgotten: list[str] = []
         self.refuse = ""  # launches fail with this message
         self.unreachable = ""  # nothing works, with this message
@@ -41,6 +42,9 @@ class ScriptedBackend(Backend):
     def poll(self, handles: Sequence[Handle]) -> list[JobStatus]:
         self._reach()
         return [self.jobs.get(handle["name"], JobStatus(JobState.LOST)) for handle in handles]
+
+    def allow(self, handle: Handle, seconds: float) -> None:
+        self.allowed[handle["name"]] = seconds
 
     def stop(self, handle: Handle) -> None:
         self._reach()

@@ -231,6 +231,21 @@ def test_lowering_the_trial_limit_below_what_runs_lets_those_end(experiment, bac
     assert look(experiment).phase == Phase.DONE
 
 
+def test_running_jobs_are_allowed_the_time_that_is_left(make_experiment, backend):
+    experiment = make_experiment({"trialConcurrency": 2, "maxExecSeconds": 100})
+    look(experiment)
+    look(experiment)
+    names = [launch.name for launch in backend.launches]
+    assert sorted(backend.allowed) == sorted(names)
+    assert all(90 < seconds <= 100 for seconds in backend.allowed.values())
+    actions.change_limits(experiment, {"max_exec_seconds": 5000})
+    actions.suspend(experiment)  # the time that is left does not pass
+    actions.kill_trial(experiment.trials.get(number=1))
+    look(experiment)
+    assert 4990 < backend.allowed[names[0]] <= 5000
+    assert backend.allowed[names[1]] <= 100, "it is being stopped"
+
+
 def test_a_trial_worse_than_the_median_is_stopped_with_a_receipt(make_experiment, backend):
     experiment = make_experiment(
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from experiments.training.base import JobState
 from experiments.training.kube_status import (
     by_rank,
     is_ended,
+    longer,
     pod_trouble,
     replica_name,
     status_of,
@@ -203,3 +205,38 @@ def test_an_exit_code_is_taken_from_what_t9k_copied_where_the_pod_is_gone():
     tasks = [{"type": "master", "replicas": [{"containers": [{"exitCode": 9}]}]}]
     found = job("XGBoostTrainingJob", phase="Failed", tasks=tasks)
     assert status_of(found, []).exit_code == 9
+
+
+# ---------------------------------------------------------------- deadlines
+
+
+def a_job(allowed: int | None, **status: Any) -> dict[str, Any]:
+    spec = {} if allowed is None else {"activeDeadlineSeconds": allowed}
+    meta = {"name": "j", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    return {"metadata": meta, "spec": spec, "status": status}
+
+
+MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("job", "until", "seconds"),
+    [
+        (a_job(100), 100, None),  # it may already
+        (a_job(100), 101, 101 + 300),
+        (a_job(None), 9999, None),  # nothing ends it
+        (a_job(100, startTime="2026-01-01T00:00:50Z"), 150, None),
+        (a_job(100, startTime="2026-01-01T00:00:50Z"), 151, 101 + 300),
+        (a_job(100, conditions=[{"type": "Complete", "status": "True"}]), 9999, None),
+    ],
+)
+def test_a_job_gets_a_longer_deadline_only_where_it_needs_one(
+    job: dict[str, Any], until: float, seconds: int | None
+) -> None:
+    wanted = None if seconds is None else {"spec": {"activeDeadlineSeconds": seconds}}
+    assert longer("Job", job, MIDNIGHT + until) == wanted
+    of_another_kind = {**job, "spec": {"runPolicy": job["spec"]}}
+    wanted = (
+        None if seconds is None else {"spec": {"runPolicy": {"activeDeadlineSeconds": seconds}}}
+    )
+    assert longer("PyTorchJob", of_another_kind, MIDNIGHT + until) == wanted
