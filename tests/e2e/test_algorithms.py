@@ -121,6 +121,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
             name: {
                 "experiment": again.wait_for_phase(id_, "DONE", "ERROR", "TIMEOUT", timeout_s=180),
                 "trials": again.trials(id_),
+                "data": data,
             }
             for name, id_ in ids.items()
         }
@@ -178,9 +179,12 @@ def test_a_population_went_on_from_its_checkpoints(outcomes: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("entry", [*CHOOSING, *ASSESSING], ids=by_name)
-def test_it_runs_on_the_command_line(entry: Entry, tmp_path: Path) -> None:
+def test_it_runs_on_the_command_line(
+    entry: Entry, tmp_path: Path, outcomes: dict[str, Any]
+) -> None:
+    """``run`` hands it to the server that is there: test_command_line.py runs without one."""
     file = write_manifest(tmp_path, **spec_for(entry))
-    answer = manage(tmp_path / "data", "run", str(file), "--json")
+    answer = manage(outcomes[entry.name]["data"], "run", str(file), "--json")
     assert answer.returncode == 0, answer.stderr
     export = json.loads(answer.stdout)
     assert export["experiment"]["phase"] == "DONE"
