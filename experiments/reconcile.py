@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import lru_cache
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -28,17 +25,17 @@ from experiments.engine.snapshot import Snapshot, TrialSnapshot
 from experiments.engine.spec import ExperimentSpec, parse_manifest
 from experiments.history import trial_records
 from experiments.intake import look_ahead
-from experiments.launching import job_name, launch_of
+from experiments.launching import launch_of
 from experiments.lease import Lease
-from experiments.models import Experiment, Metric, Trial
+from experiments.models import Experiment, Trial
 from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
 from experiments.training.base import (
     ENDED,
     BackendUnavailable,
-    JobState,
     JobStatus,
     LaunchError,
 )
+from experiments.trial_ends import end_trial
 
 logger = logging.getLogger(__name__)
 
@@ -260,47 +257,6 @@ def _remark(trial: Trial, status: JobStatus) -> None:
             trial.experiment.record("remark", trial=trial, reason=status.message)
 
 
-# What reports and people may change in a trial's row while it runs.
-_JUDGED_BY = [
-    *("state", "stop_as", "stop_reason", "reason", "seq"),
-    *("has_final", "value", "latest_value", "metrics"),
-]
-
-
-def end_trial(trial: Trial, status: JobStatus) -> bool:
-    """Move a trial whose job has ended to the state that its reports and exit earn it."""
-    trial.refresh_from_db(fields=_JUDGED_BY)  # its final report may have come a moment ago
-    if status.state is JobState.STOPPED and not trial.stop_as and not trial.has_final:
-        # Nobody decided to stop it: the server was shut down around it.
-        return requeue(trial, "The server was shut down; it starts anew.")
-    state, reason = _verdict_on_end(trial, status)
-    columns: dict[str, object] = {
-        "finished_at": timezone.now(),
-        "exit_code": status.exit_code,
-    }
-    if state is TrialState.EARLY_STOPPED and trial.value is None:
-        columns["value"] = trial.latest_value
-    return trial.move(state, reason=reason, **columns)
-
-
-def _verdict_on_end(trial: Trial, status: JobStatus) -> tuple[TrialState, str]:
-    """State and reason of an ended trial; a stop that came too late does not undo a success."""
-    if status.state is JobState.SUCCEEDED and trial.has_final:
-        if trial.value is None:
-            shown = trial.metrics.get(Metric.DEFAULT_NAME)
-            return TrialState.FAILED, f"The final result is {shown}, not a finite number."
-        return TrialState.SUCCEEDED, ""
-    if trial.stop_as:
-        return TrialState(trial.stop_as), trial.stop_reason
-    if status.state is JobState.SUCCEEDED:
-        return TrialState.FAILED, "It exited with code 0, but no final result was reported."
-    if status.state is JobState.STOPPED and trial.value is not None:
-        return TrialState.SUCCEEDED, "Stopped after its final result."
-    if status.state is JobState.LOST:
-        return TrialState.LOST, status.message or "The backend lost it."
-    return TrialState.FAILED, status.message or f"It exited with code {status.exit_code}."
-
-
 def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
     """Let the assessor judge each report that it has not seen, in order."""
     if spec.assessor is None:
@@ -453,71 +409,3 @@ def _trouble_over(experiment: Experiment) -> None:
     if experiment.message and not experiment.is_ended:
         Experiment.objects.filter(pk=experiment.pk).update(message="")
         experiment.record("well again", reason=experiment.message)
-
-
-# ---------------------------------------------------------------- shutting down on purpose
-
-
-def requeue_local_trials(grace: timedelta = timedelta(seconds=1.2)) -> int:
-    """Stop running local trials and put them back to WAITING, to start anew next time.
-
-    For the supervisor's orderly end: a laptop's owner who pressed Ctrl-C wants the machine back and
-    no trial lost. Their reports are dropped, since they will come again from the first.
-    """
-    if settings.TRAINING_ENGINE != "local":
-        return 0
-    _own_up_to_launches()
-    running = list(Trial.objects.filter(state=TrialState.RUNNING).select_related("experiment"))
-    for trial in running:
-        if trial.handle:
-            backend().stop(trial.handle)
-    deadline = time.monotonic() + grace.total_seconds()
-    left = running
-    n_requeued = 0
-    while left and time.monotonic() < deadline:
-        statuses = backend().poll([trial.handle or {} for trial in left])
-        still = []
-        for trial, status in zip(left, statuses, strict=True):
-            if status.state not in ENDED:
-                still.append(trial)
-            else:
-                end_trial(trial, status)
-                n_requeued += trial.state == TrialState.WAITING
-        left = still
-        if left:
-            time.sleep(0.05)
-    return n_requeued
-
-
-def _own_up_to_launches() -> None:
-    """Mark as running what a worker launched and died before it could say so.
-
-    Left alone, such a job would be found by the next start, which may serve at another address.
-    """
-    for trial in Trial.objects.filter(state=TrialState.WAITING).select_related("experiment"):
-        handle = backend().find(job_name(trial))
-        if handle is not None:
-            trial.move(TrialState.RUNNING, handle=handle, started_at=timezone.now())
-
-
-def requeue(trial: Trial, reason: str) -> bool:
-    """RUNNING → WAITING for another attempt, without the reports of this one."""
-    with transaction.atomic():
-        won = trial.move(
-            TrialState.WAITING,
-            reason=reason,
-            data={"requeued": True},
-            attempt=trial.attempt + 1,
-            handle=None,
-            started_at=None,
-            latest_value=None,
-            latest_sequence=None,
-            judged_sequence=-1,
-            n_reports=0,
-            value=None,
-            has_final=False,
-            metrics={},
-        )
-        if won:
-            trial.metric_set.all().delete()
-    return won

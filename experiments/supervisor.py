@@ -28,7 +28,7 @@ from django.conf import settings
 from django.core.management import call_command
 
 from experiments import lease, outbox
-from experiments.reconcile import requeue_local_trials
+from experiments.shutdown import requeue_local_trials
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from experiments import actions, reconcile
+from experiments import actions, reconcile, shutdown
 from experiments.algorithms.tuners.random import RandomTuner
 from experiments.models import Experiment, Metric, Trial
 from experiments.states import Phase, TrialState
@@ -17,7 +17,8 @@ from tests.loop.scripted import ScriptedBackend
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> ScriptedBackend:
     scripted = ScriptedBackend()
-    monkeypatch.setattr(reconcile, "backend", lambda: scripted)
+    for module in (reconcile, shutdown):
+        monkeypatch.setattr(module, "backend", lambda: scripted)
     return scripted
 
 
@@ -447,6 +448,6 @@ def test_a_shutdown_stops_a_job_whose_launch_was_never_written_down(
         reconcile.reconcile(experiment.pk)
     monkeypatch.setattr(Trial, "move", real)
     assert "RUNNING" not in states(experiment)
-    assert reconcile.requeue_local_trials() == 1
+    assert shutdown.requeue_local_trials() == 1
     assert backend.stopped == [f"at-{experiment.pk}-0-1"]
     assert Trial.objects.get(number=0).attempt == 2

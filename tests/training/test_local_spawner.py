@@ -19,9 +19,10 @@ from tests.training.test_local_survival import answer, kill, launcher
 
 def spawners_of(owner: int) -> list[int]:
     """Children of ``owner`` that run ``local_spawner.serve``."""
-    children = processes.descendants({owner}, processes.process_table())
     return [
-        pid for pid in children if b"local_spawner" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        pid
+        for pid, (parent, _session, _ticks) in processes.process_table().items()
+        if parent == owner and b"local_spawner" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
 
 
