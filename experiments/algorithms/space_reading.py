@@ -18,10 +18,6 @@ from experiments.algorithms.parameters import (
     Normal,
     Number,
     Parameter,
-    QLogNormal,
-    QLogUniform,
-    QNormal,
-    QUniform,
     RandInt,
     Uniform,
     freeze,
@@ -30,6 +26,7 @@ from experiments.algorithms.parameters import (
     show,
 )
 from experiments.algorithms.problems import Problem, nearest
+from experiments.algorithms.quantised import QLogNormal, QLogUniform, QNormal, QUniform
 
 MAX_DEPTH = 16  # nested choices
 MAX_CANDIDATES = 64  # inputs of one input_choice

@@ -43,6 +43,7 @@ def test_rows_loop_and_feed_pass_their_tests_on_postgresql_too(tmp_path: Path, p
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"),
             *("tests/loop", "tests/web/test_hub.py", "tests/web/test_trial_api.py"),
+            "tests/web/test_trial_api_nni.py",
         ],
         env=environment(tmp_path, DATABASE_URL=postgres_url),
         cwd=ROOT,

@@ -15,6 +15,7 @@ import uvicorn
 
 from experiments import tokens
 from experiments.models import Trial
+from experiments.states import TrialState
 
 
 class Reply(NamedTuple):
@@ -105,3 +106,9 @@ def _address(server: uvicorn.Server) -> str:
 def server(_uvicorn: Server, transactional_db: None) -> Server:
     """The product, served; its threads see what the test commits."""
     return _uvicorn
+
+
+@pytest.fixture
+def trial(transactional_db: None, make_experiment: Any, make_trial: Any) -> Trial:
+    """A running trial that may report."""
+    return make_trial(make_experiment(), state=TrialState.RUNNING, number=7)

@@ -22,11 +22,6 @@ from tests.web.conftest import Server, t9k_path
 TIMEOUT = 30  # seconds
 
 
-@pytest.fixture
-def trial(transactional_db: None, make_experiment: Any, make_trial: Any) -> Trial:
-    return make_trial(make_experiment(), state=TrialState.RUNNING)
-
-
 class KeepAlive:
     """A connection that stays open from report to report."""
 
