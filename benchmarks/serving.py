@@ -87,6 +87,7 @@ def serve(app: str) -> Iterator[int]:
     finally:
         for process in (server, ticker):
             process.terminate()
+        for process in (server, ticker):
             process.wait(20)
 
 

@@ -28,11 +28,6 @@ def project_of(namespace: str) -> Project:
     return Project.objects.get_or_create(name=namespace)[0]
 
 
-def _link_of(experiment: Experiment) -> ClusterObject | None:
-    link: ClusterObject | None = getattr(experiment, "cluster_object", None)
-    return link if link and link.uid else None
-
-
 def _owner(link: ClusterObject) -> dict[str, Any]:
     """The experiment's AutoTuneExperiment object: when that goes, the cluster removes its jobs."""
     return {"apiVersion": API_VERSION, "kind": KIND, "name": link.name, "uid": link.uid}
@@ -40,7 +35,7 @@ def _owner(link: ClusterObject) -> dict[str, Any]:
 
 def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Launch:
     """Everything the backend needs to start this trial."""
-    link = _link_of(experiment)
+    link = experiment.link if experiment.link and experiment.link.uid else None
     return Launch(
         experiment_id=experiment.pk,
         experiment_name=experiment.name,

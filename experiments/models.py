@@ -180,6 +180,11 @@ class Experiment(models.Model):
             return self.active_seconds
         return self.active_seconds + max(0.0, (now - self.clock_at).total_seconds())
 
+    @property
+    def link(self) -> ClusterObject | None:
+        """What is known of its object in the cluster; None where it has none."""
+        return getattr(self, "cluster_object", None)
+
     def next_seq(self) -> int:
         """Raise the counter and return it; see ``raise_seq``."""
         with connection.cursor() as cursor:

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from experiments.models import ClusterObject, Event, Experiment, Metric, Trial, Upload
+from experiments.models import Event, Experiment, Metric, Trial, Upload
 from experiments.outbox import destination
 from experiments.states import FINISHED, WENT_WRONG, TrialState
 
@@ -190,7 +190,7 @@ def server_note(experiment: Experiment) -> str:
 
 def cluster_object_json(experiment: Experiment) -> dict[str, Any] | None:
     """The experiment's AutoTuneExperiment in the cluster; None where there is none yet."""
-    link: ClusterObject | None = getattr(experiment, "cluster_object", None)
+    link = experiment.link
     if link is None:
         return None
     return {"namespace": link.namespace, "name": link.name, "trouble": link.trouble}

@@ -94,10 +94,11 @@ def _one_pass(experiment: Experiment, lease: Lease) -> None:
         if experiment.phase == Phase.PENDING and not _begin(experiment):
             return
         _bank_time(experiment)
-        _fold(experiment)
+        running = _fold(experiment)
         if experiment.is_ended:
             _stop_marked(experiment)
             return
+        _allow_the_time_left(experiment, running)
         spec = spec_of(experiment)
         _assess(experiment, spec)
         _follow_plan(experiment, spec, lease)
@@ -160,6 +161,10 @@ def fail(experiment: Experiment, message: str, *, detail: str = "") -> None:
 def _finish(experiment: Experiment, phase: Phase, reason: str) -> None:
     now = timezone.now()
     with transaction.atomic():
+        # Who raised a limit or added a trial since the plan was made found it running: so it stays.
+        Experiment.objects.select_for_update().get(pk=experiment.pk)
+        if plan(snapshot(experiment)).finish != phase:
+            return
         won = experiment.move(
             phase,
             reason=reason,
@@ -227,24 +232,29 @@ def restart_clocks() -> None:
 # ---------------------------------------------------------------- what happened
 
 
-def _fold(experiment: Experiment) -> None:
-    """Fold what the backend says of running trials into their rows."""
+def _fold(experiment: Experiment) -> list[Trial]:
+    """Fold what the backend says of running trials into their rows; returns those that go on."""
     running = list(
         experiment.trials.filter(state=TrialState.RUNNING).defer("parameters", "note", "metrics")
     )
     statuses = backend().poll([trial.handle or {} for trial in running])
-    seconds_left = experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now())
     ended = False
     for trial, status in zip(running, statuses, strict=True):
         if status.state in ENDED:
             ended |= end_trial(trial, status)
-            continue
-        if status.message != trial.reason:
+        elif status.message != trial.reason:
             _remark(trial, status)
-        if not trial.stop_as and trial.handle:
-            backend().allow(trial.handle, seconds_left)
     if ended:
         actions.update_best(experiment)
+    return [trial for trial in running if trial.state == TrialState.RUNNING]
+
+
+def _allow_the_time_left(experiment: Experiment, running: Sequence[Trial]) -> None:
+    """No backend may end a trial before the experiment's time is up, however it has grown."""
+    seconds_left = experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now())
+    for trial in running:
+        if trial.handle and not trial.stop_as:
+            backend().allow(trial.handle, seconds_left)
 
 
 def _remark(trial: Trial, status: JobStatus) -> None:
@@ -285,11 +295,16 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
 # ---------------------------------------------------------------- what to do
 
 
-def snapshot(experiment: Experiment) -> Snapshot:
-    """Freeze what ``plan()`` needs to know.
+# What people may change in an experiment's row while it runs, and what the loop itself keeps there.
+_PLANNED_BY = [
+    *("phase", "suspended", "finish_requested", "deleting", "exhausted", "max_trials"),
+    *("concurrency", "max_exec_seconds", "active_seconds", "clock_at"),
+]
 
-    Who changes the experiment during a pass asks for another one (``Lease``).
-    """
+
+def snapshot(experiment: Experiment) -> Snapshot:
+    """Freeze what ``plan()`` needs to know, as it stands now."""
+    experiment.refresh_from_db(fields=_PLANNED_BY)
     return Snapshot(
         phase=experiment.phase,
         suspended=experiment.suspended,
@@ -327,7 +342,9 @@ def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> 
         _stop_marked(experiment)
     waiting: list[Trial] = []
     if todo.launch:
-        waiting += experiment.trials.filter(number__in=todo.launch).order_by("number")
+        waiting += experiment.trials.filter(
+            number__in=todo.launch, state=TrialState.WAITING, stop_as=""
+        ).order_by("number")
     if todo.ask:
         waiting += _ask(experiment, spec, todo.ask, lease)
     _launch(experiment, spec, waiting[:LAUNCHES_PER_PASS], lease)

@@ -13,7 +13,7 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import lru_cache
@@ -317,25 +317,11 @@ async def _read_body(scope: MutableMapping[str, Any], receive: Receive) -> bytes
             return b"".join(chunks) if size <= MAX_BODY else None
 
 
-_STORED = (
-    {
-        "type": "http.response.start",
-        "status": STORED.status,
-        "headers": [
-            (b"content-type", _TEXT),
-            (b"content-length", str(len(STORED.line)).encode()),
-        ],
-    },
-    {"type": "http.response.body", "body": STORED.line.encode()},
-)
-
-
 async def _reply(send: Send, answer: Answer, *, allow: bytes = b"") -> None:
     """Send one plain-text line."""
     if answer is STORED:  # what nearly every report gets
-        start, body = _STORED
-        await send(start)
-        await send(body)
+        for message in _STORED:
+            await send(message)
         return
     extra = [(b"allow", allow)] if allow else []
     if answer.status == 503:
@@ -348,12 +334,23 @@ async def _respond(
     status: int,
     content_type: bytes,
     body: bytes,
-    extra: list[tuple[bytes, bytes]] | None = None,
+    extra: Sequence[tuple[bytes, bytes]] = (),
 ) -> None:
+    for message in _messages(status, content_type, body, extra):
+        await send(message)
+
+
+def _messages(
+    status: int, content_type: bytes, body: bytes, extra: Sequence[tuple[bytes, bytes]] = ()
+) -> tuple[Message, Message]:
+    """The two messages of an answer."""
     headers = [
         (b"content-type", content_type),
         (b"content-length", str(len(body)).encode()),
-        *(extra or ()),
+        *extra,
     ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    start = {"type": "http.response.start", "status": status, "headers": headers}
+    return start, {"type": "http.response.body", "body": body}
+
+
+_STORED = _messages(STORED.status, _TEXT, STORED.line.encode())

@@ -14,8 +14,7 @@ from experiments.training.base import JobState, JobStatus
 
 # What reports and people may change in a trial's row while it runs.
 _JUDGED_BY = [
-    *("state", "stop_as", "stop_reason", "reason", "seq"),
-    *("has_final", "value", "latest_value", "metrics"),
+    *("state", "stop_as", "stop_reason", "has_final", "value", "latest_value", "metrics"),
 ]
 
 

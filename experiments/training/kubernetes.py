@@ -199,10 +199,12 @@ class KubernetesBackend(Backend):
         try:
             cluster = self._reach()
             view = cluster.view(handle["namespace"])
-            first = view.job(handle["kind"], handle["object"], handle["uid"])
-            jobs = view.jobs_of(handle["name"]) if handle["kind"] == "Job" else [first]
-            for job in filter(None, jobs):
-                changes = longer(handle["kind"], job, time.time() + seconds)
+            kind, until = handle["kind"], time.time() + seconds
+            deciding = view.job(kind, handle["object"], handle["uid"])
+            if deciding is None or longer(kind, deciding, until) is None:
+                return  # nor do the others need it: they were made after it
+            for job in view.jobs_of(handle["name"]) if kind == "Job" else [deciding]:
+                changes = longer(kind, job, until)
                 if changes and job["metadata"]["uid"] not in self._unchangeable:
                     self._change(cluster, handle, job["metadata"], changes)
         except (ApiError, Unreachable) as error:
@@ -211,10 +213,8 @@ class KubernetesBackend(Backend):
     def _change(
         self, cluster: Cluster, handle: Handle, meta: Mapping[str, Any], changes: Mapping[str, Any]
     ) -> None:
-        known = KINDS[handle["kind"]]
-        path = collection(known.group_version, handle["namespace"], known.plural)
         try:
-            cluster.api.merge(f"{path}/{meta['name']}", changes)
+            cluster.api.merge(f"{_collection_of(handle)}/{meta['name']}", changes)
         except ApiError as error:
             if error.is_temporary:
                 raise
@@ -325,10 +325,13 @@ def _plural(kind: str) -> str:
     return KINDS[kind].plural if kind in KINDS else f"{kind.lower()}s"
 
 
+def _collection_of(handle: Handle) -> str:
+    known = KINDS[handle["kind"]]
+    return collection(known.group_version, handle["namespace"], known.plural)
+
+
 def _delete(cluster: Cluster, handle: Handle, name: str = "", uid: str = "") -> None:
     """Delete the handle's object (or another of its kind), and all that belongs to it."""
-    known = KINDS[handle["kind"]]
-    path = collection(known.group_version, handle["namespace"], known.plural)
     options = {
         "apiVersion": "v1",
         "kind": "DeleteOptions",
@@ -336,7 +339,7 @@ def _delete(cluster: Cluster, handle: Handle, name: str = "", uid: str = "") -> 
         "preconditions": {"uid": uid or handle["uid"]},
     }
     try:
-        cluster.api.delete(f"{path}/{name or handle['object']}", options)
+        cluster.api.delete(f"{_collection_of(handle)}/{name or handle['object']}", options)
     except ApiError as error:
         if error.status not in (404, 409):  # gone, or another one by now
             raise

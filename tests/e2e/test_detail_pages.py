@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, manage
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -64,6 +64,28 @@ def test_an_expression_that_makes_no_sense_is_explained(page: Page, ended: str):
     expect(page.locator("#where-error")).to_contain_text("speed")
     expect(page.get_by_test_id("trial-row")).to_have_count(6)  # the rows stay
     forget_refusals(page)
+
+
+def test_the_object_in_the_cluster_and_its_trouble_are_shown_as_text(
+    page: Page, stack: Stack, ended: str
+):
+    page.goto(f"/experiments/{ended}/")
+    expect(page.get_by_test_id("trial-row")).to_have_count(6)
+    expect(page.get_by_test_id("cluster-object")).to_be_hidden()
+    expect(page.get_by_test_id("cluster-trouble")).to_be_hidden()
+    sync = f"""
+from experiments.models import ClusterObject, Experiment
+experiment = Experiment.objects.get(pk={ended!r})
+ClusterObject.objects.create(
+    experiment=experiment, namespace="team-a", name="ended", trouble="<b>no</b> room")
+experiment.announce()
+"""
+    answer = manage(stack.data, "shell", "-c", sync)
+    assert answer.returncode == 0, answer.stderr
+    tag = page.get_by_test_id("cluster-object")  # without a reload
+    expect(tag).to_have_text("team-a/ended")
+    expect(tag).to_have_attribute("data-copy", "kubectl --namespace team-a get ate ended")
+    expect(page.get_by_test_id("cluster-trouble")).to_contain_text("<b>no</b> room")
 
 
 def test_a_custom_trial_outside_the_space_needs_a_second_word(page: Page, running: str):

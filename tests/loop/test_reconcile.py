@@ -232,6 +232,34 @@ def test_lowering_the_trial_limit_below_what_runs_lets_those_end(experiment, bac
     assert look(experiment).phase == Phase.DONE
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda experiment: actions.change_limits(experiment, {"max_trials": 2}),
+        lambda experiment: actions.custom_trial(experiment, {"lr": 0.1, "units": 16}, force=False),
+    ],
+    ids=["limit", "trial"],
+)
+def test_an_edit_in_the_moment_of_the_end_is_not_lost(make_experiment, backend, monkeypatch, edit):
+    experiment = make_experiment({"maxTrialNum": 1, "trialConcurrency": 1})
+    look(experiment)
+    succeed(backend, experiment.trials.get(), 0.5)
+    edits = [edit]
+    real = reconcile.plan
+
+    def plan_and_edit(now):
+        todo = real(now)
+        if todo.finish and edits:  # the plan is made, but not carried out yet
+            edits.pop()(Experiment.objects.get(pk=experiment.pk))
+        return todo
+
+    monkeypatch.setattr(reconcile, "plan", plan_and_edit)
+    assert look(experiment).phase == Phase.RUNNING
+    assert not edits
+    look(experiment)
+    assert states(experiment) == ["SUCCEEDED", "RUNNING"]
+
+
 def test_running_jobs_are_allowed_the_time_that_is_left(make_experiment, backend):
     experiment = make_experiment({"trialConcurrency": 2, "maxExecSeconds": 100})
     look(experiment)

@@ -59,7 +59,7 @@ def test_the_spawner_ends_when_its_owner_is_killed_and_the_trial_goes_on(jobs: J
     assert jobs.status(jobs.handles[-1]).state is JobState.RUNNING
 
 
-def test_half_a_job_starts_nothing_and_frees_the_lock(jobs: Jobs, tmp_path: Path) -> None:
+def test_half_a_job_starts_nothing_and_frees_the_lock(jobs: Jobs) -> None:
     """As when the server is killed while it tells the job."""
     jobs.end(jobs.shell("exit 0"))  # so that there is a spawner
     control = local_spawner.spawner(jobs.backend.python)._control
@@ -77,17 +77,18 @@ def test_half_a_job_starts_nothing_and_frees_the_lock(jobs: Jobs, tmp_path: Path
         assert lock.recv(1) == b"", "nobody holds the lock"
 
 
-def test_an_interpreter_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    backend = LocalBackend(tmp_path / "trials", CLIENT_DIR, python="/no/such/python")
+@pytest.mark.parametrize(
+    ("python", "words"),
+    [
+        ("/no/such/python", r"/no/such/python cannot be started: .*No such"),
+        ("/bin/true", r"ends at once|said nothing"),  # and no endless loop
+    ],
+)
+def test_an_interpreter_that_serves_nothing_is_said(
+    tmp_path: Path, python: str, words: str
+) -> None:
+    backend = LocalBackend(tmp_path / "trials", CLIENT_DIR, python=python)
     launch = Jobs(tmp_path / "trials").describe(task(["true"]))
-    with pytest.raises(BackendUnavailable, match=r"/no/such/python cannot be started: .*No such"):
-        backend.launch(launch)
-    assert backend.find(launch.name) is None
-
-
-def test_an_interpreter_that_ends_at_once_is_no_endless_loop(tmp_path: Path) -> None:
-    backend = LocalBackend(tmp_path / "trials", CLIENT_DIR, python="/bin/true")
-    launch = Jobs(tmp_path / "trials").describe(task(["true"]))
-    with pytest.raises(BackendUnavailable, match=r"ends at once|said nothing"):
+    with pytest.raises(BackendUnavailable, match=words):
         backend.launch(launch)
     assert backend.find(launch.name) is None

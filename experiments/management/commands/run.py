@@ -64,7 +64,6 @@ class Command(BaseCommand):
         if not experiment.is_ended:
             self.stderr.write(f"\nInterrupted. Experiment {experiment.pk} goes on {self._how()}.")
             sys.exit(INTERRUPTED)
-        experiment.refresh_from_db()
         self._report(experiment, as_json=options["json"])
         sys.exit(EXIT[Phase(experiment.phase)])
 
@@ -127,6 +126,7 @@ class Command(BaseCommand):
             else:
                 self._take_over()
             time.sleep(0.2)
+        experiment.refresh_from_db()
         if sys.stderr.isatty():
             sys.stderr.write("\n")
 
