@@ -55,6 +55,7 @@ function drawHead() {
     tag.hidden = !there;
     if (there) {
       tag.textContent = `${there.namespace}/${there.name}`;
+      tag.title = `${tag.textContent}: copy the command that shows it in the cluster`;
       tag.dataset.copy = `kubectl --namespace ${there.namespace} get ate ${there.name}`;
     }
     const trouble = byId("cluster-trouble");
