@@ -21,6 +21,7 @@ from experiments import accounts, actions, outbox, present
 from experiments.export import export_json
 from experiments.management.commands.validate import read_manifest
 from experiments.models import Experiment
+from experiments.nursery import Nursery
 from experiments.outbox import destination
 from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
 from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, free_port, stop_signals
@@ -43,6 +44,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the JSON export")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self._nursery = Nursery()
         logging.getLogger().setLevel(logging.ERROR)
         text, parsed = read_manifest(self, options["file"])
         stopping = stop_signals()
@@ -95,13 +97,14 @@ class Command(BaseCommand):
         except (OSError, ValueError):
             preferred = None
         try:
-            supervisor = Supervisor("127.0.0.1", free_port("127.0.0.1", preferred))
+            port = free_port("127.0.0.1", preferred)
+            supervisor = Supervisor("127.0.0.1", port, self._nursery)
             supervisor.prepare()
         except CannotStart as error:
             raise CommandError(str(error)) from None
         kept.write_text(str(supervisor.port))
-        supervisor.start()
         try:
+            supervisor.start()
             supervisor.wait_until_served()
         except CannotStart as error:
             supervisor.stop()

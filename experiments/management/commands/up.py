@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from experiments import accounts, actions, samples
 from experiments.engine.spec import parse_text
 from experiments.models import Experiment
+from experiments.nursery import Nursery
 from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, stop_signals
 
 
@@ -28,9 +29,10 @@ class Command(BaseCommand):
         parser.add_argument("--no-sample", action="store_true", help="start without the sample")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        nursery = Nursery()
         logging.getLogger().setLevel(logging.WARNING)
         stopping = stop_signals()
-        supervisor = Supervisor(options["host"], options["port"])
+        supervisor = Supervisor(options["host"], options["port"], nursery)
         try:
             supervisor.prepare()
         except AlreadyRunning as error:
