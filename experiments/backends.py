@@ -7,7 +7,7 @@ from functools import lru_cache
 from django.conf import settings
 
 from experiments.training.base import Backend
-from experiments.training.local import LocalBackend
+from experiments.training.local.backend import LocalBackend
 
 
 @lru_cache(maxsize=1)
@@ -16,6 +16,6 @@ def backend() -> Backend:
     if settings.TRAINING_ENGINE == "local":
         return LocalBackend(root=settings.TRIALS_DIR, client_dir=settings.CLIENT_DIR)
     # Imported where it is used: the client of Kubernetes takes half a second to load.
-    from experiments.training.kubernetes import KubernetesBackend
+    from experiments.training.kubernetes.backend import KubernetesBackend
 
     return KubernetesBackend(settings.TRAINING_ENGINE, settings.TRIALS_DIR)

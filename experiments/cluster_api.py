@@ -13,7 +13,7 @@ from typing import Any
 
 from experiments.engine.crd import PLURAL
 from experiments.engine.fields import API_VERSION, KIND
-from experiments.training.kube_api import ApiError, KubeApi, Unreachable
+from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
 
 _MESSAGE = 1024  # characters of an Event's message, the API server's own bound
 _PAGE = 500  # objects of an answer

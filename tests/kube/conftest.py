@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 
 from experiments.backends import backend
-from experiments.training.kubernetes import KubernetesBackend
+from experiments.training.kubernetes.backend import KubernetesBackend
 from tests.groups import need
 from tests.kube.control_plane import ControlPlane, find_programs
 from tests.kube.kubelet import Kubelet

@@ -18,7 +18,7 @@ from django.db import close_old_connections
 from experiments import health, outbox, wake, write_ahead_log
 from experiments.backends import backend
 from experiments.reconcile import restart_clocks, time_is_up_in, unfinished_ids
-from experiments.training.local import LocalBackend
+from experiments.training.local.backend import LocalBackend
 
 PERIOD_S = 2.0
 WATCH_S = 0.025

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from experiments.training.kube_api import ApiError, KubeApi, Unreachable
-from experiments.training.kube_watch import Object, Watch
-from experiments.training.manifests import ENGINES, JOB_LABEL, KINDS, MANAGED_BY
+from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
+from experiments.training.kubernetes.jobs import ENGINES, JOB_LABEL, KINDS, MANAGED_BY
+from experiments.training.kubernetes.watch import Object, Watch
 
 FIRST_LIST_S = 10.0
 ENDED_PHASES = ("Succeeded", "Failed")

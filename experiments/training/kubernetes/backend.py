@@ -1,9 +1,9 @@
 """Trials as objects of a Kubernetes cluster: TrainingJobs, Kubeflow's jobs or plain Jobs.
 
-Called by ``experiments.reconcile``. What to send is ``manifests``' business, what the answers mean
-``kube_status``'. Guarantees: one object per attempt, whoever launches it how often; polling costs
-no request per job (``kube_watch``); while the API server is away nothing is decided; the logs of
-all replicas are on this side (``kube_logs``) before a job counts as ended; deleting the deciding
+Called by ``experiments.reconcile``. What to send is ``jobs``' business, what the answers mean
+``status``'. Guarantees: one object per attempt, whoever launches it how often; polling costs
+no request per job (``watch``); while the API server is away nothing is decided; the logs of
+all replicas are on this side (``logs``) before a job counts as ended; deleting the deciding
 object deletes all that belongs to the trial.
 """
 
@@ -27,18 +27,24 @@ from experiments.training.base import (
     LaunchError,
     LogFile,
 )
-from experiments.training.kube_api import ApiError, KubeApi, Unreachable
-from experiments.training.kube_cluster import Cluster, NamespaceView, collection, pods_of
-from experiments.training.kube_logs import ENDED as ENDED_MARK
-from experiments.training.kube_logs import STOPPED, LogKeeper
-from experiments.training.kube_status import by_rank, is_ended, longer, replica_name, status_of
-from experiments.training.manifests import (
+from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
+from experiments.training.kubernetes.cluster import Cluster, NamespaceView, collection, pods_of
+from experiments.training.kubernetes.jobs import (
     DEFAULTS,
     JOB_LABEL,
     KINDS,
     Options,
     build,
     owned_by,
+)
+from experiments.training.kubernetes.logs import ENDED as ENDED_MARK
+from experiments.training.kubernetes.logs import STOPPED, LogKeeper
+from experiments.training.kubernetes.status import (
+    by_rank,
+    is_ended,
+    longer,
+    replica_name,
+    status_of,
 )
 
 logger = logging.getLogger(__name__)

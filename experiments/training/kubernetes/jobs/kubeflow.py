@@ -11,7 +11,7 @@ from typing import Any
 from experiments.engine.training_spec import MAIN_CONTAINER
 from experiments.training.base import Launch, LaunchError, Task
 from experiments.training.environment import rank_environment, replicas_by_rank
-from experiments.training.manifests.common import (
+from experiments.training.kubernetes.jobs.common import (
     PORTS,
     RESTARTS,
     Kind,
@@ -53,7 +53,7 @@ TASKS = "spec.trainingConfig.tasks"
 
 
 def build(launch: Launch, options: Options) -> tuple[list[dict[str, Any]], list[str]]:
-    """See ``manifests.build``."""
+    """See ``jobs.build``."""
     kind = KIND_OF[launch.framework]
     require_container(launch, MAIN_CONTAINER[launch.framework])
     rows = _rows(launch, kind.name)

@@ -17,7 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from experiments.training.kube_api import ApiError, KubeApi, Stream, Unreachable
+from experiments.training.kubernetes.api import ApiError, KubeApi, Stream, Unreachable
 
 logger = logging.getLogger(__name__)
 

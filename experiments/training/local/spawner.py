@@ -1,12 +1,12 @@
 """Starts supervisors of local trials by forking a small process that is ready for it.
 
 An interpreter takes as long to start as most of what we do for a trial, so one that holds nothing
-but ``local_wrapper`` is started once, at the first launch of a process of ours, and forks itself
+but ``wrapper`` is started once, at the first launch of a process of ours, and forks itself
 for every job. It ends when its other end is closed, however its owner died; supervisors leave it
 at once (own session, no parent) and outlive both.
 
 The wire: on a SOCK_SEQPACKET pair one packet a job, with two descriptors: the lock of the job's
-directory, and a stream that carries the job there and ``local_wrapper.supervise``'s one line back.
+directory, and a stream that carries the job there and ``wrapper.supervise``'s one line back.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.training.base import BackendUnavailable
-from experiments.training.local_wrapper import supervise
+from experiments.training.local.wrapper import supervise
 
 ANSWER_TIMEOUT_S = 30.0
 
-_IMPORT_ROOT = Path(__file__).resolve().parents[2]
+_IMPORT_ROOT = Path(__file__).resolve().parents[3]
 _PACKET = b"job"
 
 
@@ -52,7 +52,7 @@ class Spawner:
         It is "" where the spawner ended under our hands: the job was started, or was not.
 
         Args:
-            job: see ``local_wrapper.Supervisor``.
+            job: see ``wrapper.Supervisor``.
             lock: descriptor of the lock file; the supervisor holds it until its pid is on record.
 
         Raises:
@@ -94,7 +94,7 @@ class Spawner:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(ANSWER_TIMEOUT_S)
         code = f"import sys; sys.path.append({str(_IMPORT_ROOT)!r}); "
-        code += "from experiments.training.local_spawner import serve; "
+        code += "from experiments.training.local.spawner import serve; "
         code += f"serve({theirs.fileno()})"
         with theirs:
             try:

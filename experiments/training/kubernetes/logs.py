@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.training.base import LogFile
-from experiments.training.kube_api import ApiError, KubeApi, Unreachable
-from experiments.training.kube_status import main_container_of, main_status, replica_name
+from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
+from experiments.training.kubernetes.status import main_container_of, main_status, replica_name
 
 LIMIT_BYTES = 256 * 1024 * 1024
 TIMEOUT_S = 20.0  # without a byte

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.training.base import Launch, LaunchError
-from experiments.training.manifests import batch, kubeflow, tensorstack
-from experiments.training.manifests.common import (
+from experiments.training.kubernetes.jobs import batch, kubeflow, tensorstack
+from experiments.training.kubernetes.jobs.common import (
     JOB_LABEL,
     MANAGED_BY,
     REPLICA_LABEL,

@@ -11,7 +11,7 @@ from experiments.engine.fields import REPLICA_TYPES
 from experiments.engine.training_spec import MAIN_CONTAINER
 from experiments.training.base import Launch, LaunchError
 from experiments.training.environment import replicas_by_rank
-from experiments.training.manifests.common import (
+from experiments.training.kubernetes.jobs.common import (
     RESTARTS,
     Kind,
     Options,
@@ -33,7 +33,7 @@ KINDS = tuple(KIND_OF.values())
 
 
 def build(launch: Launch, options: Options) -> tuple[list[dict[str, Any]], list[str]]:
-    """See ``manifests.build``."""
+    """See ``jobs.build``."""
     kind = KIND_OF[launch.framework]
     if launch.framework in REPLICA_TYPES:
         known = dict.fromkeys(REPLICA_TYPES[launch.framework])

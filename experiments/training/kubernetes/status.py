@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from experiments.training.base import JobState, JobStatus
-from experiments.training.manifests import REPLICA_LABEL
-from experiments.training.manifests.batch import INDEX_LABEL
+from experiments.training.kubernetes.jobs import REPLICA_LABEL
+from experiments.training.kubernetes.jobs.batch import INDEX_LABEL
 
 Object = Mapping[str, Any]
 

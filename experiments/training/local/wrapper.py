@@ -1,6 +1,6 @@
 """Supervise every process of one attempt of a local trial: a process of its own.
 
-``local_spawner`` forks it, without a parent and in its own session, so that it outlives whoever
+``spawner`` forks it, without a parent and in its own session, so that it outlives whoever
 launched it. It reads its job, starts the replicas, copies what they print into their log files,
 and when the deciding replica has ended or SIGTERM came it ends all the others. As a child
 subreaper it inherits every orphaned descendant: when it has no child left, nothing of the trial is
@@ -20,8 +20,8 @@ import signal
 import time
 from typing import Any
 
-from experiments.training.local_log import Log
-from experiments.training.processes import boot_id, descendants, process_table, read_stat
+from experiments.training.local.log import Log
+from experiments.training.local.processes import boot_id, descendants, process_table, read_stat
 
 # Python ignores SIGPIPE and SIGXFSZ, we ignore SIGHUP and SIGINT; ignored signals pass through
 # exec, so that without this list `yes | head` would never end inside a trial.

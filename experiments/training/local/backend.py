@@ -14,7 +14,7 @@ is known of it, so that any process with the same root can adopt it::
 
 Guarantees: a job is started once however often and from wherever it is launched; it outlives the
 process that launched it; after its end none of its processes is left, daemons included, even when
-its supervisor (``local_wrapper.py``) was killed.
+its supervisor (``wrapper.py``) was killed.
 
 Image, volumes, resources, security context, init containers, sidecars and restart policies have no
 meaning here and are ignored; the preflight check tells the user.
@@ -46,10 +46,10 @@ from experiments.training.base import (
     LaunchError,
     LogFile,
 )
-from experiments.training.local_job import JOB_MARK, OUTPUT, WORK, replica_commands
-from experiments.training.local_spawner import spawner
-from experiments.training.local_wrapper import replace_file
-from experiments.training.processes import boot_id, descendants, process_table, read_stat
+from experiments.training.local.job import JOB_MARK, OUTPUT, WORK, replica_commands
+from experiments.training.local.processes import boot_id, descendants, process_table, read_stat
+from experiments.training.local.spawner import spawner
+from experiments.training.local.wrapper import replace_file
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from typing import Any
 from experiments.engine.training_spec import main_container_index
 from experiments.training.base import Launch
 from experiments.training.environment import Replica, rank_environment, replicas_by_rank
-from experiments.training.manifests.common import (
+from experiments.training.kubernetes.jobs.common import (
     JOB_LABEL,
     PORTS,
     RESTARTS,
@@ -36,7 +36,7 @@ TASKS = "spec.trainingConfig.tasks"
 
 
 def build(launch: Launch, options: Options) -> tuple[list[dict[str, Any]], list[str]]:
-    """See ``manifests.build``."""
+    """See ``jobs.build``."""
     replicas = replicas_by_rank(launch)
     if len(launch.tasks) == 1:
         objects = [_indexed_job(launch, replicas, options)]
