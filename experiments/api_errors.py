@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from experiments.actions import Refused
-from experiments.algorithms.problems import Problem, ProblemsError
+from experiments.problems import Problem, ProblemsError
 from experiments.training.base import BackendUnavailable
 
 RETRY_AFTER = 5  # seconds, told to clients while the training backend is away

@@ -26,7 +26,6 @@ from experiments import actions, chart_data, policy
 from experiments import serializers as shapes
 from experiments.actions import LIMITS, Refused
 from experiments.algorithms import registry
-from experiments.algorithms.problems import Problem, nearest
 from experiments.algorithms.settings import describe
 from experiments.api_base import (
     BAD,
@@ -52,6 +51,7 @@ from experiments.present import (
     experiment_json,
     trial_json,
 )
+from experiments.problems import Problem, nearest
 
 MANIFEST_BODY: Any = {
     "application/json": OpenApiTypes.OBJECT,

@@ -15,12 +15,12 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from experiments import actions
-from experiments.algorithms.problems import ProblemsError
 from experiments.engine.fields import API_GROUP, API_VERSION, KIND
 from experiments.engine.spec import parse_manifest, to_manifest
 from experiments.intake import take_in
 from experiments.launching import project_of
 from experiments.models import ClusterObject, Experiment
+from experiments.problems import ProblemsError
 
 # The specification's fields are fixed, and none of them suspends: annotations do not disturb it.
 SUSPEND = f"{API_GROUP}/suspend"  # "true": start no further trials

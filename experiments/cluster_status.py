@@ -12,10 +12,10 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from experiments.algorithms.problems import Problem
 from experiments.engine.crd import ACCEPTED, FINISHED, SUSPENDED, SYNCED, count_key
 from experiments.models import ClusterObject, Event, Experiment
 from experiments.present import server_note
+from experiments.problems import Problem
 from experiments.states import FINISHED as FINISHED_STATES
 from experiments.states import Phase, TrialState
 

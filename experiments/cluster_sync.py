@@ -19,11 +19,11 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from experiments import cluster_objects, cluster_status
-from experiments.algorithms.problems import Problem
 from experiments.cluster_api import ClusterApi, ClusterRefused, ClusterUnavailable
 from experiments.cluster_objects import ObjectKey
 from experiments.models import ClusterObject, Event, Experiment
 from experiments.present import TrialCounts, count_trials
+from experiments.problems import Problem
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from typing import Any
 
 from django.conf import settings
 
-from experiments.algorithms.problems import Problem, ProblemsError
 from experiments.backends import backend
 from experiments.engine.json_text import duplicate_keys, key_lines
 from experiments.engine.preflight import LOCAL, Preflight, preflight
 from experiments.engine.spec import Parsed, parse_manifest, parse_text
 from experiments.launching import rehearsal
+from experiments.problems import Problem, ProblemsError
 from experiments.vault import foresee
 
 _NO_TRIAL = "As things stand, no trial could start."

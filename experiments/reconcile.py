@@ -17,7 +17,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from experiments import actions, checkpoints
-from experiments.algorithms.problems import ProblemsError
 from experiments.backends import backend
 from experiments.engine import session
 from experiments.engine.plan import plan
@@ -28,6 +27,7 @@ from experiments.intake import look_ahead
 from experiments.launching import launch_of
 from experiments.lease import Lease
 from experiments.models import Experiment, Trial
+from experiments.problems import ProblemsError
 from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
 from experiments.training.base import (
     ENDED,

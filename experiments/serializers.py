@@ -16,8 +16,8 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from experiments.actions import LIMIT_HIGHEST, LIMITS
-from experiments.algorithms.problems import nearest
 from experiments.models import Metric
+from experiments.problems import nearest
 from experiments.states import Phase, TrialState
 
 PHASES = [phase.value for phase in Phase]

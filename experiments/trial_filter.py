@@ -17,8 +17,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from experiments.algorithms.problems import Problem, ProblemsError, nearest
 from experiments.models import Trial
+from experiments.problems import Problem, ProblemsError, nearest
 
 MAX_LENGTH = 2000  # characters of an expression
 MAX_DEPTH = 20  # parentheses within parentheses

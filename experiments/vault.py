@@ -20,7 +20,7 @@ from django.conf import settings
 from django.db import OperationalError, ProgrammingError, models
 from django.db.models import QuerySet
 
-from experiments.algorithms.problems import Problem, ProblemsError
+from experiments.problems import Problem, ProblemsError
 from experiments.redaction import KEY, KEY_RULE
 
 NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9._]{0,251}[A-Za-z0-9])?\Z")

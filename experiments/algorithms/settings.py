@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from experiments.algorithms.parameters import join, show
-from experiments.algorithms.problems import Problem, ProblemsError, nearest
+from experiments.algorithms.space.parameters import join, show
+from experiments.problems import Problem, ProblemsError, nearest
 
 Bound = int | float
 

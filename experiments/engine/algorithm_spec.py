@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.algorithms import registry
-from experiments.algorithms.problems import Problem, ProblemsError, nearest
 from experiments.algorithms.settings import parse_settings
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.engine import reading
 from experiments.engine.fields import NAME_FIELDS, SPEC, Section
 from experiments.engine.json_text import duplicate_keys, parse_json, pretty_json
 from experiments.engine.reading import Notes, at
+from experiments.problems import Problem, ProblemsError, nearest
 
 OPTIMIZE_MODES = ("maximize", "minimize")
 DEFAULT_MODE = "maximize"

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from experiments.algorithms.base import LOAD_KEY
-from experiments.algorithms.problems import Problem
 from experiments.engine.quantity import parse_quantity
 from experiments.engine.reading import LineOf, Notes, at
 from experiments.engine.spec import ExperimentSpec
 from experiments.engine.training_spec import TaskSpec, containers_of, main_container_index
+from experiments.problems import Problem
 
 N_SAMPLES = 10
 SAMPLE_SEED = 20_231_204  # fixed: the same manifest shows the same samples

@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from experiments.algorithms.parameters import join
-from experiments.algorithms.problems import Problem, ProblemsError, nearest
+from experiments.algorithms.space.parameters import join
+from experiments.problems import Problem, ProblemsError, nearest
 
 MAX_DEPTH = 40
 MAX_NODES = 100_000

@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.algorithms.problems import Problem, ProblemsError
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.engine import reading
 from experiments.engine.algorithm_spec import (
     DEFAULT_MODE,
@@ -37,6 +36,7 @@ from experiments.engine.quantity import HINT as QUANTITY_HINT
 from experiments.engine.quantity import parse_quantity
 from experiments.engine.reading import LineOf, Notes, at
 from experiments.engine.training_spec import TaskSpec, TrainingSpec, parse_training
+from experiments.problems import Problem, ProblemsError
 from experiments.redaction import KEY
 
 __all__ = [

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.algorithms.problems import nearest
 from experiments.engine import reading
 from experiments.engine.fields import (
     CONTAINER,
@@ -33,6 +32,7 @@ from experiments.engine.names import LABEL, label_problem
 from experiments.engine.quantity import HINT as QUANTITY_HINT
 from experiments.engine.quantity import parse_quantity
 from experiments.engine.reading import Notes, at
+from experiments.problems import nearest
 
 # Whose container the TrainingJob runs the training in; other names are for sidecars.
 MAIN_CONTAINER = {"tensorflow": "tensorflow", "pytorch": "pytorch", "xgboost": "xgboost"}

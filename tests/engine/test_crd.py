@@ -11,11 +11,11 @@ import pytest
 import yaml
 
 from experiments.algorithms import registry
-from experiments.algorithms.problems import Problem
 from experiments.engine import crd
 from experiments.engine.fields import SPEC
 from experiments.engine.names import portable
 from experiments.engine.quantity import ABOVE_ZERO, NOT_NEGATIVE, parse_quantity
+from experiments.problems import Problem
 
 DEPLOYED = Path(__file__).parents[2] / "deploy" / "base" / "crd.yaml"
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from experiments.algorithms.problems import Problem, ProblemsError
 from experiments.engine import manifest_yaml
 from experiments.engine.manifest_yaml import dump_yaml, load_yaml
+from experiments.problems import Problem, ProblemsError
 
 
 def refusal(text: str | bytes) -> Problem:

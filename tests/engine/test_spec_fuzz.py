@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from experiments.algorithms.problems import Problem, ProblemsError
 from experiments.engine.manifest_yaml import dump_yaml
 from experiments.engine.preflight import preflight
 from experiments.engine.spec import Parsed, parse_manifest, parse_text, to_manifest
+from experiments.problems import Problem, ProblemsError
 from tests.engine.manifests import SPECIFICATION, at_random
 
 ODD: list[Any] = [

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from experiments.algorithms.problems import Problem, ProblemsError
 from experiments.engine.manifest_yaml import dump_yaml
 from experiments.engine.spec import parse_manifest, parse_text
+from experiments.problems import Problem, ProblemsError
 from tests.engine.manifests import ABSENT, CONTAINER, SPECIFICATION, TASK, small
 
 TASK_PATH = "spec.trainingConfig.tasks[0]"

@@ -10,8 +10,8 @@ import yaml
 from kubernetes import client
 from kubernetes.client import ApiException
 
-from experiments.algorithms.problems import ProblemsError
 from experiments.engine.spec import parse_manifest
+from experiments.problems import ProblemsError
 from tests.engine.manifests import CONTAINER, TASK, at_random, small
 from tests.engine.test_spec_problems import BAD
 from tests.kube.control_plane import ControlPlane

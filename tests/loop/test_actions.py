@@ -6,9 +6,9 @@ import pytest
 
 from experiments import actions
 from experiments.actions import Refused
-from experiments.algorithms.problems import ProblemsError
 from experiments.engine.spec import parse_manifest
 from experiments.models import Experiment, Trial
+from experiments.problems import ProblemsError
 from experiments.states import Phase, TrialState
 from tests.conftest import MANIFEST
 

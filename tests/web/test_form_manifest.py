@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from experiments import samples
-from experiments.algorithms.space_reading import TYPES
+from experiments.algorithms.space.reading import TYPES
 from experiments.engine.manifest_yaml import load_yaml
 from experiments.engine.spec import parse_manifest
 from experiments.form_fields import EXPLANATIONS, field_of, form_problems, parameter_types, steps

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from experiments.algorithms.problems import ProblemsError
+from experiments.problems import ProblemsError
 from experiments.trial_filter import Names, TrialFacts, parse_where, sort_facts
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from experiments import samples
-from experiments.algorithms.problems import Problem
 from experiments.engine.spec import Parsed
 from experiments.intake import take_in
+from experiments.problems import Problem
 
 BAD_MANIFEST = 2
 

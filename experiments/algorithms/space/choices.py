@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from experiments.algorithms.parameters import Floats, Parameter, freeze, is_number, join, show
-from experiments.algorithms.problems import Problem
+from experiments.algorithms.space.parameters import Floats, Parameter, freeze, is_number, join, show
+from experiments.problems import Problem
 
 MISSING = object()  # stands for the value of a parameter that a configuration lacks
 

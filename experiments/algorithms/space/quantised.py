@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from experiments.algorithms.parameters import (
+from experiments.algorithms.space.parameters import (
     Floats,
     LogNormal,
     LogUniform,
@@ -25,7 +25,7 @@ from experiments.algorithms.parameters import (
     is_number,
     show,
 )
-from experiments.algorithms.problems import Problem
+from experiments.problems import Problem
 
 
 class _Steps:

@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from experiments.algorithms.choices import Branch, Choice, Product
-from experiments.algorithms.layers import InputChoice, LayerChoice
-from experiments.algorithms.parameters import (
+from experiments.algorithms.space.choices import Branch, Choice, Product
+from experiments.algorithms.space.layers import InputChoice, LayerChoice
+from experiments.algorithms.space.parameters import (
     LogNormal,
     LogUniform,
     Normal,
@@ -25,8 +25,8 @@ from experiments.algorithms.parameters import (
     join,
     show,
 )
-from experiments.algorithms.problems import Problem, nearest
-from experiments.algorithms.quantised import QLogNormal, QLogUniform, QNormal, QUniform
+from experiments.algorithms.space.quantised import QLogNormal, QLogUniform, QNormal, QUniform
+from experiments.problems import Problem, nearest
 
 MAX_DEPTH = 16  # nested choices
 MAX_CANDIDATES = 64  # inputs of one input_choice

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.algorithms.choices import MISSING, Branch, Choice, Product
 from experiments.algorithms.numerics.domain import Column, Domain, Floats
-from experiments.algorithms.parameters import Parameter
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.choices import MISSING, Branch, Choice, Product
+from experiments.algorithms.space.parameters import Parameter
+from experiments.algorithms.space.search_space import SearchSpace
 
 Bools = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]

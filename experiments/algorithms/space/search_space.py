@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.algorithms.choices import Product
-from experiments.algorithms.parameters import Parameter
-from experiments.algorithms.problems import Problem, ProblemsError
-from experiments.algorithms.space_reading import read_space
+from experiments.algorithms.space.choices import Product
+from experiments.algorithms.space.parameters import Parameter
+from experiments.algorithms.space.reading import read_space
+from experiments.problems import Problem, ProblemsError
 
 
 class SearchSpace:

@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from experiments.algorithms.parameters import Floats, Parameter, freeze, show
-from experiments.algorithms.problems import Problem
+from experiments.algorithms.space.parameters import Floats, Parameter, freeze, show
+from experiments.problems import Problem
 
 _WHOLE = frozenset({int})  # not bool: True would be taken for 1
 

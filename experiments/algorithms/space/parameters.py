@@ -1,6 +1,6 @@
 """One class per ``_type``: what its values are and how to move among them. Numbers live here.
 
-Those on a grid live in ``quantised``, choices in ``choices``. Made by ``space_reading`` from what
+Those on a grid live in ``quantised``, choices in ``choices``. Made by ``reading`` from what
 the user wrote, used by ``space.SearchSpace`` and, through it, by every tuner. Values are plain
 Python (int, float, str, bool, None, list, dict), ready for JSON.
 
@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from experiments.algorithms.problems import Problem
+from experiments.problems import Problem
 
 Number = int | float
 Floats = npt.NDArray[np.float64]
