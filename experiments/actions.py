@@ -15,9 +15,9 @@ from django.db.models import Max
 from django.utils import timezone
 
 from experiments import wake
-from experiments.engine.fields import SPEC
 from experiments.engine.snapshot import TIME_UP
-from experiments.engine.spec import Parsed, parse_manifest, to_manifest
+from experiments.manifest.fields import SPEC
+from experiments.manifest.spec import Parsed, parse_manifest, to_manifest
 from experiments.models import Experiment, Project, Trial, new_trial_key
 from experiments.problems import Problem, ProblemsError
 from experiments.states import FINISHED, RETRIABLE, WENT_WRONG, Phase, TrialState

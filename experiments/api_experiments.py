@@ -39,10 +39,10 @@ from experiments.api_base import (
 )
 from experiments.api_errors import InvalidManifest
 from experiments.charts import CHARTS
-from experiments.engine.manifest_yaml import dump_yaml
-from experiments.engine.spec import Parsed, to_manifest
 from experiments.export import CONTENT_TYPES, export
 from experiments.intake import Intake, take_in
+from experiments.manifest.spec import Parsed, to_manifest
+from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import Experiment
 from experiments.present import (
     aistore_by_id,

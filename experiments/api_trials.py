@@ -17,7 +17,7 @@ from experiments import serializers as shapes
 from experiments.actions import Refused
 from experiments.api_base import BAD, COMMON, REFUSED, ApiView, page_of
 from experiments.backends import backend
-from experiments.engine.spec import parse_manifest
+from experiments.manifest.spec import parse_manifest
 from experiments.models import Experiment, Metric, Trial
 from experiments.present import metric_json, trial_json
 from experiments.training.base import LogFile

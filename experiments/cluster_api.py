@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from experiments.engine.crd import PLURAL
-from experiments.engine.fields import API_VERSION, KIND
+from experiments.manifest.crd import PLURAL
+from experiments.manifest.fields import API_VERSION, KIND
 from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
 
 _MESSAGE = 1024  # characters of an Event's message, the API server's own bound

@@ -15,10 +15,10 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from experiments import actions
-from experiments.engine.fields import API_GROUP, API_VERSION, KIND
-from experiments.engine.spec import parse_manifest, to_manifest
 from experiments.intake import take_in
 from experiments.launching import project_of
+from experiments.manifest.fields import API_GROUP, API_VERSION, KIND
+from experiments.manifest.spec import parse_manifest, to_manifest
 from experiments.models import ClusterObject, Experiment
 from experiments.problems import ProblemsError
 

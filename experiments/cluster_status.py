@@ -1,6 +1,6 @@
 """An experiment's row as the status of its AutoTuneExperiment object, and as Kubernetes Events.
 
-Pure reading; called by ``cluster_sync``. The shape is declared in ``engine/crd.py``.
+Pure reading; called by ``cluster_sync``. The shape is declared in ``manifest/crd.py``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from experiments.engine.crd import ACCEPTED, FINISHED, SUSPENDED, SYNCED, count_key
+from experiments.manifest.crd import ACCEPTED, FINISHED, SUSPENDED, SYNCED, count_key
 from experiments.models import ClusterObject, Event, Experiment
 from experiments.present import server_note
 from experiments.problems import Problem

@@ -17,7 +17,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from experiments.actions import current_manifest
-from experiments.engine.manifest_yaml import dump_yaml
+from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import Experiment, Metric, Trial
 from experiments.present import experiment_json, iso
 

@@ -17,10 +17,6 @@ from typing import Any
 
 from experiments.algorithms import registry
 from experiments.algorithms.settings import SettingInfo, describe
-from experiments.engine.algorithm_spec import DEFAULT_MODE, NAME_FIELDS
-from experiments.engine.json_text import pretty_json
-from experiments.engine.spec import API_VERSION, KIND
-from experiments.engine.training_spec import MAIN_CONTAINER
 from experiments.form_values import (
     as_dict,
     as_list,
@@ -30,6 +26,10 @@ from experiments.form_values import (
     read_json,
     read_mapping,
 )
+from experiments.manifest.algorithm_spec import DEFAULT_MODE, NAME_FIELDS
+from experiments.manifest.json_text import pretty_json
+from experiments.manifest.spec import API_VERSION, KIND
+from experiments.manifest.training_spec import MAIN_CONTAINER
 
 # Arguments of each numeric _type, in the order of its _value.
 ARGUMENTS: dict[str, tuple[str, ...]] = {

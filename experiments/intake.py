@@ -13,10 +13,10 @@ from typing import Any
 from django.conf import settings
 
 from experiments.backends import backend
-from experiments.engine.json_text import duplicate_keys, key_lines
-from experiments.engine.preflight import LOCAL, Preflight, preflight
-from experiments.engine.spec import Parsed, parse_manifest, parse_text
 from experiments.launching import rehearsal
+from experiments.manifest.json_text import duplicate_keys, key_lines
+from experiments.manifest.preflight import LOCAL, Preflight, preflight
+from experiments.manifest.spec import Parsed, parse_manifest, parse_text
 from experiments.problems import Problem, ProblemsError
 from experiments.vault import foresee
 
@@ -108,7 +108,7 @@ def take_in(source: bytes | dict[str, Any], *, is_json: bool = False) -> Intake:
 
 
 def look_ahead(parsed: Parsed) -> Preflight:
-    """What will become of a manifest here: ``engine.preflight`` and what the backend foresees.
+    """What will become of a manifest here: ``manifest.preflight`` and what the backend foresees.
 
     The backend's are warnings, since the world may change before a trial starts (a directory may
     be made); what it foresees of a field that is a problem already is left out.

@@ -23,8 +23,8 @@ from experiments import cluster_objects
 from experiments.cluster_api import ClusterRefused, ClusterUnavailable
 from experiments.cluster_objects import ObjectKey
 from experiments.cluster_sync import ALL_NAMESPACES, Sync
-from experiments.engine.crd import PLURAL
-from experiments.engine.fields import API_GROUP, API_VERSION_NAME
+from experiments.manifest.crd import PLURAL
+from experiments.manifest.fields import API_GROUP, API_VERSION_NAME
 from experiments.problems import ProblemsError
 
 logger = logging.getLogger(__name__)

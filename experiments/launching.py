@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from experiments.engine.fields import API_VERSION, KIND
-from experiments.engine.spec import ExperimentSpec
+from experiments.manifest.fields import API_VERSION, KIND
+from experiments.manifest.spec import ExperimentSpec
 from experiments.models import ClusterObject, Experiment, Project, Trial
 from experiments.tokens import trial_token
 from experiments.training.base import Launch, Task, name_of_job

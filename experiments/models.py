@@ -116,7 +116,7 @@ class Experiment(models.Model):
     )
     name = models.CharField(max_length=63)
     notes = models.TextField(blank=True, default="")
-    manifest = models.JSONField()  # normalised: what engine.spec.to_manifest gives
+    manifest = models.JSONField()  # normalised: what manifest.spec.to_manifest gives
     source = models.TextField(blank=True, default="")  # the text as given, for the record
     origin = models.CharField(max_length=12, choices=Origin.choices, default=Origin.API)
 

@@ -21,11 +21,11 @@ from experiments.backends import backend
 from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
-from experiments.engine.spec import ExperimentSpec, parse_manifest
 from experiments.history import trial_records
 from experiments.intake import look_ahead
 from experiments.launching import launch_of
 from experiments.lease import Lease
+from experiments.manifest.spec import ExperimentSpec, parse_manifest
 from experiments.models import Experiment, Trial
 from experiments.problems import ProblemsError
 from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState

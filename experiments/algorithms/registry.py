@@ -1,6 +1,6 @@
 """Every algorithm by name: what it is for, what it takes, which spaces it searches.
 
-Read by ``engine.spec``, the forms, the docs page and the tests. Importing this module loads no
+Read by ``manifest.spec``, the forms, the docs page and the tests. Importing this module loads no
 algorithm: ``Entry.load`` does, so that the web server starts without numeric libraries.
 
 To add an algorithm: write its file, its Args in ``arguments``, one entry here and one in the docs.

@@ -1,7 +1,7 @@
 """Settings of an algorithm, declared once as a frozen dataclass of ``setting`` fields.
 
 The parser, the form, the REST answers and the docs page all read the same declaration. Called by
-``engine.spec`` (``parse_settings``) and by whatever shows settings (``describe``).
+``manifest.spec`` (``parse_settings``) and by whatever shows settings (``describe``).
 """
 
 from __future__ import annotations

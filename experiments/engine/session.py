@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from experiments.algorithms.base import Observation, Outcome, Proposal, Verdict
-from experiments.engine.algorithm_spec import AlgorithmSpec
-from experiments.engine.spec import ExperimentSpec
+from experiments.manifest.algorithm_spec import AlgorithmSpec
+from experiments.manifest.spec import ExperimentSpec
 from experiments.states import FINISHED, TrialState
 
 Curve = tuple[tuple[int, float], ...]

@@ -6,7 +6,7 @@ import pytest
 
 from experiments import actions
 from experiments.actions import Refused
-from experiments.engine.spec import parse_manifest
+from experiments.manifest.spec import parse_manifest
 from experiments.models import Experiment, Trial
 from experiments.problems import ProblemsError
 from experiments.states import Phase, TrialState

@@ -10,9 +10,9 @@ import pytest
 
 from experiments import actions, cluster_objects, cluster_status
 from experiments.cluster_objects import SUSPEND
-from experiments.engine.crd import _status as status_schema
-from experiments.engine.crd import schema_of
-from experiments.engine.fields import SPEC
+from experiments.manifest.crd import _status as status_schema
+from experiments.manifest.crd import schema_of
+from experiments.manifest.fields import SPEC
 from experiments.models import ClusterObject, Experiment
 from experiments.problems import ProblemsError
 from experiments.states import Phase

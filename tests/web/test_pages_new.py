@@ -11,7 +11,7 @@ import pytest
 from django.test import Client
 
 from experiments import samples
-from experiments.engine.spec import parse_text
+from experiments.manifest.spec import parse_text
 from experiments.models import Experiment
 from experiments.views_new import STARTER
 

@@ -1,7 +1,7 @@
 """The search space of an experiment: parsed once, then asked by every tuner and check.
 
-Made by ``engine.spec`` from the manifest's ``searchSpace``. Parsing reports every problem at once;
-a space that was parsed is sound, so nothing below checks again.
+Made by ``manifest.spec`` from the manifest's ``searchSpace``. Parsing reports every problem at
+once; a space that was parsed is sound, so nothing below checks again.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from experiments import accounts, actions, samples
-from experiments.engine.spec import parse_text
+from experiments.manifest.spec import parse_text
 from experiments.models import Experiment
 from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, stop_signals
 

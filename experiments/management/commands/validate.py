@@ -8,8 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from experiments import samples
-from experiments.engine.spec import Parsed
 from experiments.intake import take_in
+from experiments.manifest.spec import Parsed
 from experiments.problems import Problem
 
 BAD_MANIFEST = 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from experiments.engine.training_spec import main_container_index
+from experiments.manifest.training_spec import main_container_index
 from experiments.training.base import Launch
 from experiments.training.environment import Replica, rank_environment, replicas_by_rank
 from experiments.training.kubernetes.jobs.common import (

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.engine.training_spec import containers_of
+from experiments.manifest.training_spec import containers_of
 from experiments.training.base import Launch, LaunchError, Task
 from experiments.training.environment import extended_no_proxy, server_environment
 

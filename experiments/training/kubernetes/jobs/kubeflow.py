@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.engine.training_spec import MAIN_CONTAINER
+from experiments.manifest.training_spec import MAIN_CONTAINER
 from experiments.training.base import Launch, LaunchError, Task
 from experiments.training.environment import rank_environment, replicas_by_rank
 from experiments.training.kubernetes.jobs.common import (

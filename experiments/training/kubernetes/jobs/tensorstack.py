@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.engine.fields import REPLICA_TYPES
-from experiments.engine.training_spec import MAIN_CONTAINER
+from experiments.manifest.fields import REPLICA_TYPES
+from experiments.manifest.training_spec import MAIN_CONTAINER
 from experiments.training.base import Launch, LaunchError
 from experiments.training.environment import replicas_by_rank
 from experiments.training.kubernetes.jobs.common import (

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.engine import reading
-from experiments.engine.fields import (
+from experiments.manifest import reading
+from experiments.manifest.fields import (
     CONTAINER,
     ENV,
     FRAMEWORKS,
@@ -28,10 +28,10 @@ from experiments.engine.fields import (
     TEMPLATE,
     TRAINING,
 )
-from experiments.engine.names import LABEL, label_problem
-from experiments.engine.quantity import HINT as QUANTITY_HINT
-from experiments.engine.quantity import parse_quantity
-from experiments.engine.reading import Notes, at
+from experiments.manifest.names import LABEL, label_problem
+from experiments.manifest.quantity import HINT as QUANTITY_HINT
+from experiments.manifest.quantity import parse_quantity
+from experiments.manifest.reading import Notes, at
 from experiments.problems import nearest
 
 # Whose container the TrainingJob runs the training in; other names are for sidecars.

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from experiments.engine.manifest_yaml import dump_yaml
-from experiments.engine.preflight import N_SAMPLES, Peak, preflight
-from experiments.engine.spec import parse_manifest, parse_text
-from tests.engine.manifests import ABSENT, CONTAINER, TASK, at_random, small
+from experiments.manifest.preflight import N_SAMPLES, Peak, preflight
+from experiments.manifest.spec import parse_manifest, parse_text
+from experiments.manifest.yaml_text import dump_yaml
+from tests.manifest.manifests import ABSENT, CONTAINER, TASK, at_random, small
 
 CONTAINER_PATH = "spec.trainingConfig.tasks[0].template.spec.containers[0]"
 LOCALLY_FINE = {f"{CONTAINER}.image": ABSENT}

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from experiments.engine.fields import (
+from experiments.manifest.fields import (
     API_GROUP,
     API_VERSION_NAME,
     KIND,
@@ -28,8 +28,8 @@ from experiments.engine.fields import (
     Text,
     Whole,
 )
-from experiments.engine.names import MAX_NAME, portable
-from experiments.engine.quantity import ABOVE_ZERO, NOT_NEGATIVE
+from experiments.manifest.names import MAX_NAME, portable
+from experiments.manifest.quantity import ABOVE_ZERO, NOT_NEGATIVE
 from experiments.states import Phase, TrialState
 
 PLURAL, SINGULAR, SHORT = "autotuneexperiments", "autotuneexperiment", "ate"

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from experiments.engine.manifest_yaml import dump_yaml
-from experiments.engine.preflight import preflight
-from experiments.engine.spec import Parsed, parse_manifest, parse_text, to_manifest
+from experiments.manifest.preflight import preflight
+from experiments.manifest.spec import Parsed, parse_manifest, parse_text, to_manifest
+from experiments.manifest.yaml_text import dump_yaml
 from experiments.problems import Problem, ProblemsError
-from tests.engine.manifests import SPECIFICATION, at_random
+from tests.manifest.manifests import SPECIFICATION, at_random
 
 ODD: list[Any] = [
     None, "", " ", "x", "50", 0, -1, 1, 0.5, 1e308, 10**30, True, False, [], {}, [None], [[]], [{}],

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from experiments.algorithms import registry
-from experiments.engine.names import LABEL, MAX_NAME
+from experiments.manifest.names import LABEL, MAX_NAME
 from experiments.redaction import KEY
 
 API_GROUP, API_VERSION_NAME = "tensorstack.dev", "v1beta1"

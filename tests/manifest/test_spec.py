@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from experiments.engine.manifest_yaml import dump_yaml
-from experiments.engine.spec import AIStoreSpec, parse_manifest, parse_text, to_manifest
-from experiments.engine.training_spec import main_container_index
-from tests.engine.manifests import ABSENT, CONTAINER, SPECIFICATION, TASK, at_random, small
+from experiments.manifest.spec import AIStoreSpec, parse_manifest, parse_text, to_manifest
+from experiments.manifest.training_spec import main_container_index
+from experiments.manifest.yaml_text import dump_yaml
+from tests.manifest.manifests import ABSENT, CONTAINER, SPECIFICATION, TASK, at_random, small
 
 
 def test_the_specifications_own_manifest_is_accepted_without_a_warning() -> None:

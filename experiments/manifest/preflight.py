@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from experiments.algorithms.base import LOAD_KEY
-from experiments.engine.quantity import parse_quantity
-from experiments.engine.reading import LineOf, Notes, at
-from experiments.engine.spec import ExperimentSpec
-from experiments.engine.training_spec import TaskSpec, containers_of, main_container_index
+from experiments.manifest.quantity import parse_quantity
+from experiments.manifest.reading import LineOf, Notes, at
+from experiments.manifest.spec import ExperimentSpec
+from experiments.manifest.training_spec import TaskSpec, containers_of, main_container_index
 from experiments.problems import Problem
 
 N_SAMPLES = 10

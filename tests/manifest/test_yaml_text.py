@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from experiments.engine import manifest_yaml
-from experiments.engine.manifest_yaml import dump_yaml, load_yaml
+from experiments.manifest import yaml_text
+from experiments.manifest.yaml_text import dump_yaml, load_yaml
 from experiments.problems import Problem, ProblemsError
 
 
@@ -22,7 +22,7 @@ def refusal(text: str | bytes) -> Problem:
 def either_loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run with libyaml's parser and with PyYAML's own, which serves where libyaml is missing."""
     if request.param == "python":
-        monkeypatch.setattr(manifest_yaml, "_Loader", yaml.SafeLoader)
+        monkeypatch.setattr(yaml_text, "_Loader", yaml.SafeLoader)
 
 
 @pytest.mark.usefixtures("either_loader")

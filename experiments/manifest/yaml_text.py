@@ -16,8 +16,8 @@ from typing import Any
 
 import yaml
 
-from experiments.engine.json_text import key_lines
-from experiments.engine.reading import MAX_DEPTH, MAX_NODES, at
+from experiments.manifest.json_text import key_lines
+from experiments.manifest.reading import MAX_DEPTH, MAX_NODES, at
 from experiments.problems import Problem, ProblemsError
 
 MAX_BYTES = 1024 * 1024

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.algorithms.space.search_space import SearchSpace
-from experiments.engine import reading
-from experiments.engine.algorithm_spec import (
+from experiments.manifest import reading
+from experiments.manifest.algorithm_spec import (
     DEFAULT_MODE,
     AlgorithmSpec,
     parse_algorithm,
     read_json_mapping,
 )
-from experiments.engine.fields import (
+from experiments.manifest.fields import (
     AISTORE,
     API_VERSION,
     KIND,
@@ -29,13 +29,13 @@ from experiments.engine.fields import (
     NO_TUNER,
     SPEC,
 )
-from experiments.engine.json_text import pretty_json
-from experiments.engine.manifest_yaml import load_yaml
-from experiments.engine.names import LABEL, LABEL_KEY, LABEL_VALUE, MAX_NAME, SUBDOMAIN, slug
-from experiments.engine.quantity import HINT as QUANTITY_HINT
-from experiments.engine.quantity import parse_quantity
-from experiments.engine.reading import LineOf, Notes, at
-from experiments.engine.training_spec import TaskSpec, TrainingSpec, parse_training
+from experiments.manifest.json_text import pretty_json
+from experiments.manifest.names import LABEL, LABEL_KEY, LABEL_VALUE, MAX_NAME, SUBDOMAIN, slug
+from experiments.manifest.quantity import HINT as QUANTITY_HINT
+from experiments.manifest.quantity import parse_quantity
+from experiments.manifest.reading import LineOf, Notes, at
+from experiments.manifest.training_spec import TaskSpec, TrainingSpec, parse_training
+from experiments.manifest.yaml_text import load_yaml
 from experiments.problems import Problem, ProblemsError
 from experiments.redaction import KEY
 

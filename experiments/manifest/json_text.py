@@ -1,7 +1,7 @@
 """JSON inside a manifest (``searchSpace``, ``classArgs``): read strictly, write so people can read.
 
 ``json.loads`` alone lets duplicate names and NaN pass; both are refused here, with the line inside
-the text. Called by ``spec`` and ``manifest_yaml``.
+the text. Called by ``spec`` and ``yaml_text``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.engine.reading import MAX_DEPTH, Notes, at
+from experiments.manifest.reading import MAX_DEPTH, Notes, at
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from experiments.engine.manifest_yaml import dump_yaml
-from experiments.engine.spec import parse_manifest, parse_text
+from experiments.manifest.spec import parse_manifest, parse_text
+from experiments.manifest.yaml_text import dump_yaml
 from experiments.problems import Problem, ProblemsError
-from tests.engine.manifests import ABSENT, CONTAINER, SPECIFICATION, TASK, small
+from tests.manifest.manifests import ABSENT, CONTAINER, SPECIFICATION, TASK, small
 
 TASK_PATH = "spec.trainingConfig.tasks[0]"
 CONTAINER_PATH = f"{TASK_PATH}.template.spec.containers[0]"

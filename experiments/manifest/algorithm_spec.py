@@ -9,10 +9,10 @@ from typing import Any
 from experiments.algorithms import registry
 from experiments.algorithms.settings import parse_settings
 from experiments.algorithms.space.search_space import SearchSpace
-from experiments.engine import reading
-from experiments.engine.fields import NAME_FIELDS, SPEC, Section
-from experiments.engine.json_text import duplicate_keys, parse_json, pretty_json
-from experiments.engine.reading import Notes, at
+from experiments.manifest import reading
+from experiments.manifest.fields import NAME_FIELDS, SPEC, Section
+from experiments.manifest.json_text import duplicate_keys, parse_json, pretty_json
+from experiments.manifest.reading import Notes, at
 from experiments.problems import Problem, ProblemsError, nearest
 
 OPTIMIZE_MODES = ("maximize", "minimize")

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from experiments.algorithms import registry
-from experiments.engine import crd
-from experiments.engine.fields import SPEC
-from experiments.engine.names import portable
-from experiments.engine.quantity import ABOVE_ZERO, NOT_NEGATIVE, parse_quantity
+from experiments.manifest import crd
+from experiments.manifest.fields import SPEC
+from experiments.manifest.names import portable
+from experiments.manifest.quantity import ABOVE_ZERO, NOT_NEGATIVE, parse_quantity
 from experiments.problems import Problem
 
 DEPLOYED = Path(__file__).parents[2] / "deploy" / "base" / "crd.yaml"
