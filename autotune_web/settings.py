@@ -189,7 +189,7 @@ LOGIN_REDIRECT_URL = "experiment-list"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "experiments.authentication.TokenAuthentication",
+        "experiments.rest.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -197,7 +197,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
     "PAGE_SIZE": 50,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "experiments.api_errors.handle",
+    "EXCEPTION_HANDLER": "experiments.rest.errors.handle",
     "UNICODE_JSON": True,
 }
 SPECTACULAR_SETTINGS = {

@@ -24,13 +24,13 @@ from experiments.algorithms import registry
 from experiments.algorithms.settings import describe
 from experiments.algorithms.space.parameters import show
 from experiments.algorithms.space.search_space import SearchSpace
-from experiments.form_fields import field_of, form_problems, parameter_types
-from experiments.form_manifest import form_from_manifest, merge_form, rebase, rows_of
-from experiments.form_values import read_json, read_mapping
 from experiments.intake import MAX_BYTES, take_in
 from experiments.manifest.fields import FRAMEWORKS, REPLICA_TYPES
 from experiments.manifest.yaml_text import dump_yaml, load_yaml
 from experiments.problems import Problem, ProblemsError
+from experiments.web.form_fields import field_of, form_problems, parameter_types
+from experiments.web.form_values import read_json, read_mapping
+from experiments.web.manifest_form import form_from_manifest, merge_form, rebase, rows_of
 
 N_PREVIEWS = 4  # sample values beside a row
 PREVIEW_SEED = 7

@@ -11,8 +11,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 
-from experiments.api_base import ApiView
-from experiments.authentication import TokenAuthentication
+from experiments.rest.authentication import TokenAuthentication
+from experiments.rest.base import ApiView
 
 
 class Schema(SpectacularAPIView):

@@ -24,9 +24,9 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from experiments import events, policy
-from experiments.api_errors import TooLarge
 from experiments.models import Experiment, Trial
-from experiments.serializers import MAX_PAGE_SIZE, ErrorsShape
+from experiments.rest.errors import TooLarge
+from experiments.rest.serializers import MAX_PAGE_SIZE, ErrorsShape
 
 MAX_BODY = 1024 * 1024  # bytes of a JSON body
 MAX_MANIFEST_BODY = 8 * 1024 * 1024  # read, to say by how much a manifest is too large

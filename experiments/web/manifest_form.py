@@ -17,7 +17,11 @@ from typing import Any
 
 from experiments.algorithms import registry
 from experiments.algorithms.settings import SettingInfo, describe
-from experiments.form_values import (
+from experiments.manifest.algorithm_spec import DEFAULT_MODE, NAME_FIELDS
+from experiments.manifest.json_text import pretty_json
+from experiments.manifest.spec import API_VERSION, KIND
+from experiments.manifest.training_spec import MAIN_CONTAINER
+from experiments.web.form_values import (
     as_dict,
     as_list,
     as_text,
@@ -26,10 +30,6 @@ from experiments.form_values import (
     read_json,
     read_mapping,
 )
-from experiments.manifest.algorithm_spec import DEFAULT_MODE, NAME_FIELDS
-from experiments.manifest.json_text import pretty_json
-from experiments.manifest.spec import API_VERSION, KIND
-from experiments.manifest.training_spec import MAIN_CONTAINER
 
 # Arguments of each numeric _type, in the order of its _value.
 ARGUMENTS: dict[str, tuple[str, ...]] = {

@@ -13,13 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from experiments import actions
-from experiments import serializers as shapes
 from experiments.actions import Refused
-from experiments.api_base import BAD, COMMON, REFUSED, ApiView, page_of
 from experiments.backends import backend
 from experiments.manifest.spec import parse_manifest
 from experiments.models import Experiment, Metric, Trial
 from experiments.present import metric_json, trial_json
+from experiments.rest import serializers as shapes
+from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, page_of
 from experiments.training.base import LogFile
 from experiments.trial_filter import Names, parse_where, read_facts, sort_facts
 

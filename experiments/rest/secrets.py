@@ -11,11 +11,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from experiments import outbox, policy, vault
-from experiments import serializers as shapes
 from experiments.actions import Refused
-from experiments.api_base import BAD, COMMON, NO_TOKEN, REFUSED, ApiView
 from experiments.models import Experiment, Project
 from experiments.present import experiment_json, iso
+from experiments.rest import serializers as shapes
+from experiments.rest.base import BAD, COMMON, NO_TOKEN, REFUSED, ApiView
 
 
 class SecretsView(ApiView):

@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.form_manifest import ARGUMENTS, OPTION_TYPES, rows_of
-from experiments.form_values import as_text, read_json
+from experiments.web.form_values import as_text, read_json
+from experiments.web.manifest_form import ARGUMENTS, OPTION_TYPES, rows_of
 
 _STEP = re.compile(r'\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|\.?([^.\[\]]+)')
 _SPEC_FIELDS = {

@@ -23,21 +23,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from experiments import actions, chart_data, policy
-from experiments import serializers as shapes
 from experiments.actions import LIMITS, Refused
 from experiments.algorithms import registry
 from experiments.algorithms.settings import describe
-from experiments.api_base import (
-    BAD,
-    COMMON,
-    MANIFEST_PARSERS,
-    NO_TOKEN,
-    REFUSED,
-    ApiView,
-    manifest_of,
-    page_of,
-)
-from experiments.api_errors import InvalidManifest
 from experiments.charts import CHARTS
 from experiments.export import CONTENT_TYPES, export
 from experiments.intake import Intake, take_in
@@ -52,6 +40,18 @@ from experiments.present import (
     trial_json,
 )
 from experiments.problems import Problem, nearest
+from experiments.rest import serializers as shapes
+from experiments.rest.base import (
+    BAD,
+    COMMON,
+    MANIFEST_PARSERS,
+    NO_TOKEN,
+    REFUSED,
+    ApiView,
+    manifest_of,
+    page_of,
+)
+from experiments.rest.errors import InvalidManifest
 
 MANIFEST_BODY: Any = {
     "application/json": OpenApiTypes.OBJECT,

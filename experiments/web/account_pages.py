@@ -18,8 +18,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments import tokens
-from experiments.forms import PasswordForm, TokenForm
 from experiments.models import ApiToken
+from experiments.web.account_forms import PasswordForm, TokenForm
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 FRESH_TOKEN = "fresh_api_token"  # key of the session
