@@ -2,7 +2,7 @@
 
 One thread of the operator runs ``Sync.run``: a pass every second over the rows that are in the
 cluster. Level-triggered: whatever a pass could not do (the API server is gone) the next one does,
-from the rows. ``kube_operator`` tells it of objects that it saw; both change an object and its row
+from the rows. ``operator`` tells it of objects that it saw; both change an object and its row
 under one lock.
 """
 
@@ -18,9 +18,9 @@ from typing import Any
 from django.conf import settings
 from django.db import close_old_connections
 
-from experiments import cluster_objects, cluster_status
-from experiments.cluster_api import ClusterApi, ClusterRefused, ClusterUnavailable
-from experiments.cluster_objects import ObjectKey
+from experiments.cluster import objects, status
+from experiments.cluster.api import ClusterApi, ClusterRefused, ClusterUnavailable
+from experiments.cluster.objects import ObjectKey
 from experiments.models import ClusterObject, Event, Experiment
 from experiments.present import TrialCounts, count_trials
 from experiments.problems import Problem
@@ -92,7 +92,7 @@ class Sync:
         if time.monotonic() - self._listed_at >= LIST_AGAIN_S:
             self._look_at_all()
         if settings.SEND_TO_CLUSTER:
-            for experiment in cluster_objects.to_send():
+            for experiment in objects.to_send():
                 self._each(self._intend, experiment)
         links = ClusterObject.objects.select_related("experiment__best_trial")
         live = []
@@ -141,7 +141,7 @@ class Sync:
         self._listed_at = time.monotonic()
 
     def _gone(self, link: ClusterObject) -> None:
-        if cluster_objects.release(str(link.uid)):
+        if objects.release(str(link.uid)):
             self._seen.pop(str(link.uid), None)
 
     # ---------------------------------------------------------------- making and deleting objects
@@ -149,11 +149,11 @@ class Sync:
     def _intend(self, experiment: Experiment) -> None:
         wanted = experiment.project.namespace
         served = self.namespaces == [ALL_NAMESPACES] or wanted in self.namespaces
-        cluster_objects.intend(experiment, wanted if served else self.namespaces[0])
+        objects.intend(experiment, wanted if served else self.namespaces[0])
 
     def _create(self, link: ClusterObject) -> None:
         """Make the object of an experiment that was made here; a taken name gets our id added."""
-        manifest = cluster_objects.manifest_to_send(link)
+        manifest = objects.manifest_to_send(link)
         try:
             body = self.api.create(link.namespace, manifest)
         except ClusterRefused as error:
@@ -167,13 +167,13 @@ class Sync:
                 self.soon()
                 return
         with self.lock:
-            cluster_objects.claim(link, ObjectKey.of(body).uid)
+            objects.claim(link, ObjectKey.of(body).uid)
             self.saw(body)
         self.soon()
 
     def _is_ours(self, body: Mapping[str, Any], link: ClusterObject) -> bool:
         annotations = body["metadata"].get("annotations") or {}
-        return annotations.get(cluster_objects.EXPERIMENT) == link.experiment_id
+        return annotations.get(objects.EXPERIMENT) == link.experiment_id
 
     def _delete(self, link: ClusterObject) -> None:
         """The experiment was deleted here: so must be its object, then the link."""
@@ -211,19 +211,19 @@ class Sync:
             body = self.api.get(key.namespace, key.name)
             if ObjectKey.of(body).uid != key.uid:
                 return
-            there = cluster_objects.object_values(body)
-            here = cluster_objects.row_values(link.experiment)
-            from_object, from_row = cluster_objects.edits(link.agreed, there, here)
-            refused = cluster_objects.carry_out(link.experiment, from_object)
+            there = objects.object_values(body)
+            here = objects.row_values(link.experiment)
+            from_object, from_row = objects.edits(link.agreed, there, here)
+            refused = objects.carry_out(link.experiment, from_object)
             if from_row:
-                patch = cluster_objects.object_changes(from_row)
+                patch = objects.object_changes(from_row)
                 version = body["metadata"]["resourceVersion"]  # refused where edited meanwhile
                 patch.setdefault("metadata", {})["resourceVersion"] = version
                 body = self.api.patch(key.namespace, key.name, patch)
             self.saw(body)
-            agreed = cluster_objects.agreement(link, body)
+            agreed = objects.agreement(link, body)
             ClusterObject.objects.filter(pk=link.pk).update(agreed=agreed)
-            words = refused or cluster_objects.not_editable(link.experiment, body)
+            words = refused or objects.not_editable(link.experiment, body)
             self._note_trouble(link, words)
         self.soon()
 
@@ -234,10 +234,10 @@ class Sync:
         for link in links:
             experiment = link.experiment
             assert experiment is not None
-            if link.agreed != cluster_objects.row_values(experiment):
+            if link.agreed != objects.row_values(experiment):
                 self._each(self._follow, link)
             seen = self._seen.setdefault(str(link.uid), _Seen())
-            stale = time.monotonic() - seen.looked_at >= cluster_status.CHECK_AGAIN.seconds / 10
+            stale = time.monotonic() - seen.looked_at >= status.CHECK_AGAIN.seconds / 10
             if seen.written_seq != experiment.last_seq or (stale and not experiment.is_ended):
                 due.append((link, seen))
         counts = count_trials([link.experiment for link, _ in due if link.experiment])
@@ -257,7 +257,7 @@ class Sync:
         if not seen.generation:  # never seen: neither listed nor told of yet
             self.saw(self.api.get(link.namespace, link.name))
         self._tell(link, experiment)
-        after = cluster_status.status_of(
+        after = status.status_of(
             link, counts[experiment.pk].by_state, seen.generation, seen.status
         )  # fmt: skip
         self.write_status(ObjectKey(link.namespace, link.name, str(link.uid)), after)
@@ -267,7 +267,7 @@ class Sync:
         """Write what differs from the status as it was last, if anything does."""
         seen = self._seen.setdefault(key.uid, _Seen())
         seen.looked_at = time.monotonic()
-        patch = cluster_status.changes(seen.status, after)
+        patch = status.changes(seen.status, after)
         if not patch:
             return
         try:
@@ -282,7 +282,7 @@ class Sync:
         """Say in an object's status why its manifest cannot run."""
         with self.lock:
             seen = self.saw(body)
-            after = cluster_status.refused_status(problems, seen.generation, seen.status)
+            after = status.refused_status(problems, seen.generation, seen.status)
             self.write_status(ObjectKey.of(body), after)
 
     def _tell(self, link: ClusterObject, experiment: Experiment) -> None:
@@ -293,7 +293,7 @@ class Sync:
         ).order_by("seq")  # fmt: skip
         about = {"namespace": link.namespace, "name": link.name, "uid": str(link.uid)}
         for event in news:
-            words = cluster_status.told(event)
+            words = status.told(event)
             if words is None:
                 continue
             reason, message, is_warning = words

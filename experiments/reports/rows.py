@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from experiments.models import Event, Experiment, Metric, Trial, raise_seq
-from experiments.reports import DEFAULT, FINAL, PERIODICAL, Report
+from experiments.reports.wire import DEFAULT, FINAL, PERIODICAL, Report
 from experiments.states import FINISHED
 from experiments.tokens import TrialClaim
 

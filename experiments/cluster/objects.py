@@ -1,6 +1,6 @@
 """AutoTuneExperiment objects and experiments' rows: what each is to the other.
 
-Called by ``kube_operator`` (an object is new, was edited, is to go) and by ``cluster_sync`` (a row
+Called by ``operator`` (an object is new, was edited, is to go) and by ``sync`` (a row
 changed). Knows no API server: objects come and go as plain data. Limits and suspension may be
 edited on both sides; ``ClusterObject.agreed`` holds what both had last, so that it is plain who
 was edited, and an edit is never sent back to where it came from.

@@ -2,6 +2,6 @@
 
 from django.urls import path
 
-from experiments.consumers import ExperimentConsumer
+from experiments.live.consumers import ExperimentConsumer
 
 websocket_urlpatterns = [path("ws/experiments/<str:experiment_id>/", ExperimentConsumer.as_asgi())]

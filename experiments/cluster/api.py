@@ -1,6 +1,6 @@
 """The few requests about AutoTuneExperiment objects and their Events, made of the API server.
 
-Called by ``cluster_sync`` and ``kube_operator``. Errors are sorted into those that pass by
+Called by ``sync`` and ``operator``. Errors are sorted into those that pass by
 themselves (ClusterUnavailable) and those that do not (ClusterRefused).
 """
 

@@ -22,11 +22,12 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
-from experiments import hub, reports
+from experiments.live import hub
 from experiments.models import Trial
-from experiments.report_batch import STORED, Answer, Asked, BadText
-from experiments.report_store import ReportStore, StoreIsFull
-from experiments.reports import BadReport, Report
+from experiments.reports import wire
+from experiments.reports.rows import STORED, Answer, Asked, BadText
+from experiments.reports.store import ReportStore, StoreIsFull
+from experiments.reports.wire import BadReport, Report
 from experiments.states import TrialState
 from experiments.tokens import TrialClaim, read_trial_token
 
@@ -192,7 +193,7 @@ class TrialApi:
         elif claim is None:
             await _reply(send, Answer(404, "unknown trial: the address holds no valid token"))
         else:
-            await _reply(send, await self._take(claim, body, reports.parse_t9k))
+            await _reply(send, await self._take(claim, body, wire.parse_t9k))
 
     async def _nni_put(
         self,
@@ -284,8 +285,8 @@ def _magic_key(value: Any) -> str | None:
 
 
 def _parse_nni_body(body: bytes) -> Report | None:
-    command = reports.parse_command(body)
-    return None if command["type"] == "request_parameter" else reports.parse_nni(command)
+    command = wire.parse_command(body)
+    return None if command["type"] == "request_parameter" else wire.parse_nni(command)
 
 
 async def _read_body(scope: MutableMapping[str, Any], receive: Receive) -> bytes | None:

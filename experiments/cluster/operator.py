@@ -1,7 +1,7 @@
 """The operator: kopf's handlers for AutoTuneExperiment objects. Run by the ``operator`` command.
 
-Thin adapters: what an object is to a row is ``cluster_objects``' business, rows are brought back
-to objects by ``cluster_sync``. Guarantees: every handler may run twice or be killed anywhere; an
+Thin adapters: what an object is to a row is ``objects``' business, rows are brought back
+to objects by ``sync``. Guarantees: every handler may run twice or be killed anywhere; an
 object makes one experiment (its uid is unique); an object goes only once its jobs are gone.
 """
 
@@ -19,10 +19,10 @@ from typing import Any
 import kopf
 from django.db import DatabaseError, close_old_connections
 
-from experiments import cluster_objects
-from experiments.cluster_api import ClusterRefused, ClusterUnavailable
-from experiments.cluster_objects import ObjectKey
-from experiments.cluster_sync import ALL_NAMESPACES, Sync
+from experiments.cluster import objects
+from experiments.cluster.api import ClusterRefused, ClusterUnavailable
+from experiments.cluster.objects import ObjectKey
+from experiments.cluster.sync import ALL_NAMESPACES, Sync
 from experiments.manifest.crd import PLURAL
 from experiments.manifest.fields import API_GROUP, API_VERSION_NAME
 from experiments.problems import ProblemsError
@@ -102,7 +102,7 @@ def _settings() -> kopf.OperatorSettings:
 
 def _registry(sync: Sync, deaf: threading.Event) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
-    objects = (API_GROUP, API_VERSION_NAME, PLURAL)
+    resource = (API_GROUP, API_VERSION_NAME, PLURAL)
     thread = threading.Thread(target=sync.run, name="cluster-sync", daemon=True)
     watchdog: list[asyncio.Task[None]] = []  # held, or it would be collected
 
@@ -124,25 +124,25 @@ def _registry(sync: Sync, deaf: threading.Event) -> kopf.OperatorRegistry:
     def syncing(**_: Any) -> bool:
         return thread.is_alive()
 
-    @kopf.on.resume(*objects, registry=registry, id="take")
-    @kopf.on.create(*objects, registry=registry, id="take")
-    @kopf.on.update(*objects, registry=registry, id="take")
+    @kopf.on.resume(*resource, registry=registry, id="take")
+    @kopf.on.create(*resource, registry=registry, id="take")
+    @kopf.on.update(*resource, registry=registry, id="take")
     @_handler
     def take(body: kopf.Body, **_: Any) -> None:
         """An object is there: make its experiment, or carry out what was edited."""
         plain = _plain(body)
         with sync.lock:
-            link = cluster_objects.link_of(plain)
+            link = objects.link_of(plain)
             if link is None:
                 _create(sync, plain)
         sync.follow_edits(ObjectKey.of(plain))
 
-    @kopf.on.delete(*objects, registry=registry, id="release")
+    @kopf.on.delete(*resource, registry=registry, id="release")
     @_handler
     def release(body: kopf.Body, **_: Any) -> None:
         """An object is to go: so must its experiment, with whatever of it runs."""
         deadline = time.monotonic() + LINGER_S
-        while not cluster_objects.release(str(body.metadata.uid)):
+        while not objects.release(str(body.metadata.uid)):
             if time.monotonic() > deadline:
                 raise kopf.TemporaryError("Its trials are being stopped.", delay=AGAIN_S)
             time.sleep(0.1)
@@ -152,7 +152,7 @@ def _registry(sync: Sync, deaf: threading.Event) -> kopf.OperatorRegistry:
 
 def _create(sync: Sync, body: dict[str, Any]) -> None:
     try:
-        cluster_objects.create_from(body)
+        objects.create_from(body)
     except ProblemsError as error:
         sync.refuse(body, error.problems)
         raise kopf.PermanentError(f"The manifest cannot run: {error}") from None

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError, connection
 
-from experiments import events, report_batch, wake
+from experiments import events, wake
 from experiments.models import Experiment
-from experiments.report_batch import Answer, Asked, BadText, Written
-from experiments.reports import Report
+from experiments.reports import rows
+from experiments.reports.rows import Answer, Asked, BadText, Written
+from experiments.reports.wire import Report
 from experiments.tokens import TrialClaim
 
 logger = logging.getLogger(__name__)
@@ -161,14 +162,14 @@ class ReportStore:
         give_up_at = time.monotonic() + RETRY_FOR
         for delay in RETRY_DELAYS:
             try:
-                return report_batch.write(items)
+                return rows.write(items)
             except _SICK as error:
                 if time.monotonic() > give_up_at:
                     raise
                 logger.warning("Reports are written again in %s s: %s", delay, error)
                 connection.close()
                 time.sleep(delay)
-        return report_batch.write(items)
+        return rows.write(items)
 
     def _tell(self, experiment_id: str) -> None:
         """Wake the browsers' hub, and the loop where an assessor judges what came.

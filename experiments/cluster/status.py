@@ -1,6 +1,6 @@
 """An experiment's row as the status of its AutoTuneExperiment object, and as Kubernetes Events.
 
-Pure reading; called by ``cluster_sync``. The shape is declared in ``manifest/crd.py``.
+Pure reading; called by ``sync``. The shape is declared in ``manifest/crd.py``.
 """
 
 from __future__ import annotations
