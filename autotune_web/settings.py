@@ -101,7 +101,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "experiments.security.ContentSecurityPolicyMiddleware",
+    "experiments.access.security.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -144,7 +144,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": (
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16000;"
-            # pages (80 MB); before that the ticker does it, see experiments/write_ahead_log.py
+            # pages (80 MB); before that the ticker does it, see embedded/write_ahead_log.py
             "PRAGMA wal_autocheckpoint=20000;"
         ),
     }

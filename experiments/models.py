@@ -18,7 +18,7 @@ from django.db import connection, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from experiments import events, outbox
+from experiments import hints, outbox
 from experiments.outbox import Upload
 from experiments.states import (
     FINISHED,
@@ -195,7 +195,7 @@ class Experiment(models.Model):
         """Make the browsers look again: something they show has changed that is no Event."""
         with transaction.atomic(savepoint=False):
             self.next_seq()
-            events.hint_on_commit(self.pk)
+            hints.hint_on_commit(self.pk)
 
     def record(
         self,
@@ -214,7 +214,7 @@ class Experiment(models.Model):
         this transaction raised the counter already, and the trial's row has it.
         """
         data = dict(data or {})
-        if who := events.actor():
+        if who := hints.actor():
             data["user"] = who
         with transaction.atomic(savepoint=False):
             if seq is None:
@@ -226,7 +226,7 @@ class Experiment(models.Model):
                 experiment_id=self.pk, seq=seq, trial=trial, what=what,
                 from_state=old, to_state=new, reason=reason, data=data,
             )  # fmt: skip
-            events.hint_on_commit(self.pk)
+            hints.hint_on_commit(self.pk)
         return event
 
     def move(

@@ -14,13 +14,14 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from experiments import actions
-from experiments.intake import take_in
-from experiments.launching import project_of
 from experiments.manifest.fields import API_GROUP, API_VERSION, KIND
 from experiments.manifest.spec import parse_manifest, to_manifest
 from experiments.models import ClusterObject, Experiment
 from experiments.problems import ProblemsError
+from experiments.selectors.manifest import current_manifest
+from experiments.services import actions
+from experiments.services.intake import take_in
+from experiments.trials.launching import project_of
 
 # The specification's fields are fixed, and none of them suspends: annotations do not disturb it.
 SUSPEND = f"{API_GROUP}/suspend"  # "true": start no further trials
@@ -252,7 +253,7 @@ def manifest_to_send(link: ClusterObject) -> dict[str, Any]:
     """The object of an experiment that was made here."""
     experiment = link.experiment
     assert experiment is not None
-    manifest = actions.current_manifest(experiment)
+    manifest = current_manifest(experiment)
     annotations = {**manifest["metadata"].get("annotations", {}), EXPERIMENT: experiment.pk}
     if experiment.suspended:
         annotations[SUSPEND] = "true"

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from experiments.manifest.crd import ACCEPTED, FINISHED, SUSPENDED, SYNCED, count_key
 from experiments.models import ClusterObject, Event, Experiment
-from experiments.present import server_note
 from experiments.problems import Problem
+from experiments.selectors.present import server_note
 from experiments.states import FINISHED as FINISHED_STATES
 from experiments.states import Phase, TrialState
 

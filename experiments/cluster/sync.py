@@ -22,8 +22,8 @@ from experiments.cluster import objects, status
 from experiments.cluster.api import ClusterApi, ClusterRefused, ClusterUnavailable
 from experiments.cluster.objects import ObjectKey
 from experiments.models import ClusterObject, Event, Experiment
-from experiments.present import TrialCounts, count_trials
 from experiments.problems import Problem
+from experiments.selectors.present import TrialCounts, count_trials
 
 logger = logging.getLogger(__name__)
 

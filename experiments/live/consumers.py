@@ -16,7 +16,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.http import Http404
 
-from experiments import policy
+from experiments.access import policy
 from experiments.live import hub
 
 logger = logging.getLogger(__name__)

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection
 
-from experiments import events
+from experiments import hints
 from experiments.models import Event, Experiment, Metric, Trial
-from experiments.present import event_json, experiment_json, metric_json, trial_json
+from experiments.selectors.present import event_json, experiment_json, metric_json, trial_json
 
 logger = logging.getLogger(__name__)
 
@@ -240,7 +240,7 @@ class Hub:
         self.loop = asyncio.get_running_loop()
         self._subscriptions: dict[str, _Subscription] = {}
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="hub")
-        events.listen(self._hint)
+        hints.listen(self._hint)
 
     @property
     def n_subscriptions(self) -> int:
@@ -323,7 +323,7 @@ class Hub:
 
     async def close(self) -> None:
         """End every subscription and the thread, with its database connection."""
-        events.unlisten(self._hint)
+        hints.unlisten(self._hint)
         for subscription in self._subscriptions.values():
             subscription.task.cancel()
         with suppress(RuntimeError):
@@ -352,7 +352,7 @@ def current() -> Hub:
     global _hub
     if _hub is None or _hub.loop is not asyncio.get_running_loop():
         if _hub is not None:
-            events.unlisten(_hub._hint)
+            hints.unlisten(_hub._hint)
         _hub = Hub()
     return _hub
 

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 from django.utils import timezone
 
+from experiments.access.tokens import TrialClaim
 from experiments.models import Event, Experiment, Metric, Trial, raise_seq
 from experiments.reports.wire import DEFAULT, FINAL, PERIODICAL, Report
 from experiments.states import FINISHED
-from experiments.tokens import TrialClaim
 
 KEPT_TEXTS = 20  # bad or late reports per trial that are kept as Events
 KEPT_LENGTH = 500  # characters of each

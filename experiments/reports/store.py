@@ -18,12 +18,12 @@ from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError, connection
 
-from experiments import events, wake
+from experiments import hints, wake
+from experiments.access.tokens import TrialClaim
 from experiments.models import Experiment
 from experiments.reports import rows
 from experiments.reports.rows import Answer, Asked, BadText, Written
 from experiments.reports.wire import Report
-from experiments.tokens import TrialClaim
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +176,7 @@ class ReportStore:
 
         A final result alone decides nothing: the loop waits for the end of the trial's job.
         """
-        events.hint(experiment_id)
+        hints.hint(experiment_id)
         assert self._waker is not None
         now = time.monotonic()
         if now - self._woken_at.get(

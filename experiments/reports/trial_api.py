@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
+from experiments.access.tokens import TrialClaim, read_trial_token
 from experiments.live import hub
 from experiments.models import Trial
 from experiments.reports import wire
@@ -29,7 +30,6 @@ from experiments.reports.rows import STORED, Answer, Asked, BadText
 from experiments.reports.store import ReportStore, StoreIsFull
 from experiments.reports.wire import BadReport, Report
 from experiments.states import TrialState
-from experiments.tokens import TrialClaim, read_trial_token
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from experiments.tokens import user_of_api_token
+from experiments.access.tokens import user_of_api_token
 
 
 class TokenAuthentication(BaseAuthentication):

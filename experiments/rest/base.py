@@ -23,7 +23,8 @@ from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from experiments import events, policy
+from experiments import hints
+from experiments.access import policy
 from experiments.models import Experiment, Trial
 from experiments.rest.errors import TooLarge
 from experiments.rest.serializers import MAX_PAGE_SIZE, ErrorsShape
@@ -178,7 +179,7 @@ class ApiView(APIView):
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Let every event of a request name its user."""
-        with events.acting_as(self._user_name):
+        with hints.acting_as(self._user_name):
             return super().dispatch(request, *args, **kwargs)
 
     def _user_name(self) -> str:

@@ -14,8 +14,8 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from experiments.actions import Refused
 from experiments.problems import Problem, ProblemsError
+from experiments.services.actions import Refused
 from experiments.training.base import BackendUnavailable
 
 RETRY_AFTER = 5  # seconds, told to clients while the training backend is away

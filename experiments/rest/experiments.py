@@ -22,23 +22,13 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments import actions, chart_data, policy
-from experiments.actions import LIMITS, Refused
+from experiments.access import policy
 from experiments.algorithms import registry
 from experiments.algorithms.settings import describe
 from experiments.charts import CHARTS
-from experiments.export import CONTENT_TYPES, export
-from experiments.intake import Intake, take_in
 from experiments.manifest.spec import Parsed, to_manifest
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import Experiment
-from experiments.present import (
-    aistore_by_id,
-    count_trials,
-    event_json,
-    experiment_json,
-    trial_json,
-)
 from experiments.problems import Problem, nearest
 from experiments.rest import serializers as shapes
 from experiments.rest.base import (
@@ -52,6 +42,19 @@ from experiments.rest.base import (
     page_of,
 )
 from experiments.rest.errors import InvalidManifest
+from experiments.selectors import chart_data
+from experiments.selectors.export import CONTENT_TYPES, export
+from experiments.selectors.manifest import current_manifest
+from experiments.selectors.present import (
+    aistore_by_id,
+    count_trials,
+    event_json,
+    experiment_json,
+    trial_json,
+)
+from experiments.services import actions
+from experiments.services.actions import LIMITS, Refused
+from experiments.services.intake import Intake, take_in
 
 MANIFEST_BODY: Any = {
     "application/json": OpenApiTypes.OBJECT,
@@ -260,7 +263,7 @@ class Manifest(ApiView):
     )
     def get(self, request: Request, experiment_id: str) -> HttpResponse:
         experiment = self.experiment(experiment_id)
-        text = dump_yaml(actions.current_manifest(experiment))
+        text = dump_yaml(current_manifest(experiment))
         return HttpResponse(
             text,
             content_type="application/yaml; charset=utf-8",
@@ -291,7 +294,7 @@ class Clone(ApiView):
         experiment = self.experiment(experiment_id)
         _require_permission(request.user)
         wanted = self.read(shapes.CloneBody, request.data)
-        manifest = actions.current_manifest(experiment)
+        manifest = current_manifest(experiment)
         if "name" in wanted:
             manifest["metadata"] = {**manifest["metadata"], "name": wanted["name"]}
         intake = take_in(manifest)

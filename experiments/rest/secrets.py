@@ -10,12 +10,13 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments import outbox, policy, vault
-from experiments.actions import Refused
+from experiments import outbox, vault
+from experiments.access import policy
 from experiments.models import Experiment, Project
-from experiments.present import experiment_json, iso
 from experiments.rest import serializers as shapes
 from experiments.rest.base import BAD, COMMON, NO_TOKEN, REFUSED, ApiView
+from experiments.selectors.present import experiment_json, iso
+from experiments.services.actions import Refused
 
 
 class SecretsView(ApiView):

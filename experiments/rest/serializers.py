@@ -15,9 +15,9 @@ from drf_spectacular.utils import extend_schema_field, inline_serializer
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from experiments.actions import LIMIT_HIGHEST, LIMITS
 from experiments.models import Metric
 from experiments.problems import nearest
+from experiments.services.actions import LIMIT_HIGHEST, LIMITS
 from experiments.states import Phase, TrialState
 
 PHASES = [phase.value for phase in Phase]

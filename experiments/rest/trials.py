@@ -12,16 +12,16 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments import actions
-from experiments.actions import Refused
-from experiments.backends import backend
 from experiments.manifest.spec import parse_manifest
 from experiments.models import Experiment, Metric, Trial
-from experiments.present import metric_json, trial_json
 from experiments.rest import serializers as shapes
 from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, page_of
+from experiments.selectors.present import metric_json, trial_json
+from experiments.selectors.trial_filter import Names, parse_where, read_facts, sort_facts
+from experiments.services import actions
+from experiments.services.actions import Refused
 from experiments.training.base import LogFile
-from experiments.trial_filter import Names, parse_where, read_facts, sort_facts
+from experiments.trials.backends import backend
 
 # Sorted by the database; everything else is sorted here, by what the trials hold.
 _COLUMN_ORDERS = frozenset(

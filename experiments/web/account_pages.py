@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from experiments import tokens
+from experiments.access import tokens
 from experiments.models import ApiToken
 from experiments.web.account_forms import PasswordForm, TokenForm
 

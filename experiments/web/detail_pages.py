@@ -18,8 +18,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from experiments import actions, chart_data, policy, present
+from experiments.access import policy
 from experiments.models import Event, Experiment, Trial
+from experiments.selectors import chart_data, present
+from experiments.selectors.manifest import current_manifest
 
 PAGE_SIZE = 50  # trials on the table's first page, as REST pages them
 N_EVENTS = 40  # newest events that come with the page
@@ -139,7 +141,7 @@ class AlgorithmRow:
 
 def configuration(experiment: Experiment, space: dict[str, Any]) -> dict[str, Any]:
     """What the overview tells of the manifest, read leniently: it was checked when it came."""
-    spec = actions.current_manifest(experiment).get("spec", {})
+    spec = current_manifest(experiment).get("spec", {})
     training = spec.get("trainingConfig") or {}
     return {
         "algorithms": _algorithms(spec),

@@ -21,10 +21,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from experiments import policy
+from experiments.access import policy
 from experiments.manifest.algorithm_spec import NAME_FIELDS
 from experiments.models import Experiment
-from experiments.present import count_trials
+from experiments.selectors.present import count_trials
 from experiments.states import PHASE_ENDED, Phase
 
 PER_PAGE = 25

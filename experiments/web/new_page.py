@@ -19,15 +19,17 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from experiments import actions, policy, samples
+from experiments.access import policy
 from experiments.algorithms import registry
 from experiments.algorithms.settings import describe
 from experiments.algorithms.space.parameters import show
 from experiments.algorithms.space.search_space import SearchSpace
-from experiments.intake import MAX_BYTES, take_in
 from experiments.manifest.fields import FRAMEWORKS, REPLICA_TYPES
 from experiments.manifest.yaml_text import dump_yaml, load_yaml
 from experiments.problems import Problem, ProblemsError
+from experiments.selectors.manifest import current_manifest
+from experiments.services import samples
+from experiments.services.intake import MAX_BYTES, take_in
 from experiments.web.form_fields import field_of, form_problems, parameter_types
 from experiments.web.form_values import read_json, read_mapping
 from experiments.web.manifest_form import form_from_manifest, merge_form, rebase, rows_of
@@ -79,7 +81,7 @@ def experiment_new(request: HttpRequest) -> HttpResponse:
     text, started_from = STARTER, ""
     if origin := request.GET.get("from"):
         experiment = policy.get_visible(request.user, origin)
-        text = dump_yaml(_renamed(actions.current_manifest(experiment)))
+        text = dump_yaml(_renamed(current_manifest(experiment)))
         started_from = experiment.name
     elif name := request.GET.get("template"):
         text, started_from = _sample(name), name

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from experiments import actions
 from experiments.cluster import objects, status
 from experiments.cluster.objects import SUSPEND
 from experiments.manifest.crd import _status as status_schema
@@ -16,7 +15,9 @@ from experiments.manifest.crd import schema_of
 from experiments.manifest.fields import SPEC
 from experiments.models import ClusterObject, Experiment
 from experiments.problems import ProblemsError
+from experiments.services import actions
 from experiments.states import Phase
+from experiments.trials import changes
 from tests.conftest import MANIFEST
 
 pytestmark = pytest.mark.django_db
@@ -188,7 +189,7 @@ def counts(**given: int) -> dict[str, int]:
 def test_the_status_tells_counts_best_and_conditions(make_trial):
     link = created(an_object())
     trial = make_trial(link.experiment, state="SUCCEEDED", value=0.5, has_final=True, key="ab3x9")
-    actions.update_best(link.experiment)
+    changes.update_best(link.experiment)
     link = ClusterObject.objects.select_related("experiment__best_trial").get()
     told = status.status_of(link, counts(SUCCEEDED=1, EARLY_STOPPED=2), 1, {})
     assert told["progress"] == "3/4"

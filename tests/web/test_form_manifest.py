@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from experiments import samples
 from experiments.algorithms.space.reading import TYPES
 from experiments.manifest.spec import parse_manifest
 from experiments.manifest.yaml_text import load_yaml
+from experiments.services import samples
 from experiments.web.form_fields import (
     EXPLANATIONS,
     field_of,

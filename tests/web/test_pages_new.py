@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from experiments import samples
 from experiments.manifest.spec import parse_text
 from experiments.models import Experiment
+from experiments.services import samples
 from experiments.web.new_page import STARTER
 
 

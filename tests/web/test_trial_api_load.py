@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from experiments.access.tokens import read_trial_token, trial_token
 from experiments.models import Event, Experiment, Metric, Trial
 from experiments.reports import rows, store
 from experiments.reports.wire import Report
 from experiments.states import TrialState
-from experiments.tokens import read_trial_token, trial_token
 from tests.web.conftest import Server, t9k_path
 
 TIMEOUT = 30  # seconds

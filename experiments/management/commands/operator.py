@@ -11,10 +11,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments import health
 from experiments.cluster import operator
 from experiments.cluster.api import ClusterApi, ClusterRefused, ClusterUnavailable
 from experiments.cluster.sync import ALL_NAMESPACES, Sync
+from experiments.embedded import health
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from experiments.access.tokens import trial_token
 from experiments.manifest.fields import API_VERSION, KIND
 from experiments.manifest.spec import ExperimentSpec
 from experiments.models import ClusterObject, Experiment, Project, Trial
-from experiments.tokens import trial_token
 from experiments.training.base import Launch, Task, name_of_job
 
 

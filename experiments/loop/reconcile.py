@@ -16,18 +16,15 @@ from functools import lru_cache
 from django.db import transaction
 from django.utils import timezone
 
-from experiments import actions, checkpoints
-from experiments.backends import backend
 from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
-from experiments.history import trial_records
-from experiments.intake import look_ahead
-from experiments.launching import launch_of
-from experiments.lease import Lease
+from experiments.loop.history import trial_records
+from experiments.loop.lease import Lease
 from experiments.manifest.spec import ExperimentSpec, parse_manifest
 from experiments.models import Experiment, Trial
 from experiments.problems import ProblemsError
+from experiments.services.intake import look_ahead
 from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
 from experiments.training.base import (
     ENDED,
@@ -35,7 +32,10 @@ from experiments.training.base import (
     JobStatus,
     LaunchError,
 )
-from experiments.trial_ends import end_trial
+from experiments.trials import changes, checkpoints
+from experiments.trials.backends import backend
+from experiments.trials.ends import end_trial
+from experiments.trials.launching import launch_of
 
 logger = logging.getLogger(__name__)
 
@@ -190,7 +190,7 @@ def _why_nothing_succeeded(experiment: Experiment) -> str:
 
 def _mark_all(experiment: Experiment, reason: str) -> None:
     for trial in experiment.trials.exclude(state__in=FINISHED):
-        actions.request_stop(trial, TrialState.CANCELED, reason)
+        changes.request_stop(trial, TrialState.CANCELED, reason)
 
 
 def _remove(experiment: Experiment) -> None:
@@ -245,7 +245,7 @@ def _fold(experiment: Experiment) -> list[Trial]:
         elif status.message != trial.reason:
             _remark(trial, status)
     if ended:
-        actions.update_best(experiment)
+        changes.update_best(experiment)
     return [trial for trial in running if trial.state == TrialState.RUNNING]
 
 
@@ -285,7 +285,7 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
         for prefix in session.unjudged(record, trial.judged_sequence):
             verdict = session.assess(spec, prefix, others)
             if verdict.stop:
-                actions.request_stop(
+                changes.request_stop(
                     trial, TrialState.EARLY_STOPPED, verdict.reason, **verdict.data
                 )
                 break
@@ -337,7 +337,7 @@ def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> 
         return
     if todo.stop:
         for trial in experiment.trials.filter(number__in=todo.stop):
-            actions.request_stop(trial, TrialState.CANCELED, todo.reason)
+            changes.request_stop(trial, TrialState.CANCELED, todo.reason)
     if todo.stop or any(trial.stopping for trial in now.active):
         _stop_marked(experiment)
     waiting: list[Trial] = []
@@ -360,7 +360,7 @@ def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease)
         return []
     with transaction.atomic():
         trials = [
-            actions.add_trial(
+            changes.add_trial(
                 experiment,
                 checkpoints.placed(suggestion.parameters, spec.adds, experiment.pk),
                 origin=suggestion.origin,

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.urls import reverse
 
-from experiments.tokens import make_sign_in_link
+from experiments.access.tokens import make_sign_in_link
 
 ADMINISTRATOR = "admin"
 

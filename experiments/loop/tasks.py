@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from experiments.aistore.uploader import upload
-from experiments.reconcile import reconcile
+from experiments.loop.reconcile import reconcile
 
 
 @shared_task(name="experiments.tasks.reconcile_experiment")

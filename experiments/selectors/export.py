@@ -16,10 +16,10 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from experiments.actions import current_manifest
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import Experiment, Metric, Trial
-from experiments.present import experiment_json, iso
+from experiments.selectors.manifest import current_manifest
+from experiments.selectors.present import experiment_json, iso
 
 CONTENT_TYPES = {
     "json": "application/json",

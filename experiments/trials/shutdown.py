@@ -8,12 +8,12 @@ from datetime import timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from experiments.backends import backend
-from experiments.launching import job_name
 from experiments.models import Trial
 from experiments.states import TrialState
 from experiments.training.base import ENDED
-from experiments.trial_ends import end_trial
+from experiments.trials.backends import backend
+from experiments.trials.ends import end_trial
+from experiments.trials.launching import job_name
 
 
 def requeue_local_trials(grace: timedelta = timedelta(seconds=1.2)) -> int:

@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db import transaction
 from django.utils import timezone
 
 from experiments import wake
 from experiments.engine.snapshot import TIME_UP
 from experiments.manifest.fields import SPEC
 from experiments.manifest.spec import Parsed, parse_manifest, to_manifest
-from experiments.models import Experiment, Project, Trial, new_trial_key
+from experiments.models import Experiment, Project, Trial
 from experiments.problems import Problem, ProblemsError
-from experiments.states import FINISHED, RETRIABLE, WENT_WRONG, Phase, TrialState
+from experiments.states import RETRIABLE, WENT_WRONG, Phase, TrialState
+from experiments.trials.changes import add_trial, request_stop, update_best
 
 # Editable while it runs: column, path in the manifest.
 LIMITS = {
@@ -67,18 +67,6 @@ def create_experiment(
         )
     _wake(experiment)
     return experiment
-
-
-def current_manifest(experiment: Experiment) -> dict[str, Any]:
-    """The manifest with today's limits in it."""
-    manifest = dict(experiment.manifest)
-    manifest["spec"] = {
-        **manifest["spec"],
-        "maxExecSeconds": experiment.max_exec_seconds,
-        "maxTrialNum": experiment.max_trials,
-        "trialConcurrency": experiment.concurrency,
-    }
-    return manifest
 
 
 def _check_limits(experiment: Experiment, limits: Mapping[str, Any]) -> None:
@@ -237,56 +225,6 @@ def kill_trial(trial: Trial, *, reason: str = "Killed by the user.") -> None:
     _wake(trial.experiment)
 
 
-def request_stop(trial: Trial, as_state: TrialState, reason: str, **data: Any) -> bool:
-    """Record the decision to stop a trial; False where it has ended or is being stopped already."""
-    with transaction.atomic(savepoint=False):
-        won = (
-            Trial.objects.filter(pk=trial.pk, stop_as="")
-            .exclude(state__in=FINISHED)
-            .update(stop_as=as_state, stop_reason=reason)
-        )
-        if not won:
-            return False
-        trial.stop_as, trial.stop_reason = as_state, reason
-        trial.experiment.record("stopping", trial=trial, new=as_state, reason=reason, data=data)
-    return True
-
-
-def add_trial(
-    experiment: Experiment,
-    parameters: Mapping[str, Any],
-    *,
-    origin: str,
-    note: Mapping[str, Any] | None = None,
-    retry_of: Trial | None = None,
-    reason: str = "",
-) -> Trial:
-    """Write the row of a new WAITING trial under the next free number."""
-    with transaction.atomic(savepoint=False):
-        seq = experiment.next_seq()  # and the lock under which numbers are given
-        highest = experiment.trials.aggregate(n=Max("number"))["n"]
-        for _ in range(20):  # a key is 36^5: a clash is rare, and drawn again
-            try:
-                with transaction.atomic():
-                    trial = Trial.objects.create(
-                        experiment=experiment,
-                        key=new_trial_key(),
-                        number=0 if highest is None else highest + 1,
-                        parameters=dict(parameters),
-                        note=dict(note or {}),
-                        origin=origin,
-                        retry_of=retry_of,
-                        seq=seq,
-                    )
-                break
-            except IntegrityError:
-                continue
-        else:
-            raise Refused("No free trial key was found in 20 draws.")
-        experiment.record("state", trial=trial, new=TrialState.WAITING, reason=reason, seq=seq)
-    return trial
-
-
 def _open_for_trials(experiment: Experiment) -> None:
     """Refuse new trials where nothing would ever run them."""
     if experiment.phase == Phase.ERROR or experiment.phase == Phase.TIMEOUT:
@@ -372,20 +310,6 @@ def set_excluded(trial: Trial, excluded: bool, *, reason: str = "") -> None:
         trial.experiment.record("excluded" if excluded else "restored", trial=trial, reason=reason)
         update_best(trial.experiment)
     _wake(trial.experiment)
-
-
-def update_best(experiment: Experiment) -> None:
-    """Point the experiment at its best finished, not excluded trial; earliest wins a tie."""
-    order = "value" if experiment.optimize_mode == "minimize" else "-value"
-    best_id = (
-        experiment.trials.filter(state=TrialState.SUCCEEDED, excluded=False, value__isnull=False)
-        .order_by(order, "number")
-        .values_list("pk", flat=True)
-        .first()
-    )
-    if best_id != experiment.best_trial_id:
-        Experiment.objects.filter(pk=experiment.pk).update(best_trial_id=best_id)
-        experiment.best_trial_id = best_id
 
 
 def _wake(experiment: Experiment) -> None:

@@ -27,8 +27,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 
-from experiments import lease, outbox
-from experiments.shutdown import requeue_local_trials
+from experiments import outbox
+from experiments.loop import lease
+from experiments.trials.shutdown import requeue_local_trials
 
 logger = logging.getLogger(__name__)
 
