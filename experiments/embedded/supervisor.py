@@ -27,7 +27,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 
-from experiments import outbox
+from experiments.aistore import outbox
 from experiments.loop import lease
 from experiments.trials.shutdown import requeue_local_trials
 

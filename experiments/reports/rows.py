@@ -1,6 +1,6 @@
 """One transaction of reports: what each may change, and the answer that each gets.
 
-Called by report_store.py's writer alone, with everything that waited. Guarantees: a report answered
+Called by store.py's writer alone, with everything that waited. Guarantees: a report answered
 200 is in the database once the transaction is; the first FINAL of a trial stands; reports of an
 ended trial are kept and change nothing that a tuner reads.
 

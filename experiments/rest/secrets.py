@@ -10,9 +10,9 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments import outbox, vault
 from experiments.access import policy
-from experiments.models import Experiment, Project
+from experiments.aistore import outbox, vault
+from experiments.models import Experiment, Project, uploads
 from experiments.rest import serializers as shapes
 from experiments.rest.base import BAD, COMMON, NO_TOKEN, REFUSED, ApiView
 from experiments.selectors.present import experiment_json, iso
@@ -80,7 +80,7 @@ class RetryUploads(ApiView):
     )
     def post(self, request: Request, experiment_id: str) -> Response:
         experiment = self.experiment_to_change(experiment_id)
-        if outbox.destination(experiment) is None:
+        if uploads.destination(experiment) is None:
             raise Refused("The experiment has no spec.aistore: there is nothing to upload.")
         if not outbox.try_again(Experiment.objects.filter(pk=experiment.pk)):
             raise Refused("No upload has failed: there is nothing to try again.")

@@ -30,7 +30,7 @@ DEFAULT_LOG_BYTES = 64 * 1024
 
 
 def _with_hint(message: str, hint: str) -> ErrorDetail:
-    """An error whose hint ``api_errors`` will find."""
+    """An error whose hint ``rest.errors`` will find."""
     return ErrorDetail(message, code=f"hint:{hint}")
 
 

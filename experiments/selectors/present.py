@@ -17,7 +17,7 @@ from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from experiments.models import Event, Experiment, Metric, Trial, Upload
-from experiments.outbox import destination
+from experiments.models.uploads import destination
 from experiments.states import FINISHED, WENT_WRONG, TrialState
 
 

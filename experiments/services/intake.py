@@ -12,13 +12,13 @@ from typing import Any
 
 from django.conf import settings
 
+from experiments.aistore.vault import foresee
 from experiments.manifest.json_text import duplicate_keys, key_lines
 from experiments.manifest.preflight import LOCAL, Preflight, preflight
 from experiments.manifest.spec import Parsed, parse_manifest, parse_text
 from experiments.problems import Problem, ProblemsError
 from experiments.trials.backends import backend
 from experiments.trials.launching import rehearsal
-from experiments.vault import foresee
 
 _NO_TRIAL = "As things stand, no trial could start."
 MAX_BYTES = 1024 * 1024  # of a manifest's text

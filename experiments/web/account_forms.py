@@ -1,4 +1,4 @@
-"""Small Django forms of the pages. The manifest's own form is ``form_manifest``."""
+"""Small Django forms of the pages. The manifest's own form is ``manifest_form``."""
 
 from __future__ import annotations
 

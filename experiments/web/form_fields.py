@@ -1,7 +1,7 @@
 """Which field of the new-experiment form a path of the manifest means, and problems only it has.
 
 Field ids are what the page's script puts into ``data-field``: ``name``, ``space.2.value.0``,
-``tuner.args.constant_liar_type``, ``tasks.0.command`` … Called by ``views_new``.
+``tuner.args.constant_liar_type``, ``tasks.0.command`` … Called by ``new_page``.
 """
 
 from __future__ import annotations

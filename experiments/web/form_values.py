@@ -1,6 +1,6 @@
 """Values between the manifest and the form's fields: numbers as texts, JSON as text, and back.
 
-Called by ``form_manifest`` and ``form_fields``. Nothing here raises for what a person typed, but
+Called by ``manifest_form`` and ``form_fields``. Nothing here raises for what a person typed, but
 ``read_json``.
 """
 

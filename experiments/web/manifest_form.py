@@ -1,6 +1,6 @@
 """A manifest as the new-experiment form shows it, and the form's edits merged back into it.
 
-Called by ``views_new`` at every keystroke, so both directions take whatever is there, right or
+Called by ``new_page`` at every keystroke, so both directions take whatever is there, right or
 wrong: the parser says what is wrong, this only keeps form and manifest in step.
 
 Guarantee: ``merge_form(m, form_from_manifest(m)) == m`` for any mapping ``m``. Only what differs

@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
-from experiments import outbox, vault
+from experiments.aistore import outbox, vault
 from experiments.models import Experiment, Project, Secret, Trial
 from experiments.redaction import RedactingFormatter, redact
 from experiments.selectors.export import CONTENT_TYPES, export

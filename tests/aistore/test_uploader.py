@@ -14,9 +14,9 @@ import yaml
 from django.db import connection, transaction
 from django.utils import timezone
 
-from experiments import outbox, vault
-from experiments.models import Experiment, Metric, Project, Trial, Upload
-from experiments.outbox import UploadLease
+from experiments.aistore import outbox, vault
+from experiments.aistore.outbox import UploadLease
+from experiments.models import Experiment, Metric, Project, Trial, Upload, uploads
 from experiments.selectors.present import aistore_by_id, server_note
 from experiments.services import actions
 from experiments.states import Phase, TrialState
@@ -277,7 +277,7 @@ def test_after_a_500_it_waits_longer_and_longer_and_then_succeeds(
         pass_time()
     assert 4 < waits[0] < 6
     assert all(later > earlier for earlier, later in itertools.pairwise(waits[:7]))
-    assert outbox.wait_s(50) <= outbox.LONGEST_WAIT_S * 1.1
+    assert uploads.wait_s(50) <= uploads.LONGEST_WAIT_S * 1.1
     shown = card(running)
     assert (shown["state"], shown["uploaded"], shown["runs"]) == ("retrying", 0, 1)
     assert running.events.filter(what="upload failed").count() == 1, "told once"

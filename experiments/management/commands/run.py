@@ -17,8 +17,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments import outbox
 from experiments.access import accounts
+from experiments.aistore import outbox
 from experiments.embedded.supervisor import (
     AlreadyRunning,
     CannotStart,
@@ -28,7 +28,7 @@ from experiments.embedded.supervisor import (
 )
 from experiments.management.commands.validate import read_manifest
 from experiments.models import Experiment
-from experiments.outbox import destination
+from experiments.models.uploads import destination
 from experiments.selectors import present
 from experiments.selectors.export import export_json
 from experiments.services import actions

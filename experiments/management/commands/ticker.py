@@ -15,7 +15,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
-from experiments import outbox, wake
+from experiments import wake
+from experiments.aistore import outbox
 from experiments.embedded import health, write_ahead_log
 from experiments.loop.reconcile import restart_clocks, time_is_up_in, unfinished_ids
 from experiments.training.local.backend import LocalBackend

@@ -13,62 +13,18 @@ import json
 import re
 from typing import Any
 
-from cryptography.fernet import Fernet, InvalidToken
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
-from django.db import OperationalError, ProgrammingError, models
+from django.db import OperationalError, ProgrammingError
 from django.db.models import QuerySet
 
+from experiments.models import Secret
+from experiments.models.secrets import SecretError, seal
 from experiments.problems import Problem, ProblemsError
 from experiments.redaction import KEY, KEY_RULE
 
 NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9._]{0,251}[A-Za-z0-9])?\Z")
 KUBERNETES_KEY = "apikey"  # of the Secret's data
 _TIMEOUT_S = 10
-
-
-class SecretError(Exception):
-    """The API key cannot be had; the text is for the user."""
-
-    def __init__(self, message: str, *, permanent: bool = True) -> None:
-        super().__init__(message)
-        self.permanent = permanent
-
-
-class Secret(models.Model):
-    """One API key, sealed; only ``reveal`` opens it."""
-
-    project = models.ForeignKey("experiments.Project", on_delete=models.CASCADE)
-    name = models.CharField(max_length=253)
-    sealed = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
-    changed_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        ordering = ["name"]
-        constraints = [
-            models.UniqueConstraint(fields=["project", "name"], name="secret_name_unique")
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def reveal(self) -> str:
-        """The value. Raises SecretError where SECRET_KEY is not the one it was sealed with."""
-        try:
-            return _box().decrypt(self.sealed.encode()).decode()
-        except InvalidToken:
-            pass
-        raise SecretError(
-            f"The secret '{self.name}' cannot be opened: SECRET_KEY has changed since it was set. "
-            "Set it again."
-        )
-
-
-def _box() -> Fernet:
-    derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"autotune.secret.1")
-    return Fernet(base64.urlsafe_b64encode(derive.derive(settings.SECRET_KEY.encode())))
 
 
 # ---------------------------------------------------------------- setting and removing
@@ -85,7 +41,7 @@ def put(project: Any, name: str, value: str) -> bool:
         problems.append(Problem("value", f"{KEY_RULE}, but got {what}."))
     if problems:
         raise ProblemsError(problems)
-    sealed = _box().encrypt(value.encode()).decode()
+    sealed = seal(value)
     _, is_new = Secret.objects.update_or_create(
         project=project, name=name, defaults={"sealed": sealed}
     )

@@ -1,4 +1,4 @@
-"""State: experiments, trials, metrics, events, and who may ask.
+"""State: experiments, trials, metrics, events, and the cluster objects that they came from.
 
 Rows change state only through ``move()``, which compares, sets and writes the Event in one
 transaction. Everything a browser can see carries ``seq``: one counter per experiment, raised in
@@ -18,8 +18,8 @@ from django.db import connection, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from experiments import hints, outbox
-from experiments.outbox import Upload
+from experiments import hints
+from experiments.models import uploads
 from experiments.states import (
     FINISHED,
     MOVES,
@@ -30,19 +30,6 @@ from experiments.states import (
     Phase,
     TrialState,
 )
-from experiments.vault import Secret
-
-__all__ = [
-    "ApiToken",
-    "Event",
-    "Experiment",
-    "Metric",
-    "Project",
-    "Secret",
-    "SignInLink",
-    "Trial",
-    "Upload",
-]
 
 _ALPHANUMERIC = string.ascii_lowercase + string.digits
 
@@ -246,7 +233,7 @@ class Experiment(models.Model):
             for name, value in columns.items():
                 setattr(self, name, value)
             self.phase = to
-            outbox.phase_changed(self)
+            uploads.phase_changed(self)
             self.record("phase", old=old, new=to, reason=reason, data=data)
         return True
 
@@ -375,7 +362,7 @@ class Trial(models.Model):
                 setattr(self, name, value)
             self.state = to
             if to in FINISHED:
-                outbox.trial_ended(self)
+                uploads.trial_ended(self)
             self.experiment.record("state", trial=self, old=old, new=to, reason=reason, data=data)
         return True
 
@@ -451,28 +438,3 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.experiment_id} {self.seq} {self.what}"
-
-
-class ApiToken(models.Model):
-    """A REST token; only its hash is kept."""
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
-    name = models.CharField(max_length=100, default="")
-    digest = models.CharField(max_length=64, unique=True)  # sha256 hex of the token
-    created_at = models.DateTimeField(auto_now_add=True)
-    last_used_at = models.DateTimeField(null=True, blank=True)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class SignInLink(models.Model):
-    """A link that signs its holder in, once; only its hash is kept."""
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
-    digest = models.CharField(max_length=64, unique=True)
-    expires_at = models.DateTimeField()
-    used_at = models.DateTimeField(null=True, blank=True)
-
-    def __str__(self) -> str:
-        return f"for {self.user_id} until {self.expires_at:%Y-%m-%d %H:%M}"
