@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 
 
 class Outcome(StrEnum):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.algorithms.problems import Problem, ProblemsError
+from experiments.problems import Problem, ProblemsError
 from experiments.states import TrialState
 
 Figure = dict[str, Any]

@@ -1,6 +1,6 @@
 """Between the experiment and its algorithms: rows to observations, answers back; flips the sign.
 
-Called by ``experiments.reconcile``. Algorithms minimise a loss; the user's value is negated here,
+Called by ``loop.reconcile``. Algorithms minimise a loss; the user's value is negated here,
 and nowhere else, when the algorithm's own ``optimize_mode`` is ``maximize`` (tuner and assessor may
 differ). Whatever an algorithm raises, or answers that it must not, becomes an AlgorithmError.
 """
@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from experiments.algorithms.base import Observation, Outcome, Proposal, Verdict
-from experiments.engine.algorithm_spec import AlgorithmSpec
-from experiments.engine.spec import ExperimentSpec
+from experiments.manifest.algorithm_spec import AlgorithmSpec
+from experiments.manifest.spec import ExperimentSpec
 from experiments.states import FINISHED, TrialState
 
 Curve = tuple[tuple[int, float], ...]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from experiments.engine.training_spec import containers_of, main_container_index
+from experiments.manifest.training_spec import containers_of, main_container_index
 from experiments.training.base import Launch, Task, tasks_in_order
 
 # The name under which NNI knows us. Not "local": that one takes sys.stdout away from the trial.

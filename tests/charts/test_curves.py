@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.algorithms.problems import ProblemsError
 from experiments.charts import curves
 from experiments.charts.base import StopReceipt
+from experiments.problems import ProblemsError
 from tests.charts.records import curve, record, trial
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from experiments.algorithms.problems import ProblemsError
 from experiments.charts import history
+from experiments.problems import ProblemsError
 from tests.charts.records import record, trial
 
 

@@ -13,7 +13,7 @@ import django
 
 django.setup()
 
-from experiments.nursery import CannotFork, Nursery  # noqa: E402
+from experiments.embedded.nursery import CannotFork, Nursery  # noqa: E402
 
 nursery = Nursery()
 directory = Path(sys.argv[1])

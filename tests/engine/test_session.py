@@ -25,9 +25,9 @@ from experiments.engine.session import (
     propose,
     unjudged,
 )
-from experiments.engine.spec import AlgorithmSpec, ExperimentSpec, parse_manifest
+from experiments.manifest.spec import AlgorithmSpec, ExperimentSpec, parse_manifest
 from experiments.states import FINISHED, TrialState
-from tests.engine.manifests import small
+from tests.manifest.manifests import small
 
 OK, RUNNING = TrialState.SUCCEEDED, TrialState.RUNNING
 LR = {"lr": 0.01}

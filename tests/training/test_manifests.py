@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from experiments.training.base import Launch, LaunchError, Task
-from experiments.training.manifests import ENGINES, build, owned_by
-from experiments.training.manifests.common import container_env
+from experiments.training.kubernetes.jobs import ENGINES, build, owned_by
+from experiments.training.kubernetes.jobs.common import container_env
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -17,14 +17,23 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments import accounts, actions, outbox, present
-from experiments.export import export_json
+from experiments.access import accounts
+from experiments.aistore import outbox
+from experiments.embedded.nursery import Nursery
+from experiments.embedded.supervisor import (
+    AlreadyRunning,
+    CannotStart,
+    Supervisor,
+    free_port,
+    stop_signals,
+)
 from experiments.management.commands.validate import read_manifest
 from experiments.models import Experiment
-from experiments.nursery import Nursery
-from experiments.outbox import destination
+from experiments.models.uploads import destination
+from experiments.selectors import present
+from experiments.selectors.export import export_json
+from experiments.services import actions
 from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
-from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, free_port, stop_signals
 
 # What the line of progress shows; the rest of a row is large.
 _FOLLOWED = ["phase", "deleting", "suspended", "max_trials", "best_trial"]

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from experiments import samples
-from experiments.algorithms.problems import Problem
-from experiments.engine.spec import Parsed
-from experiments.intake import take_in
+from experiments.manifest.spec import Parsed
+from experiments.problems import Problem
+from experiments.services import samples
+from experiments.services.intake import take_in
 
 BAD_MANIFEST = 2
 
