@@ -29,6 +29,7 @@ from experiments.form_values import (
 from experiments.manifest.algorithm_spec import DEFAULT_MODE, NAME_FIELDS
 from experiments.manifest.json_text import pretty_json
 from experiments.manifest.spec import API_VERSION, KIND
+from experiments.manifest.text_edit import edit_json
 from experiments.manifest.training_spec import MAIN_CONTAINER
 
 # Arguments of each numeric _type, in the order of its _value.
@@ -265,8 +266,12 @@ def _seconds(form: Mapping[str, Any]) -> Any:
 
 
 def _same_style(previous: Any, value: dict[str, Any]) -> Any:
-    """JSON text, as the specification writes it, unless a mapping stood there."""
-    return value if isinstance(previous, Mapping) else pretty_json(value)
+    """JSON text, as the specification writes it or as it was laid out, unless a mapping stood
+    there."""
+    if isinstance(previous, Mapping):
+        return value
+    edited = edit_json(previous, value) if isinstance(previous, str) and previous.strip() else None
+    return edited or pretty_json(value)
 
 
 def rows_of(form: Mapping[str, Any]) -> list[dict[str, Any]] | None:

@@ -29,6 +29,7 @@ from experiments.form_manifest import form_from_manifest, merge_form, rebase, ro
 from experiments.form_values import read_json, read_mapping
 from experiments.intake import MAX_BYTES, take_in
 from experiments.manifest.fields import FRAMEWORKS, REPLICA_TYPES
+from experiments.manifest.text_edit import edit_text
 from experiments.manifest.yaml_text import dump_yaml, load_yaml
 from experiments.problems import Problem, ProblemsError
 
@@ -171,21 +172,10 @@ def synced_from_form(
     if base is not None:
         form = rebase(form, base, form_from_manifest(manifest))
     merged = merge_form(manifest, form)
-    if merged != manifest:
-        text = _head_comment(text) + dump_yaml(merged)
+    text = edit_text(text, merged)
     # Paths are the merged manifest's; its rows are told from the form's, which may have more.
     read_again = {**form_from_manifest(merged), "space": rows_of(form)}
     return _answer(text, read_again, merged, form_problems(form))
-
-
-def _head_comment(text: str) -> str:
-    """Comments at the top stay; those further down are lost when the text is written anew."""
-    kept = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        kept.append(line + "\n")
-    return "".join(kept)
 
 
 def _shown(problem: Problem, form: Mapping[str, Any] | None) -> dict[str, Any]:
