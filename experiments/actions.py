@@ -8,6 +8,7 @@ and hints the loop; none waits for a backend. What cannot be done raises ``Refus
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -17,7 +18,9 @@ from django.utils import timezone
 from experiments import wake
 from experiments.engine.snapshot import TIME_UP
 from experiments.manifest.fields import SPEC
-from experiments.manifest.spec import Parsed, parse_manifest, to_manifest
+from experiments.manifest.spec import Parsed, parse_manifest, to_manifest, without_status
+from experiments.manifest.text_edit import edit_text
+from experiments.manifest.yaml_text import dump_yaml, load_yaml
 from experiments.models import Experiment, Project, Trial, new_trial_key
 from experiments.problems import Problem, ProblemsError
 from experiments.states import FINISHED, RETRIABLE, WENT_WRONG, Phase, TrialState
@@ -71,14 +74,31 @@ def create_experiment(
 
 def current_manifest(experiment: Experiment) -> dict[str, Any]:
     """The manifest with today's limits in it."""
-    manifest = dict(experiment.manifest)
-    manifest["spec"] = {
-        **manifest["spec"],
-        "maxExecSeconds": experiment.max_exec_seconds,
-        "maxTrialNum": experiment.max_trials,
-        "trialConcurrency": experiment.concurrency,
-    }
-    return manifest
+    return _with_limits(experiment.manifest, experiment)
+
+
+def _with_limits(manifest: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
+    limits = {p.removeprefix("spec."): getattr(experiment, name) for name, p in LIMITS.items()}
+    return {**manifest, "spec": {**manifest["spec"], **limits}}
+
+
+def manifest_text(experiment: Experiment, *, name: str = "") -> str:
+    """The manifest as YAML with today's limits, and with another ``name`` where one is given.
+
+    Where it came as YAML it is the author's own text, comments and all; else it is written anew.
+    """
+    text, manifest = "", experiment.manifest
+    with suppress(ProblemsError):
+        given = load_yaml(experiment.source).data
+        # An old row's text, or one that somebody changed by hand, may mean another experiment.
+        if to_manifest(parse_manifest(given).spec) == to_manifest(experiment.spec):
+            text, manifest = experiment.source, given
+    manifest = _with_limits(without_status(manifest), experiment)
+    if name:
+        manifest["metadata"] = {**manifest["metadata"], "name": name}
+        manifest["metadata"].pop("generateName", None)
+    is_json = text.lstrip("\ufeff \t\r\n").startswith("{")
+    return dump_yaml(manifest) if is_json or not text else edit_text(text, manifest)
 
 
 def _check_limits(experiment: Experiment, limits: Mapping[str, Any]) -> None:
@@ -313,7 +333,7 @@ def custom_trial(experiment: Experiment, parameters: Mapping[str, Any], *, force
     Raises ProblemsError naming each parameter that does not fit.
     """
     _open_for_trials(experiment)
-    spec = parse_manifest(experiment.manifest).spec
+    spec = experiment.spec
     searched = {name: value for name, value in parameters.items() if name not in spec.adds}
     problems = spec.space.contains(searched)
     if problems and not force:

@@ -255,16 +255,16 @@ def _apply(experiment: Experiment, wanted: dict[str, Any]) -> None:
 class Manifest(ApiView):
     @extend_schema(
         operation_id="experiments_manifest",
-        summary="The manifest with today's limits, as YAML",
+        summary="The manifest as it was written, with today's limits, as YAML",
         responses={(200, "application/yaml"): OpenApiTypes.STR, **COMMON},
     )
     def get(self, request: Request, experiment_id: str) -> HttpResponse:
         experiment = self.experiment(experiment_id)
-        text = dump_yaml(actions.current_manifest(experiment))
+        name = experiment.manifest["metadata"]["name"]
         return HttpResponse(
-            text,
+            actions.manifest_text(experiment),
             content_type="application/yaml; charset=utf-8",
-            headers={"Content-Disposition": f'inline; filename="{experiment.pk}.yaml"'},
+            headers={"Content-Disposition": f'inline; filename="{name}.yaml"'},
         )
 
 
@@ -305,7 +305,7 @@ class Clone(ApiView):
             _require_runnable(intake),
             owner=request.user,
             origin=_origin(request),
-            source=dump_yaml(manifest),
+            source=actions.manifest_text(experiment, name=manifest["metadata"]["name"]),
         )
         return _created(request, copy, intake)
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from experiments.actions import current_manifest
+from experiments.actions import current_manifest, manifest_text
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import Experiment, Metric, Trial
 from experiments.present import experiment_json, iso
@@ -265,7 +265,7 @@ def html_text(experiment: Experiment) -> str:
                 for row in rows
             ),
         ),
-        manifest=dump_yaml(current_manifest(experiment)),
+        manifest=manifest_text(experiment),
     )
     return str(page)
 

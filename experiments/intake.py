@@ -16,7 +16,8 @@ from experiments.backends import backend
 from experiments.launching import rehearsal
 from experiments.manifest.json_text import duplicate_keys, key_lines
 from experiments.manifest.preflight import LOCAL, Preflight, preflight
-from experiments.manifest.spec import Parsed, parse_manifest, parse_text
+from experiments.manifest.reading import LineOf
+from experiments.manifest.spec import ExperimentSpec, Parsed, parse_manifest, parse_text
 from experiments.problems import Problem, ProblemsError
 from experiments.vault import foresee
 
@@ -107,18 +108,32 @@ def take_in(source: bytes | dict[str, Any], *, is_json: bool = False) -> Intake:
     return Intake(parsed, forecast, tuple(forecast.problems), warnings)
 
 
+def obstacles(spec: ExperimentSpec) -> tuple[Problem, ...]:
+    """What keeps a parsed manifest from ever running here; needs neither backend nor database."""
+    return _preflight(spec, None).problems
+
+
+def _no_trials_here() -> bool:
+    return settings.TRAINING_ENGINE == LOCAL and not settings.LOCAL_TRIALS
+
+
+def _preflight(spec: ExperimentSpec, line_of: LineOf | None) -> Preflight:
+    forecast = preflight(spec, engine=settings.TRAINING_ENGINE, line_of=line_of)
+    if not _no_trials_here():
+        return forecast
+    message = "Trials may not run on this server's own host (AUTOTUNE_LOCAL_TRIALS is 0)."
+    return replace(forecast, problems=(*forecast.problems, Problem("spec.trainingConfig", message)))
+
+
 def look_ahead(parsed: Parsed) -> Preflight:
     """What will become of a manifest here: ``manifest.preflight`` and what the backend foresees.
 
     The backend's are warnings, since the world may change before a trial starts (a directory may
     be made); what it foresees of a field that is a problem already is left out.
     """
-    forecast = preflight(parsed.spec, engine=settings.TRAINING_ENGINE, line_of=parsed.line_of)
-    if settings.TRAINING_ENGINE == LOCAL and not settings.LOCAL_TRIALS:
-        message = "Trials may not run on this server's own host (AUTOTUNE_LOCAL_TRIALS is 0)."
-        return replace(
-            forecast, problems=(*forecast.problems, Problem("spec.trainingConfig", message))
-        )
+    forecast = _preflight(parsed.spec, parsed.line_of)
+    if _no_trials_here():
+        return forecast
     unstored = tuple(
         replace(problem, line=parsed.line_of(problem.path) if parsed.line_of else None)
         for problem in foresee(parsed.spec.aistore)

@@ -107,7 +107,7 @@ def secrets_of(project: Any) -> QuerySet[Secret]:
 
 def reveal_key(experiment: Any) -> str:
     """The API key that an experiment's manifest names. Raises SecretError."""
-    name = experiment.manifest["spec"]["aistore"]["secret"]
+    name = experiment.configuration["aistore"]["secret"]
     if settings.TRAINING_ENGINE == "local":
         row = Secret.objects.filter(project=experiment.project_id, name=name).first()
         if row is None:

@@ -30,7 +30,7 @@ from experiments.form_values import read_json, read_mapping
 from experiments.intake import MAX_BYTES, take_in
 from experiments.manifest.fields import FRAMEWORKS, REPLICA_TYPES
 from experiments.manifest.text_edit import edit_text
-from experiments.manifest.yaml_text import dump_yaml, load_yaml
+from experiments.manifest.yaml_text import load_yaml
 from experiments.problems import Problem, ProblemsError
 
 N_PREVIEWS = 4  # sample values beside a row
@@ -80,7 +80,8 @@ def experiment_new(request: HttpRequest) -> HttpResponse:
     text, started_from = STARTER, ""
     if origin := request.GET.get("from"):
         experiment = policy.get_visible(request.user, origin)
-        text = dump_yaml(_renamed(actions.current_manifest(experiment)))
+        name = _next_name(str(experiment.manifest["metadata"]["name"]))
+        text = actions.manifest_text(experiment, name=name)
         started_from = experiment.name
     elif name := request.GET.get("template"):
         text, started_from = _sample(name), name
@@ -139,13 +140,11 @@ def _sample(name: str) -> str:
         raise Http404(f"No template {name!r}.") from None
 
 
-def _renamed(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A clone's manifest: ``digits`` becomes ``digits-2``, that one ``digits-3``."""
-    metadata = dict(manifest["metadata"])
-    stem, number = re.fullmatch(r"(.*?)(?:-(\d{1,4}))?", str(metadata["name"])).groups()  # type: ignore[union-attr]
+def _next_name(name: str) -> str:
+    """A clone's name: ``digits`` becomes ``digits-2``, that one ``digits-3``."""
+    stem, number = re.fullmatch(r"(.*?)(?:-(\d{1,4}))?", name).groups()  # type: ignore[union-attr]
     suffix = f"-{int(number or 1) + 1}"
-    metadata["name"] = stem[: 63 - len(suffix)].rstrip("-.") + suffix
-    return {**manifest, "metadata": metadata}
+    return str(stem)[: 63 - len(suffix)].rstrip("-.") + suffix
 
 
 # ---- form and manifest in step

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from experiments import actions, chart_data
 from experiments.charts import CHARTS
+from experiments.manifest.yaml_text import load_yaml
 from experiments.models import Experiment, Metric, Trial
 from experiments.states import TrialState
 
@@ -335,3 +336,20 @@ def test_a_chart_reads_rows_in_few_queries(
     for kind in CHARTS:
         with django_assert_max_num_queries(4):
             chart_data.figure(experiment, kind, {"trial": "3"})
+
+
+def test_every_entry_of_the_export_menu_gives_what_it_says(
+    client: Client, make_experiment: Callable[..., Experiment]
+) -> None:
+    experiment = make_experiment()
+    page = client.get(f"/experiments/{experiment.pk}/").content.decode()
+    menu = dict(
+        re.findall(
+            r'<a class="dropdown-item" download href="([^"]+)">[^\n]*? (JSON|HTML|CSV|YAML) ', page
+        )
+    )
+    given = {kind: client.get(url).content.decode() for url, kind in menu.items()}
+    assert given["CSV"].startswith("number,id,state")
+    assert json.loads(given["JSON"])["experiment"]["id"] == experiment.pk
+    assert given["HTML"].startswith("<!doctype html>")
+    assert load_yaml(given["YAML"]).data == actions.current_manifest(experiment)
