@@ -27,10 +27,10 @@ from experiments.algorithms.space.search_space import SearchSpace
 from experiments.form_fields import field_of, form_problems, parameter_types
 from experiments.form_manifest import form_from_manifest, merge_form, rebase, rows_of
 from experiments.form_values import read_json, read_mapping
-from experiments.intake import MAX_BYTES, take_in
+from experiments.intake import MAX_BYTES, NOTHING, take_in_file
 from experiments.manifest.fields import FRAMEWORKS, REPLICA_TYPES
+from experiments.manifest.files import GivenManifest, read_contents
 from experiments.manifest.text_edit import edit_text
-from experiments.manifest.yaml_text import load_yaml
 from experiments.problems import Problem, ProblemsError
 
 N_PREVIEWS = 4  # sample values beside a row
@@ -153,11 +153,13 @@ def _next_name(name: str) -> str:
 def synced_from_yaml(text: str) -> dict[str, Any]:
     """What the form shows for this text. ``form`` is None where the text cannot be read."""
     try:
-        manifest = load_yaml(text).data
+        given = _the_experiment(text)
     except ProblemsError as error:
         return _answer(text, None, {}, [_shown(p, None) for p in error.problems])
-    form = form_from_manifest(manifest)
-    return _answer(text, form, manifest, [])
+    if not given.end:  # of a List: the form works on the experiment itself
+        text = given.text
+    form = form_from_manifest(given.data)
+    return _answer(text, form, given.data, [])
 
 
 def synced_from_form(
@@ -165,16 +167,27 @@ def synced_from_form(
 ) -> dict[str, Any]:
     """The text with the form's edits in it; as it is where it cannot be read."""
     try:
-        manifest = load_yaml(text).data
+        given = _the_experiment(text)
     except ProblemsError as error:
         return _answer(text, None, {}, [_shown(p, None) for p in error.problems])
     if base is not None:
-        form = rebase(form, base, form_from_manifest(manifest))
-    merged = merge_form(manifest, form)
-    text = edit_text(text, merged)
+        form = rebase(form, base, form_from_manifest(given.data))
+    merged = merge_form(given.data, form)
+    edited = edit_text(given.text, merged)
+    text = text[: given.start] + edited + text[given.end :] if given.end else edited
     # Paths are the merged manifest's; its rows are told from the form's, which may have more.
     read_again = {**form_from_manifest(merged), "space": rows_of(form)}
     return _answer(text, read_again, merged, form_problems(form))
+
+
+def _the_experiment(text: str) -> GivenManifest:
+    """The one experiment of a text, which may hold other objects beside it."""
+    given, *others = read_contents(text).manifests
+    if others:
+        message = f"The text holds {1 + len(others)} experiments, but the form edits one at a time."
+        hint = "Leave one of them here. ./autotune run and REST take such a file whole."
+        raise ProblemsError([Problem("", message, hint, others[0].line_of(""))])
+    return given
 
 
 def _shown(problem: Problem, form: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -191,9 +204,10 @@ def _answer(
     forecast = None
     can_start = True
     if form is not None:
-        intake = take_in(text.encode(errors="replace"))
-        problems = problems + [_shown(p, form) for p in intake.problems]
-        warnings = [_shown(p, form) for p in intake.warnings]
+        found = take_in_file(text.encode(errors="replace"))
+        problems = problems + [_shown(p, form) for p in found.problems]
+        warnings = [_shown(p, form) for p in found.warnings]
+        intake = found.experiments[0][1] if found.experiments else NOTHING
         can_start = intake.can_start
         if intake.forecast is not None and intake.parsed is not None:
             spec = intake.parsed.spec

@@ -105,7 +105,7 @@ def _edited(
 def _head_comment(text: str) -> str:
     kept = []
     for line in text.splitlines():
-        if not line.startswith("#"):
+        if not line.startswith("#") and line != "---":
             break
         kept.append(line + "\n")
     return "".join(kept)

@@ -42,6 +42,7 @@ class LoadedYaml:
     data: dict[str, Any]
     _lines: dict[str, int] = field(repr=False)
     _blocks: dict[str, int] = field(repr=False)  # path of a text block -> line before its first
+    n_values: int = 0  # aliases expanded
 
     def line_of(self, path: str, within: int = 0) -> int | None:
         """Return the line of ``path``, or of the nearest thing around it that is written.
@@ -78,7 +79,7 @@ def load_yaml(text: str | bytes) -> LoadedYaml:
             "It starts with 'apiVersion: tensorstack.dev/v1beta1'.",
             line=reader.first_line,
         )
-    return LoadedYaml(data, reader.lines, reader.blocks)
+    return LoadedYaml(data, reader.lines, reader.blocks, reader.n_values)
 
 
 def _problem(
@@ -176,6 +177,10 @@ class _Reader:
         self.lines: dict[str, int] = {}
         self.blocks: dict[str, int] = {}
         self.first_line = 1
+
+    @property
+    def n_values(self) -> int:
+        return self._nodes
 
     def document(self) -> Any:
         data: Any = None
