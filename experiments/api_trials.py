@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from experiments import actions
 from experiments import serializers as shapes
 from experiments.actions import Refused
+from experiments.algorithms.flat import flat_names
 from experiments.api_base import BAD, COMMON, REFUSED, ApiView, page_of
 from experiments.backends import backend
 from experiments.engine.spec import parse_manifest
@@ -82,7 +83,8 @@ def _picked(
     facts = read_facts(trials)
     # Names come from the manifest and from all trials, not only those in the wanted states.
     everybody = read_facts(experiment.trials.all()) if query.get("state") else facts
-    names = Names.of(everybody, parse_manifest(experiment.manifest).spec.space.parameters)
+    declared = flat_names(parse_manifest(experiment.manifest).spec.space.parameters)
+    names = Names.of(everybody, declared)
     test = parse_where(where, names)
     return [fact.pk for fact in sort_facts([f for f in facts if test(f)], orders, names)]
 

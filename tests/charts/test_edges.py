@@ -79,7 +79,11 @@ def test_numbers_that_differ_late_stay_different_on_the_way_to_the_browser() -> 
     assert scale.rounded(times) == times.tolist()
     assert scale.rounded(np.array([1e6 + 0.125, 1e6 + 0.25])) == [1e6 + 0.125, 1e6 + 0.25]
     assert scale.rounded(np.array([0.123456789, 1.0])) == [0.1234568, 1.0]
-    assert scale.rounded(np.array([LARGEST, -LARGEST, np.nan])) == [1.797693e308, -1.797693e308, None]
+    assert scale.rounded(np.array([LARGEST, -LARGEST, np.nan])) == [
+        1.797693e308,
+        -1.797693e308,
+        None,
+    ]
     space = {"t": {"_type": "randint", "_value": [1_700_000_000, 1_700_000_009]}}
     trials = [trial(n, 0.1 * n, parameters={"t": 1_700_000_000 + n}) for n in range(8)]
     figure = parallel.draw(record(trials, space=space), {})
