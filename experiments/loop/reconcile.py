@@ -286,7 +286,15 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
                     trial, TrialState.EARLY_STOPPED, verdict.reason, **verdict.data
                 )
                 break
+            if verdict.reason:
+                _say_unjudged(trial, verdict.reason)
         Trial.objects.filter(pk=trial.pk).update(judged_sequence=trial.latest_sequence)
+
+
+def _say_unjudged(trial: Trial, reason: str) -> None:
+    """Record why a report of it could not be judged; once a trial, for the next ones are alike."""
+    if not trial.experiment.events.filter(trial=trial, what="not judged").exists():
+        trial.experiment.record("not judged", trial=trial, reason=reason)
 
 
 # ---------------------------------------------------------------- what to do
@@ -362,6 +370,7 @@ def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease)
                 checkpoints.placed(suggestion.parameters, spec.adds, experiment.pk),
                 origin=suggestion.origin,
                 note=suggestion.note,
+                reason=suggestion.remark,
             )
             for suggestion in proposal.suggestions
         ]
