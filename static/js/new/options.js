@@ -37,7 +37,7 @@ export function showOption(value) {
  */
 export function splitOptions(text) {
   const inner = text.trim().replace(/^\[([\s\S]*)\]$/, "$1");
-  return (inner.match(/"(?:[^"\\]|\\.)*"|[^,\n]+/g) ?? [])
+  return (inner.match(/\s*"(?:[^"\\]|\\.)*"|[^,\n]+/g) ?? [])
     .map((word) => word.trim())
     .filter(Boolean);
 }
