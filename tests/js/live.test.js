@@ -3,6 +3,9 @@
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 import { Live } from "../../static/js/live.js";
+import { Clock } from "./clock.js";
+
+let clock = new Clock();
 
 class FakeSocket {
   static OPEN = 1;
@@ -50,11 +53,10 @@ function start() {
 }
 
 beforeEach(() => {
-  mock.timers.reset();
-  mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"] });
+  clock = new Clock();
   mock.method(Math, "random", () => 0.5);
   FakeSocket.made = [];
-  Object.assign(globalThis, {
+  Object.assign(globalThis, clock.functions, {
     WebSocket: FakeSocket,
     window: new EventTarget(),
     document: Object.assign(new EventTarget(), { hidden: false }),
@@ -76,7 +78,7 @@ test("after a break it comes back with the newest cursor it saw", () => {
   newest().says({ experiment: {} }); // without a cursor
   newest().drops(1006);
   assert.equal(seen.states.at(-1), "reconnecting");
-  mock.timers.tick(400);
+  clock.tick(400);
   assert.equal(FakeSocket.made.length, 2);
   assert.match(newest().url, /after=9$/);
 });
@@ -86,9 +88,9 @@ test("it waits twice as long after each failure, at most 15 s", () => {
   for (const delay of [400, 800, 1600, 3200, 6400, 12800, 15000, 15000]) {
     const before = FakeSocket.made.length;
     newest().drops(1006);
-    mock.timers.tick(delay - 1);
+    clock.tick(delay - 1);
     assert.equal(FakeSocket.made.length, before, `${delay} ms`);
-    mock.timers.tick(1);
+    clock.tick(1);
     assert.equal(FakeSocket.made.length, before + 1, `${delay} ms`);
   }
 });
@@ -97,30 +99,30 @@ test("after three failures the page is polled, until the socket speaks again", a
   const { seen } = start();
   for (const delay of [400, 800]) {
     newest().drops(1006);
-    mock.timers.tick(delay);
+    clock.tick(delay);
   }
   newest().drops(1006);
   assert.equal(seen.states.at(-1), "offline");
-  mock.timers.tick(5000);
+  clock.tick(5000);
   assert.equal(seen.polls, 1);
   await Promise.resolve();
   await Promise.resolve();
   newest().says({ seq: 6 });
   assert.equal(seen.states.at(-1), "live");
-  mock.timers.tick(20000);
+  clock.tick(20000);
   assert.equal(seen.polls, 1);
 });
 
 test("a connection that says nothing for 25 s is taken for dead", () => {
   const { seen } = start();
   newest().says({ seq: 6 });
-  mock.timers.tick(24000);
+  clock.tick(24000);
   newest().says({ seq: 6 });
-  mock.timers.tick(24999);
+  clock.tick(24999);
   assert.equal(seen.states.at(-1), "live");
-  mock.timers.tick(1);
+  clock.tick(1);
   assert.equal(seen.states.at(-1), "reconnecting");
-  mock.timers.tick(400);
+  clock.tick(400);
   assert.equal(FakeSocket.made.length, 2);
 });
 
@@ -128,7 +130,7 @@ test("what an old socket says does not count", () => {
   const { seen } = start();
   const old = newest();
   old.drops(1006);
-  mock.timers.tick(400);
+  clock.tick(400);
   old.says({ seq: 99 });
   old.drops(1006);
   assert.equal(seen.messages.length, 0);
@@ -139,7 +141,7 @@ test("of a deleted experiment there is nothing to wait for", () => {
   const { seen } = start();
   newest().says({ seq: 6 });
   newest().drops(4404);
-  mock.timers.tick(60000);
+  clock.tick(60000);
   assert.equal(seen.states.at(-1), "gone");
   assert.equal(FakeSocket.made.length, 1);
 });
@@ -148,6 +150,6 @@ test("back online it does not wait", () => {
   start();
   newest().drops(1006);
   window.dispatchEvent(new Event("online"));
-  mock.timers.tick(0);
+  clock.tick(0);
   assert.equal(FakeSocket.made.length, 2);
 });
