@@ -21,9 +21,9 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
-from experiments.health import Health  # noqa: E402
-from experiments.routing import websocket_urlpatterns  # noqa: E402
-from experiments.trial_api import TrialApi  # noqa: E402
+from experiments.embedded.health import Health  # noqa: E402
+from experiments.live.routing import websocket_urlpatterns  # noqa: E402
+from experiments.reports.trial_api import TrialApi  # noqa: E402
 
 trial_api = TrialApi(
     ProtocolTypeRouter(

@@ -11,7 +11,8 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 
-from experiments import history, wake
+from experiments import wake
+from experiments.loop import history
 from experiments.models import Experiment, Project, Trial
 
 MANIFEST: dict[str, Any] = {

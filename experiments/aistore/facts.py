@@ -11,9 +11,9 @@ from django.db.models import Count
 from django.utils import timezone
 
 from experiments.aistore.run_files import ExperimentFacts, Report, RunFacts
-from experiments.backends import backend
 from experiments.models import Experiment, Metric, Trial
 from experiments.training.base import BackendUnavailable
+from experiments.trials.backends import backend
 
 LOG_TAIL = 256 * 1024  # bytes of a trial's log that go along
 _CUT = b"[earlier output is left out]\n"

@@ -1,6 +1,6 @@
 """Between the experiment and its algorithms: rows to observations, answers back; flips the sign.
 
-Called by ``experiments.reconcile``. Algorithms minimise a loss; the user's value is negated here,
+Called by ``loop.reconcile``. Algorithms minimise a loss; the user's value is negated here,
 and nowhere else, when the algorithm's own ``optimize_mode`` is ``maximize`` (tuner and assessor may
 differ). Whatever an algorithm raises, or answers that it must not, becomes an AlgorithmError.
 """

@@ -11,13 +11,14 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from experiments import samples, vault
-from experiments.intake import take_in_file
+from experiments.aistore import vault
 from experiments.management.commands.run import Command as Run
 from experiments.manifest.files import read_contents
 from experiments.manifest.yaml_text import dump_yaml, load_yaml
 from experiments.models import Experiment, Project, Secret
-from experiments.samples import resolved
+from experiments.services import samples
+from experiments.services.intake import take_in_file
+from experiments.services.samples import resolved
 from tests.conftest import MANIFEST
 from tests.manifest.test_files import CONFIG, EXPERIMENT, KEY, SECRET
 

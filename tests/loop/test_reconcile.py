@@ -7,10 +7,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from experiments import actions, reconcile, shutdown
 from experiments.algorithms.tuners.random import RandomTuner
+from experiments.loop import reconcile
 from experiments.models import Experiment, Metric, Trial
+from experiments.services import actions
 from experiments.states import Phase, TrialState
+from experiments.trials import shutdown
 from tests.loop.scripted import ScriptedBackend
 
 

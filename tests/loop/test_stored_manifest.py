@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from experiments import actions, reconcile
-from experiments.backends import backend
-from experiments.intake import take_in
+from experiments.loop import reconcile
 from experiments.manifest import stored
 from experiments.manifest.spec import parse_manifest, to_manifest
 from experiments.manifest.yaml_text import load_yaml
 from experiments.models import Experiment
 from experiments.problems import ProblemsError
+from experiments.selectors.manifest import manifest_text
+from experiments.services import actions
+from experiments.services.intake import take_in
+from experiments.trials.backends import backend
 from tests.conftest import MANIFEST
 from tests.loop.scripted import ScriptedBackend
 
@@ -170,7 +172,7 @@ def test_a_clone_starts_from_the_text(client: Client) -> None:
 def test_json_is_shown_as_yaml_in_its_own_words(db: None) -> None:
     manifest = copy.deepcopy(MANIFEST)
     made = create(json.dumps(manifest), manifest)
-    text = actions.manifest_text(made)
+    text = manifest_text(made)
     assert text.startswith("apiVersion: tensorstack")
     assert load_yaml(text).data == manifest
 
@@ -179,5 +181,5 @@ def test_json_is_shown_as_yaml_in_its_own_words(db: None) -> None:
 def test_a_text_that_is_not_this_experiments_is_not_shown(db: None, source: str) -> None:
     made = create(TEXT)
     made.source = source
-    found = load_yaml(actions.manifest_text(made)).data
+    found = load_yaml(manifest_text(made)).data
     assert found == {**made.manifest, "spec": {**made.manifest["spec"]}}

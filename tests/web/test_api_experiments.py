@@ -16,10 +16,11 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from experiments import actions, policy
+from experiments.access import policy
+from experiments.access.tokens import make_api_token
 from experiments.models import ApiToken, ClusterObject, Experiment, Trial
 from experiments.states import Phase, TrialState
-from experiments.tokens import make_api_token
+from experiments.trials import changes
 from tests.conftest import MANIFEST
 
 LIST = "/api/v1/experiments/"
@@ -119,7 +120,7 @@ def test_the_list_shows_counts_and_the_best_trial(
     experiment = make_experiment(name="digits")
     make_trial(experiment, state=TrialState.RUNNING)
     best = make_trial(experiment, state=TrialState.SUCCEEDED, value=0.9)
-    actions.update_best(experiment)
+    changes.update_best(experiment)
     (found,) = client.get(LIST).json()["results"]
     assert found["name"] == "digits"
     assert found["counts"]["RUNNING"] == 1
@@ -134,7 +135,7 @@ def test_fifty_experiments_cost_as_many_queries_as_one(
     for _ in range(50):
         experiment = make_experiment()
         make_trial(experiment, state=TrialState.SUCCEEDED, value=1.0)
-        actions.update_best(experiment)
+        changes.update_best(experiment)
     with django_assert_max_num_queries(6):
         response = client.get(LIST, {"page_size": 50})
     assert len(response.json()["results"]) == 50

@@ -11,11 +11,14 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from experiments import actions, chart_data
 from experiments.charts import CHARTS
 from experiments.manifest.yaml_text import load_yaml
 from experiments.models import Experiment, Metric, Trial
+from experiments.selectors import chart_data
+from experiments.selectors.manifest import current_manifest
+from experiments.services import actions
 from experiments.states import TrialState
+from experiments.trials import changes
 
 NASTY = "</script><script>alert('x')</script>"
 
@@ -62,7 +65,7 @@ def test_the_page_starts_from_what_the_rows_say(
 ) -> None:
     for number in range(3):
         make_trial(experiment, state="SUCCEEDED", value=number / 10)
-    actions.update_best(experiment)
+    changes.update_best(experiment)
     event = experiment.record("note", reason="hello")
     html = client.get(f"/experiments/{experiment.pk}/").content.decode()
     state = state_of(html)
@@ -195,7 +198,7 @@ def test_the_trial_page_tells_why_it_was_stopped(
 ) -> None:
     trial = make_trial(experiment, state="RUNNING", started_at=timezone.now())
     numbers = {"step": 3, "best_value": 0.2, "median_value": 0.5, "n_completed": 4}
-    actions.request_stop(trial, TrialState.EARLY_STOPPED, "Worse than the median.", **numbers)
+    changes.request_stop(trial, TrialState.EARLY_STOPPED, "Worse than the median.", **numbers)
     trial.move(TrialState.EARLY_STOPPED, reason="Worse than the median.", value=0.2)
     state = state_of(client.get(f"/experiments/{experiment.pk}/trials/0/").content.decode())
     assert state["trial"]["reason"] == "Worse than the median."
@@ -286,7 +289,7 @@ def test_the_threshold_of_a_stopped_trial_reaches_its_chart(
         "threshold_steps": [0, 1],
         "threshold_values": [0.3, 0.5],
     }
-    actions.request_stop(trial, TrialState.EARLY_STOPPED, "Worse.", **data)
+    changes.request_stop(trial, TrialState.EARLY_STOPPED, "Worse.", **data)
     figure = chart_data.figure(experiment, "curves", {"trial": "0"})
     threshold = next(t for t in figure["data"] if t["uid"] == "threshold")
     assert (threshold["x"], threshold["y"]) == ([0.0, 10.0], [0.3, 0.5])
@@ -352,4 +355,4 @@ def test_every_entry_of_the_export_menu_gives_what_it_says(
     assert given["CSV"].startswith("number,id,state")
     assert json.loads(given["JSON"])["experiment"]["id"] == experiment.pk
     assert given["HTML"].startswith("<!doctype html>")
-    assert load_yaml(given["YAML"]).data == actions.current_manifest(experiment)
+    assert load_yaml(given["YAML"]).data == current_manifest(experiment)

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from experiments import samples
 from experiments.manifest.spec import parse_text
 from experiments.models import Experiment
-from experiments.views_new import STARTER
+from experiments.services import samples
+from experiments.web.new_page import STARTER
 
 
 def start_of(page: str, name: str = "start") -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from experiments.problems import ProblemsError
-from experiments.trial_filter import Names, TrialFacts, parse_where, sort_facts
+from experiments.selectors.trial_filter import Names, TrialFacts, parse_where, sort_facts
 
 
 def facts(

@@ -19,14 +19,23 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
-from experiments import accounts, actions, outbox, present
-from experiments.export import export_json
-from experiments.intake import FileIntake, keep_secrets
+from experiments.access import accounts
+from experiments.aistore import outbox
+from experiments.embedded.supervisor import (
+    AlreadyRunning,
+    CannotStart,
+    Supervisor,
+    free_port,
+    stop_signals,
+)
 from experiments.management.commands.validate import read_file
 from experiments.models import Experiment, Project
-from experiments.outbox import destination
+from experiments.models.uploads import destination
+from experiments.selectors import present
+from experiments.selectors.export import export_json
+from experiments.services import actions
+from experiments.services.intake import FileIntake, keep_secrets
 from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
-from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, free_port, stop_signals
 
 # What the line of progress shows; the rest of a row is large.
 _FOLLOWED = ["phase", "deleting", "suspended", "max_trials", "best_trial"]

@@ -11,10 +11,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments import accounts, actions, samples
+from experiments.access import accounts
+from experiments.embedded.supervisor import AlreadyRunning, CannotStart, Supervisor, stop_signals
 from experiments.manifest.spec import parse_text
 from experiments.models import Experiment
-from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, stop_signals
+from experiments.services import actions, samples
 
 
 class Command(BaseCommand):

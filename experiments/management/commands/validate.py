@@ -8,9 +8,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from experiments import samples
-from experiments.intake import FileIntake, take_in_file
 from experiments.problems import Problem
+from experiments.services import samples
+from experiments.services.intake import FileIntake, take_in_file
 
 BAD_MANIFEST = 2
 

@@ -1,6 +1,6 @@
 """Trials as objects of a Kubernetes cluster: TrainingJobs, Kubeflow's jobs or plain Jobs.
 
-Called by ``experiments.reconcile``. What to send is ``jobs``' business, what the answers mean
+Called by ``experiments.loop.reconcile``. What to send is ``jobs``' business, what the answers mean
 ``status``'. Guarantees: one object per attempt, whoever launches it how often; polling costs
 no request per job (``watch``); while the API server is away nothing is decided; the logs of
 all replicas are on this side (``logs``) before a job counts as ended; deleting the deciding

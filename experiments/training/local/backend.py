@@ -1,6 +1,6 @@
 """Trials as processes of this machine (Linux): the backend behind ``./autotune up``.
 
-Called by ``experiments.reconcile``. One directory per attempt, named like the job, holds all that
+Called by ``loop.reconcile``. One directory per attempt, named like the job, holds all that
 is known of it, so that any process with the same root can adopt it::
 
     ROOT/at-ID-NUMBER-ATTEMPT/   lock         held while somebody launches

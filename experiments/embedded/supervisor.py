@@ -1,0 +1,325 @@
+"""The embedded product: web, worker and ticker as children of one process, no service to install.
+
+Called by the ``up`` and ``run`` commands. Guarantees: one supervisor per data directory (a lock
+file); children die with it, however it dies; a child that dies alone is started again; an orderly
+end takes under three seconds and puts running local trials back in the queue.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+
+from experiments.aistore import outbox
+from experiments.loop import lease
+from experiments.trials.shutdown import requeue_local_trials
+
+logger = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG = 1
+
+
+class AlreadyRunning(Exception):
+    """Another supervisor has this data directory."""
+
+    def __init__(self, owner: dict[str, Any]) -> None:
+        self.owner = owner
+        super().__init__(
+            f"{settings.DATA_DIR} is in use by process {owner.get('pid', '?')}"
+            f" ({owner.get('url', 'starting')})."
+        )
+
+
+class CannotStart(Exception):
+    """The product cannot be served; the message says why."""
+
+
+class DataLock:
+    """Exclusive hold of the data directory; the kernel frees it when the holder dies."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "lock"
+        self._file = self._path.open("a+")
+
+    def take(self) -> None:
+        """Raise AlreadyRunning where somebody has it."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AlreadyRunning(self.owner()) from None
+        self.describe({"pid": os.getpid()})
+
+    def owner(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self._path.read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def describe(self, words: dict[str, Any]) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(json.dumps(words))
+        self._file.flush()
+
+    def release(self) -> None:
+        self.describe({})
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._file.close()
+
+
+def stop_signals() -> list[int]:
+    """A list that will hold the signals which ask us to stop; under nohup SIGHUP does not."""
+    received: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue
+        signal.signal(number, lambda which, _frame: received.append(which))
+    return received
+
+
+def free_port(host: str, preferred: int | None = None) -> int:
+    """``preferred`` if it can be bound, else any free port.
+
+    A run that was killed left trials behind which report to the old port: keeping it lets them.
+    """
+    if preferred is not None:
+        try:
+            return _bind(host, preferred)
+        except (OSError, OverflowError):
+            pass
+    try:
+        return _bind(host, 0)
+    except OSError as error:
+        raise CannotStart(f"No free port on {host}: {error.strerror}.") from None
+
+
+def require_port(host: str, port: int) -> None:
+    """Raise CannotStart, with the reason, where ``port`` cannot be served on ``host``."""
+    if not 1 <= port <= 65535:
+        raise CannotStart(f"The port must be from 1 to 65535, but got {port}.")
+    try:
+        _bind(host, port)
+    except socket.gaierror as error:
+        raise CannotStart(
+            f"--host {host} must be an address of this machine: {error.strerror}."
+        ) from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            reason = "is taken by another program"
+        else:
+            reason = f"cannot be served: {error.strerror}"
+        raise CannotStart(f"Port {port} on {host} {reason}; choose one with --port.") from None
+
+
+def _bind(host: str, port: int) -> int:
+    """Bind for a moment; returns the port. Raises OSError where that is refused."""
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        return int(probe.getsockname()[1])
+
+
+def _die_with_parent() -> None:
+    """In the child, before exec: get SIGTERM when the supervisor dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Child:
+    """One role as a process, started again (with back-off) when it dies."""
+
+    def __init__(self, name: str, argv: list[str], env: dict[str, str]) -> None:
+        self.name = name
+        self._argv = argv
+        self._env = env
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
+        self._wait_s = 0.5
+
+    def start(self) -> None:
+        log = (settings.DATA_DIR / "logs" / f"{self.name}.log").open("ab")
+        self._process = subprocess.Popen(
+            self._argv,
+            env=self._env,
+            cwd=settings.BASE_DIR,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops us in order
+            preexec_fn=_die_with_parent,
+        )
+        log.close()
+        self._started = time.monotonic()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process else 0
+
+    def watch(self) -> bool:
+        """Start it again if it died; crash loops slow down to one start in ten seconds."""
+        if self._process is None or self._process.poll() is None:
+            return False
+        if time.monotonic() - self._started > 30:
+            self._wait_s = 0.5
+        if time.monotonic() - self._started < self._wait_s:
+            return False
+        logger.warning("%s ended with code %s; starting it again", self.name, self._process.poll())
+        self._wait_s = min(10.0, self._wait_s * 2)
+        self.start()
+        return True
+
+    def terminate(self) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+
+    def kill_after(self, deadline: float) -> None:
+        if self._process is None:
+            return
+        try:
+            self._process.wait(timeout=max(0.01, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Supervisor:
+    """Runs the three roles until told to stop.
+
+    Use as: ``prepare()``, ``start()``, then ``watch()`` every now and then, and ``stop()``.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
+        if ":" in shown:
+            shown = f"[{shown}]"
+        self.url = os.environ.get("AUTOTUNE_PUBLIC_URL", "") or f"http://{shown}:{port}"
+        self.trial_url = f"http://{shown}:{port}"
+        self._lock = DataLock(settings.DATA_DIR)
+        self._secret = secrets.token_hex(8)
+        self._children: list[Child] = []
+
+    def prepare(self) -> None:
+        """Take the data directory and bring its database up to date.
+
+        Raises:
+            AlreadyRunning: somebody else serves it.
+            CannotStart: the port cannot be served.
+        """
+        self._lock.take()
+        require_port(self.host, self.port)
+        (settings.DATA_DIR / "logs").mkdir(exist_ok=True)
+        call_command("migrate", verbosity=0, interactive=False)
+        lease.clear_all()
+        outbox.forget_leases()
+        for stale in (settings.DATA_DIR / "queue").glob("*.msg"):
+            stale.unlink(missing_ok=True)  # hints for a worker that is gone
+
+    def start(self) -> None:
+        env = {
+            **os.environ,
+            "AUTOTUNE_DATA": str(settings.DATA_DIR),
+            "AUTOTUNE_PUBLIC_URL": self.url,
+            "AUTOTUNE_TRIAL_URL": self.trial_url,
+            "DJANGO_SETTINGS_MODULE": "autotune_web.settings",
+            "PYTHONUNBUFFERED": "1",
+        }
+        hosts = {*settings.ALLOWED_HOSTS, self.host, *_names_of(self.host)}
+        env["ALLOWED_HOSTS"] = ",".join(sorted(hosts))
+        self._children = [Child(name, argv, env) for name, argv in self._roles().items()]
+        for child in self._children:
+            child.start()
+        self._describe()
+
+    def _describe(self) -> None:
+        """Write beside the lock who serves and where, for ``run`` and for people."""
+        self._lock.describe(
+            {
+                "pid": os.getpid(),
+                "url": self.url,
+                "port": self.port,
+                "children": {child.name: child.pid for child in self._children},
+            }
+        )
+
+    def _roles(self) -> dict[str, list[str]]:
+        """Command of each child."""
+        web = f"""-m uvicorn autotune_web.asgi:application --no-access-log --log-level warning
+            --timeout-graceful-shutdown 1 --port {self.port} --host"""
+        worker = """-m celery -A autotune_web --quiet worker --pool threads --concurrency 4
+            --prefetch-multiplier 1 --without-gossip --without-mingle --without-heartbeat
+            --loglevel WARNING -Q autotune"""
+        return {
+            "web": [sys.executable, *web.split(), self.host],
+            "worker": [sys.executable, *worker.split()],
+            "ticker": [sys.executable, str(settings.BASE_DIR / "manage.py"), "ticker"],
+        }
+
+    def wait_until_served(self, timeout_s: float = 60.0) -> None:
+        """Return once the web process answers. Raises CannotStart with its last words."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{self.trial_url}/healthz", timeout=2):
+                    return
+            except urllib.error.HTTPError:
+                return
+            except OSError:
+                pass
+            self.watch()
+            time.sleep(0.05)
+        log = settings.DATA_DIR / "logs" / "web.log"
+        tail = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+        raise CannotStart(f"The web process did not answer in {timeout_s:.0f} s. {tail}")
+
+    def watch(self) -> None:
+        """Start again whatever died; call it every now and then."""
+        if any([child.watch() for child in self._children]):
+            self._describe()
+
+    def stop(self) -> int:
+        """End everything in under three seconds; returns how many trials went back to the queue."""
+        loop = [child for child in self._children if child.name != "web"]
+        web = [child for child in self._children if child.name == "web"]
+        for child in loop:
+            child.terminate()
+        deadline = time.monotonic() + 0.6
+        for child in loop:
+            child.kill_after(deadline)  # safe at any moment: the rows are the state
+        try:
+            n_requeued = requeue_local_trials()  # web still takes their last reports
+        finally:
+            for child in web:
+                child.terminate()
+            deadline = time.monotonic() + 1.0
+            for child in web:
+                child.kill_after(deadline)
+            self._lock.release()
+        return n_requeued
+
+
+def _names_of(host: str) -> set[str]:
+    """Names a browser may use for a server bound to every address."""
+    if host not in ("0.0.0.0", "::", ""):
+        return set()
+    return {socket.gethostname(), socket.getfqdn()}
