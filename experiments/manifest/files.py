@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ from experiments.problems import Problem, ProblemsError
 from experiments.redaction import KEY, KEY_RULE
 
 MOST_OBJECTS = 100  # of a file; each may hold as much as a manifest
+_MARKER = re.compile(r"---[ \t]*\r?\n")
 SECRET_KEY_NAME = "apikey"  # of a Secret's data
 
 
@@ -190,7 +192,9 @@ def _yaml_documents(text: str) -> list[_Object]:
 
 
 def _document(text: str, start: int, end: int) -> _Object | None:
-    """One document of several; None where it is empty."""
+    """One document of several, without the line that starts it; None where it is empty."""
+    if marker := _MARKER.match(text, start, end):
+        start = marker.end()
     own = text[start:end]
     if all(isinstance(e, _AROUND) or _is_nothing(e) for e in parser_events(own)):
         return None
