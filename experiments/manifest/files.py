@@ -21,7 +21,7 @@ import yaml
 from experiments.manifest.comparing import same
 from experiments.manifest.fields import KIND
 from experiments.manifest.json_text import duplicate_keys, key_lines
-from experiments.manifest.reading import MAX_NODES, LineOf, kind_of
+from experiments.manifest.reading import MAX_DEPTH, MAX_NODES, LineOf, kind_of
 from experiments.manifest.text_nodes import Tree
 from experiments.manifest.yaml_text import MAX_BYTES, dump_value, load_yaml, parser_events
 from experiments.problems import Problem, ProblemsError
@@ -168,11 +168,7 @@ def _yaml_documents(text: str) -> list[_Object]:
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         load_yaml(text)  # says how much too large it is
     bom = len(text) - len(text.removeprefix("\ufeff"))
-    starts = [
-        int(event.start_mark.index) + bom  # type: ignore[union-attr]
-        for event in parser_events(text[bom:])
-        if isinstance(event, yaml.DocumentStartEvent)
-    ]
+    starts = [bom + start for start in _starts_of_documents(text[bom:])]
     if len(starts) < 2:
         loaded = load_yaml(text)
         return [_Object(loaded.data, text, loaded.line_of, 0, len(text))]
@@ -189,6 +185,23 @@ def _yaml_documents(text: str) -> list[_Object]:
         message = f"The file holds more than {MAX_NODES} values once its aliases are expanded."
         raise ProblemsError([Problem("", message)])
     return found
+
+
+def _starts_of_documents(text: str) -> list[int]:
+    """Where documents start, up to one that is nested too deeply: libyaml takes minutes for those,
+    and ``load_yaml`` stops early and says so."""
+    starts: list[int] = []
+    depth = 0
+    for event in parser_events(text):
+        if isinstance(event, yaml.DocumentStartEvent):
+            starts.append(int(event.start_mark.index))  # type: ignore[union-attr]
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH + 1:
+            break
+    return starts
 
 
 def _document(text: str, start: int, end: int) -> _Object | None:
