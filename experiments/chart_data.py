@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 
+from experiments.algorithms import registry
+from experiments.algorithms.batch_space import spread
 from experiments.charts import CHARTS
 from experiments.charts.base import (
     DEFAULT_METRIC,
@@ -94,11 +96,14 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
 
 
 def search_space(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The search space of a stored manifest, which may hold it as text."""
-    space = manifest.get("spec", {}).get("searchSpace", {})
+    """The search space of a stored manifest, which may hold it as text; of Batch, spread out."""
+    spec = manifest.get("spec", {})
+    space = spec.get("searchSpace", {})
     if isinstance(space, str):
         space = json.loads(space)
-    return dict(space)
+    tuner = registry.find("tuner", (spec.get("tuner") or {}).get("builtinTunerName"))
+    is_batch = isinstance(tuner, registry.Entry) and tuner.name == "Batch"
+    return spread(space) if is_batch else dict(space)
 
 
 def metric_names(experiment: Experiment) -> tuple[str, ...]:
