@@ -14,7 +14,7 @@ from django.conf import settings
 
 from experiments.aistore.vault import foresee
 from experiments.manifest.json_text import duplicate_keys, key_lines
-from experiments.manifest.preflight import LOCAL, Preflight, preflight
+from experiments.manifest.preflight import Preflight, preflight
 from experiments.manifest.spec import Parsed, parse_manifest, parse_text
 from experiments.problems import Problem, ProblemsError
 from experiments.trials.backends import backend
@@ -113,8 +113,9 @@ def look_ahead(parsed: Parsed) -> Preflight:
     The backend's are warnings, since the world may change before a trial starts (a directory may
     be made); what it foresees of a field that is a problem already is left out.
     """
-    forecast = preflight(parsed.spec, engine=settings.TRAINING_ENGINE, line_of=parsed.line_of)
-    if settings.TRAINING_ENGINE == LOCAL and not settings.LOCAL_TRIALS:
+    engine = backend()
+    forecast = preflight(parsed.spec, runs_here=engine.runs_here, line_of=parsed.line_of)
+    if engine.runs_here and not settings.LOCAL_TRIALS:
         message = "Trials may not run on this server's own host (AUTOTUNE_LOCAL_TRIALS is 0)."
         return replace(
             forecast, problems=(*forecast.problems, Problem("spec.trainingConfig", message))
@@ -126,7 +127,7 @@ def look_ahead(parsed: Parsed) -> Preflight:
     known = {problem.path for problem in forecast.problems}
     foreseen = tuple(
         Problem(path, message, _NO_TRIAL, parsed.line_of(path) if parsed.line_of else None)
-        for path, message in backend().foresee(rehearsal(parsed.spec))
+        for path, message in engine.foresee(rehearsal(parsed.spec))
         if path not in known
     )
     return replace(forecast, warnings=(*forecast.warnings, *foreseen, *unstored))

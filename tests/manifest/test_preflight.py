@@ -14,8 +14,8 @@ CONTAINER_PATH = "spec.trainingConfig.tasks[0].template.spec.containers[0]"
 LOCALLY_FINE = {f"{CONTAINER}.image": ABSENT}
 
 
-def look_ahead(changes: dict[str, Any], engine: str = "local") -> Any:
-    return preflight(parse_manifest(small(changes)).spec, engine=engine)
+def look_ahead(changes: dict[str, Any], *, runs_here: bool = True) -> Any:
+    return preflight(parse_manifest(small(changes)).spec, runs_here=runs_here)
 
 
 def test_a_plain_local_experiment_has_neither_problems_nor_warnings() -> None:
@@ -48,13 +48,13 @@ def test_local_trials_are_refused_what_needs_a_cluster(
     (problem,) = look_ahead(changes).problems
     assert problem.path == f"{CONTAINER_PATH}.{path}"
     assert words in problem.message
-    assert look_ahead(changes, engine="kubeflow").problems == ()
+    assert look_ahead(changes, runs_here=False).problems == ()
 
 
 def test_on_a_cluster_the_image_is_needed_and_the_command_is_not() -> None:
-    (problem,) = look_ahead(LOCALLY_FINE, engine="batch").problems
+    (problem,) = look_ahead(LOCALLY_FINE, runs_here=False).problems
     assert problem.path == f"{CONTAINER_PATH}.image"
-    (warning,) = look_ahead({f"{CONTAINER}.command": ABSENT}, engine="batch").warnings
+    (warning,) = look_ahead({f"{CONTAINER}.command": ABSENT}, runs_here=False).warnings
     assert "entry point" in warning.message
 
 
@@ -140,8 +140,8 @@ def test_samples_are_ten_the_same_each_time_and_inside_the_space() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_any_manifest_can_be_looked_ahead_on_any_engine(seed: int) -> None:
     spec = parse_manifest(at_random(seed)).spec
-    for engine in ("local", "tensorstack", "kubeflow", "batch", "auto"):
-        json.dumps(preflight(spec, engine=engine).as_dict(), allow_nan=False)
+    for runs_here in (True, False):
+        json.dumps(preflight(spec, runs_here=runs_here).as_dict(), allow_nan=False)
 
 
 def test_lines_are_found_where_the_text_is_known() -> None:
@@ -158,7 +158,7 @@ PBT = {"builtinTunerName": "PBTTuner"}
 def test_population_based_training_needs_a_shared_directory_on_a_cluster() -> None:
     changes = {"spec.tuner": PBT}
     assert look_ahead({**LOCALLY_FINE, **changes}).problems == ()
-    (problem,) = look_ahead({**LOCALLY_FINE, **changes}, engine="batch").problems[-1:]
+    (problem,) = look_ahead({**LOCALLY_FINE, **changes}, runs_here=False).problems[-1:]
     assert problem.path == "spec.tuner.classArgs.all_checkpoint_dir"
     assert "required on a cluster" in problem.message
     given = {"spec.tuner": {**PBT, "classArgs": {"all_checkpoint_dir": "ckpt"}}}
