@@ -91,12 +91,14 @@ def _from_kubernetes(name: str, namespace: str) -> str:
     trouble: SecretError | None = None
     try:
         try:
-            config.load_incluster_config(configuration)
+            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         except config.ConfigException:
-            config.load_kube_config(client_configuration=configuration)
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                client_configuration=configuration
+            )
         with client.ApiClient(configuration) as api:
             # Not loaded by the client: it would log the whole Secret at DEBUG.
-            answer = client.CoreV1Api(api).read_namespaced_secret(
+            answer: Any = client.CoreV1Api(api).read_namespaced_secret(
                 name, namespace, _request_timeout=_TIMEOUT_S, _preload_content=False
             )
             data = json.loads(answer.data).get("data") or {}

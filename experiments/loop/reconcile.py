@@ -201,7 +201,7 @@ def _remove(experiment: Experiment) -> None:
     if experiment.trials.exclude(state__in=FINISHED).exists():
         return
     for trial in experiment.trials.exclude(handle=None):
-        backend().forget(trial.handle)
+        backend().forget(trial.handle or {})
     checkpoints.forget(experiment.pk)
     experiment.delete()
 

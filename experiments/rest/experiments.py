@@ -25,6 +25,7 @@ from rest_framework.response import Response
 from experiments.access import policy
 from experiments.algorithms import registry
 from experiments.algorithms.settings import describe
+from experiments.algorithms.space.reading import TYPES
 from experiments.charts import CHARTS
 from experiments.manifest.spec import Parsed, to_manifest
 from experiments.manifest.yaml_text import dump_yaml
@@ -433,7 +434,7 @@ def _algorithm_json(entry: registry.Entry) -> dict[str, Any]:
         "label": entry.label,
         "summary": entry.summary,
         "available": entry.available,
-        "types": [name for name in registry.TYPES if name in entry.types],
+        "types": [name for name in TYPES if name in entry.types],
         "needs": entry.needs,
         "numeric_choice_only": entry.numeric_choice_only,
         "settings": [

@@ -55,7 +55,8 @@ class StrictSerializer(serializers.Serializer[Any]):
         except serializers.ValidationError as error:
             if not errors:
                 raise
-            raise serializers.ValidationError({**errors, **dict(error.detail)}) from None
+            found = error.detail if isinstance(error.detail, dict) else {}
+            raise serializers.ValidationError({**errors, **found}) from None
         if errors:
             raise serializers.ValidationError(errors)
         return value
@@ -300,7 +301,7 @@ class ProblemShape(serializers.Serializer[Any]):
 
 
 class ErrorsShape(serializers.Serializer[Any]):
-    errors = ProblemShape(many=True)
+    errors = ProblemShape(many=True)  # type: ignore[assignment]  # a field, not its answer
 
 
 class ManifestErrorsShape(ErrorsShape):
@@ -396,7 +397,7 @@ class CreatedShape(serializers.Serializer[Any]):
 
 
 class ValidShape(serializers.Serializer[Any]):
-    errors = ProblemShape(many=True)
+    errors = ProblemShape(many=True)  # type: ignore[assignment]  # a field, not its answer
     warnings = ProblemShape(many=True)
     manifest = JSONObject(help_text="The manifest as it would be stored.")
     yaml = serializers.CharField()
@@ -434,7 +435,7 @@ class LogFileShape(serializers.Serializer[Any]):
 class AlgorithmShape(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(["tuner", "assessor", "advisor"])
     name = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field, not a label
     summary = serializers.CharField()
     available = serializers.BooleanField()
     types = serializers.ListField(child=serializers.CharField())

@@ -215,7 +215,7 @@ class Log(ApiView):
         offset = query["offset"]
         start = max(0, size + offset) if offset < 0 else min(offset, size)
         # Names come from the backend's own list, so no path can be asked for.
-        text = backend().read_log(trial.handle, name, start, query["limit"]) if name else b""
+        text = backend().read_log(trial.handle or {}, name, start, query["limit"]) if name else b""
         return HttpResponse(
             text,
             content_type="text/plain; charset=utf-8",

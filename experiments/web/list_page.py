@@ -22,7 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from experiments.access import policy
-from experiments.manifest.algorithm_spec import NAME_FIELDS
+from experiments.manifest.fields import NAME_FIELDS
 from experiments.models import Experiment
 from experiments.selectors.present import count_trials
 from experiments.states import PHASE_ENDED, Phase

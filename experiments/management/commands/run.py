@@ -19,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from experiments.access import accounts
 from experiments.aistore import outbox
+from experiments.embedded.nursery import Nursery
 from experiments.embedded.supervisor import (
     AlreadyRunning,
     CannotStart,
@@ -52,6 +53,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the JSON export")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self._nursery = Nursery()
         logging.getLogger().setLevel(logging.ERROR)
         text, parsed = read_manifest(self, options["file"])
         stopping = stop_signals()
@@ -104,13 +106,14 @@ class Command(BaseCommand):
         except (OSError, ValueError):
             preferred = None
         try:
-            supervisor = Supervisor("127.0.0.1", free_port("127.0.0.1", preferred))
+            port = free_port("127.0.0.1", preferred)
+            supervisor = Supervisor("127.0.0.1", port, self._nursery)
             supervisor.prepare()
         except CannotStart as error:
             raise CommandError(str(error)) from None
         kept.write_text(str(supervisor.port))
-        supervisor.start()
         try:
+            supervisor.start()
             supervisor.wait_until_served()
         except CannotStart as error:
             supervisor.stop()
