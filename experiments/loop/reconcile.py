@@ -23,19 +23,21 @@ from experiments.loop.history import trial_records
 from experiments.loop.lease import Lease
 from experiments.manifest.spec import ExperimentSpec, parse_manifest
 from experiments.models import Experiment, Trial
+from experiments.models.leases import LostLease
 from experiments.problems import ProblemsError
 from experiments.services.intake import look_ahead
 from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
 from experiments.training.base import (
     ENDED,
     BackendUnavailable,
+    Handle,
     JobStatus,
     LaunchError,
 )
 from experiments.trials import changes, checkpoints
 from experiments.trials.backends import backend
 from experiments.trials.ends import end_trial
-from experiments.trials.launching import launch_of
+from experiments.trials.launching import job_name, launch_of
 
 logger = logging.getLogger(__name__)
 
@@ -71,16 +73,19 @@ def reconcile(experiment_id: str) -> None:
     if not lease.take():
         return
     try:
-        for _ in range(MAX_PASSES):
-            experiment = (
-                Experiment.objects.select_related("project").filter(pk=experiment_id).first()
-            )
-            if experiment is None:
-                return
-            _one_pass(experiment, lease)
-            if lease.release():
-                return
+        with lease.fence(experiment_id):
+            for _ in range(MAX_PASSES):
+                experiment = (
+                    Experiment.objects.select_related("project").filter(pk=experiment_id).first()
+                )
+                if experiment is None or not lease.renew():
+                    return
+                _one_pass(experiment, lease)
+                if lease.release():
+                    return
         lease.drop()
+    except LostLease as lost:
+        logger.warning("A pass is left off: %s", lost)
     except BaseException:
         lease.drop()
         raise
@@ -289,7 +294,10 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
                     trial, TrialState.EARLY_STOPPED, verdict.reason, **verdict.data
                 )
                 break
-        Trial.objects.filter(pk=trial.pk).update(judged_sequence=trial.latest_sequence)
+        # Never back, nor into another attempt, by a pass that lost its lease meanwhile.
+        Trial.objects.filter(
+            pk=trial.pk, attempt=trial.attempt, judged_sequence__lt=trial.latest_sequence
+        ).update(judged_sequence=trial.latest_sequence)
 
 
 # ---------------------------------------------------------------- what to do
@@ -392,7 +400,29 @@ def _launch(
                 return
             Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
             continue
-        trial.move(TrialState.RUNNING, handle=handle, started_at=timezone.now())
+        if not _own_up(trial, handle):
+            return
+
+
+def _own_up(trial: Trial, handle: Handle) -> bool:
+    """WAITING → RUNNING, now that its job runs; False where somebody else was at it meanwhile.
+
+    Then this pass cannot know what became of the trial: where it has ended, was launched anew or
+    deleted, the job is ended too.
+    """
+    try:
+        if trial.move(TrialState.RUNNING, handle=handle, started_at=timezone.now()):
+            return True
+    except LostLease as lost:
+        logger.warning("Trial %s: %s", trial, lost)
+    _stop_if_stray(trial, handle)
+    return False
+
+
+def _stop_if_stray(trial: Trial, handle: Handle) -> None:
+    same = Trial.objects.filter(pk=trial.pk, attempt=trial.attempt).exclude(state__in=FINISHED)
+    if not same.exists():
+        backend().stop(handle)
 
 
 def _never_started(experiment: Experiment) -> bool:
@@ -409,8 +439,20 @@ def _stop_marked(experiment: Experiment) -> None:
     for trial in marked:
         if trial.state == TrialState.WAITING:
             trial.move(TrialState.CANCELED, reason=trial.stop_reason, finished_at=timezone.now())
+            _stop_unknown(trial)
         elif trial.handle:
             backend().stop(trial.handle)
+
+
+def _stop_unknown(trial: Trial) -> None:
+    """Stop the job of a canceled trial that somebody launched and died before saying so.
+
+    After the move: who launches it only now finds it ended (``_own_up``) and stops it.
+    """
+    handle = backend().find(job_name(trial))
+    if handle is not None:
+        Trial.objects.filter(pk=trial.pk).update(handle=handle)
+        backend().stop(handle)
 
 
 def _trouble(experiment: Experiment, message: str) -> None:
@@ -418,11 +460,13 @@ def _trouble(experiment: Experiment, message: str) -> None:
     if experiment.message == message:
         return
     logger.warning("Experiment %s: %s", experiment.pk, message)
-    Experiment.objects.filter(pk=experiment.pk).update(message=message)
-    experiment.record("trouble", reason=message)
+    with transaction.atomic():
+        Experiment.objects.filter(pk=experiment.pk).update(message=message)
+        experiment.record("trouble", reason=message)
 
 
 def _trouble_over(experiment: Experiment) -> None:
     if experiment.message and not experiment.is_ended:
-        Experiment.objects.filter(pk=experiment.pk).update(message="")
-        experiment.record("well again", reason=experiment.message)
+        with transaction.atomic():
+            Experiment.objects.filter(pk=experiment.pk).update(message="")
+            experiment.record("well again", reason=experiment.message)

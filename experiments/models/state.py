@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from experiments import hints
-from experiments.models import uploads
+from experiments.models import leases, uploads
 from experiments.states import (
     FINISHED,
     MOVES,
@@ -54,10 +54,23 @@ def raise_seq(cursor: Any, experiment_id: str) -> int:
     """Raise an experiment's counter; call inside the transaction of the rows it numbers.
 
     The update locks the experiment's row, so whoever gets a higher number also commits later.
-    Plain SQL: every change and every report goes through here. Raises Experiment.DoesNotExist.
+    Plain SQL: every change and every report goes through here. A pass of the loop that lost its
+    lease gets no number, and so changes nothing.
+
+    Raises:
+        Experiment.DoesNotExist: it was deleted.
+        LostLease: somebody else works at it; only inside ``Lease.fence``.
     """
     table = Experiment._meta.db_table
-    cursor.execute(f"UPDATE {table} SET last_seq = last_seq + 1 WHERE id = %s", [experiment_id])
+    sql = f"UPDATE {table} SET last_seq = last_seq + 1 WHERE id = %s"
+    holder = leases.fence_of(experiment_id)
+    if holder is None:
+        cursor.execute(sql, [experiment_id])
+    else:
+        fenced = f"{sql} AND lease_holder = %s AND lease_mark = lease_until"
+        cursor.execute(fenced, [experiment_id, holder])
+        if not cursor.rowcount:
+            raise leases.LostLease(f"Experiment {experiment_id} is worked at by somebody else.")
     cursor.execute(f"SELECT last_seq FROM {table} WHERE id = %s", [experiment_id])
     row = cursor.fetchone()
     if row is None:
@@ -130,7 +143,9 @@ class Experiment(models.Model):
     clock_at = models.DateTimeField(null=True, blank=True)  # set while the clock runs
 
     last_seq = models.PositiveBigIntegerField(default=0)
-    lease_until = models.DateTimeField(null=True, blank=True)  # see lease.py
+    lease_until = models.DateTimeField(null=True, blank=True)  # see leases.py, as the next two
+    lease_holder = models.CharField(max_length=120, null=True, blank=True)
+    lease_mark = models.DateTimeField(null=True, blank=True)
     wanted = models.BooleanField(default=False)  # a hint came while the lease was held
     best_trial = models.ForeignKey(
         "Trial", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
