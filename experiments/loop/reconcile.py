@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
+from datetime import timedelta
 from functools import lru_cache
 
 from django.db import transaction
@@ -22,7 +24,7 @@ from experiments.engine.snapshot import Snapshot, TrialSnapshot
 from experiments.loop.history import trial_records
 from experiments.loop.lease import Lease
 from experiments.manifest.spec import ExperimentSpec, parse_manifest
-from experiments.models import Experiment, Trial
+from experiments.models import Experiment, Trial, clock
 from experiments.models.leases import LostLease
 from experiments.problems import ProblemsError
 from experiments.services.intake import look_ahead
@@ -141,7 +143,7 @@ def _begin(experiment: Experiment) -> bool:
         Phase.RUNNING,
         reason="Started.",
         started_at=now,
-        clock_at=None if experiment.suspended else now,
+        **clock.columns(None if experiment.suspended else now),
     )
 
 
@@ -157,7 +159,7 @@ def fail(experiment: Experiment, message: str, *, detail: str = "") -> None:
             error_detail=detail,
             finished_at=now,
             active_seconds=experiment.active_seconds_at(now),
-            clock_at=None,
+            **clock.columns(None),
         )
         _mark_all(experiment, "The experiment ended in ERROR.")
     _stop_marked(experiment)
@@ -176,7 +178,7 @@ def _finish(experiment: Experiment, phase: Phase, reason: str) -> None:
             message=_why_nothing_succeeded(experiment),
             finished_at=now,
             active_seconds=experiment.active_seconds_at(now),
-            clock_at=None,
+            **clock.columns(None),
         )
         if won:
             _mark_all(experiment, reason)
@@ -219,19 +221,26 @@ def _bank_time(experiment: Experiment) -> None:
     if experiment.clock_at is None:
         return
     now = timezone.now()
-    banked = experiment.active_seconds_at(now)
-    won = Experiment.objects.filter(pk=experiment.pk, clock_at=experiment.clock_at).update(
-        active_seconds=banked, clock_at=now
-    )
+    slept = experiment.slept_seconds
+    columns = {"active_seconds": experiment.active_seconds_at(now), **clock.columns(now)}
+    with transaction.atomic() if slept else nullcontext():
+        won = Experiment.objects.filter(pk=experiment.pk, clock_at=experiment.clock_at).update(
+            **columns
+        )
+        if won and slept:
+            long = timedelta(seconds=round(slept))
+            words = f"For {long} (h:mm:ss), which do not count as active time."
+            experiment.record("slept", reason=words, data={"seconds": round(slept, 3)})
     if won:
-        experiment.active_seconds, experiment.clock_at = banked, now
+        for name, value in columns.items():
+            setattr(experiment, name, value)
     else:  # suspended or resumed this very moment
         experiment.refresh_from_db()
 
 
 def restart_clocks() -> None:
     """Leave out the time in which nothing of ours ran; called when the ticker starts."""
-    Experiment.objects.exclude(clock_at=None).update(clock_at=timezone.now())
+    Experiment.objects.exclude(clock_at=None).update(**clock.columns(timezone.now()))
 
 
 # ---------------------------------------------------------------- what happened
@@ -306,7 +315,7 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
 # What people may change in an experiment's row while it runs, and what the loop itself keeps there.
 _PLANNED_BY = [
     *("phase", "suspended", "finish_requested", "deleting", "exhausted", "max_trials"),
-    *("concurrency", "max_exec_seconds", "active_seconds", "clock_at"),
+    *("concurrency", "max_exec_seconds", "active_seconds", "clock_at", "clock_sleep"),
 ]
 
 

@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from experiments import hints
-from experiments.models import leases, uploads
+from experiments.models import clock, leases, uploads
 from experiments.states import (
     FINISHED,
     MOVES,
@@ -141,6 +141,7 @@ class Experiment(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     active_seconds = models.FloatField(default=0.0)  # banked up to clock_at
     clock_at = models.DateTimeField(null=True, blank=True)  # set while the clock runs
+    clock_sleep = models.JSONField(null=True, blank=True)  # set with it; see clock.py
 
     last_seq = models.PositiveBigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True)  # see leases.py, as the next two
@@ -177,10 +178,16 @@ class Experiment(models.Model):
         return self.phase in PHASE_ENDED
 
     def active_seconds_at(self, now: datetime) -> float:
-        """Seconds spent running and not suspended, up to ``now``."""
+        """Seconds spent running, not suspended and awake, up to ``now``."""
         if self.clock_at is None:
             return self.active_seconds
-        return self.active_seconds + max(0.0, (now - self.clock_at).total_seconds())
+        passed = (now - self.clock_at).total_seconds() - self.slept_seconds
+        return self.active_seconds + max(0.0, passed)
+
+    @property
+    def slept_seconds(self) -> float:
+        """Seconds that this machine slept since the clock was set."""
+        return clock.slept_since(self.clock_at, self.clock_sleep)
 
     @property
     def link(self) -> ClusterObject | None:
