@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -64,7 +65,7 @@ def secrets_of(project: Any) -> QuerySet[Secret]:
 
 def reveal_key(experiment: Any) -> str:
     """The API key that an experiment's manifest names. Raises SecretError."""
-    name = experiment.manifest["spec"]["aistore"]["secret"]
+    name = experiment.configuration["aistore"]["secret"]
     if not backend().has_cluster_secrets:
         row = Secret.objects.filter(project=experiment.project_id, name=name).first()
         if row is None:
@@ -125,8 +126,11 @@ def _is_known(name: str) -> bool:
         return False  # a manifest can be checked before there is a database
 
 
-def foresee(aistore: Any) -> list[Problem]:
-    """What keeps ``spec.aistore`` from working here: warnings, for the trials run all the same."""
+def foresee(aistore: Any, known: Collection[str] = ()) -> list[Problem]:
+    """What keeps ``spec.aistore`` from working here: warnings, for the trials run all the same.
+
+    ``known`` are names of secrets that are about to be set.
+    """
     if aistore is None:
         return []
     found = []
@@ -135,7 +139,7 @@ def foresee(aistore: Any) -> list[Problem]:
         found.append(Problem("spec.aistore", message))
     if not backend().has_cluster_secrets:
         name = aistore.secret
-        if not _is_known(name):
+        if name not in known and not _is_known(name):
             message = f"There is no secret '{name}' on this server: nothing is uploaded without it."
             hint = f"Set it with ./autotune manage secret {name}, now or later."
             found.append(Problem("spec.aistore.secret", message, hint))

@@ -45,6 +45,10 @@ apart from each other.
 "One installation" means one kind of processor, the same versions of the libraries and the same BLAS
 settings. Elsewhere the last bits of a sum differ, and with them what a model proposes next: those
 proposals are just as legal and as good, and go on from any history, but are not the same numbers.
+
+Any finite result may be reported; beyond ±1e300 algorithms see ±1e300. A tuner that cannot compute
+with what was reported draws the next trials at random, an assessor gives no verdict; the events of
+those trials say so, and the experiment goes on.
 """
 
 BUDGETS = """\

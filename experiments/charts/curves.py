@@ -89,7 +89,8 @@ def info(record: Record, options: Options) -> CurvesInfo:
     for curve in curves:
         is_own = curve.trial in own_numbers
         n_points = points_own if is_own else points_faint
-        xs, ys = scale.thin(_x_of(curve, x), curve.value, n_points, quick=not is_own)
+        ys = scale.drawable(curve.value)
+        xs, ys = scale.thin(_x_of(curve, x), ys, n_points, quick=not is_own)
         if xs.size:
             start = float(curve.time[0]) if curve.time.size else 0.0
             line = Line(trials[curve.trial], xs, ys, int(curve.sequence[-1]), start)
@@ -99,7 +100,10 @@ def info(record: Record, options: Options) -> CurvesInfo:
     log_possible = bool(values.size) and bool((values > 0).all())
     log = flag_option(options, "log") and log_possible
     clip = flag_option(options, "clip", default=True)
-    view, n_outside = _view([*own, *faint], log, clip=clip)
+    # On a trial's own page that trial sets the range, however far it is from all others.
+    is_alone = alone is not None and bool(_finite(own).size)
+    view = _view(own if is_alone else [*own, *faint], log, clip=clip and not is_alone)
+    n_outside = 0 if view is None else _n_outside([*own, *faint], view, log)
     receipt = record.receipts.get(alone) if alone is not None else None
     return CurvesInfo(
         x=x,
@@ -125,17 +129,15 @@ def _finite(lines: Sequence[Line]) -> Floats:
     return finite
 
 
-def _view(
-    lines: Sequence[Line], log: bool, *, clip: bool
-) -> tuple[tuple[float, float] | None, int]:
-    """The values shown at first, and how many points lie outside.
+def _view(lines: Sequence[Line], log: bool, *, clip: bool) -> tuple[float, float] | None:
+    """The values shown at first.
 
     Curves are judged by their own lowest and highest values: the steep beginning that all have is
     no outlier, one that ran away is.
     """
     values = _finite(lines)
     if not values.size:
-        return None, 0
+        return None
     scaled = np.log10(values) if log else values
     low, high = float(scaled.min()), float(scaled.max())
     if clip:
@@ -151,10 +153,16 @@ def _view(
             far = ABSURD * usual if usual > 0 else np.inf
             inside = scaled[np.abs(scaled - middle) <= far]
             low, high = float(inside.min()), float(inside.max())
-    outside = int(((scaled < low) | (scaled > high)).sum())
-    if log:
-        return (10.0**low, 10.0**high), outside
-    return (low, high), outside
+    return (scale.power_of_ten(low), scale.power_of_ten(high)) if log else (low, high)
+
+
+def _n_outside(lines: Sequence[Line], view: tuple[float, float], log: bool) -> int:
+    """How many points lie outside the view."""
+    low, high = view
+    if log:  # its ends went through a logarithm and back
+        low, high = low * (1 - 1e-9), high * (1 + 1e-9)
+    values = _finite(lines)
+    return int(((values < low) | (values > high)).sum())
 
 
 def _finite_of(line: Line) -> Floats:

@@ -90,10 +90,11 @@ def info(record: Record, options: Options) -> HistoryInfo:
     view = scale.robust_range(scaled, keep=keep)
     clip = flag_option(options, "clip", default=True)
     if view is not None and not clip:
-        view = float(scaled.min()), float(scaled.max())
+        view = float(scale.drawable(scaled).min()), float(scale.drawable(scaled).max())
     if view is not None and log:
         # a hair wider, so that rounding does not push the extremes off
-        view = 10.0 ** view[0] * (1 - 1e-9), 10.0 ** view[1] * (1 + 1e-9)
+        low, high = (scale.power_of_ten(min(end, 300.0)) for end in view)
+        view = max(low * (1 - 1e-9), 5e-324), high * (1 + 1e-9)
     return HistoryInfo(
         maximize=record.maximize,
         by_time=by_time,
@@ -165,7 +166,8 @@ def figure(info: HistoryInfo) -> Figure:
         traces.append(
             {
                 "type": "scatter", "mode": "lines", "uid": "best", "name": "Best so far",
-                "x": list(info.best_x), "y": list(info.best_y),
+                "x": list(info.best_x),
+                "y": scale.drawable(np.array(info.best_y)).tolist(),
                 "line": {"shape": "hv", "color": style.ACCENT, "width": 2}, "hoverinfo": "skip",
             }
         )  # fmt: skip
@@ -249,7 +251,7 @@ def _best_trace(best: Point) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "markers", "uid": "star", "name": "Best",
         "showlegend": False,
-        "x": [best.x], "y": [best.y],
+        "x": [best.x], "y": scale.drawable(np.array([best.y])).tolist(),
         "marker": {"symbol": "star", "size": 15, "color": style.GOLD,
                    "line": {"width": 1, "color": "#7a5a00"}},
         **_hover([best]),
@@ -263,7 +265,7 @@ def _edges(info: HistoryInfo) -> tuple[float, float]:
     low, high = scale.axis_range(*info.view, log=info.log)
     inset = 0.02 * (high - low)
     low, high = low + inset, high - inset
-    return (10.0**low, 10.0**high) if info.log else (low, high)
+    return (scale.power_of_ten(low), scale.power_of_ten(high)) if info.log else (low, high)
 
 
 def _edge_traces(info: HistoryInfo) -> list[dict[str, Any]]:

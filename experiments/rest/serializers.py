@@ -387,23 +387,31 @@ class SecretShape(serializers.Serializer[Any]):
     changed_at = serializers.DateTimeField()
 
 
-class CreatedShape(serializers.Serializer[Any]):
+class CreatedHeadShape(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
     phase = serializers.ChoiceField(PHASES)
     url = serializers.URLField(help_text="The experiment's page.")
     api_url = serializers.URLField()
-    warnings = ProblemShape(many=True)
 
 
-class ValidShape(serializers.Serializer[Any]):
-    errors = ProblemShape(many=True)  # type: ignore[assignment]  # a field, not its answer
+class CreatedShape(CreatedHeadShape):
     warnings = ProblemShape(many=True)
+    more = CreatedHeadShape(many=True, help_text="The others, where a file held several.")
+
+
+class ForecastShape(serializers.Serializer[Any]):
     manifest = JSONObject(help_text="The manifest as it would be stored.")
     yaml = serializers.CharField()
     n_distinct = serializers.IntegerField(allow_null=True, help_text="Configurations; null: many.")
     peak = JSONObject(help_text="Resources wanted at once, at most.")
     samples = serializers.ListField(child=JSONObject())
+
+
+class ValidShape(ForecastShape):
+    errors = ProblemShape(many=True)  # type: ignore[assignment]  # a field, not its answer
+    warnings = ProblemShape(many=True)
+    more = ForecastShape(many=True, help_text="The others, where a file held several.")
 
 
 class RetriedShape(serializers.Serializer[Any]):

@@ -6,7 +6,6 @@ open page: rows come as tuples, and figures of an unchanged experiment are kept 
 
 from __future__ import annotations
 
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -86,20 +85,12 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
             receipts = _receipts(experiment, options["trial"])
     return Record(
         optimize_mode=experiment.optimize_mode,
-        space=search_space(experiment.manifest),
+        space=experiment.configuration["searchSpace"],
         trials=tuple(trials),
         now=timezone.now(),
         curves=curves,
         receipts=receipts,
     )
-
-
-def search_space(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The search space of a stored manifest, which may hold it as text."""
-    space = manifest.get("spec", {}).get("searchSpace", {})
-    if isinstance(space, str):
-        space = json.loads(space)
-    return dict(space)
 
 
 def metric_names(experiment: Experiment) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from experiments.algorithms.settings import SettingInfo, describe
 from experiments.manifest.algorithm_spec import DEFAULT_MODE
 from experiments.manifest.fields import API_VERSION, KIND, NAME_FIELDS
 from experiments.manifest.json_text import pretty_json
+from experiments.manifest.text_edit import edit_json
 from experiments.manifest.training_spec import MAIN_CONTAINER
 from experiments.web.form_values import (
     as_dict,
@@ -265,8 +266,12 @@ def _seconds(form: Mapping[str, Any]) -> Any:
 
 
 def _same_style(previous: Any, value: dict[str, Any]) -> Any:
-    """JSON text, as the specification writes it, unless a mapping stood there."""
-    return value if isinstance(previous, Mapping) else pretty_json(value)
+    """JSON text, as the specification writes it or as it was laid out, unless a mapping stood
+    there."""
+    if isinstance(previous, Mapping):
+        return value
+    edited = edit_json(previous, value) if isinstance(previous, str) and previous.strip() else None
+    return edited or pretty_json(value)
 
 
 def rows_of(form: Mapping[str, Any]) -> list[dict[str, Any]] | None:
