@@ -17,7 +17,7 @@ from experiments import wake
 from experiments.engine.snapshot import TIME_UP
 from experiments.manifest.fields import SPEC
 from experiments.manifest.spec import Parsed, to_manifest
-from experiments.models import Experiment, Project, Trial
+from experiments.models import Experiment, Project, Trial, clock
 from experiments.problems import Problem, ProblemsError
 from experiments.states import RETRIABLE, WENT_WRONG, Phase, TrialState
 from experiments.trials.changes import add_trial, request_stop, update_best
@@ -133,7 +133,7 @@ def _resume_if_raised(experiment: Experiment, changes: Mapping[str, list[int]]) 
             reason="A limit was raised.",
             finished_at=None,
             finish_requested=False,
-            clock_at=None if experiment.suspended else now,
+            **clock.columns(None if experiment.suspended else now),
             message="",
         )
 
@@ -172,7 +172,7 @@ def _set_suspended(experiment: Experiment, suspended: bool) -> None:
         Experiment.objects.filter(pk=locked.pk).update(
             suspended=suspended,
             active_seconds=locked.active_seconds_at(now),
-            clock_at=None if suspended or locked.phase != Phase.RUNNING else now,
+            **clock.columns(None if suspended or locked.phase != Phase.RUNNING else now),
         )
         locked.record("suspended" if suspended else "resumed")
     experiment.suspended = suspended
@@ -242,7 +242,7 @@ def _reopen(experiment: Experiment) -> None:
             reason="A trial was added.",
             finished_at=None,
             finish_requested=False,
-            clock_at=None if experiment.suspended else timezone.now(),
+            **clock.columns(None if experiment.suspended else timezone.now()),
         )
 
 
