@@ -6,7 +6,6 @@ import platform
 import shlex
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count
 from django.utils import timezone
 
@@ -42,7 +41,7 @@ def experiment_facts(experiment: Experiment) -> ExperimentFacts:
 
 def run_facts(experiment: Experiment, trial: Trial, *, log: bytes = b"") -> RunFacts:
     finished = trial.finished_at or timezone.now()
-    is_local = settings.TRAINING_ENGINE == "local"
+    is_here = backend().runs_here
     training = experiment.configuration["trainingConfig"]
     return RunFacts(
         experiment_id=experiment.pk,
@@ -60,8 +59,8 @@ def run_facts(experiment: Experiment, trial: Trial, *, log: bytes = b"") -> RunF
         attempt=trial.attempt,
         framework=training.get("type", ""),
         command=_command(training),
-        hostname=platform.node() if is_local else "",
-        os=platform.platform() if is_local else "",
+        hostname=platform.node() if is_here else "",
+        os=platform.platform() if is_here else "",
     )
 
 

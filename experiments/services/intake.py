@@ -15,7 +15,7 @@ from django.conf import settings
 
 from experiments.aistore import outbox, vault
 from experiments.manifest.files import GivenManifest, GivenSecret, read_contents
-from experiments.manifest.preflight import LOCAL, Preflight, preflight
+from experiments.manifest.preflight import Preflight, preflight
 from experiments.manifest.reading import LineOf
 from experiments.manifest.spec import ExperimentSpec, Parsed, parse_manifest, parse_text
 from experiments.problems import Problem, ProblemsError
@@ -101,7 +101,7 @@ def take_in_file(raw: bytes, *, is_json: bool = False, directory: Path | None = 
 
 def keepable(secrets: Sequence[GivenSecret]) -> tuple[tuple[GivenSecret, ...], list[Problem]]:
     """The secrets of a file that are kept here, and warnings for the others."""
-    if settings.TRAINING_ENGINE == LOCAL:
+    if not backend().has_cluster_secrets:
         return tuple(secrets), []
     message = "Secret '{}' is left out: on a cluster the API key is read from the cluster's own."
     return (), [
@@ -146,16 +146,16 @@ def _foreseen(parsed: Parsed, known_secrets: Collection[str] = ()) -> Intake:
 
 
 def obstacles(spec: ExperimentSpec) -> tuple[Problem, ...]:
-    """What keeps a parsed manifest from ever running here; needs neither backend nor database."""
+    """What keeps a parsed manifest from ever running here; asks neither cluster nor database."""
     return _preflight(spec, None).problems
 
 
 def _no_trials_here() -> bool:
-    return settings.TRAINING_ENGINE == LOCAL and not settings.LOCAL_TRIALS
+    return backend().runs_here and not settings.LOCAL_TRIALS
 
 
 def _preflight(spec: ExperimentSpec, line_of: LineOf | None) -> Preflight:
-    forecast = preflight(spec, engine=settings.TRAINING_ENGINE, line_of=line_of)
+    forecast = preflight(spec, runs_here=backend().runs_here, line_of=line_of)
     if not _no_trials_here():
         return forecast
     message = "Trials may not run on this server's own host (AUTOTUNE_LOCAL_TRIALS is 0)."

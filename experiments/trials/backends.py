@@ -12,7 +12,7 @@ from experiments.training.local.backend import LocalBackend
 
 @lru_cache(maxsize=1)
 def backend() -> Backend:
-    """Return the backend named by AUTOTUNE_TRAINING_ENGINE."""
+    """Return the backend named by AUTOTUNE_TRAINING_ENGINE: the only place that asks its name."""
     if settings.TRAINING_ENGINE == "local":
         return LocalBackend(root=settings.TRIALS_DIR, client_dir=settings.CLIENT_DIR)
     # Imported where it is used: the client of Kubernetes takes half a second to load.

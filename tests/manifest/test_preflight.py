@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from experiments.manifest.fields import NAME_FIELDS
 from experiments.manifest.preflight import N_SAMPLES, Peak, preflight
 from experiments.manifest.spec import parse_manifest, parse_text
 from experiments.manifest.yaml_text import dump_yaml
@@ -15,8 +16,14 @@ CONTAINER_PATH = "spec.trainingConfig.tasks[0].template.spec.containers[0]"
 LOCALLY_FINE = {f"{CONTAINER}.image": ABSENT}
 
 
-def look_ahead(changes: dict[str, Any], engine: str = "local") -> Any:
-    return preflight(parse_manifest(small(changes)).spec, engine=engine)
+def look_ahead(
+    changes: dict[str, Any], *, runs_here: bool = True, mode: str | None = "maximize"
+) -> Any:
+    manifest = small(changes)
+    chooser = manifest["spec"].get("tuner") or manifest["spec"]["advisor"]
+    if mode is not None:
+        chooser["classArgs"] = {"optimize_mode": mode, **chooser.get("classArgs", {})}
+    return preflight(parse_manifest(manifest).spec, runs_here=runs_here)
 
 
 def test_a_plain_local_experiment_has_neither_problems_nor_warnings() -> None:
@@ -49,13 +56,13 @@ def test_local_trials_are_refused_what_needs_a_cluster(
     (problem,) = look_ahead(changes).problems
     assert problem.path == f"{CONTAINER_PATH}.{path}"
     assert words in problem.message
-    assert look_ahead(changes, engine="kubeflow").problems == ()
+    assert look_ahead(changes, runs_here=False).problems == ()
 
 
 def test_on_a_cluster_the_image_is_needed_and_the_command_is_not() -> None:
-    (problem,) = look_ahead(LOCALLY_FINE, engine="batch").problems
+    (problem,) = look_ahead(LOCALLY_FINE, runs_here=False).problems
     assert problem.path == f"{CONTAINER_PATH}.image"
-    (warning,) = look_ahead({f"{CONTAINER}.command": ABSENT}, engine="batch").warnings
+    (warning,) = look_ahead({f"{CONTAINER}.command": ABSENT}, runs_here=False).warnings
     assert "entry point" in warning.message
 
 
@@ -103,6 +110,31 @@ def test_local_warnings(changes: dict[str, Any], path: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "name"), [("tuner", "TPE"), ("tuner", "GridSearch"), ("advisor", "BOHB")]
+)
+def test_a_direction_that_nobody_gave_is_said(kind: str, name: str) -> None:
+    """NNI's own default is minimize for some tuners: a loss would be maximized in silence."""
+    space = {"x": {"_type": "randint", "_value": [0, 99]}}
+    changes: dict[str, Any] = {**LOCALLY_FINE, "spec.searchSpace": space, "spec.tuner": None}
+    changes[f"spec.{kind}"] = {NAME_FIELDS[kind]: name}
+    (warning,) = look_ahead(changes, mode=None).warnings
+    assert warning.path == f"spec.{kind}.classArgs.optimize_mode"
+    assert "the LARGEST result is the best one (maximize)" in warning.message
+    assert '"minimize" for a loss' in warning.hint
+    for mode in ("maximize", "minimize"):
+        assert look_ahead(changes, mode=mode).warnings == ()
+
+
+def test_samples_of_a_batch_are_its_configurations() -> None:
+    members = [{"optimizer": "Adam", "lr": 0.1}, {"optimizer": "SGD", "lr": 0.2}, 7]
+    space = {"combine_params": {"_type": "choice", "_value": members}}
+    tuner = {"builtinTunerName": "BatchTuner"}
+    samples = look_ahead({"spec.searchSpace": space, "spec.tuner": tuner}).samples
+    allowed = [*members[:2], {"combine_params": 7}]
+    assert all(sample in allowed for sample in samples)
+
+
+@pytest.mark.parametrize(
     ("tuner", "words"),
     [("TPE", "tried again"), ("GridSearch", "done after them"), ("Batch", "done after them")],
 )
@@ -141,8 +173,8 @@ def test_samples_are_ten_the_same_each_time_and_inside_the_space() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_any_manifest_can_be_looked_ahead_on_any_engine(seed: int) -> None:
     spec = parse_manifest(at_random(seed)).spec
-    for engine in ("local", "tensorstack", "kubeflow", "batch", "auto"):
-        json.dumps(preflight(spec, engine=engine).as_dict(), allow_nan=False)
+    for runs_here in (True, False):
+        json.dumps(preflight(spec, runs_here=runs_here).as_dict(), allow_nan=False)
 
 
 def test_lines_are_found_where_the_text_is_known() -> None:
@@ -159,7 +191,7 @@ PBT = {"builtinTunerName": "PBTTuner"}
 def test_population_based_training_needs_a_shared_directory_on_a_cluster() -> None:
     changes = {"spec.tuner": PBT}
     assert look_ahead({**LOCALLY_FINE, **changes}).problems == ()
-    (problem,) = look_ahead({**LOCALLY_FINE, **changes}, engine="batch").problems[-1:]
+    (problem,) = look_ahead({**LOCALLY_FINE, **changes}, runs_here=False).problems[-1:]
     assert problem.path == "spec.tuner.classArgs.all_checkpoint_dir"
     assert "required on a cluster" in problem.message
     given = {"spec.tuner": {**PBT, "classArgs": {"all_checkpoint_dir": "ckpt"}}}
@@ -186,7 +218,7 @@ def test_a_forecast_that_never_comes_is_warned_about() -> None:
 HOME = os.path.expanduser("~")
 
 
-@pytest.mark.parametrize("engine", ["local", "batch"])
+@pytest.mark.parametrize("runs_here", [True, False])
 @pytest.mark.parametrize(
     ("fields", "path", "message", "hint"),
     [
@@ -218,16 +250,16 @@ HOME = os.path.expanduser("~")
     ],
 )
 def test_what_only_a_shell_would_do_is_told_before_it_runs(
-    engine: str, fields: dict[str, Any], path: str, message: str, hint: str
+    runs_here: bool, fields: dict[str, Any], path: str, message: str, hint: str
 ) -> None:
     changes: dict[str, Any] = {f"{CONTAINER}.{name}": value for name, value in fields.items()}
-    if engine == "local":
+    if runs_here:
         changes |= LOCALLY_FINE
-    found = look_ahead(changes, engine=engine)
+    found = look_ahead(changes, runs_here=runs_here)
     (warning,) = found.warnings
     assert (found.problems, warning.path) == ((), f"{CONTAINER_PATH}.{path}")
     assert message in warning.message
-    if engine != "local" and "~" in message:
+    if not runs_here and "~" in message:
         hint = "Write the directory out."  # whose home it will be is not known
     assert hint in warning.hint
 
@@ -257,7 +289,7 @@ def test_on_a_cluster_an_images_own_variable_cannot_be_extended() -> None:
         {"name": "PATH", "value": "/y:$(PATH)"},
         {"name": "A", "value": "$$(A) $(B)"},
     ]
-    (warning,) = look_ahead({f"{CONTAINER}.env": env}, engine="batch").warnings
+    (warning,) = look_ahead({f"{CONTAINER}.env": env}, runs_here=False).warnings
     assert warning.path == f"{CONTAINER_PATH}.env[0].value"
     assert "Kubernetes does not know the image's PATH" in warning.message
     assert look_ahead({**LOCALLY_FINE, f"{CONTAINER}.env": env}).warnings == ()

@@ -47,8 +47,8 @@ def attempt(
 
 def check_works(parsed: Parsed) -> None:
     spec = parsed.spec
-    for engine in ("local", "kubeflow"):
-        preflight(spec, engine=engine)
+    for runs_here in (True, False):
+        preflight(spec, runs_here=runs_here)
     assert parse_text(dump_yaml(to_manifest(spec))).spec == spec
 
 

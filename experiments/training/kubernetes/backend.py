@@ -59,6 +59,8 @@ REFRESH_S = 2.0  # logs of running trials are copied anew when somebody looks, n
 class KubernetesBackend(Backend):
     """Runs trials on the cluster that KUBECONFIG or the pod's ServiceAccount names."""
 
+    has_cluster_secrets = True
+
     def __init__(
         self,
         engine: str,

@@ -66,6 +66,9 @@ class LocalBackend(Backend):
     """Runs each container's command as a process of this machine, without a shell."""
 
     name = "local"
+    runs_here = True
+    shares_files = True
+    tells_exits = True
 
     def __init__(
         self,
@@ -283,7 +286,7 @@ class LocalBackend(Backend):
             os.unlink(self.exits / handle["name"])
 
     def take_exits(self) -> list[str]:
-        """Return the names of jobs that ended since the last call: a hint to poll now."""
+        """See ``Backend.take_exits``; each name is given to one caller."""
         taken = []
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self.exits):
