@@ -53,7 +53,7 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class ReportedCurve:
     """The intermediate values of one metric of one trial, by sequence; NaN where none is finite."""
 
     trial: int
@@ -80,8 +80,7 @@ class Record:
     space: Mapping[str, Any]
     trials: tuple[TrialRecord, ...]
     now: datetime
-    curves: tuple[Curve, ...] = ()
-    metric_names: tuple[str, ...] = (DEFAULT_METRIC,)
+    curves: tuple[ReportedCurve, ...] = ()
     receipts: Mapping[int, StopReceipt] = field(default_factory=dict)
 
     @property
@@ -94,7 +93,6 @@ class Chart:
     """One entry of the registry."""
 
     kind: str
-    title: str
     draw: Callable[[Record, Options], Figure]
     needs_curves: bool = False
 

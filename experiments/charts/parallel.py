@@ -152,4 +152,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, "Parallel coordinates", draw)
+CHART = Chart(KIND, draw)

@@ -14,16 +14,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from experiments.algorithms.base import Observation, Outcome, Proposal, Verdict
+from experiments.algorithms.base import Curve, Observation, Outcome, Proposal, Verdict
 from experiments.manifest.algorithm_spec import AlgorithmSpec
 from experiments.manifest.spec import ExperimentSpec
 from experiments.states import FINISHED, TrialState
 
-Curve = tuple[tuple[int, float], ...]
-
 
 @dataclass(frozen=True)
-class TrialRecord:
+class TrialSoFar:
     """One trial in the user's own numbers."""
 
     number: int
@@ -48,9 +46,7 @@ class AlgorithmError(Exception):
         self.detail = detail
 
 
-def propose(
-    spec: ExperimentSpec, records: Sequence[TrialRecord], count: int, seed: int
-) -> Proposal:
+def propose(spec: ExperimentSpec, records: Sequence[TrialSoFar], count: int, seed: int) -> Proposal:
     """Ask the tuner for up to ``count`` new trials.
 
     Built anew for each call from its whole history, so a restart changes nothing.
@@ -77,7 +73,7 @@ def propose(
     return proposal
 
 
-def assess(spec: ExperimentSpec, record: TrialRecord, others: Sequence[TrialRecord]) -> Verdict:
+def assess(spec: ExperimentSpec, record: TrialSoFar, others: Sequence[TrialSoFar]) -> Verdict:
     """Ask the assessor whether to go on with a running trial, judged by its curve so far.
 
     Raises:
@@ -101,7 +97,7 @@ def assess(spec: ExperimentSpec, record: TrialRecord, others: Sequence[TrialReco
         raise _failure(chosen, error) from error
 
 
-def unjudged(record: TrialRecord, judged: int) -> Iterator[TrialRecord]:
+def unjudged(record: TrialSoFar, judged: int) -> Iterator[TrialSoFar]:
     """Yield the record as it stood at each report after sequence ``judged``, oldest first."""
     curve = sorted(record.curve)
     for index, (sequence, _) in enumerate(curve):
@@ -109,7 +105,7 @@ def unjudged(record: TrialRecord, judged: int) -> Iterator[TrialRecord]:
             yield replace(record, curve=tuple(curve[: index + 1]))
 
 
-def observation(record: TrialRecord, *, maximizes: bool) -> Observation:
+def observation(record: TrialSoFar, *, maximizes: bool) -> Observation:
     """Translate one trial for an algorithm that minimises."""
     sign = -1.0 if maximizes else 1.0
     finite = {sequence: value for sequence, value in record.curve if math.isfinite(value)}
@@ -130,7 +126,7 @@ def observation(record: TrialRecord, *, maximizes: bool) -> Observation:
     )
 
 
-def _result(record: TrialRecord) -> float | None:
+def _result(record: TrialSoFar) -> float | None:
     """Return the value that stands for a finished trial, None where there is none to use."""
     if record.state == TrialState.SUCCEEDED:
         candidates = [record.value]
@@ -143,7 +139,7 @@ def _result(record: TrialRecord) -> float | None:
     return next(finite, None)
 
 
-def _last_sequence(record: TrialRecord) -> int:
+def _last_sequence(record: TrialSoFar) -> int:
     return max(sequence for sequence, _ in record.curve)
 
 

@@ -1,7 +1,7 @@
 """Fan-out of an experiment's news to its browsers: one reader per process and experiment.
 
 ``consumers.py`` watches; each watcher first gets the rows after its cursor, then what happens. News
-is found by hint (events.py) or by a look every POLL seconds, so writers in other processes need no
+is found by hint (hints.py) or by a look every POLL seconds, so writers in other processes need no
 broker. Guarantees: messages cover consecutive ranges of ``seq``, so a watcher that comes back with
 the last ``seq`` it saw has every metric exactly once; a slow watcher is dropped and never slows
 the others.

@@ -19,13 +19,13 @@ from django.utils import timezone
 from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
-from experiments.loop.history import trial_records
+from experiments.loop.history import trials_so_far
 from experiments.loop.lease import Lease
 from experiments.manifest.spec import ExperimentSpec, parse_manifest
 from experiments.models import Experiment, Trial
 from experiments.problems import ProblemsError
 from experiments.services.intake import look_ahead
-from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
+from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, EventKind, Phase, TrialState
 from experiments.training.base import (
     ENDED,
     BackendUnavailable,
@@ -174,7 +174,7 @@ def _finish(experiment: Experiment, phase: Phase, reason: str) -> None:
             clock_at=None,
         )
         if won:
-            _mark_all(experiment, reason)
+            _mark_all(experiment, reason, cut_off=phase == Phase.TIMEOUT)
     _stop_marked(experiment)
 
 
@@ -188,9 +188,9 @@ def _why_nothing_succeeded(experiment: Experiment) -> str:
     return f"No trial succeeded. Trial {last.number}: {last.reason or last.state}"
 
 
-def _mark_all(experiment: Experiment, reason: str) -> None:
+def _mark_all(experiment: Experiment, reason: str, *, cut_off: bool = False) -> None:
     for trial in experiment.trials.exclude(state__in=FINISHED):
-        changes.request_stop(trial, TrialState.CANCELED, reason)
+        changes.request_stop(trial, TrialState.CANCELED, reason, cut_off=cut_off)
 
 
 def _remove(experiment: Experiment) -> None:
@@ -264,7 +264,7 @@ def _remark(trial: Trial, status: JobStatus) -> None:
             reason=status.message
         ):
             trial.reason = status.message
-            trial.experiment.record("remark", trial=trial, reason=status.message)
+            trial.experiment.record(EventKind.REMARK, trial=trial, reason=status.message)
 
 
 def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
@@ -278,7 +278,7 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
     ]
     if not fresh:
         return
-    records = {record.number: record for record in trial_records(experiment)}
+    records = {record.number: record for record in trials_so_far(experiment)}
     for trial in fresh:
         record = records[trial.number]
         others = [other for number, other in records.items() if number != trial.number]
@@ -319,12 +319,12 @@ def snapshot(experiment: Experiment) -> Snapshot:
                 number,
                 state,
                 stop_as=stop_as,
-                stop_reason=stop_reason,
+                cut_off=cut_off,
                 superseded=retried,
             )
-            for number, state, stop_as, stop_reason, retried in experiment.trials.order_by(
+            for number, state, stop_as, cut_off, retried in experiment.trials.order_by(
                 "number"
-            ).values_list("number", "state", "stop_as", "stop_reason", "retried")
+            ).values_list("number", "state", "stop_as", "cut_off", "retried")
         ),
     )
 
@@ -353,7 +353,7 @@ def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> 
 def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease) -> list[Trial]:
     """Ask the tuner for ``count`` trials and commit their rows; returns them."""
     proposal = session.propose(
-        spec, trial_records(experiment), min(count, LAUNCHES_PER_PASS), experiment.seed
+        spec, trials_so_far(experiment), min(count, LAUNCHES_PER_PASS), experiment.seed
     )
     if not lease.renew():
         logger.warning("Experiment %s: the lease ran out while proposing", experiment.pk)
@@ -371,7 +371,7 @@ def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease)
         if proposal.exhausted and not experiment.exhausted:
             Experiment.objects.filter(pk=experiment.pk).update(exhausted=True)
             experiment.exhausted = True
-            experiment.record("exhausted", reason="The tuner has tried all it can propose.")
+            experiment.record(EventKind.EXHAUSTED, reason="The tuner has tried all it can propose.")
             Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
     return trials
 
@@ -419,10 +419,10 @@ def _trouble(experiment: Experiment, message: str) -> None:
         return
     logger.warning("Experiment %s: %s", experiment.pk, message)
     Experiment.objects.filter(pk=experiment.pk).update(message=message)
-    experiment.record("trouble", reason=message)
+    experiment.record(EventKind.TROUBLE, reason=message)
 
 
 def _trouble_over(experiment: Experiment) -> None:
     if experiment.message and not experiment.is_ended:
         Experiment.objects.filter(pk=experiment.pk).update(message="")
-        experiment.record("well again", reason=experiment.message)
+        experiment.record(EventKind.WELL_AGAIN, reason=experiment.message)

@@ -6,7 +6,6 @@ the same manifests.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from experiments.manifest.json_text import duplicate_keys, key_lines
 from experiments.manifest.preflight import LOCAL, Preflight, preflight
 from experiments.manifest.spec import Parsed, parse_manifest, parse_text
 from experiments.problems import Problem, ProblemsError
+from experiments.strict_json import JsonRefused, read_json
 from experiments.trials.backends import backend
 from experiments.trials.launching import rehearsal
 
@@ -39,7 +39,7 @@ class Intake:
         return not any(warning.hint == _NO_TRIAL for warning in self.warnings)
 
 
-def read_json(raw: bytes) -> Parsed:
+def parse_json(raw: bytes) -> Parsed:
     """Parse a manifest given as JSON text; problems carry the line of the text.
 
     JSON goes its own way, not through the YAML reader, which would break escaped surrogate pairs.
@@ -51,20 +51,10 @@ def read_json(raw: bytes) -> Parsed:
         message = f"The manifest must be at most 1 MiB, but it is {len(raw) / MAX_BYTES:.1f} MiB."
         raise ProblemsError([Problem("", message)])
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ProblemsError([Problem("", "The manifest must be UTF-8 text.", line=line)]) from None
-    try:
-        data = json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        message = f"Is not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}."
-        hint = "Send YAML as Content-Type: application/yaml."
-        raise ProblemsError([Problem("", message, hint, error.lineno)]) from None
-    except RecursionError:
-        raise ProblemsError([Problem("", "Is nested too deeply.")]) from None
-    except ValueError as error:
-        raise ProblemsError([Problem("", f"Is not valid JSON: {error}.")]) from None
+        data = read_json(raw, huge=True)  # the field that holds one says so
+    except JsonRefused as error:
+        raise ProblemsError([_not_json(error)]) from None
+    text = raw.decode("utf-8-sig")
     if repeated := duplicate_keys(text):
         raise ProblemsError(
             [
@@ -86,8 +76,12 @@ def read_json(raw: bytes) -> Parsed:
     return parse_manifest(data, line_of=line_of)
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"JSON has no {name}")
+def _not_json(error: JsonRefused) -> Problem:
+    if error.syntax is None:
+        return Problem("", f"Is not valid JSON: {error}.", line=error.line or None)
+    found = error.syntax
+    message = f"Is not valid JSON: {found.msg}, line {found.lineno}, column {found.colno}."
+    return Problem("", message, "Send YAML as Content-Type: application/yaml.", found.lineno)
 
 
 def take_in(source: bytes | dict[str, Any], *, is_json: bool = False) -> Intake:
@@ -99,7 +93,7 @@ def take_in(source: bytes | dict[str, Any], *, is_json: bool = False) -> Intake:
         if isinstance(source, dict):
             parsed = parse_manifest(source)
         else:
-            parsed = read_json(source) if is_json else parse_text(source)
+            parsed = parse_json(source) if is_json else parse_text(source)
     except ProblemsError as error:
         return Intake(None, None, error.problems, ())
     forecast = look_ahead(parsed)

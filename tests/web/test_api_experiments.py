@@ -618,7 +618,7 @@ def test_a_chart_is_a_plotly_figure_and_304_until_there_is_news(
     assert client.get(url(experiment, "charts/history/"), headers=tag).status_code == 304
     # Another chart, or the same with another option, is not what the browser has.
     assert client.get(url(experiment, "charts/duration/"), headers=tag).status_code == 200
-    experiment.record("note", trial=trial)
+    experiment.record("remark", trial=trial)
     again = client.get(url(experiment, "charts/history/"), headers=tag)
     assert again.status_code == 200
     assert again["ETag"] != first["ETag"]
@@ -638,7 +638,7 @@ def test_events_come_in_order_after_a_cursor(
     experiment = make_experiment()
     trial = make_trial(experiment)
     for index in range(4):
-        experiment.record("note", trial=trial if index == 2 else None, reason=f"number {index}")
+        experiment.record("remark", trial=trial if index == 2 else None, reason=f"number {index}")
     found = client.get(url(experiment, "events/"), {"after": 2}).json()
     assert found["count"] == 2
     assert [event["seq"] for event in found["results"]] == [3, 4]
@@ -654,7 +654,7 @@ def test_events_cost_a_fixed_number_of_queries(
 ) -> None:
     experiment = make_experiment()
     for _ in range(20):
-        experiment.record("note", trial=make_trial(experiment))
+        experiment.record("remark", trial=make_trial(experiment))
     with django_assert_max_num_queries(5):
         client.get(url(experiment, "events/"))
 
