@@ -55,6 +55,15 @@ PHASES: dict[Phase, Look] = {
 SUSPENDED = Look(_("Suspended"), "pause", "suspended")
 FINISHING = Look(_("Finishing"), "stop", "early")
 
+# How far the upload of an experiment to AIStore is; the words of ``selectors.present``.
+UPLOADS: dict[str, Look] = {
+    "off": Look(_("Off"), "pause", "waiting"),
+    "waiting": Look(_("Uploading"), "running", "running"),
+    "retrying": Look(_("Will be tried again"), "clock", "early"),
+    "failed": Look(_("Stopped"), "x-octagon", "failed"),
+    "done": Look(_("Up to date"), "check-circle", "succeeded"),
+}
+
 # What a timeline says. A change of state says more by the state that it leads to: _BY_STATE.
 EVENTS: dict[EventKind, Look] = {
     EventKind.CREATED: Look(_("Created"), "plus", "waiting"),
@@ -71,6 +80,7 @@ EVENTS: dict[EventKind, Look] = {
     EventKind.EXCLUDED: Look(_("Left out of the results"), "eye-off", "waiting"),
     EventKind.RESTORED: Look(_("Taken back into the results"), "eye", "waiting"),
     EventKind.REMARK: Look(_("News of its job"), "info", "waiting"),
+    EventKind.NOT_JUDGED: Look(_("Not judged"), "warning", "waiting"),
     EventKind.BAD_REPORT: Look(_("A report could not be read"), "warning", "failed"),
     EventKind.LATE_FINAL: Look(_("A second final result was not used"), "warning", "waiting"),
     EventKind.TROUBLE: Look(_("Trouble"), "warning", "failed"),
@@ -130,6 +140,7 @@ def for_scripts() -> dict[str, Any]:
             **{kind.value: look._asdict() for kind, look in EVENTS.items()},
             **{f"{kind} {state}": look._asdict() for (kind, state), look in _BY_STATE.items()},
         },
+        "uploads": {state: look._asdict() for state, look in UPLOADS.items()},
         "finished": sorted(FINISHED_STATES),
         "ended": sorted(PHASE_ENDED),
     }

@@ -81,6 +81,7 @@ class EventKind(StrEnum):
     EXCLUDED = "excluded"
     RESTORED = "restored"
     REMARK = "remark"  # what the backend says of a running trial
+    NOT_JUDGED = "not judged"  # the assessor could not compute
     BAD_REPORT = "bad report"
     LATE_FINAL = "late final"  # a second FINAL, other than the first
     TROUBLE = "trouble"

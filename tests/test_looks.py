@@ -27,6 +27,7 @@ CSS = (ROOT / "static/css/app.css").read_text()
 ICONS = set(re.findall(r'id="([a-z-]+)"', (ROOT / "static/img/icons.svg").read_text()))
 ALL = [
     *looks.STATES.values(), *looks.PHASES.values(), *looks.EVENTS.values(),
+    *looks.UPLOADS.values(),
     looks.SUSPENDED, looks.FINISHING, looks.NEW_TRIAL,
     *(looks.event_look(kind, "x", to) for kind in EventKind for to in (*TrialState, *Phase)),
 ]  # fmt: skip
@@ -89,6 +90,11 @@ def test_pages_hand_all_looks_to_their_scripts(client: Client, db: None) -> None
     assert handed["events"]["well again"]["label"] == "All is well again"
     assert handed["events"]["stopping EARLY_STOPPED"]["tone"] == "early"
     assert list(handed["states"]) == [state.value for state in looks.STATES], "the bar's order"
+
+
+def test_the_scripts_are_tested_with_the_looks_that_there_are() -> None:
+    """Mend by writing ``looks.for_scripts()`` there, with two spaces."""
+    assert json.loads((ROOT / "tests/js/looks.json").read_text()) == looks.for_scripts()
 
 
 # ---------------------------------------------------------------- kubectl describe

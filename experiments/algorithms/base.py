@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from experiments.algorithms.space.search_space import SearchSpace
 
 
@@ -62,6 +64,7 @@ class Suggestion:
     parameters: dict[str, Any]
     note: dict[str, Any] = field(default_factory=dict)
     origin: str = ""  # one of ORIGINS, shown to the user as the trial's badge
+    remark: str = ""  # what the user should know of how it came to be; told with the trial's start
 
 
 # How a suggestion came to be: shown as a badge, filterable. "exploit" goes on "… of #17".
@@ -85,6 +88,7 @@ class Proposal:
 class Verdict:
     """Answer of an assessor. ``reason`` is a sentence for the user, ``data`` its numbers (JSON).
 
+    A reason of a verdict that does not stop says why the trial could not be judged.
     Numbers named ``…loss`` or ``…losses`` get the user's sign and become ``…value``, ``…values``;
     the sentence is a format string over the result: "The best value {best_value:.6g} is worse …".
 
@@ -119,6 +123,17 @@ class Tuner(ABC, Generic[A]):
         ``history`` holds every trial of the experiment by number. Asking for two at once gives what
         asking for one, adding it to the history as RUNNING, and asking again would give.
         """
+
+    def propose_blind(self, history: Sequence[Observation], count: int) -> Proposal:
+        """Suggest ``count`` trials drawn at random: asked where ``propose`` could not compute.
+
+        A tuner whose trials carry notes or parameters of its own gives them these here too, so
+        that it can go on from such trials.
+        """
+        numbers = range(len(history), len(history) + count)
+        rngs = (np.random.default_rng([self.seed % 2**64, number]) for number in numbers)
+        drawn = (Suggestion(self.space.sample(rng), origin="random") for rng in rngs)
+        return Proposal(tuple(drawn))
 
 
 class Assessor(ABC, Generic[A]):

@@ -42,6 +42,10 @@ What holds for all of them, by test: the same seed and history propose the same,
 restart in the middle changes nothing; failed, killed, excluded, imported and custom trials, NaN and
 infinite results are survived; no configuration is tried twice while a finite space has untried ones
 (advisors and PBTTuner repeat on purpose); several trials at a time are told apart from each other.
+
+Any finite result may be reported; beyond ±1e300 algorithms see ±1e300. A tuner that cannot compute
+with what was reported draws the next trials at random, an assessor gives no verdict; the events of
+those trials say so, and the experiment goes on.
 """
 
 BUDGETS = """\

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments import looks
 from experiments.charts import scale, style
-from experiments.charts.base import Chart, Figure, Options, Record
+from experiments.charts.base import NEVER_RAN, STOPS, Chart, Figure, Options, Record
 from experiments.states import TrialState
 
 KIND = "duration"
@@ -114,4 +114,5 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw)
+STARTS = frozenset({("", TrialState.WAITING), (TrialState.WAITING, TrialState.RUNNING)})
+CHART = Chart(KIND, draw, redrawn_at=STARTS | STOPS | NEVER_RAN)

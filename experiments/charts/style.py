@@ -94,6 +94,11 @@ def plain_text(value: Any) -> str:
     return html.escape(text if len(text) <= 60 else text[:59] + "…", quote=False)
 
 
+def escaped(text: str) -> str:
+    """Text in full, safe in Plotly's pseudo-HTML."""
+    return html.escape(text, quote=False)
+
+
 def parameters_text(parameters: Mapping[str, Any], most: int = 12) -> str:
     """Lines of ``name = value`` for a hover box."""
     lines = [f"{plain_text(name)} = {plain_text(value)}" for name, value in parameters.items()]

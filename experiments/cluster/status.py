@@ -35,6 +35,7 @@ REASONS = {
     EventKind.RETRIED: "TrialRetried",
     EventKind.EXCLUDED: "TrialExcluded",
     EventKind.RESTORED: "TrialRestored",
+    EventKind.NOT_JUDGED: "NotJudged",
     EventKind.BAD_REPORT: "BadReport",
     EventKind.LATE_FINAL: "LateFinal",
     EventKind.TROUBLE: "Trouble",

@@ -12,7 +12,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments.manifest.spec import parse_manifest
+from experiments.algorithms.space.flat import flat_names
 from experiments.models import Experiment, Metric, Trial
 from experiments.rest import serializers as shapes
 from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, page_of
@@ -77,7 +77,7 @@ def _picked(
     facts = read_facts(trials)
     # Names come from the manifest and from all trials, not only those in the wanted states.
     everybody = read_facts(experiment.trials.all()) if query.get("state") else facts
-    names = Names.of(everybody, parse_manifest(experiment.manifest).spec.space.parameters)
+    names = Names.of(everybody, flat_names(experiment.spec.space.parameters))
     test = parse_where(where, names)
     return [fact.pk for fact in sort_facts([f for f in facts if test(f)], orders, names)]
 
@@ -210,7 +210,7 @@ class Log(ApiView):
         offset = query["offset"]
         start = max(0, size + offset) if offset < 0 else min(offset, size)
         # Names come from the backend's own list, so no path can be asked for.
-        text = backend().read_log(trial.handle, name, start, query["limit"]) if name else b""
+        text = backend().read_log(trial.handle or {}, name, start, query["limit"]) if name else b""
         return HttpResponse(
             text,
             content_type="text/plain; charset=utf-8",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,9 @@ from experiments.algorithms.base import (
     Tuner,
     Verdict,
 )
+from experiments.algorithms.registry import TUNERS
 from experiments.engine.session import (
+    LARGEST,
     AlgorithmError,
     TrialSoFar,
     assess,
@@ -25,6 +28,7 @@ from experiments.engine.session import (
     propose,
     unjudged,
 )
+from experiments.manifest.fields import NAME_FIELDS
 from experiments.manifest.spec import AlgorithmSpec, ExperimentSpec, parse_manifest
 from experiments.states import FINISHED, TrialState
 from tests.manifest.manifests import small
@@ -272,15 +276,15 @@ def test_grid_search_runs_dry() -> None:
 def test_an_exception_in_a_tuner_names_it_and_keeps_the_traceback() -> None:
     class Broken(Tuner[Any]):
         def propose(self, history: Sequence[Observation], count: int) -> Proposal:
-            raise ZeroDivisionError("by hand")
+            raise KeyError("by hand")
 
     with pytest.raises(AlgorithmError) as caught:
         propose(spec_with(tuner=Broken), [], 1, seed=0)
     error = caught.value
     assert (error.kind, error.name) == ("tuner", "TPE")
-    assert str(error) == "The tuner TPE failed: ZeroDivisionError: by hand"
-    assert 'raise ZeroDivisionError("by hand")' in error.detail
-    assert isinstance(error.__cause__, ZeroDivisionError)
+    assert str(error) == "The tuner TPE failed: KeyError: 'by hand'"
+    assert 'raise KeyError("by hand")' in error.detail
+    assert isinstance(error.__cause__, KeyError)
 
 
 def test_a_tuner_that_cannot_even_be_loaded_is_named_too() -> None:
@@ -291,11 +295,104 @@ def test_a_tuner_that_cannot_even_be_loaded_is_named_too() -> None:
         propose(spec_with(tuner=made), [], 1, seed=0)
 
 
+NUMERICAL = [
+    OverflowError("intermediate overflow in fsum"),
+    ZeroDivisionError("float division by zero"),
+    FloatingPointError("underflow"),
+    np.linalg.LinAlgError("Matrix is not positive definite"),
+    ValueError("array must not contain infs or NaNs"),
+]
+
+
+@pytest.mark.parametrize("error", NUMERICAL)
+@pytest.mark.parametrize("name", ["TPE", "GPTuner", "PBTTuner", "BOHB", "Hyperband", "ASHA"])
+def test_a_tuner_that_cannot_compute_draws_at_random_and_says_so(
+    name: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = "tuner" if name in TUNERS else "advisor"
+    changes: dict[str, Any] = {"spec.tuner": None, f"spec.{kind}": {NAME_FIELDS[kind]: name}}
+    spec = parse_manifest(small(changes)).spec
+    chosen = spec.tuner or spec.advisor
+    assert chosen is not None
+    made = chosen.entry.load()
+
+    def fails(self: Any, *_: Any) -> Any:
+        if getattr(self, "is_blind", False):
+            return normal(self, *_)
+        raise error
+
+    normal = made.propose
+    monkeypatch.setattr(made, "propose", fails)
+    found = propose(spec, [], 2, seed=3)
+    assert len(found.suggestions) == 2
+    for suggestion in found.suggestions:
+        searched = {k: v for k, v in suggestion.parameters.items() if k not in spec.adds}
+        assert spec.space.contains(searched) == []
+        assert set(spec.adds) <= set(suggestion.parameters)  # what its trials cannot do without
+        assert suggestion.remark == (
+            f"Drawn at random: the {kind} {name} could not compute "
+            f"({type(error).__name__}: {error})."
+        )
+    assert propose(spec, [], 2, seed=3) == found
+    assert propose(spec, [], 2, seed=4) != found
+
+
+def test_a_tuner_whose_numbers_are_no_numbers_draws_at_random_too() -> None:
+    class Blank(Tuner[Any]):
+        def propose(self, history: Sequence[Observation], count: int) -> Proposal:
+            return Proposal((Suggestion({"lr": math.nan}),))
+
+    (found,) = propose(spec_with(tuner=Blank), [], 1, seed=0).suggestions
+    assert 0.0 < found.parameters["lr"] < 1.0
+    assert "could not compute (its numbers came out as NaN or infinite)" in found.remark
+
+
+@pytest.mark.parametrize("error", NUMERICAL)
+def test_an_assessor_that_cannot_compute_gives_no_verdict_and_says_so(error: Exception) -> None:
+    class Overflowing(Assessor[Any]):
+        def assess(self, trial: Observation, others: Sequence[Observation]) -> Verdict:
+            raise error
+
+    spec = spec_with(assessor=Overflowing)
+    found = assess(spec, TrialSoFar(0, LR, RUNNING, curve=((0, 1.0),)), [])
+    assert not found.stop
+    words = f"{type(error).__name__}: {error}"
+    assert found.reason == f"Not judged: the assessor Medianstop could not compute ({words})."
+    blank = spec_with(assessor=judging(Verdict(True, "x", {"n": math.nan})))
+    found = assess(blank, TrialSoFar(0, LR, RUNNING, curve=((0, 1.0),)), [])
+    assert (found.stop, found.reason[:12]) == (False, "Not judged: ")
+
+
+@pytest.mark.parametrize("mode", ["maximize", "minimize"])
+def test_algorithms_never_see_a_number_that_sums_cannot_hold(mode: str) -> None:
+    largest = sys.float_info.max
+    record = TrialSoFar(0, LR, OK, -largest, curve=((0, largest), (1, 5e-324)))
+    seen = observation(record, maximizes=mode == "maximize")
+    sign = -1 if mode == "maximize" else 1
+    assert seen.loss == -sign * LARGEST
+    assert seen.curve == ((0, sign * LARGEST), (1, sign * 5e-324))
+
+
+def test_medianstop_judges_trials_beside_the_largest_number_there_is() -> None:
+    """Four of them once ended the experiment: "intermediate overflow in fsum"."""
+    largest = sys.float_info.max
+    spec = spec_with(assessor_mode="minimize")
+    others = [TrialSoFar(n, LR, OK, 0.5, curve=((0, 0.5), (1, 0.5))) for n in range(1, 4)]
+    others += [
+        TrialSoFar(n, LR, OK, largest, curve=((0, largest), (1, largest))) for n in range(4, 8)
+    ]
+    good = TrialSoFar(0, LR, RUNNING, curve=((0, 0.4), (1, 0.4)))
+    assert assess(spec, good, others).reason == ""
+    spec = spec_with(assessor_mode="maximize")
+    verdict = assess(spec, good, others)
+    assert verdict.stop
+    assert verdict.data["median_value"] == LARGEST
+
+
 @pytest.mark.parametrize(
     "verdict",
     [
         Verdict(True, "{missing_value}", {}),
-        Verdict(True, "x", {"n": math.nan}),
         Verdict(True, "x", {"n": np.float64}),
     ],
 )

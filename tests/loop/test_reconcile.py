@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
+from experiments.algorithms.assessors.medianstop import MedianstopAssessor
 from experiments.algorithms.tuners.random import RandomTuner
 from experiments.loop import reconcile
 from experiments.models import Experiment, Metric, Trial
@@ -395,13 +397,71 @@ def test_an_exception_in_a_tuner_ends_that_experiment_with_its_traceback(
     experiment, backend, monkeypatch
 ):
     def broken(self: RandomTuner, history: object, count: int) -> None:
-        raise ZeroDivisionError("of all things")
+        raise KeyError("of all things")
 
     monkeypatch.setattr(RandomTuner, "propose", broken)
     stored = look(experiment)
     assert stored.phase == Phase.ERROR
     assert "of all things" in stored.message
     assert "Traceback" in stored.error_detail
+
+
+def test_a_tuner_that_cannot_compute_goes_on_at_random_and_the_trials_say_so(
+    experiment, backend, monkeypatch
+):
+    def overflowing(self: RandomTuner, history: object, count: int) -> None:
+        raise OverflowError("math range error")
+
+    monkeypatch.setattr(RandomTuner, "propose", overflowing)
+    stored = look(experiment)
+    assert (stored.phase, states(experiment)) == (Phase.RUNNING, ["RUNNING"] * 2)
+    first, second = experiment.trials.order_by("number")
+    assert first.parameters != second.parameters
+    assert (first.origin, second.origin) == ("random", "random")
+    said = [event.reason for event in experiment.events.filter(to_state="WAITING")]
+    words = "the tuner Random could not compute (OverflowError: math range error)."
+    assert said == [f"Drawn at random: {words}"] * 2
+
+
+def test_an_assessor_that_cannot_compute_judges_nobody_and_says_so_once_a_trial(
+    make_experiment, backend, monkeypatch
+):
+    def overflowing(self: object, trial: object, others: object) -> None:
+        raise OverflowError("intermediate overflow in fsum")
+
+    monkeypatch.setattr(MedianstopAssessor, "assess", overflowing)
+    experiment = make_experiment({"assessor": {"builtinAssessorName": "Medianstop"}})
+    look(experiment)
+    trial = Trial.objects.get(number=0)
+    report_curve(trial, [0.5, 0.4])
+    assert look(experiment).phase == Phase.RUNNING
+    report_curve(Trial.objects.get(number=1), [0.5])
+    assert look(experiment).phase == Phase.RUNNING
+    assert states(experiment) == ["RUNNING"] * 2
+    said = experiment.events.filter(what="not judged")
+    assert [event.trial.number for event in said] == [0, 1]
+    assert "could not compute (OverflowError: intermediate overflow in fsum)" in said[0].reason
+    trial.refresh_from_db()
+    assert trial.judged_sequence == 1  # the reports are not judged again for ever
+
+
+@pytest.mark.parametrize("assessor", ["Medianstop", "Curvefitting"])
+@pytest.mark.parametrize("mode", ["maximize", "minimize"])
+def test_the_largest_number_there_is_ends_no_experiment(make_experiment, backend, assessor, mode):
+    arguments = {"optimize_mode": mode}
+    if assessor == "Curvefitting":
+        arguments |= {"epoch_num": 8, "start_step": 3}
+    experiment = make_experiment(
+        {"assessor": {"builtinAssessorName": assessor, "classArgs": arguments}}, max_trials=12
+    )
+    for number in range(8):
+        look(experiment)
+        trial = Trial.objects.get(number=number)
+        values = [sys.float_info.max, -sys.float_info.max, 5e-324, 0.5]
+        report_curve(trial, [values[(number + i) % 4] for i in range(6)] + [values[number % 4]] * 2)
+        assert look(experiment).phase == Phase.RUNNING
+        succeed(backend, Trial.objects.get(number=number), values[number % 4])
+    assert look(experiment).phase == Phase.RUNNING
 
 
 def test_a_manifest_that_cannot_run_here_ends_in_error_with_every_reason(make_experiment, backend):
