@@ -119,7 +119,7 @@ def _begin(experiment: Experiment) -> bool:
     """PENDING → RUNNING, or ERROR with every reason why it cannot run.
 
     It was checked when it came, but perhaps by a process with other settings, or before a restart
-    with another engine: what can never run here is asked again. What is merely foreseen (a
+    with another engine: what can never run here is asked again. What is merely forecast (a
     directory that lacks, a secret) is not: it was warned of, and may have come meanwhile.
     """
     try:

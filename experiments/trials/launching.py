@@ -52,7 +52,7 @@ def job_name(trial: Trial) -> str:
     return name_of_job(trial.experiment_id, trial.number, trial.attempt)
 
 
-def rehearsal(spec: ExperimentSpec) -> Launch:
+def sample_launch(spec: ExperimentSpec) -> Launch:
     """A launch of nobody's trial, for a backend to look at and never to start."""
     return Launch(
         experiment_id="x",

@@ -302,7 +302,7 @@ def test_errors_of_json_carry_the_line_too(client: Client) -> None:
     assert (error["path"], error["line"]) == ("spec.maxTrialNum", line)
 
 
-def test_what_preflight_finds_impossible_is_an_error(client: Client) -> None:
+def test_what_the_forecast_finds_impossible_is_an_error(client: Client) -> None:
     manifest = changed()
     task = manifest["spec"]["trainingConfig"]["tasks"][0]
     task["template"]["spec"]["containers"][0] = {"name": "tensorflow"}

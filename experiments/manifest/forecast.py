@@ -45,7 +45,7 @@ class Peak:
 
 
 @dataclass(frozen=True)
-class Preflight:
+class Forecast:
     problems: tuple[Problem, ...]  # it cannot run on this engine
     warnings: tuple[Problem, ...]
     n_distinct: int | None  # distinct configurations; None: without end
@@ -61,9 +61,9 @@ class Preflight:
         }
 
 
-def preflight(
+def forecast_of(
     spec: ExperimentSpec, *, engine: str = LOCAL, line_of: LineOf | None = None
-) -> Preflight:
+) -> Forecast:
     """Look ahead. ``engine`` is AUTOTUNE_TRAINING_ENGINE's value, ``line_of`` Parsed's."""
     notes = Notes(line_of)
     for index, task in enumerate(spec.training.tasks):
@@ -86,7 +86,7 @@ def preflight(
     rng = np.random.default_rng(SAMPLE_SEED)
     samples = tuple(spec.space.sample(rng) for _ in range(N_SAMPLES))
     problems, warnings = tuple(notes.problems), tuple(notes.warnings)
-    return Preflight(problems, warnings, n_distinct, _peak(spec), samples)
+    return Forecast(problems, warnings, n_distinct, _peak(spec), samples)
 
 
 def _check_cluster(notes: Notes, task: TaskSpec, main: int, pod_path: str) -> None:
