@@ -18,9 +18,14 @@ export function drawAIStore(upload, mayChange) {
   if (!card || !upload) return;
   const find = (id) => document.getElementById(`aistore-${id}`);
   const { runs, uploaded, state } = upload;
-  find("text").replaceChildren(h("strong", {}, uploaded), ` of ${runs} ${runs === 1 ? "run" : "runs"} uploaded`);
+  find("text").replaceChildren(
+    h("strong", {}, uploaded),
+    ` of ${runs} ${runs === 1 ? "run" : "runs"} uploaded`,
+  );
   const [css, name, word] = STATES[state] ?? ["waiting", "info", state];
-  find("state").replaceChildren(h("span", { class: `aistore-state state-${css}` }, icon(name), word));
+  find("state").replaceChildren(
+    h("span", { class: `aistore-state state-${css}` }, icon(name), word),
+  );
   const share = runs ? (100 * uploaded) / runs : state === "done" ? 100 : 0;
   const bar = find("bar");
   bar.firstElementChild.style.width = `${share}%`;
@@ -30,11 +35,15 @@ export function drawAIStore(upload, mayChange) {
   bar.classList.toggle("is-full", state === "retrying" || state === "failed");
   const error = find("error");
   error.hidden = !upload.error;
-  const next = upload.next_try_at && state === "retrying" ? [" Next try: ", ago(upload.next_try_at)] : [];
+  const next =
+    upload.next_try_at && state === "retrying" ? [" Next try: ", ago(upload.next_try_at)] : [];
   error.replaceChildren(upload.error, ...next);
   error.classList.toggle("is-failed", state === "failed");
   const link = find("link");
   link.hidden = !upload.url;
   if (upload.url) link.href = upload.url;
-  card.querySelector('[data-action="retry-uploads"]').hidden = !(mayChange && (state === "failed" || state === "retrying"));
+  card.querySelector('[data-action="retry-uploads"]').hidden = !(
+    mayChange &&
+    (state === "failed" || state === "retrying")
+  );
 }

@@ -49,7 +49,11 @@ export async function api(method, url, data, { signal, text } = {}) {
     parsed = null;
   }
   if (response.redirected && parsed === null) {
-    throw new ApiError(401, [{ path: "", message: "You are signed out. Reload the page.", hint: "" }], null);
+    throw new ApiError(
+      401,
+      [{ path: "", message: "You are signed out. Reload the page.", hint: "" }],
+      null,
+    );
   }
   if (!response.ok) throw new ApiError(response.status, errorsOf(parsed, response.status), parsed);
   return parsed;

@@ -18,7 +18,11 @@ document.addEventListener("click", (event) => {
 showTheme();
 
 // ---- relative times: <time datetime="…" data-ago>
-const units = [["day", 86400], ["hour", 3600], ["minute", 60]];
+const units = [
+  ["day", 86400],
+  ["hour", 3600],
+  ["minute", 60],
+];
 const words = new Intl.RelativeTimeFormat(document.documentElement.lang || "en", {
   numeric: "auto",
   style: "short",
@@ -27,7 +31,11 @@ const MONTH = 2592000; // seconds; what is older is shown as a date
 export function ago(date, now = Date.now()) {
   const seconds = (date.getTime() - now) / 1000;
   if (Math.abs(seconds) >= MONTH) {
-    return date.toLocaleDateString(document.documentElement.lang || "en", { day: "numeric", month: "short", year: "numeric" });
+    return date.toLocaleDateString(document.documentElement.lang || "en", {
+      day: "numeric",
+      month: "short",
+      year: "numeric",
+    });
   }
   for (const [unit, size] of units) {
     if (Math.abs(seconds) >= size) return words.format(Math.trunc(seconds / size), unit);

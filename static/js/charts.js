@@ -34,8 +34,13 @@ function theme() {
   const token = (name) => style.getPropertyValue(name).trim();
   return {
     dark: document.documentElement.dataset.bsTheme === "dark",
-    font: token("--font"), text: token("--text"), muted: token("--muted"), grid: token("--border"),
-    strong: token("--border-strong"), surface: token("--surface"), accent: token("--accent"),
+    font: token("--font"),
+    text: token("--text"),
+    muted: token("--muted"),
+    grid: token("--border"),
+    strong: token("--border-strong"),
+    surface: token("--surface"),
+    accent: token("--accent"),
   };
 }
 
@@ -44,15 +49,30 @@ function themed(original) {
   const { font, text, muted, grid, strong, surface } = theme();
   const layout = { ...original };
   layout.font = { ...layout.font, family: font, color: muted };
-  layout.hoverlabel = { bgcolor: surface, bordercolor: strong, align: "left", font: { family: font, size: 12, color: text } };
-  layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: strong, activecolor: muted, orientation: "h" };
+  layout.hoverlabel = {
+    bgcolor: surface,
+    bordercolor: strong,
+    align: "left",
+    font: { family: font, size: 12, color: text },
+  };
+  layout.modebar = {
+    bgcolor: "rgba(0,0,0,0)",
+    color: strong,
+    activecolor: muted,
+    orientation: "h",
+  };
   for (const key of Object.keys(layout)) {
     if (!/^[xy]axis\d*$/.test(key)) continue;
     layout[key] = {
-      gridcolor: grid, linecolor: strong, tickcolor: strong, zerolinecolor: strong,
-      ...layout[key], tickfont: { size: 11, color: muted },
+      gridcolor: grid,
+      linecolor: strong,
+      tickcolor: strong,
+      zerolinecolor: strong,
+      ...layout[key],
+      tickfont: { size: 11, color: muted },
     };
-    if (layout[key].title) layout[key].title = { ...layout[key].title, font: { size: 11, color: muted } };
+    if (layout[key].title)
+      layout[key].title = { ...layout[key].title, font: { size: 11, color: muted } };
   }
   return layout;
 }
@@ -72,7 +92,9 @@ export class ChartPanel {
   }
 
   get visible() {
-    return this.plot.offsetParent !== null || !this.empty.hidden && this.empty.offsetParent !== null;
+    return (
+      this.plot.offsetParent !== null || (!this.empty.hidden && this.empty.offsetParent !== null)
+    );
   }
 
   setOptions(options) {
@@ -107,7 +129,9 @@ export class ChartPanel {
     this.root.classList.toggle("is-loading", !this.figure);
     try {
       const query = new URLSearchParams(this.options).toString();
-      const figure = await api("GET", query ? `${this.url}?${query}` : this.url, undefined, { signal: abort.signal });
+      const figure = await api("GET", query ? `${this.url}?${query}` : this.url, undefined, {
+        signal: abort.signal,
+      });
       if (figure.data[0] && figure.data[0].type !== "parcoords") await loadPlotly(this.plotlyUrl);
       if (this.abort !== abort) return; // other options were chosen meanwhile
       this.figure = figure;
@@ -177,7 +201,11 @@ export class ChartPanel {
     }
     layout.legend = { ...layout.legend, font: { size: 11 } };
     if (this.plot.clientWidth > 560) return;
-    layout.margin = { ...layout.margin, l: Math.min(layout.margin.l, 46), r: Math.min(layout.margin.r, 12) };
+    layout.margin = {
+      ...layout.margin,
+      l: Math.min(layout.margin.l, 46),
+      r: Math.min(layout.margin.r, 12),
+    };
     layout.legend.font = { size: 10 };
   }
 
@@ -215,7 +243,8 @@ export class ChartPanel {
 
   place(metric) {
     const meta = this.figure.layout.meta ?? {};
-    if (meta.empty || metric.name !== (meta.metric ?? "default") || metric.kind !== "PERIODICAL") return false;
+    if (meta.empty || metric.name !== (meta.metric ?? "default") || metric.kind !== "PERIODICAL")
+      return false;
     const trace = this.figure.data.find((t) => t.meta?.trial === metric.trial);
     if (!trace) return false;
     const y = typeof metric.value === "number" ? metric.value : null;
@@ -224,7 +253,8 @@ export class ChartPanel {
     if (meta.x === "time") return false; // counted from the first report: the server knows
     const last = trace.x.length - 1;
     const at = last >= 0 && trace.x[last] >= x ? trace.x.indexOf(x) : -1;
-    if (at >= 0) trace.y[at] = y; // a repeated report overwrites
+    if (at >= 0)
+      trace.y[at] = y; // a repeated report overwrites
     else if (last >= 0 && trace.x[last] > x) return false;
     else {
       trace.x.push(x);

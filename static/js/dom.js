@@ -48,8 +48,13 @@ export function pageData(id) {
 export function toast(message, kind = "info") {
   const names = { info: "info", success: "check-circle", danger: "x-octagon", warning: "warning" };
   const close = h("button", { type: "button", class: "btn-close", "aria-label": "Close" });
-  const box = h("div", { class: `app-toast app-toast-${kind}` }, icon(names[kind] ?? "info"),
-    h("div", { class: "app-toast-text" }, message), close);
+  const box = h(
+    "div",
+    { class: `app-toast app-toast-${kind}` },
+    icon(names[kind] ?? "info"),
+    h("div", { class: "app-toast-text" }, message),
+    close,
+  );
   close.addEventListener("click", () => box.remove());
   document.getElementById("toasts").append(box);
   if (kind !== "danger") setTimeout(() => box.remove(), 6000);

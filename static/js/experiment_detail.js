@@ -7,7 +7,7 @@ import { CustomTrial } from "./custom_trial.js";
 import { confirmAction, h, icon, pageData, toast } from "./dom.js";
 import { ago, duration, full, isEnded, number, phaseBadge, plain, trialBar } from "./format.js";
 import { Limits } from "./limits.js";
-import { Live, connectionBadge } from "./live.js";
+import { connectionBadge, Live } from "./live.js";
 import { Timeline } from "./timeline.js";
 import { act } from "./trial_actions.js";
 import { TrialTable } from "./trial_table.js";
@@ -43,12 +43,16 @@ function once(name, data, draw) {
 }
 
 function drawHead() {
-  once("phase", [experiment.phase, experiment.suspended, experiment.finishing, experiment.message], () => {
-    byId("phase").replaceChildren(phaseBadge(experiment));
-    const message = byId("message");
-    message.hidden = !experiment.message;
-    byId("message-text").textContent = experiment.message;
-  });
+  once(
+    "phase",
+    [experiment.phase, experiment.suspended, experiment.finishing, experiment.message],
+    () => {
+      byId("phase").replaceChildren(phaseBadge(experiment));
+      const message = byId("message");
+      message.hidden = !experiment.message;
+      byId("message-text").textContent = experiment.message;
+    },
+  );
   once("cluster-object", experiment.cluster_object, () => {
     const there = experiment.cluster_object;
     const tag = byId("cluster-object");
@@ -60,19 +64,29 @@ function drawHead() {
     }
     const trouble = byId("cluster-trouble");
     trouble.hidden = !there?.trouble;
-    trouble.querySelector("div").textContent = there?.trouble ? `In the cluster: ${there.trouble}` : "";
+    trouble.querySelector("div").textContent = there?.trouble
+      ? `In the cluster: ${there.trouble}`
+      : "";
   });
   const ended = isEnded(experiment);
-  const show = (action, when) => (root.querySelector(`[data-action="${action}"]`).hidden = !(when && state.may_change));
+  const show = (action, when) =>
+    (root.querySelector(`[data-action="${action}"]`).hidden = !(when && state.may_change));
   show("suspend", !ended && !experiment.suspended && !experiment.finishing);
   show("resume", !ended && experiment.suspended);
   show("finish", !ended && !experiment.finishing);
   show("notes", true);
   show("delete", true);
-  show("custom", experiment.phase !== "ERROR" && experiment.phase !== "TIMEOUT" && !experiment.finishing);
+  show(
+    "custom",
+    experiment.phase !== "ERROR" && experiment.phase !== "TIMEOUT" && !experiment.finishing,
+  );
   const failed = experiment.n_to_retry;
-  show("retry-failed", failed > 0 && experiment.phase !== "ERROR" && experiment.phase !== "TIMEOUT");
-  root.querySelector('[data-action="retry-failed"] span').textContent = `Retry all ${failed} failed`;
+  show(
+    "retry-failed",
+    failed > 0 && experiment.phase !== "ERROR" && experiment.phase !== "TIMEOUT",
+  );
+  root.querySelector('[data-action="retry-failed"] span').textContent =
+    `Retry all ${failed} failed`;
   byId("notes").hidden = !experiment.notes;
   byId("notes").textContent = experiment.notes;
   const title = root.querySelector("h1");
@@ -83,12 +97,18 @@ function drawHead() {
 function drawProgress() {
   once("bar", [experiment.counts, experiment.max_trials], () => {
     byId("trials-bar").replaceChildren(trialBar(experiment.counts, experiment.max_trials));
-    byId("trials-text").replaceChildren(h("strong", {}, experiment.n_finished), ` of ${experiment.max_trials} finished`);
+    byId("trials-text").replaceChildren(
+      h("strong", {}, experiment.n_finished),
+      ` of ${experiment.max_trials} finished`,
+    );
     table.drawChips(experiment.counts);
   });
   once("started", [experiment.started_at, experiment.finished_at], () => {
-    const text = experiment.finished_at ? ["ended ", ago(experiment.finished_at)]
-      : experiment.started_at ? ["started ", ago(experiment.started_at)] : ["made ", ago(experiment.created_at)];
+    const text = experiment.finished_at
+      ? ["ended ", ago(experiment.finished_at)]
+      : experiment.started_at
+        ? ["started ", ago(experiment.started_at)]
+        : ["made ", ago(experiment.created_at)];
     byId("started").replaceChildren(...text);
   });
   limits.show(experiment);
@@ -114,19 +134,63 @@ function drawBest() {
   once("best", best, () => {
     const box = byId("best");
     if (!best) {
-      box.replaceChildren(h("div", { class: "best-none" }, h("span", { class: "best-value muted", "data-testid": "best-value" }, "–"),
-        h("p", { class: "muted" }, experiment.n_finished ? "No trial has succeeded yet." : "The first trial that succeeds will be shown here.")));
+      box.replaceChildren(
+        h(
+          "div",
+          { class: "best-none" },
+          h("span", { class: "best-value muted", "data-testid": "best-value" }, "–"),
+          h(
+            "p",
+            { class: "muted" },
+            experiment.n_finished
+              ? "No trial has succeeded yet."
+              : "The first trial that succeeds will be shown here.",
+          ),
+        ),
+      );
       return;
     }
-    const rows = Object.entries(best.parameters).map(([name, value]) => h("tr", {},
-      h("th", { scope: "row", class: "mono" }, name), h("td", { class: "mono", title: full(value) }, plain(value))));
+    const rows = Object.entries(best.parameters).map(([name, value]) =>
+      h(
+        "tr",
+        {},
+        h("th", { scope: "row", class: "mono" }, name),
+        h("td", { class: "mono", title: full(value) }, plain(value)),
+      ),
+    );
     const json = JSON.stringify(best.parameters, null, 2);
     box.replaceChildren(
-      h("div", { class: "best-head" },
-        h("span", { class: "best-value num", "data-testid": "best-value", title: String(best.value) }, number(best.value)),
-        h("a", { class: "tag tag-accent", href: `${pageUrl}trials/${best.number}/`, "data-testid": "best-link" }, `trial ${best.number}`),
-        h("button", { type: "button", class: "btn btn-quiet btn-sm", "data-copy": json, "data-copied": "The parameters were copied." }, icon("copy"), "Copy JSON")),
-      h("div", { class: "best-table" }, h("table", { class: "kv-table" }, h("tbody", {}, rows))));
+      h(
+        "div",
+        { class: "best-head" },
+        h(
+          "span",
+          { class: "best-value num", "data-testid": "best-value", title: String(best.value) },
+          number(best.value),
+        ),
+        h(
+          "a",
+          {
+            class: "tag tag-accent",
+            href: `${pageUrl}trials/${best.number}/`,
+            "data-testid": "best-link",
+          },
+          `trial ${best.number}`,
+        ),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "btn btn-quiet btn-sm",
+            "data-copy": json,
+            "data-copied": "The parameters were copied.",
+          },
+          icon("copy"),
+          "Copy JSON",
+        ),
+      ),
+      h("div", { class: "best-table" }, h("table", { class: "kv-table" }, h("tbody", {}, rows))),
+    );
   });
 }
 
@@ -145,16 +209,25 @@ const narrow = window.matchMedia("(max-width: 767.98px)");
 for (const element of figures) {
   const kind = element.dataset.kind;
   const controls = [...element.querySelectorAll("[data-option]")];
-  const options = () => Object.fromEntries(controls.filter((c) => !c.hidden || c.dataset.option === "metric").flatMap((c) => {
-    const value = c.type === "checkbox" ? (c.checked ? c.dataset.on ?? "1" : "") : c.value;
-    const first = c.tagName === "SELECT" ? c.options[0]?.value ?? "" : "";
-    return value && value !== first ? [[c.dataset.option, value]] : [];
-  }));
+  const options = () =>
+    Object.fromEntries(
+      controls
+        .filter((c) => !c.hidden || c.dataset.option === "metric")
+        .flatMap((c) => {
+          const value = c.type === "checkbox" ? (c.checked ? (c.dataset.on ?? "1") : "") : c.value;
+          const first = c.tagName === "SELECT" ? (c.options[0]?.value ?? "") : "";
+          return value && value !== first ? [[c.dataset.option, value]] : [];
+        }),
+    );
   for (const control of controls) {
     const stored = params.get(`${kind}.${control.dataset.option}`);
     if (stored === null) continue;
     if (control.type === "checkbox") control.checked = stored === (control.dataset.on ?? "1");
-    else if (control.dataset.option === "metric") control.append(h("option", { value: "default" }, "default"), h("option", { value: stored }, stored));
+    else if (control.dataset.option === "metric")
+      control.append(
+        h("option", { value: "default" }, "default"),
+        h("option", { value: stored }, stored),
+      );
     if (control.tagName === "SELECT") control.value = stored;
   }
   const chart = new ChartPanel(element, {
@@ -166,7 +239,11 @@ for (const element of figures) {
   });
   element.addEventListener("change", () => {
     const chosen = options();
-    remember(Object.fromEntries(controls.map((c) => [`${kind}.${c.dataset.option}`, chosen[c.dataset.option] ?? null])));
+    remember(
+      Object.fromEntries(
+        controls.map((c) => [`${kind}.${c.dataset.option}`, chosen[c.dataset.option] ?? null]),
+      ),
+    );
     chart.setOptions(chosen);
   });
   charts.set(kind, chart);
@@ -195,12 +272,15 @@ function showView(view) {
   const kinds = [...charts.keys()];
   const chosen = view === "all" || kinds.includes(view) ? view : "all";
   byId("charts").dataset.view = chosen;
-  for (const button of byId("chart-tabs").children) button.setAttribute("aria-pressed", String(button.dataset.view === chosen));
-  for (const element of figures) element.hidden = chosen !== "all" && element.dataset.kind !== chosen;
+  for (const button of byId("chart-tabs").children)
+    button.setAttribute("aria-pressed", String(button.dataset.view === chosen));
+  for (const element of figures)
+    element.hidden = chosen !== "all" && element.dataset.kind !== chosen;
   requestAnimationFrame(() => {
     for (const chart of charts.values()) {
       if (!chart.visible) continue;
-      if (chart.figure && window.Plotly && chart.plot.classList.contains("js-plotly-plot")) window.Plotly.Plots.resize(chart.plot);
+      if (chart.figure && window.Plotly && chart.plot.classList.contains("js-plotly-plot"))
+        window.Plotly.Plots.resize(chart.plot);
       chart.seen();
     }
   });
@@ -230,8 +310,16 @@ const table = new TrialTable({
 });
 table.update([], experiment.best?.number);
 const timeline = new Timeline({ url: `${apiUrl}events/`, page: pageUrl, events: state.events });
-const limits = new Limits({ url: apiUrl, mayChange: state.may_change, onSaved: (fresh) => receive({ experiment: fresh }) });
-const custom = new CustomTrial({ url: trialsUrl, space: state.space, onAdded: () => table.refresh() });
+const limits = new Limits({
+  url: apiUrl,
+  mayChange: state.may_change,
+  onSaved: (fresh) => receive({ experiment: fresh }),
+});
+const custom = new CustomTrial({
+  url: trialsUrl,
+  space: state.space,
+  onAdded: () => table.refresh(),
+});
 
 async function rowAction(name, trial, button) {
   if (name === "copy") {
@@ -253,7 +341,9 @@ const actions = {
     const running = (experiment.counts.RUNNING ?? 0) + (experiment.counts.WAITING ?? 0);
     const agreed = await confirmAction({
       title: "Finish this experiment now?",
-      text: running ? `${running} unfinished trials are stopped; they keep what they reported.` : "No further trials will be started.",
+      text: running
+        ? `${running} unfinished trials are stopped; they keep what they reported.`
+        : "No further trials will be started.",
       action: "Finish early",
     });
     return agreed ? api("POST", `${apiUrl}finish/`) : null;
@@ -272,14 +362,22 @@ const actions = {
   },
   async "retry-failed"() {
     const answer = await api("POST", `${apiUrl}retry-failed/`);
-    toast(answer.count === 1 ? "1 trial is tried again." : `${answer.count} trials are tried again.`, "success");
+    toast(
+      answer.count === 1 ? "1 trial is tried again." : `${answer.count} trials are tried again.`,
+      "success",
+    );
     table.refresh();
     return null;
   },
   "retry-uploads": () => api("POST", `${apiUrl}aistore/retry/`),
   custom() {
     const best = experiment.best;
-    custom.open(best?.parameters, best ? `Starts from the best so far, trial ${best.number}.` : "Leave a field empty to leave its parameter out.");
+    custom.open(
+      best?.parameters,
+      best
+        ? `Starts from the best so far, trial ${best.number}.`
+        : "Leave a field empty to leave its parameter out.",
+    );
     return null;
   },
   notes() {
@@ -332,11 +430,13 @@ byId("notes-form").addEventListener("submit", async (event) => {
     body.expected[key] = experiment[key];
   }
   try {
-    if (body.name !== undefined || body.notes !== undefined) receive({ experiment: await api("PATCH", apiUrl, body) });
+    if (body.name !== undefined || body.notes !== undefined)
+      receive({ experiment: await api("PATCH", apiUrl, body) });
     notesDialog.close();
   } catch (error) {
     showNotesErrors(error.errors ?? []);
-    if (!error.errors?.some((e) => e.path === "name" || e.path === "notes")) toast(error.message, "danger");
+    if (!error.errors?.some((e) => e.path === "name" || e.path === "notes"))
+      toast(error.message, "danger");
   }
 });
 
@@ -360,7 +460,11 @@ function receive(message) {
     table.report(metric);
     const curves = charts.get("curves");
     if (metric.kind === "PERIODICAL" && !curves.append(metric)) unplaced = true;
-    if (metric.name === "default" && metric.kind === "PERIODICAL" && !charts.get("history").move(metric)) {
+    if (
+      metric.name === "default" &&
+      metric.kind === "PERIODICAL" &&
+      !charts.get("history").move(metric)
+    ) {
       charts.get("history").refresh();
     }
   }

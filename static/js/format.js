@@ -30,7 +30,10 @@ export function number(value, digits = 4) {
   if (Number.isInteger(value) && Math.abs(value) < 1e7) return String(value);
   const size = Math.abs(value);
   if (size >= 1e7 || size < 1e-4) {
-    return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e");
+    return value
+      .toExponential(digits - 1)
+      .replace(/\.?0+e/, "e")
+      .replace("e+", "e");
   }
   if (size >= 10 ** digits) return String(Math.round(value));
   const text = value.toPrecision(digits);
@@ -43,7 +46,9 @@ export function plain(value) {
   if (typeof value === "string") return value;
   if (value && typeof value === "object" && "_name" in value) {
     const { _name: name, ...rest } = value;
-    const inner = Object.entries(rest).map(([key, v]) => `${key} ${plain(v)}`).join(", ");
+    const inner = Object.entries(rest)
+      .map(([key, v]) => `${key} ${plain(v)}`)
+      .join(", ");
     return inner ? `${plain(name)} (${inner})` : plain(name);
   }
   return value === undefined ? "–" : JSON.stringify(value);
@@ -58,7 +63,11 @@ export function duration(seconds) {
   if (seconds < 10) return `${seconds.toFixed(1).replace(/\.0$/, "")} s`;
   const whole = Math.round(seconds);
   const two = (n) => String(n).padStart(2, "0");
-  const [days, hours, minutes] = [Math.floor(whole / 86400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60];
+  const [days, hours, minutes] = [
+    Math.floor(whole / 86400),
+    Math.floor(whole / 3600) % 24,
+    Math.floor(whole / 60) % 60,
+  ];
   if (days) return `${days} d ${two(hours)} h`;
   if (hours) return `${hours} h ${two(minutes)} m`;
   if (minutes) return `${minutes} m ${two(whole % 60)} s`;
@@ -75,7 +84,12 @@ export function trialSeconds(trial, now = Date.now()) {
 export function stateBadge(state, { stopping = false } = {}) {
   const [css, name, word] = STATES[state] ?? ["waiting", "waiting", state];
   const text = stopping ? "Stopping" : word;
-  return h("span", { class: `badge-state state-${css}`, dataset: { phase: state } }, icon(name), h("span", {}, text));
+  return h(
+    "span",
+    { class: `badge-state state-${css}`, dataset: { phase: state } },
+    icon(name),
+    h("span", {}, text),
+  );
 }
 
 export function phaseBadge(experiment) {
@@ -84,8 +98,16 @@ export function phaseBadge(experiment) {
     if (experiment.finishing) [css, name, word] = ["early", "stop", "Finishing"];
     else if (experiment.suspended) [css, name, word] = ["suspended", "pause", "Suspended"];
   }
-  return h("span", { class: `badge-state state-${css}`, dataset: { phase: experiment.phase }, title: experiment.message },
-    icon(name), h("span", {}, word));
+  return h(
+    "span",
+    {
+      class: `badge-state state-${css}`,
+      dataset: { phase: experiment.phase },
+      title: experiment.message,
+    },
+    icon(name),
+    h("span", {}, word),
+  );
 }
 
 /** "3 min ago" with the date in its title; base.js keeps it fresh. */
@@ -116,11 +138,20 @@ export function trialBar(counts, maxTrials) {
     if (!n) continue;
     const rect = document.createElementNS(SVG, "rect");
     const width = (1000 * n) / whole;
-    for (const [key, value] of Object.entries({ x, y: 0, width, height: 10, class: `fill-${css}` })) rect.setAttribute(key, value);
+    for (const [key, value] of Object.entries({ x, y: 0, width, height: 10, class: `fill-${css}` }))
+      rect.setAttribute(key, value);
     svg.append(rect);
     x += width;
     words.push(`${n} ${word}`);
-    legend.push(h("span", { class: `trial-count text-${css}` }, icon(name), h("span", { class: "num" }, n), h("span", { class: "legend-word" }, word)));
+    legend.push(
+      h(
+        "span",
+        { class: `trial-count text-${css}` },
+        icon(name),
+        h("span", { class: "num" }, n),
+        h("span", { class: "legend-word" }, word),
+      ),
+    );
   }
   svg.setAttribute("aria-label", words.join(", ") || "No trials yet");
   return h("div", { class: "trial-bar" }, svg, h("div", { class: "trial-bar-text" }, legend));

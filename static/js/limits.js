@@ -27,7 +27,9 @@ export class Limits {
       this.save();
     });
     this.form.addEventListener("keydown", (event) => event.key === "Escape" && this.cancel());
-    this.form.querySelector('[data-limits="cancel"]').addEventListener("click", () => this.cancel());
+    this.form
+      .querySelector('[data-limits="cancel"]')
+      .addEventListener("click", () => this.cancel());
   }
 
   dirty(name) {
@@ -40,7 +42,11 @@ export class Limits {
       // nothing brings an experiment back from ERROR
       this.inputs[name].disabled = !this.mayChange || experiment.phase === "ERROR";
       this.current[name] = fresh;
-      if (this.seen[name] === undefined || !this.dirty(name) || this.inputs[name].value.trim() === String(fresh)) {
+      if (
+        this.seen[name] === undefined ||
+        !this.dirty(name) ||
+        this.inputs[name].value.trim() === String(fresh)
+      ) {
         if (this.seen[name] === fresh) continue;
         this.seen[name] = fresh;
         this.inputs[name].value = fresh;
@@ -57,7 +63,8 @@ export class Limits {
     const changed = NAMES.filter((name) => this.dirty(name));
     this.actions.hidden = changed.length === 0;
     const seconds = Number(this.inputs.max_exec_seconds.value);
-    this.note.textContent = changed.includes("max_exec_seconds") && seconds >= 60 ? `= ${duration(seconds)}` : "";
+    this.note.textContent =
+      changed.includes("max_exec_seconds") && seconds >= 60 ? `= ${duration(seconds)}` : "";
   }
 
   mark(name, message) {
@@ -91,7 +98,10 @@ export class Limits {
       const experiment = await api("PATCH", this.url, body);
       for (const name of NAMES) this.seen[name] = undefined;
       this.onSaved(experiment);
-      toast(`Saved: ${changed.map((name) => `${WORDS[name].toLowerCase()} ${experiment[name]}`).join(", ")}.`, "success");
+      toast(
+        `Saved: ${changed.map((name) => `${WORDS[name].toLowerCase()} ${experiment[name]}`).join(", ")}.`,
+        "success",
+      );
     } catch (error) {
       if (error.status === 409) await this.conflict(error);
       else if (error.status === 400) this.refused(error, changed);

@@ -101,7 +101,11 @@ document.addEventListener("htmx:afterSwap", () => {
 });
 document.addEventListener("htmx:configRequest", (event) => {
   const { parameters } = event.detail; // short addresses: what is the default is left out
-  for (const [name, usual] of [["q", ""], ["phase", ""], ["order", "newest"]]) {
+  for (const [name, usual] of [
+    ["q", ""],
+    ["phase", ""],
+    ["order", "newest"],
+  ]) {
     if (parameters.get(name) === usual) parameters.delete(name);
   }
 });

@@ -143,7 +143,12 @@ export function connectionBadge() {
     },
     tick(updatedAt) {
       const seconds = Math.floor((Date.now() - updatedAt) / 1000);
-      const text = seconds < 1 ? "updated now" : seconds < 100 ? `updated ${seconds} s ago` : `updated ${Math.floor(seconds / 60)} min ago`;
+      const text =
+        seconds < 1
+          ? "updated now"
+          : seconds < 100
+            ? `updated ${seconds} s ago`
+            : `updated ${Math.floor(seconds / 60)} min ago`;
       if (age.textContent !== text) age.textContent = text;
     },
   };

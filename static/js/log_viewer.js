@@ -67,22 +67,31 @@ export class LogViewer {
     } catch (error) {
       if (this.name === null) this.say(error.message);
     }
-    if (this.running()) this.listTimer = setTimeout(() => this.list(), this.name === null ? 2000 : LIST);
+    if (this.running())
+      this.listTimer = setTimeout(() => this.list(), this.name === null ? 2000 : LIST);
   }
 
   drawTabs(logs) {
     if (!logs.length) {
-      this.say(this.running() ? "The log appears here once the trial has started." : "No log was kept.");
+      this.say(
+        this.running() ? "The log appears here once the trial has started." : "No log was kept.",
+      );
       return;
     }
     const names = logs.map((log) => log.name);
     if (names.join("\n") !== this.tabNames) {
       this.tabNames = names.join("\n");
-      this.tabs.replaceChildren(...logs.map((log) => {
-        const tab = h("button", { type: "button", dataset: { log: log.name }, "aria-pressed": "false" }, log.name);
-        tab.addEventListener("click", () => this.choose(log.name));
-        return tab;
-      }));
+      this.tabs.replaceChildren(
+        ...logs.map((log) => {
+          const tab = h(
+            "button",
+            { type: "button", dataset: { log: log.name }, "aria-pressed": "false" },
+            log.name,
+          );
+          tab.addEventListener("click", () => this.choose(log.name));
+          return tab;
+        }),
+      );
     }
     this.sizes = new Map(logs.map((log) => [log.name, log.size]));
     // An empty stream is the duller one to open with.
@@ -91,7 +100,8 @@ export class LogViewer {
   }
 
   mark() {
-    for (const tab of this.tabs.children) tab.setAttribute("aria-pressed", String(tab.dataset.log === this.name));
+    for (const tab of this.tabs.children)
+      tab.setAttribute("aria-pressed", String(tab.dataset.log === this.name));
   }
 
   choose(name) {
@@ -115,7 +125,12 @@ export class LogViewer {
     const response = await fetch(`${this.trialUrl}log/?${query}`, { credentials: "same-origin" });
     if (!response.ok) throw new Error(`The log could not be read (${response.status}).`);
     const number = (name) => Number(response.headers.get(name));
-    return { bytes: new Uint8Array(await response.arrayBuffer()), start: number("X-Log-Offset"), next: number("X-Log-Next"), size: number("X-Log-Size") };
+    return {
+      bytes: new Uint8Array(await response.arrayBuffer()),
+      start: number("X-Log-Offset"),
+      next: number("X-Log-Next"),
+      size: number("X-Log-Size"),
+    };
   }
 
   /** The newest part, then whatever is added. */
@@ -140,14 +155,16 @@ export class LogViewer {
       this.next = piece.next;
       caughtUp = piece.next >= piece.size;
       this.sizeBox.textContent = size(piece.size);
-      if (first && piece.size === 0) this.text.replaceChildren(h("span", { class: "log-none" }, "Empty so far."));
+      if (first && piece.size === 0)
+        this.text.replaceChildren(h("span", { class: "log-none" }, "Empty so far."));
       else if (piece.bytes.length) this.text.querySelector(".log-none")?.remove();
       this.earlier.hidden = this.start === 0;
     } catch (error) {
       if (first) this.say(error.message);
     }
     this.followButton.hidden = !this.running();
-    if (this.running() || !caughtUp) this.timer = setTimeout(() => this.read(), caughtUp ? FOLLOW : 50);
+    if (this.running() || !caughtUp)
+      this.timer = setTimeout(() => this.read(), caughtUp ? FOLLOW : 50);
   }
 
   /** The trial ended: read what it wrote last. */

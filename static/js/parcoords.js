@@ -12,7 +12,10 @@ const SIDE = 64;
 /** "#rrggbb" between two of a colour scale's stops. */
 function colourAt(scale, t) {
   const at = Math.min(1, Math.max(0, t));
-  const i = Math.max(1, scale.findIndex(([stop]) => stop >= at));
+  const i = Math.max(
+    1,
+    scale.findIndex(([stop]) => stop >= at),
+  );
   const [from, a] = scale[i - 1];
   const [to, b] = scale[i];
   const share = to === from ? 0 : (at - from) / (to - from);
@@ -52,23 +55,35 @@ export class ParallelPlot {
     this.scale = theme.dark ? trace.meta.colorscale_dark : trace.meta.colorscale_light;
     const { color, cmin, cmax } = trace.line;
     this.shades = color.map((c) => (c - cmin) / (cmax - cmin || 1));
-    const axes = trace.dimensions.map((d) => ({ label: words(d.label), values: d.values, range: d.range, ticks: d.tickvals.map((place, i) => [place, words(d.ticktext[i])]) }));
+    const axes = trace.dimensions.map((d) => ({
+      label: words(d.label),
+      values: d.values,
+      range: d.range,
+      ticks: d.tickvals.map((place, i) => [place, words(d.ticktext[i])]),
+    }));
     if (this.order) {
-      const rank = (axis) => (this.order.indexOf(axis.label) + 1 || this.order.length + 1);
+      const rank = (axis) => this.order.indexOf(axis.label) + 1 || this.order.length + 1;
       axes.sort((a, b) => rank(a) - rank(b));
     }
     this.axes = axes;
-    this.canvas.setAttribute("aria-label", `Parallel coordinates of ${this.numbers.length} trials: ${axes.map((a) => a.label).join(", ")}`);
+    this.canvas.setAttribute(
+      "aria-label",
+      `Parallel coordinates of ${this.numbers.length} trials: ${axes.map((a) => a.label).join(", ")}`,
+    );
     this.draw();
   }
 
   x(i) {
-    return this.axes.length < 2 ? this.width / 2 : this.side + (i * (this.width - 2 * this.side)) / (this.axes.length - 1);
+    return this.axes.length < 2
+      ? this.width / 2
+      : this.side + (i * (this.width - 2 * this.side)) / (this.axes.length - 1);
   }
 
   y(axis, place) {
     const [low, high] = axis.range;
-    return this.height - BOTTOM - ((place - low) / (high - low || 1)) * (this.height - TOP - BOTTOM);
+    return (
+      this.height - BOTTOM - ((place - low) / (high - low || 1)) * (this.height - TOP - BOTTOM)
+    );
   }
 
   place(axis, y) {
@@ -82,7 +97,10 @@ export class ParallelPlot {
     this.height = this.element.clientHeight;
     this.side = Math.min(SIDE, this.width * 0.11);
     for (const canvas of [this.canvas, this.front]) {
-      if (canvas.width !== Math.round(this.width * ratio) || canvas.height !== Math.round(this.height * ratio)) {
+      if (
+        canvas.width !== Math.round(this.width * ratio) ||
+        canvas.height !== Math.round(this.height * ratio)
+      ) {
         canvas.width = Math.round(this.width * ratio);
         canvas.height = Math.round(this.height * ratio);
       }
@@ -111,7 +129,11 @@ export class ParallelPlot {
       // worst first, so the best lie on top; what a brush drops is hardly there
       for (let i = 0; i < this.numbers.length; i += 1) {
         if (this.keptNow[i] !== keep) continue;
-        context.globalAlpha = keep ? (many ? 0.12 + 0.7 * this.shades[i] ** 3 : 0.55 + 0.4 * this.shades[i]) : 0.25;
+        context.globalAlpha = keep
+          ? many
+            ? 0.12 + 0.7 * this.shades[i] ** 3
+            : 0.55 + 0.4 * this.shades[i]
+          : 0.25;
         context.strokeStyle = keep ? colourAt(this.scale, this.shades[i]) : this.theme.grid;
         context.lineWidth = keep ? (many ? 0.8 : 1.4) + 0.6 * this.shades[i] : 1;
         this.trace(context, i);
@@ -130,7 +152,8 @@ export class ParallelPlot {
 
   drawAxis(context, axis, x) {
     const { theme } = this;
-    const room = this.axes.length < 2 ? this.width : (this.width - 2 * this.side) / (this.axes.length - 1);
+    const room =
+      this.axes.length < 2 ? this.width : (this.width - 2 * this.side) / (this.axes.length - 1);
     const font = (weight, size) => (context.font = `${weight} ${size}px ${theme.font}`);
     context.strokeStyle = theme.strong;
     context.lineWidth = 1.2;
@@ -171,7 +194,11 @@ export class ParallelPlot {
     context.fillStyle = theme.text;
     const edge = Math.min(x, this.width - x) * 2 - 4;
     const staggered = room < 84 && this.axes.indexOf(axis) % 2 === 1;
-    context.fillText(fitted(context, axis.label, Math.min(edge, Math.max(60, room * (room < 84 ? 1.8 : 0.96)))), x, staggered ? 12 : 26);
+    context.fillText(
+      fitted(context, axis.label, Math.min(edge, Math.max(60, room * (room < 84 ? 1.8 : 0.96)))),
+      x,
+      staggered ? 12 : 26,
+    );
   }
 
   // ---- pointing, brushing, moving axes
@@ -201,7 +228,14 @@ export class ParallelPlot {
     const { drag } = this;
     if (!drag) {
       const i = this.axisAt(x, y < TOP - 6 ? 44 : BRUSH_WIDTH);
-      this.front.style.cursor = i < 0 ? (this.nearest(x, y) === null ? "default" : "pointer") : y < TOP - 6 ? "grab" : "ns-resize";
+      this.front.style.cursor =
+        i < 0
+          ? this.nearest(x, y) === null
+            ? "default"
+            : "pointer"
+          : y < TOP - 6
+            ? "grab"
+            : "ns-resize";
       this.point(i < 0 ? this.nearest(x, y) : null, x, y);
       return;
     }
@@ -209,14 +243,19 @@ export class ParallelPlot {
     else if (Math.abs(y - drag.from) > 3) {
       drag.done = true;
       const axis = this.axes[drag.i];
-      const ends = [drag.from, y].map((p) => this.place(axis, Math.min(this.height - BOTTOM, Math.max(TOP, p))));
+      const ends = [drag.from, y].map((p) =>
+        this.place(axis, Math.min(this.height - BOTTOM, Math.max(TOP, p))),
+      );
       this.brushes.set(axis.label, [Math.min(...ends), Math.max(...ends)]);
       this.draw();
     }
   }
 
   moveAxis(drag, x) {
-    const to = this.axes.reduce((best, _, k) => (Math.abs(this.x(k) - x) < Math.abs(this.x(best) - x) ? k : best), 0);
+    const to = this.axes.reduce(
+      (best, _, k) => (Math.abs(this.x(k) - x) < Math.abs(this.x(best) - x) ? k : best),
+      0,
+    );
     if (to === drag.i) return;
     this.axes.splice(to, 0, ...this.axes.splice(drag.i, 1));
     this.order = this.axes.map((axis) => axis.label);
@@ -250,7 +289,9 @@ export class ParallelPlot {
       if (!this.keptNow[i]) continue;
       const from = this.y(this.axes[k - 1], this.axes[k - 1].values[i]);
       const to = this.y(this.axes[k], this.axes[k].values[i]);
-      const off = Math.abs(from + (to - from) * share - y) / Math.hypot(1, (to - from) / (this.x(k) - this.x(k - 1)));
+      const off =
+        Math.abs(from + (to - from) * share - y) /
+        Math.hypot(1, (to - from) / (this.x(k) - this.x(k - 1)));
       if (off < distance) [best, distance] = [i, off];
     }
     return best;
@@ -264,13 +305,18 @@ export class ParallelPlot {
     this.tip.hidden = i === null;
     if (i === null) return;
     context.lineJoin = "round";
-    for (const [width, colour] of [[6, this.theme.surface], [3, this.theme.accent]]) {
+    for (const [width, colour] of [
+      [6, this.theme.surface],
+      [3, this.theme.accent],
+    ]) {
       context.lineWidth = width;
       context.strokeStyle = colour;
       this.trace(context, i);
     }
     if (x === undefined) return;
-    const rows = this.axes.map((axis) => h("div", {}, h("span", {}, axis.label), h("b", {}, this.valueText(axis, i))));
+    const rows = this.axes.map((axis) =>
+      h("div", {}, h("span", {}, axis.label), h("b", {}, this.valueText(axis, i))),
+    );
     this.tip.replaceChildren(h("strong", {}, `#${this.numbers[i]}`), ...rows);
     const right = x > this.width / 2;
     this.tip.style.left = right ? "" : `${x + 14}px`;

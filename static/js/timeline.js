@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { h, icon } from "./dom.js";
-import { STATES, ago } from "./format.js";
+import { ago, STATES } from "./format.js";
 
 const PAGE_SIZE = 200;
 const MOST = 2000; // rows kept in the page
@@ -26,11 +26,30 @@ const WORDS = {
   uploaded: "Uploaded to AIStore",
 };
 const ICONS = {
-  created: "plus", phase: "flask", limits: "sliders", suspended: "pause", resumed: "play", finish: "stop",
-  details: "edit", stopping: "scissors", excluded: "eye-off", restored: "eye", trouble: "warning", note: "info", verdict: "scissors",
-  "upload failed": "warning", "upload well again": "upload", uploaded: "upload",
+  created: "plus",
+  phase: "flask",
+  limits: "sliders",
+  suspended: "pause",
+  resumed: "play",
+  finish: "stop",
+  details: "edit",
+  stopping: "scissors",
+  excluded: "eye-off",
+  restored: "eye",
+  trouble: "warning",
+  note: "info",
+  verdict: "scissors",
+  "upload failed": "warning",
+  "upload well again": "upload",
+  uploaded: "upload",
 };
-const PHASE_WORDS = { PENDING: "pending", RUNNING: "running", DONE: "done", TIMEOUT: "timed out", ERROR: "error" };
+const PHASE_WORDS = {
+  PENDING: "pending",
+  RUNNING: "running",
+  DONE: "done",
+  TIMEOUT: "timed out",
+  ERROR: "error",
+};
 
 /** Icon, tone and words of one event. */
 function look(event) {
@@ -39,12 +58,24 @@ function look(event) {
     return [name, css, event.from ? word : "New"];
   }
   if (event.what === "phase") {
-    return [event.to === "ERROR" ? "x-octagon" : "flask", event.to === "ERROR" ? "failed" : "running", `Now ${PHASE_WORDS[event.to] ?? event.to}`];
+    return [
+      event.to === "ERROR" ? "x-octagon" : "flask",
+      event.to === "ERROR" ? "failed" : "running",
+      `Now ${PHASE_WORDS[event.to] ?? event.to}`,
+    ];
   }
   if (event.what === "stopping") {
-    return ["scissors", event.to === "EARLY_STOPPED" ? "early" : "canceled", event.to === "EARLY_STOPPED" ? "Stopped by the assessor" : "Being stopped"];
+    return [
+      "scissors",
+      event.to === "EARLY_STOPPED" ? "early" : "canceled",
+      event.to === "EARLY_STOPPED" ? "Stopped by the assessor" : "Being stopped",
+    ];
   }
-  return [ICONS[event.what] ?? "info", event.what === "trouble" || event.what === "upload failed" ? "failed" : "waiting", WORDS[event.what] ?? event.what];
+  return [
+    ICONS[event.what] ?? "info",
+    event.what === "trouble" || event.what === "upload failed" ? "failed" : "waiting",
+    WORDS[event.what] ?? event.what,
+  ];
 }
 
 export class Timeline {
@@ -82,19 +113,37 @@ export class Timeline {
 
   row(event) {
     const [name, tone, words] = look(event);
-    const trial = event.trial === null || this.trial !== null ? null
-      : h("a", { class: "timeline-trial num", href: `${this.page}trials/${event.trial}/` }, `#${event.trial}`);
-    const who = typeof event.data?.user === "string" ? h("span", { class: "muted" }, ` by ${event.data.user}`) : null;
-    return h("li", { class: "timeline-row" },
+    const trial =
+      event.trial === null || this.trial !== null
+        ? null
+        : h(
+            "a",
+            { class: "timeline-trial num", href: `${this.page}trials/${event.trial}/` },
+            `#${event.trial}`,
+          );
+    const who =
+      typeof event.data?.user === "string"
+        ? h("span", { class: "muted" }, ` by ${event.data.user}`)
+        : null;
+    return h(
+      "li",
+      { class: "timeline-row" },
       h("span", { class: `timeline-icon state-${tone}` }, icon(name === "running" ? "play" : name)),
-      h("div", { class: "timeline-text" }, h("span", { class: "timeline-what" }, trial, h("strong", {}, words), who),
-        event.reason ? h("span", { class: "timeline-reason" }, event.reason) : null),
-      h("span", { class: "timeline-time muted tiny" }, ago(event.time)));
+      h(
+        "div",
+        { class: "timeline-text" },
+        h("span", { class: "timeline-what" }, trial, h("strong", {}, words), who),
+        event.reason ? h("span", { class: "timeline-reason" }, event.reason) : null,
+      ),
+      h("span", { class: "timeline-time muted tiny" }, ago(event.time)),
+    );
   }
 
   drawEmpty() {
     if (this.list.children.length) return;
-    this.list.append(h("li", { class: "timeline-row timeline-none muted" }, "Nothing has happened yet."));
+    this.list.append(
+      h("li", { class: "timeline-row timeline-none muted" }, "Nothing has happened yet."),
+    );
   }
 
   query(extra) {

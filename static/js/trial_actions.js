@@ -26,7 +26,8 @@ const DONE = {
 /** Ask where needed, send, say what happened. Resolves to the changed trial, or null. */
 export async function act(name, trial, trialsUrl) {
   const question = QUESTIONS[name];
-  if (question && !(await confirmAction({ ...question, title: question.title(trial.number) }))) return null;
+  if (question && !(await confirmAction({ ...question, title: question.title(trial.number) })))
+    return null;
   try {
     const body = name === "exclude" ? {} : undefined;
     const answer = await api("POST", `${trialsUrl}${trial.number}/${name}/`, body);

@@ -3,8 +3,18 @@
 import { api } from "./api.js";
 import { ChartPanel } from "./charts.js";
 import { h, icon, pageData } from "./dom.js";
-import { FINISHED, STATES, ago, duration, full, number, plain, stateBadge, trialSeconds } from "./format.js";
-import { Live, connectionBadge } from "./live.js";
+import {
+  ago,
+  duration,
+  FINISHED,
+  full,
+  number,
+  plain,
+  STATES,
+  stateBadge,
+  trialSeconds,
+} from "./format.js";
+import { connectionBadge, Live } from "./live.js";
 import { LogViewer } from "./log_viewer.js";
 import { Timeline } from "./timeline.js";
 import { act } from "./trial_actions.js";
@@ -22,15 +32,31 @@ let { trial, experiment, stop } = state;
 // ---- what is shown of the trial
 
 function pairs(rows) {
-  return h("table", { class: "kv-table" }, h("tbody", {}, rows.filter(Boolean).map(([name, ...value]) => h("tr", {},
-    h("th", { scope: "row" }, name), h("td", {}, value)))));
+  return h(
+    "table",
+    { class: "kv-table" },
+    h(
+      "tbody",
+      {},
+      rows
+        .filter(Boolean)
+        .map(([name, ...value]) =>
+          h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value)),
+        ),
+    ),
+  );
 }
 
 function parameterRows(parameters, depth = 0) {
   return Object.entries(parameters).flatMap(([name, value]) => {
     const nested = value !== null && typeof value === "object" && !Array.isArray(value);
     const words = nested ? plain(value._name ?? "") : plain(value);
-    const row = h("tr", {}, h("th", { scope: "row", class: `mono depth-${Math.min(depth, 3)}` }, name), h("td", { class: "mono", title: full(value) }, words));
+    const row = h(
+      "tr",
+      {},
+      h("th", { scope: "row", class: `mono depth-${Math.min(depth, 3)}` }, name),
+      h("td", { class: "mono", title: full(value) }, words),
+    );
     if (!nested) return [row];
     const { _name: _, ...inner } = value;
     return [row, ...parameterRows(inner, depth + 1)];
@@ -41,30 +67,40 @@ function drawTrial() {
   const ended = FINISHED.has(trial.state);
   byId("state").replaceChildren(stateBadge(trial.state, trial));
   const isBest = experiment.best?.number === trialNumber;
-  byId("marks").replaceChildren(...[
-    isBest ? h("span", { class: "tag tag-accent" }, icon("star"), "best") : null,
-    trial.origin ? h("span", { class: "tag" }, trial.origin) : null,
-    trial.excluded ? h("span", { class: "tag tag-excluded" }, "excluded") : null,
-  ].filter(Boolean));
-  const show = (name, when) => (root.querySelector(`[data-action="${name}"]`).hidden = !(when && state.may_change));
+  byId("marks").replaceChildren(
+    ...[
+      isBest ? h("span", { class: "tag tag-accent" }, icon("star"), "best") : null,
+      trial.origin ? h("span", { class: "tag" }, trial.origin) : null,
+      trial.excluded ? h("span", { class: "tag tag-excluded" }, "excluded") : null,
+    ].filter(Boolean),
+  );
+  const show = (name, when) =>
+    (root.querySelector(`[data-action="${name}"]`).hidden = !(when && state.may_change));
   show("kill", !ended && !trial.stopping);
   show("retry", trial.retriable);
   show("exclude", ended && !trial.excluded);
   show("restore", trial.excluded);
   drawWhy();
   drawResult();
-  byId("parameters").replaceChildren(h("table", { class: "kv-table" }, h("tbody", {}, parameterRows(trial.parameters))));
+  byId("parameters").replaceChildren(
+    h("table", { class: "kv-table" }, h("tbody", {}, parameterRows(trial.parameters))),
+  );
   byId("copy-parameters").dataset.copy = JSON.stringify(trial.parameters, null, 2);
-  byId("facts").replaceChildren(pairs([
-    ["Made", ago(trial.created_at)],
-    ["Started", trial.started_at ? ago(trial.started_at) : "–"],
-    trial.started_at && ["Waited", duration(Math.max(0, (Date.parse(trial.started_at) - Date.parse(trial.created_at)) / 1000))],
-    trial.finished_at && ["Ended", ago(trial.finished_at)],
-    ["Duration", h("span", { id: "duration", class: "num" }, duration(trialSeconds(trial)))],
-    ["Reports", h("span", { class: "num" }, trial.n_reports)],
-    ["Attempt", h("span", { class: "num" }, trial.attempt)],
-    trial.exit_code !== null && ["Exit code", h("span", { class: "mono" }, trial.exit_code)],
-  ]));
+  byId("facts").replaceChildren(
+    pairs([
+      ["Made", ago(trial.created_at)],
+      ["Started", trial.started_at ? ago(trial.started_at) : "–"],
+      trial.started_at && [
+        "Waited",
+        duration(Math.max(0, (Date.parse(trial.started_at) - Date.parse(trial.created_at)) / 1000)),
+      ],
+      trial.finished_at && ["Ended", ago(trial.finished_at)],
+      ["Duration", h("span", { id: "duration", class: "num" }, duration(trialSeconds(trial)))],
+      ["Reports", h("span", { class: "num" }, trial.n_reports)],
+      ["Attempt", h("span", { class: "num" }, trial.attempt)],
+      trial.exit_code !== null && ["Exit code", h("span", { class: "mono" }, trial.exit_code)],
+    ]),
+  );
 }
 
 const WHY = {
@@ -77,7 +113,11 @@ const WHY = {
 /** Why it ended; with the assessor's numbers where one stopped it. */
 function drawWhy() {
   const box = byId("why");
-  const [css, name, word] = WHY[trial.state] ?? ["notice-info", "info", STATES[trial.state]?.[2] ?? ""];
+  const [css, name, word] = WHY[trial.state] ?? [
+    "notice-info",
+    "info",
+    STATES[trial.state]?.[2] ?? "",
+  ];
   const reason = trial.reason || (trial.stopping ? "It is being stopped." : "");
   box.hidden = !reason && !(trial.state in WHY);
   if (box.hidden) return;
@@ -89,9 +129,33 @@ function drawWhy() {
     ["Median of the others", data.median_value],
     ["Compared with", data.n_completed === undefined ? undefined : `${data.n_completed} trials`],
   ].filter(([, value]) => value !== undefined);
-  box.replaceChildren(icon(name), h("div", {}, h("strong", {}, word), reason ? `: ${reason}` : ".",
-    trial.state === "EARLY_STOPPED" && numbers.length ? h("dl", { class: "receipt", "data-testid": "stop-receipt" }, numbers.map(([label, value]) =>
-      h("div", {}, h("dt", {}, label), h("dd", { class: "num", title: String(value) }, typeof value === "number" ? number(value) : value)))) : null));
+  box.replaceChildren(
+    icon(name),
+    h(
+      "div",
+      {},
+      h("strong", {}, word),
+      reason ? `: ${reason}` : ".",
+      trial.state === "EARLY_STOPPED" && numbers.length
+        ? h(
+            "dl",
+            { class: "receipt", "data-testid": "stop-receipt" },
+            numbers.map(([label, value]) =>
+              h(
+                "div",
+                {},
+                h("dt", {}, label),
+                h(
+                  "dd",
+                  { class: "num", title: String(value) },
+                  typeof value === "number" ? number(value) : value,
+                ),
+              ),
+            ),
+          )
+        : null,
+    ),
+  );
 }
 
 function drawResult() {
@@ -100,11 +164,43 @@ function drawResult() {
   const value = final ? trial.value : trial.latest_value;
   const others = Object.entries(trial.metrics).filter(([name]) => name !== "default");
   byId("result").replaceChildren(
-    h("div", { class: "best-head" },
-      h("span", { class: `best-value num${final ? "" : " muted"}`, "data-testid": "trial-value", title: value === null ? "" : String(value) }, number(value)),
-      value === null ? h("span", { class: "muted" }, ended ? "nothing reported" : "nothing reported yet") : h("span", { class: "tag" }, final ? (trial.has_final ? "final" : "last report") : "latest")),
-    others.length ? pairs(others.map(([name, v]) => [h("span", { class: "mono" }, name), h("span", { class: "mono", title: full(v) }, plain(v))]))
-      : h("p", { class: "muted small" }, trial.has_final ? "No other final metrics." : ended ? "It ended without a final report." : "Final metrics appear here at the end."));
+    h(
+      "div",
+      { class: "best-head" },
+      h(
+        "span",
+        {
+          class: `best-value num${final ? "" : " muted"}`,
+          "data-testid": "trial-value",
+          title: value === null ? "" : String(value),
+        },
+        number(value),
+      ),
+      value === null
+        ? h("span", { class: "muted" }, ended ? "nothing reported" : "nothing reported yet")
+        : h(
+            "span",
+            { class: "tag" },
+            final ? (trial.has_final ? "final" : "last report") : "latest",
+          ),
+    ),
+    others.length
+      ? pairs(
+          others.map(([name, v]) => [
+            h("span", { class: "mono" }, name),
+            h("span", { class: "mono", title: full(v) }, plain(v)),
+          ]),
+        )
+      : h(
+          "p",
+          { class: "muted small" },
+          trial.has_final
+            ? "No other final metrics."
+            : ended
+              ? "It ended without a final report."
+              : "Final metrics appear here at the end.",
+        ),
+  );
 }
 
 // ---- reports
@@ -125,19 +221,51 @@ function addReport(metric) {
 function drawReports() {
   drawTimer = undefined;
   const table = byId("metrics-table");
-  const columns = [...names].sort((a, b) => (b === "default") - (a === "default") || a.localeCompare(b));
-  table.tHead.replaceChildren(h("tr", {}, h("th", { class: "num" }, "Report"), h("th", { class: "num" }, "Step"),
-    columns.map((name) => h("th", { class: "num mono" }, name)), h("th", {}, "Time")));
+  const columns = [...names].sort(
+    (a, b) => (b === "default") - (a === "default") || a.localeCompare(b),
+  );
+  table.tHead.replaceChildren(
+    h(
+      "tr",
+      {},
+      h("th", { class: "num" }, "Report"),
+      h("th", { class: "num" }, "Step"),
+      columns.map((name) => h("th", { class: "num mono" }, name)),
+      h("th", {}, "Time"),
+    ),
+  );
   const sequences = [...reports.keys()].sort((a, b) => b - a);
-  table.tBodies[0].replaceChildren(...sequences.slice(0, MOST_ROWS).map((sequence) => {
-    const report = reports.get(sequence);
-    return h("tr", {}, h("td", { class: "num muted" }, sequence), h("td", { class: "num" }, report.step ?? "–"),
-      columns.map((name) => {
-        const value = report.values.get(name);
-        return h("td", { class: `num${typeof value === "string" ? " text-failed" : ""}`, title: value === undefined ? "" : String(value) }, number(value));
-      }), h("td", { class: "muted nowrap", title: report.time }, new Date(report.time).toLocaleTimeString()));
-  }));
-  byId("metrics-count").textContent = sequences.length > MOST_ROWS ? `newest ${MOST_ROWS} of ${sequences.length}` : String(sequences.length);
+  table.tBodies[0].replaceChildren(
+    ...sequences.slice(0, MOST_ROWS).map((sequence) => {
+      const report = reports.get(sequence);
+      return h(
+        "tr",
+        {},
+        h("td", { class: "num muted" }, sequence),
+        h("td", { class: "num" }, report.step ?? "–"),
+        columns.map((name) => {
+          const value = report.values.get(name);
+          return h(
+            "td",
+            {
+              class: `num${typeof value === "string" ? " text-failed" : ""}`,
+              title: value === undefined ? "" : String(value),
+            },
+            number(value),
+          );
+        }),
+        h(
+          "td",
+          { class: "muted nowrap", title: report.time },
+          new Date(report.time).toLocaleTimeString(),
+        ),
+      );
+    }),
+  );
+  byId("metrics-count").textContent =
+    sequences.length > MOST_ROWS
+      ? `newest ${MOST_ROWS} of ${sequences.length}`
+      : String(sequences.length);
   table.closest("section").hidden = sequences.length === 0;
 }
 let drawTimer;
@@ -160,7 +288,8 @@ function chartOptions() {
     const key = control.dataset.option;
     if (control.type === "checkbox") {
       if (control.checked) options[key] = "1";
-    } else if (control.value && control.value !== control.options[0].value) options[key] = control.value;
+    } else if (control.value && control.value !== control.options[0].value)
+      options[key] = control.value;
   }
   return options;
 }
@@ -168,7 +297,11 @@ for (const control of controls) {
   const stored = params.get(control.dataset.option);
   if (stored === null) continue;
   if (control.type === "checkbox") control.checked = stored === "1";
-  else if (control.dataset.option === "metric") control.append(h("option", { value: "default" }, "default"), h("option", { value: stored }, stored));
+  else if (control.dataset.option === "metric")
+    control.append(
+      h("option", { value: "default" }, "default"),
+      h("option", { value: stored }, stored),
+    );
   if (control.tagName === "SELECT") control.value = stored;
 }
 const chart = new ChartPanel(element, {
@@ -177,7 +310,8 @@ const chart = new ChartPanel(element, {
   options: chartOptions(),
   onTrial: (n) => n !== trialNumber && location.assign(`${pageUrl}trials/${n}/`),
   onFigure(meta) {
-    element.querySelector('[data-needs="log"]').hidden = meta.log_possible === false || Boolean(meta.empty);
+    element.querySelector('[data-needs="log"]').hidden =
+      meta.log_possible === false || Boolean(meta.empty);
     const select = element.querySelector('[data-option="metric"]');
     const offered = meta.metrics?.length ? [...meta.metrics] : ["default"];
     const chosen = select.value || offered[0];
@@ -200,8 +334,17 @@ element.addEventListener("change", () => {
 // ---- log, timeline, actions, news
 
 const isRunning = () => !FINISHED.has(trial.state);
-const log = new LogViewer({ trialUrl, fileName: `${experiment.name}-trial-${trialNumber}`, running: isRunning });
-const timeline = new Timeline({ url: `${apiUrl}events/`, page: pageUrl, events: state.events, trial: trialNumber });
+const log = new LogViewer({
+  trialUrl,
+  fileName: `${experiment.name}-trial-${trialNumber}`,
+  running: isRunning,
+});
+const timeline = new Timeline({
+  url: `${apiUrl}events/`,
+  page: pageUrl,
+  events: state.events,
+  trial: trialNumber,
+});
 
 root.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-action]");
@@ -230,7 +373,8 @@ function showTrial(fresh) {
 function receive(message) {
   if (message.experiment) experiment = message.experiment;
   for (const event of message.events ?? []) {
-    if (event.trial === trialNumber && event.to === "EARLY_STOPPED" && event.what === "stopping") stop = event;
+    if (event.trial === trialNumber && event.to === "EARLY_STOPPED" && event.what === "stopping")
+      stop = event;
   }
   const fresh = (message.trials ?? []).find((t) => t.number === trialNumber);
   if (fresh) showTrial(fresh);
@@ -239,7 +383,11 @@ function receive(message) {
   for (const metric of mine) {
     addReport(metric);
     if (metric.kind === "PERIODICAL" && !chart.append(metric)) unplaced = true;
-    if (metric.kind === "PERIODICAL" && metric.name === "default" && metric.sequence > (trial.latest_sequence ?? -1)) {
+    if (
+      metric.kind === "PERIODICAL" &&
+      metric.name === "default" &&
+      metric.sequence > (trial.latest_sequence ?? -1)
+    ) {
       trial.latest_sequence = metric.sequence;
       trial.n_reports = Math.max(trial.n_reports, metric.sequence + 1);
       if (typeof metric.value === "number") trial.latest_value = metric.value;
@@ -260,7 +408,12 @@ const live = new Live({
   onMessage: receive,
   onState: (shown) => badge.show(shown),
   async onPoll() {
-    const [fresh, head] = await Promise.all([api("GET", trialUrl), api("GET", apiUrl), loadReports(), timeline.poll()]);
+    const [fresh, head] = await Promise.all([
+      api("GET", trialUrl),
+      api("GET", apiUrl),
+      loadReports(),
+      timeline.poll(),
+    ]);
     experiment = head;
     const news = fresh.seq > trial.seq || fresh.n_reports !== trial.n_reports;
     showTrial(fresh);
@@ -277,4 +430,7 @@ setInterval(() => {
   const box = byId("duration");
   if (box && isRunning()) box.textContent = duration(trialSeconds(trial));
 }, 1000);
-document.addEventListener("visibilitychange", () => !document.hidden && chart.stale && chart.refresh());
+document.addEventListener(
+  "visibilitychange",
+  () => !document.hidden && chart.stale && chart.refresh(),
+);

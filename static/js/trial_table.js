@@ -2,13 +2,31 @@
 
 import { api } from "./api.js";
 import { debounce, h, icon, toast } from "./dom.js";
-import { STATES, FINISHED, ago, duration, full, number, plain, stateBadge, trialSeconds } from "./format.js";
+import {
+  ago,
+  duration,
+  FINISHED,
+  full,
+  number,
+  plain,
+  STATES,
+  stateBadge,
+  trialSeconds,
+} from "./format.js";
 
 const PAGE_SIZE = 50;
 const MOST_DEFAULT_PARAMETERS = 6;
 const DEFAULT_ORDER = "-number";
 const REFETCH = 1000; // milliseconds between two reads of the page
-const ORIGIN_WORDS = { "start-up": "random start-up", model: "proposed by the model", grid: "from the grid", batch: "from the batch", random: "random", custom: "added by hand", retry: "retry of a failed trial" };
+const ORIGIN_WORDS = {
+  "start-up": "random start-up",
+  model: "proposed by the model",
+  grid: "from the grid",
+  batch: "from the batch",
+  random: "random",
+  custom: "added by hand",
+  retry: "retry of a failed trial",
+};
 
 /** What a parameter or metric is called in an expression or order; quoted where it must be. */
 const quoted = (kind, name) => `${kind}:${/^[A-Za-z_][\w.]*$/.test(name) ? name : `"${name}"`}`;
@@ -21,7 +39,10 @@ export class TrialTable {
    */
   constructor({ url, page, space, metrics, params, first, onAction, onState, mayChange }) {
     Object.assign(this, { url, page, onAction, onState, mayChange });
-    this.names = { param: Object.keys(space), metric: metrics.filter((name) => name !== "default") };
+    this.names = {
+      param: Object.keys(space),
+      metric: metrics.filter((name) => name !== "default"),
+    };
     this.rows = new Map(); // number → {trial, row}
     this.read(params);
     this.findElements();
@@ -53,7 +74,9 @@ export class TrialTable {
   }
 
   isDefault() {
-    return this.order === DEFAULT_ORDER && !this.states.size && !this.where && this.pageNumber === 1;
+    return (
+      this.order === DEFAULT_ORDER && !this.states.size && !this.where && this.pageNumber === 1
+    );
   }
 
   changed({ keepPage = false } = {}) {
@@ -116,29 +139,102 @@ export class TrialTable {
   /** Every column that can be shown: [key, title, order, cell]. */
   buildColumns() {
     const parameters = this.names.param.map((name) => ({
-      key: `p.${name}`, title: name, order: quoted("param", name), mono: true, group: "Parameters",
+      key: `p.${name}`,
+      title: name,
+      order: quoted("param", name),
+      mono: true,
+      group: "Parameters",
       cell: (trial) => this.valueCell(trial.parameters[name]),
     }));
     const metrics = this.names.metric.map((name) => ({
-      key: `m.${name}`, title: name, order: quoted("metric", name), group: "Final metrics",
+      key: `m.${name}`,
+      title: name,
+      order: quoted("metric", name),
+      group: "Final metrics",
       cell: (trial) => this.valueCell(trial.metrics[name]),
     }));
     this.all = [
-      { key: "number", title: "#", order: "number", fixed: true, cell: (trial) => this.numberCell(trial) },
-      { key: "id", title: "ID", order: "id", group: "Trial", cell: (t) => h("td", { class: "mono muted" }, t.id) },
-      { key: "state", title: "State", order: "state", fixed: true, cell: (t) => h("td", {}, stateBadge(t.state, t)) },
-      { key: "value", title: "Value", order: "value", fixed: true, num: true, cell: (trial) => this.resultCell(trial) },
+      {
+        key: "number",
+        title: "#",
+        order: "number",
+        fixed: true,
+        cell: (trial) => this.numberCell(trial),
+      },
+      {
+        key: "id",
+        title: "ID",
+        order: "id",
+        group: "Trial",
+        cell: (t) => h("td", { class: "mono muted" }, t.id),
+      },
+      {
+        key: "state",
+        title: "State",
+        order: "state",
+        fixed: true,
+        cell: (t) => h("td", {}, stateBadge(t.state, t)),
+      },
+      {
+        key: "value",
+        title: "Value",
+        order: "value",
+        fixed: true,
+        num: true,
+        cell: (trial) => this.resultCell(trial),
+      },
       ...parameters,
       ...metrics,
-      { key: "duration", title: "Duration", order: "duration", num: true, group: "Trial", cell: (t) => this.durationCell(t) },
-      { key: "origin", title: "Origin", order: "origin", group: "Trial", cell: (t) => this.originCell(t) },
-      { key: "reports", title: "Reports", order: "n_reports", num: true, group: "Trial", cell: (t) => h("td", { class: "num" }, t.n_reports) },
-      { key: "reason", title: "Reason", group: "Trial", cell: (t) => h("td", { class: "reason", title: t.reason }, h("span", { class: "truncate" }, t.reason)) },
-      { key: "started", title: "Started", order: "started_at", group: "Trial", cell: (t) => h("td", { class: "muted nowrap" }, ago(t.started_at)) },
-      { key: "exit", title: "Exit code", order: "exit_code", num: true, group: "Trial", cell: (t) => h("td", { class: "num" }, t.exit_code ?? "–") },
+      {
+        key: "duration",
+        title: "Duration",
+        order: "duration",
+        num: true,
+        group: "Trial",
+        cell: (t) => this.durationCell(t),
+      },
+      {
+        key: "origin",
+        title: "Origin",
+        order: "origin",
+        group: "Trial",
+        cell: (t) => this.originCell(t),
+      },
+      {
+        key: "reports",
+        title: "Reports",
+        order: "n_reports",
+        num: true,
+        group: "Trial",
+        cell: (t) => h("td", { class: "num" }, t.n_reports),
+      },
+      {
+        key: "reason",
+        title: "Reason",
+        group: "Trial",
+        cell: (t) =>
+          h("td", { class: "reason", title: t.reason }, h("span", { class: "truncate" }, t.reason)),
+      },
+      {
+        key: "started",
+        title: "Started",
+        order: "started_at",
+        group: "Trial",
+        cell: (t) => h("td", { class: "muted nowrap" }, ago(t.started_at)),
+      },
+      {
+        key: "exit",
+        title: "Exit code",
+        order: "exit_code",
+        num: true,
+        group: "Trial",
+        cell: (t) => h("td", { class: "num" }, t.exit_code ?? "–"),
+      },
     ];
     this.defaults = this.all
-      .filter((c) => !c.fixed && !["started", "exit", "id"].includes(c.key) && !c.key.startsWith("m."))
+      .filter(
+        (c) => !c.fixed && !["started", "exit", "id"].includes(c.key) && !c.key.startsWith("m."),
+      )
       .filter((c) => !c.key.startsWith("p.") || parameters.indexOf(c) < MOST_DEFAULT_PARAMETERS)
       .map((c) => c.key);
     this.drawColumnsMenu();
@@ -164,7 +260,11 @@ export class TrialTable {
     const groups = new Map();
     for (const column of this.all.filter((c) => !c.fixed)) {
       if (!groups.has(column.group)) groups.set(column.group, []);
-      const box = h("input", { type: "checkbox", class: "form-check-input", checked: chosen.has(column.key) });
+      const box = h("input", {
+        type: "checkbox",
+        class: "form-check-input",
+        checked: chosen.has(column.key),
+      });
       box.addEventListener("change", () => {
         if (box.checked) chosen.add(column.key);
         else chosen.delete(column.key);
@@ -174,59 +274,117 @@ export class TrialTable {
         this.redraw();
         this.onState();
       });
-      groups.get(column.group).push(h("label", { class: "columns-item" }, box, h("span", { class: "truncate" }, column.title)));
+      groups
+        .get(column.group)
+        .push(
+          h(
+            "label",
+            { class: "columns-item" },
+            box,
+            h("span", { class: "truncate" }, column.title),
+          ),
+        );
     }
-    menu.replaceChildren(...[...groups].flatMap(([name, items]) => [h("div", { class: "dropdown-header" }, name), ...items]));
+    menu.replaceChildren(
+      ...[...groups].flatMap(([name, items]) => [
+        h("div", { class: "dropdown-header" }, name),
+        ...items,
+      ]),
+    );
   }
 
   drawHead() {
-    const [field, down] = this.order.startsWith("-") ? [this.order.slice(1), true] : [this.order, false];
+    const [field, down] = this.order.startsWith("-")
+      ? [this.order.slice(1), true]
+      : [this.order, false];
     const cells = this.shown().map((column) => {
       const active = column.order === field;
       const sort = active ? (down ? "descending" : "ascending") : null;
       if (!column.order) return h("th", { class: column.key }, column.title);
-      const button = h("button", { type: "button", class: "sort", title: `Sort by ${column.title}` }, h("span", { class: column.mono ? "mono" : "" }, column.title),
-        icon(active ? (down ? "down" : "up") : "sort", active ? "" : "idle"));
+      const button = h(
+        "button",
+        { type: "button", class: "sort", title: `Sort by ${column.title}` },
+        h("span", { class: column.mono ? "mono" : "" }, column.title),
+        icon(active ? (down ? "down" : "up") : "sort", active ? "" : "idle"),
+      );
       button.addEventListener("click", () => {
         // values: best first on the first click is not ours to know; numbers descend, words ascend
-        this.order = active ? (down ? column.order : `-${column.order}`) : column.num ? `-${column.order}` : column.order;
+        this.order = active
+          ? down
+            ? column.order
+            : `-${column.order}`
+          : column.num
+            ? `-${column.order}`
+            : column.order;
         this.drawHead();
         this.changed();
       });
-      return h("th", { class: `${column.key.replace(/\W/g, "-")}${column.num ? " num" : ""}`, "aria-sort": sort }, button);
+      return h(
+        "th",
+        {
+          class: `${column.key.replace(/\W/g, "-")}${column.num ? " num" : ""}`,
+          "aria-sort": sort,
+        },
+        button,
+      );
     });
-    this.head.replaceChildren(h("tr", {}, cells, h("th", {}, h("span", { class: "visually-hidden" }, "Actions"))));
+    this.head.replaceChildren(
+      h("tr", {}, cells, h("th", {}, h("span", { class: "visually-hidden" }, "Actions"))),
+    );
   }
 
   // ---- cells
 
   valueCell(value) {
     if (value === undefined) return h("td", { class: "muted" }, "–");
-    return h("td", { class: `mono value${typeof value === "number" ? " num" : ""}`, title: full(value) }, h("span", { class: "truncate" }, plain(value)));
+    return h(
+      "td",
+      { class: `mono value${typeof value === "number" ? " num" : ""}`, title: full(value) },
+      h("span", { class: "truncate" }, plain(value)),
+    );
   }
 
   numberCell(trial) {
     const link = h("a", { href: this.linkTo(trial.number), class: "trial-number" }, trial.number);
     const cell = h("td", { class: "number" }, link);
-    if (trial.number === this.best) cell.append(h("span", { class: "best-mark", title: "Best trial" }, icon("star")));
+    if (trial.number === this.best)
+      cell.append(h("span", { class: "best-mark", title: "Best trial" }, icon("star")));
     return cell;
   }
 
   resultCell(trial) {
-    if (trial.value !== null) return h("td", { class: "num value", title: String(trial.value) }, number(trial.value));
+    if (trial.value !== null)
+      return h("td", { class: "num value", title: String(trial.value) }, number(trial.value));
     if (trial.latest_value === null) return h("td", { class: "num muted" }, "–");
-    return h("td", { class: "num value", title: `${trial.latest_value}, report ${trial.latest_sequence}` },
-      number(trial.latest_value), h("span", { class: "latest" }, "latest"));
+    return h(
+      "td",
+      { class: "num value", title: `${trial.latest_value}, report ${trial.latest_sequence}` },
+      number(trial.latest_value),
+      h("span", { class: "latest" }, "latest"),
+    );
   }
 
   durationCell(trial) {
     const seconds = trialSeconds(trial);
-    return h("td", { class: "num nowrap", dataset: trial.state === "RUNNING" ? { ticks: "1" } : {} }, duration(seconds));
+    return h(
+      "td",
+      { class: "num nowrap", dataset: trial.state === "RUNNING" ? { ticks: "1" } : {} },
+      duration(seconds),
+    );
   }
 
   originCell(trial) {
-    const cell = h("td", {}, trial.origin ? h("span", { class: "tag", title: ORIGIN_WORDS[trial.origin] }, trial.origin) : "–");
-    if (trial.attempt > 1) cell.append(h("span", { class: "tag", title: "Times it was launched" }, `attempt ${trial.attempt}`));
+    const cell = h(
+      "td",
+      {},
+      trial.origin
+        ? h("span", { class: "tag", title: ORIGIN_WORDS[trial.origin] }, trial.origin)
+        : "–",
+    );
+    if (trial.attempt > 1)
+      cell.append(
+        h("span", { class: "tag", title: "Times it was launched" }, `attempt ${trial.attempt}`),
+      );
     if (trial.excluded) cell.append(h("span", { class: "tag tag-excluded" }, "excluded"));
     return cell;
   }
@@ -234,9 +392,20 @@ export class TrialTable {
   actionsCell(trial) {
     const cell = h("td", { class: "row-actions" });
     if (!this.mayChange) return cell;
-    const add = (name, iconName, title, danger) => cell.append(h("button", {
-      type: "button", class: `btn btn-icon btn-icon-s${danger ? " danger" : ""}`, title, "aria-label": `${title}: trial ${trial.number}`, "data-row-action": name,
-    }, icon(iconName)));
+    const add = (name, iconName, title, danger) =>
+      cell.append(
+        h(
+          "button",
+          {
+            type: "button",
+            class: `btn btn-icon btn-icon-s${danger ? " danger" : ""}`,
+            title,
+            "aria-label": `${title}: trial ${trial.number}`,
+            "data-row-action": name,
+          },
+          icon(iconName),
+        ),
+      );
     if (!FINISHED.has(trial.state)) {
       if (!trial.stopping) add("kill", "x", "Stop this trial", true);
     } else {
@@ -254,7 +423,10 @@ export class TrialTable {
     row.dataset.number = trial.number;
     row.dataset.state = trial.state;
     row.className = trial.excluded ? "is-excluded" : "";
-    row.replaceChildren(...this.shown().map((column) => column.cell(trial)), this.actionsCell(trial));
+    row.replaceChildren(
+      ...this.shown().map((column) => column.cell(trial)),
+      this.actionsCell(trial),
+    );
     return row;
   }
 
@@ -270,7 +442,10 @@ export class TrialTable {
     }
     const rows = [...this.rows.values()].map((entry) => entry.row);
     const focused = document.activeElement?.closest?.("tr[data-number]");
-    if (rows.length !== this.body.children.length || rows.some((row, i) => row !== this.body.children[i])) {
+    if (
+      rows.length !== this.body.children.length ||
+      rows.some((row, i) => row !== this.body.children[i])
+    ) {
       this.body.replaceChildren(...rows);
       if (focused?.isConnected) focused.querySelector("a")?.focus({ preventScroll: true });
     }
@@ -288,9 +463,21 @@ export class TrialTable {
     this.scroll.hidden = none;
     if (none) {
       const filtered = this.states.size || this.where;
-      this.empty.replaceChildren(h("p", { class: "muted" }, filtered ? "No trial fits this filter." : "No trials yet. They appear here as soon as the tuner proposes the first."));
+      this.empty.replaceChildren(
+        h(
+          "p",
+          { class: "muted" },
+          filtered
+            ? "No trial fits this filter."
+            : "No trials yet. They appear here as soon as the tuner proposes the first.",
+        ),
+      );
       if (filtered) {
-        const clear = h("button", { type: "button", class: "btn btn-default btn-sm" }, "Clear the filter");
+        const clear = h(
+          "button",
+          { type: "button", class: "btn btn-default btn-sm" },
+          "Clear the filter",
+        );
         clear.addEventListener("click", () => {
           this.states.clear();
           this.where = document.getElementById("where").value = "";
@@ -305,23 +492,36 @@ export class TrialTable {
     const pages = Math.max(1, Math.ceil(this.count / PAGE_SIZE));
     this.pager.hidden = this.count === 0;
     const from = (this.pageNumber - 1) * PAGE_SIZE + 1;
-    document.getElementById("pager-text").textContent = `${from}–${Math.min(this.count, from + this.rows.size - 1)} of ${this.count}`;
+    document.getElementById("pager-text").textContent =
+      `${from}–${Math.min(this.count, from + this.rows.size - 1)} of ${this.count}`;
     this.pager.querySelector('[data-page="previous"]').disabled = this.pageNumber <= 1;
     this.pager.querySelector('[data-page="next"]').disabled = this.pageNumber >= pages;
     this.pager.querySelector(".pager-buttons").hidden = pages <= 1;
   }
 
   drawChips(counts) {
-    const chips = Object.entries(STATES).filter(([state]) => counts[state] || this.states.has(state)).map(([state, [css, name, word]]) => {
-      const chip = h("button", { type: "button", class: `chip state-${css}`, "aria-pressed": String(this.states.has(state)), dataset: { state } },
-        icon(name), h("span", {}, word), h("span", { class: "chip-count num" }, counts[state] ?? 0));
-      chip.addEventListener("click", () => {
-        if (!this.states.delete(state)) this.states.add(state);
-        this.drawChips(counts);
-        this.changed();
+    const chips = Object.entries(STATES)
+      .filter(([state]) => counts[state] || this.states.has(state))
+      .map(([state, [css, name, word]]) => {
+        const chip = h(
+          "button",
+          {
+            type: "button",
+            class: `chip state-${css}`,
+            "aria-pressed": String(this.states.has(state)),
+            dataset: { state },
+          },
+          icon(name),
+          h("span", {}, word),
+          h("span", { class: "chip-count num" }, counts[state] ?? 0),
+        );
+        chip.addEventListener("click", () => {
+          if (!this.states.delete(state)) this.states.add(state);
+          this.drawChips(counts);
+          this.changed();
+        });
+        return chip;
       });
-      return chip;
-    });
     const key = JSON.stringify([counts, [...this.states]]);
     if (key === this.chipsKey) return;
     this.chipsKey = key;
@@ -369,7 +569,13 @@ export class TrialTable {
   /** A metric of a trial on the page: its latest value and number of reports move on. */
   report(metric) {
     const entry = this.rows.get(metric.trial);
-    if (!entry || metric.kind !== "PERIODICAL" || metric.name !== "default" || metric.seq < entry.trial.seq) return;
+    if (
+      !entry ||
+      metric.kind !== "PERIODICAL" ||
+      metric.name !== "default" ||
+      metric.seq < entry.trial.seq
+    )
+      return;
     const trial = entry.trial;
     if (trial.latest_sequence !== null && metric.sequence <= trial.latest_sequence) return;
     trial.latest_sequence = metric.sequence;
@@ -406,7 +612,11 @@ export class TrialTable {
     this.abort?.abort();
     const abort = (this.abort = new AbortController());
     this.loading = true;
-    const query = new URLSearchParams({ order: this.order, page: this.pageNumber, page_size: PAGE_SIZE });
+    const query = new URLSearchParams({
+      order: this.order,
+      page: this.pageNumber,
+      page_size: PAGE_SIZE,
+    });
     if (this.states.size) query.set("state", [...this.states].join(","));
     if (this.where) query.set("where", this.where);
     try {

@@ -15,51 +15,103 @@ function settingField(kind, info, args, changed) {
   const attributes = { "data-testid": id };
   if (info.choices.length || info.type === "true or false") {
     const values = info.choices.length ? info.choices : ["true", "false"];
-    const choices = [{ value: "", label: `Default (${shown})` }, ...values.map((value) => ({ value, label: value }))];
+    const choices = [
+      { value: "", label: `Default (${shown})` },
+      ...values.map((value) => ({ value, label: value })),
+    ];
     return field(key, select(id, args, key, choices, changed, attributes), { help });
   }
-  return field(key, text(id, args, key, changed, {
-    ...attributes, placeholder: shown, inputmode: info.type === "text" ? "text" : "decimal", class: "form-control num",
-  }), { help });
+  return field(
+    key,
+    text(id, args, key, changed, {
+      ...attributes,
+      placeholder: shown,
+      inputmode: info.type === "text" ? "text" : "decimal",
+      class: "form-control num",
+    }),
+    { help },
+  );
 }
 
 function unsupported(entry, form) {
-  return [...new Set((form.space ?? []).map((row) => row.type).filter((type) => type && !entry.types.includes(type)))];
+  return [
+    ...new Set(
+      (form.space ?? [])
+        .map((row) => row.type)
+        .filter((type) => type && !entry.types.includes(type)),
+    ),
+  ];
 }
 
 function algorithm(kind, entries, chosen, app, { none, help, redraw }) {
   const choices = entries.map((entry) => {
     const bad = kind !== "assessor" && entry.available ? unsupported(entry, app.form) : [];
-    const note = !entry.available ? " (not available yet)" : bad.length ? ` (not for ${bad.join(", ")})` : "";
-    return { value: entry.name, label: `${entry.label.startsWith(entry.name) ? entry.label : `${entry.label} · ${entry.name}`}${note}`, disabled: !entry.available };
+    const note = !entry.available
+      ? " (not available yet)"
+      : bad.length
+        ? ` (not for ${bad.join(", ")})`
+        : "";
+    return {
+      value: entry.name,
+      label: `${entry.label.startsWith(entry.name) ? entry.label : `${entry.label} · ${entry.name}`}${note}`,
+      disabled: !entry.available,
+    };
   });
   choices.unshift({ value: "", label: none });
   const entry = entries.find((e) => e.name === chosen.name);
-  const control = select(`${kind}.name`, chosen, "name", choices, () => {
-    const fresh = entries.find((e) => e.name === chosen.name);
-    const known = new Set((fresh?.settings ?? []).map((s) => s.name));
-    chosen.args = Object.fromEntries(Object.entries(chosen.args ?? {}).filter(([key]) => known.has(key)));
-    if (kind !== "tuner" && known.has("optimize_mode")) chosen.args.optimize_mode = app.form.optimize_mode;
-    // One of the two proposes the trials: choosing one lets go of the other.
-    const other = RIVALS[kind];
-    if (other && chosen.name) app.form[other] = { name: "", args: {} };
-    redraw();
-    app.changed();
-    document.querySelector(`[data-field="${kind}.name"]`)?.focus();
-  }, { "data-testid": kind });
+  const control = select(
+    `${kind}.name`,
+    chosen,
+    "name",
+    choices,
+    () => {
+      const fresh = entries.find((e) => e.name === chosen.name);
+      const known = new Set((fresh?.settings ?? []).map((s) => s.name));
+      chosen.args = Object.fromEntries(
+        Object.entries(chosen.args ?? {}).filter(([key]) => known.has(key)),
+      );
+      if (kind !== "tuner" && known.has("optimize_mode"))
+        chosen.args.optimize_mode = app.form.optimize_mode;
+      // One of the two proposes the trials: choosing one lets go of the other.
+      const other = RIVALS[kind];
+      if (other && chosen.name) app.form[other] = { name: "", args: {} };
+      redraw();
+      app.changed();
+      document.querySelector(`[data-field="${kind}.name"]`)?.focus();
+    },
+    { "data-testid": kind },
+  );
   // The direction of whoever proposes the trials is a question of its own, above.
-  const settings = (entry?.settings ?? []).filter((s) => kind === "assessor" || s.name !== "optimize_mode");
+  const settings = (entry?.settings ?? []).filter(
+    (s) => kind === "assessor" || s.name !== "optimize_mode",
+  );
   let below = [];
   if (chosen.args === null) {
-    below = [h("div", { class: "notice notice-warning" }, icon("warning"),
-      h("div", {}, "The settings (classArgs) cannot be read. Mend them in the manifest."))];
+    below = [
+      h(
+        "div",
+        { class: "notice notice-warning" },
+        icon("warning"),
+        h("div", {}, "The settings (classArgs) cannot be read. Mend them in the manifest."),
+      ),
+    ];
   } else if (settings.length) {
-    below = [h("div", { class: "settings-grid" }, settings.map((s) => settingField(kind, s, chosen.args, app.changed)))];
+    below = [
+      h(
+        "div",
+        { class: "settings-grid" },
+        settings.map((s) => settingField(kind, s, chosen.args, app.changed)),
+      ),
+    ];
   }
-  return h("div", { class: "algorithm" },
+  return h(
+    "div",
+    { class: "algorithm" },
     field(TITLES[kind], control, {
       help: entry?.summary ?? help,
-    }), below);
+    }),
+    below,
+  );
 }
 
 export function drawAlgorithms(root, app) {
@@ -70,18 +122,28 @@ export function drawAlgorithms(root, app) {
     app.redrawn();
   };
   root.replaceChildren(
-    algorithm("tuner", catalogue.tuners, form.tuner, app, { none: form.advisor.name ? "None: the advisor proposes" : "Choose a tuner", help: "", redraw }),
-    algorithm("assessor", catalogue.assessors, form.assessor, app, { none: "None: no early stopping", help: "Every trial runs to its end.", redraw }),
+    algorithm("tuner", catalogue.tuners, form.tuner, app, {
+      none: form.advisor.name ? "None: the advisor proposes" : "Choose a tuner",
+      help: "",
+      redraw,
+    }),
+    algorithm("assessor", catalogue.assessors, form.assessor, app, {
+      none: "None: no early stopping",
+      help: "Every trial runs to its end.",
+      redraw,
+    }),
     algorithm("advisor", catalogue.advisors, form.advisor, app, {
       none: "None: the tuner proposes",
       help: "An advisor stands in for the tuner: it gives each trial a budget (TRIAL_BUDGET, such as epochs) and goes on with the best.",
       redraw,
-    }));
+    }),
+  );
 }
 
 /** Assessor and advisor judge in the same direction, unless somebody chose otherwise. */
 export function followDirection(form, before) {
   for (const { name, args } of [form.assessor, form.advisor]) {
-    if (name && args && (args.optimize_mode || "maximize") === before) args.optimize_mode = form.optimize_mode;
+    if (name && args && (args.optimize_mode || "maximize") === before)
+      args.optimize_mode = form.optimize_mode;
   }
 }

@@ -2,7 +2,8 @@
 
 import { debounce, h } from "../dom.js";
 
-const TOKEN = /(#.*$)|("(?:[^"\\]|\\.)*"?)(\s*:)?|^(\s*(?:- )*)([\w./-]+)(:)(?=\s|$)|(\b(?:true|false|null)\b|[-+]?\b\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\b)|(\|-?|[{}[\],])/g;
+const TOKEN =
+  /(#.*$)|("(?:[^"\\]|\\.)*"?)(\s*:)?|^(\s*(?:- )*)([\w./-]+)(:)(?=\s|$)|(\b(?:true|false|null)\b|[-+]?\b\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\b)|(\|-?|[{}[\],])/g;
 
 function colour(line) {
   const out = [];
@@ -65,20 +66,31 @@ export class Editor {
     let start = 0;
     while (start < after.length && before[start] === after[start]) start += 1;
     let tail = 0;
-    while (tail < after.length - start && tail < before.length - start && before.at(-1 - tail) === after.at(-1 - tail)) tail += 1;
+    while (
+      tail < after.length - start &&
+      tail < before.length - start &&
+      before.at(-1 - tail) === after.at(-1 - tail)
+    )
+      tail += 1;
     const end = Math.max(after.length - tail, start + 1);
     const aligned = before.length === after.length; // then lines between the first and the last may be the same
     this.lines.slice(start, end).forEach((row, i) => {
       if (!aligned || before[start + i] !== after[start + i]) row.classList.add("changed");
     });
     this.reveal(start + 1);
-    this.unflash ??= debounce(() => this.lines.forEach((row) => row.classList.remove("changed")), 1200);
+    this.unflash ??= debounce(
+      () => this.lines.forEach((row) => row.classList.remove("changed")),
+      1200,
+    );
     this.unflash();
   }
 
   mark(problems, warnings) {
     this.problems = new Map();
-    for (const [kind, list] of [["warning", warnings], ["problem", problems]]) {
+    for (const [kind, list] of [
+      ["warning", warnings],
+      ["problem", problems],
+    ]) {
       for (const { line, message } of list) {
         if (!line) continue;
         const old = this.problems.get(line);
@@ -95,7 +107,8 @@ export class Editor {
 
   draw() {
     const texts = this.area.value.split("\n");
-    if (texts.length > 5000) { // colour would cost more than it gives
+    if (texts.length > 5000) {
+      // colour would cost more than it gives
       this.copy.textContent = this.area.value;
       this.lines = [];
     } else {
@@ -177,7 +190,9 @@ export class Editor {
         this.insert("  ");
       } else {
         const block = value.slice(lineStart, end);
-        const shifted = event.shiftKey ? block.replace(/^ {1,2}/gm, "") : block.replace(/^/gm, "  ");
+        const shifted = event.shiftKey
+          ? block.replace(/^ {1,2}/gm, "")
+          : block.replace(/^/gm, "  ");
         if (shifted !== block) {
           this.area.setSelectionRange(lineStart, end);
           this.insert(shifted);

@@ -10,17 +10,25 @@ export const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1
 /** A label, a control, an optional help line, and room for problems. */
 export function field(label, control, { help = "", hidden = false, className = "" } = {}) {
   control.id ||= `f${(serial += 1)}`;
-  return h("div", { class: `field ${className}` },
+  return h(
+    "div",
+    { class: `field ${className}` },
     h("label", { class: hidden ? "visually-hidden" : "form-label", for: control.id }, label),
     control,
-    help && h("div", { class: "form-help" }, help));
+    help && h("div", { class: "form-help" }, help),
+  );
 }
 
 /** An input bound to object[key]. */
 export function text(id, object, key, changed, attributes = {}) {
   const input = h("input", {
-    type: "text", class: "form-control", "data-field": id, autocomplete: "off", spellcheck: "false",
-    value: object[key] ?? "", ...attributes,
+    type: "text",
+    class: "form-control",
+    "data-field": id,
+    autocomplete: "off",
+    spellcheck: "false",
+    value: object[key] ?? "",
+    ...attributes,
   });
   input.addEventListener("input", () => {
     object[key] = input.value;
@@ -32,7 +40,9 @@ export function text(id, object, key, changed, attributes = {}) {
 /** A select bound to object[key]. choices: [{value, label, disabled}]; an unknown value is kept. */
 export function select(id, object, key, choices, changed, attributes = {}) {
   const value = object[key] ?? "";
-  const options = choices.map((c) => h("option", { value: c.value, disabled: c.disabled }, c.label));
+  const options = choices.map((c) =>
+    h("option", { value: c.value, disabled: c.disabled }, c.label),
+  );
   if (!choices.some((c) => c.value === value)) {
     options.unshift(h("option", { value }, value === "" ? "–" : `${value} (unknown)`));
   }
@@ -47,7 +57,11 @@ export function select(id, object, key, choices, changed, attributes = {}) {
 
 export function iconButton(name, label, onclick, className = "") {
   const button = h("button", {
-    type: "button", class: `btn btn-icon btn-icon-s ${className}`, "aria-label": label, title: label, onclick,
+    type: "button",
+    class: `btn btn-icon btn-icon-s ${className}`,
+    "aria-label": label,
+    title: label,
+    onclick,
   });
   button.append(icon(name));
   return button;
@@ -76,12 +90,22 @@ export function showProblems(root, problems) {
     if (!control) return;
     const id = `problem-${index}`;
     control.setAttribute("aria-invalid", "true");
-    control.setAttribute("aria-describedby", [control.getAttribute("aria-describedby"), id].filter(Boolean).join(" "));
+    control.setAttribute(
+      "aria-describedby",
+      [control.getAttribute("aria-describedby"), id].filter(Boolean).join(" "),
+    );
     control.classList.add("is-invalid");
-    const place = control.closest("[data-errors]") ?? control.closest(".field") ?? control.parentElement;
+    const place =
+      control.closest("[data-errors]") ?? control.closest(".field") ?? control.parentElement;
     const slot = place.dataset?.errors ? place.querySelector(place.dataset.errors) : place;
-    slot.append(h("div", { class: "field-error", id }, icon("x-octagon"),
-      h("span", {}, sentence(problem.message), problem.hint && ` ${problem.hint}`)));
+    slot.append(
+      h(
+        "div",
+        { class: "field-error", id },
+        icon("x-octagon"),
+        h("span", {}, sentence(problem.message), problem.hint && ` ${problem.hint}`),
+      ),
+    );
   });
 }
 

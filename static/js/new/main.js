@@ -114,11 +114,20 @@ function status(state, message = "") {
   } else if (state === "failed") {
     place.replaceChildren(icon("warning", "text-failed"), message);
   } else if (n) {
-    place.replaceChildren(icon("x-octagon", "text-failed"), h("span", {}, n === 1 ? "1 problem" : `${n} problems`));
+    place.replaceChildren(
+      icon("x-octagon", "text-failed"),
+      h("span", {}, n === 1 ? "1 problem" : `${n} problems`),
+    );
   } else if (!answer.can_start) {
-    place.replaceChildren(icon("warning", "text-warning"), h("span", {}, "Valid, but no trial could start here"));
+    place.replaceChildren(
+      icon("warning", "text-warning"),
+      h("span", {}, "Valid, but no trial could start here"),
+    );
   } else {
-    place.replaceChildren(icon("check-circle", "text-succeeded"), h("span", {}, "Ready to run", w ? `, ${w === 1 ? "1 warning" : `${w} warnings`}` : ""));
+    place.replaceChildren(
+      icon("check-circle", "text-succeeded"),
+      h("span", {}, "Ready to run", w ? `, ${w === 1 ? "1 warning" : `${w} warnings`}` : ""),
+    );
   }
   $("problem-count").textContent = n || w ? `${n + w}` : "";
   $("no-problems").hidden = Boolean(n || w);
@@ -127,29 +136,88 @@ function status(state, message = "") {
 
 // ---- drawing the form
 
-const UNITS = [["s", "seconds"], ["m", "minutes"], ["h", "hours"], ["d", "days"]];
+const UNITS = [
+  ["s", "seconds"],
+  ["m", "minutes"],
+  ["h", "hours"],
+  ["d", "days"],
+];
 
 function drawBasics() {
   const { form } = app;
   const whole = { inputmode: "numeric", class: "form-control num" };
   $("basics").replaceChildren(
-    field("Name", text("name", form, "name", app.changed, { maxlength: 80, placeholder: "my-experiment", "data-testid": "name" }), { className: "span-2", help: "Small letters, digits, - and ." }),
+    field(
+      "Name",
+      text("name", form, "name", app.changed, {
+        maxlength: 80,
+        placeholder: "my-experiment",
+        "data-testid": "name",
+      }),
+      { className: "span-2", help: "Small letters, digits, - and ." },
+    ),
     direction(form),
-    field("Trials", text("max_trials", form, "max_trials", app.changed, { ...whole, placeholder: "20", "data-testid": "max-trials" }), { help: "How many to run" }),
-    field("At once", text("concurrency", form, "concurrency", app.changed, { ...whole, placeholder: "2", "data-testid": "concurrency" }), { help: "Trials in parallel" }),
-    timeField(form));
+    field(
+      "Trials",
+      text("max_trials", form, "max_trials", app.changed, {
+        ...whole,
+        placeholder: "20",
+        "data-testid": "max-trials",
+      }),
+      { help: "How many to run" },
+    ),
+    field(
+      "At once",
+      text("concurrency", form, "concurrency", app.changed, {
+        ...whole,
+        placeholder: "2",
+        "data-testid": "concurrency",
+      }),
+      { help: "Trials in parallel" },
+    ),
+    timeField(form),
+  );
 }
 
 function timeField(form) {
-  const amount = text("time", form.time, "amount", app.changed, { inputmode: "decimal", class: "form-control num", placeholder: "1", id: "time-amount", "data-testid": "time" });
-  const unit = select("time.unit", form.time, "unit", UNITS.map(([value, label]) => ({ value, label })), app.changed, { "aria-label": "Unit of time" });
-  return h("div", { class: "field" }, h("label", { class: "form-label", for: "time-amount" }, "Time limit"),
-    h("div", { class: "pair" }, amount, unit), h("div", { class: "form-help" }, "Of active time"));
+  const amount = text("time", form.time, "amount", app.changed, {
+    inputmode: "decimal",
+    class: "form-control num",
+    placeholder: "1",
+    id: "time-amount",
+    "data-testid": "time",
+  });
+  const unit = select(
+    "time.unit",
+    form.time,
+    "unit",
+    UNITS.map(([value, label]) => ({ value, label })),
+    app.changed,
+    { "aria-label": "Unit of time" },
+  );
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { class: "form-label", for: "time-amount" }, "Time limit"),
+    h("div", { class: "pair" }, amount, unit),
+    h("div", { class: "form-help" }, "Of active time"),
+  );
 }
 
 function direction(form) {
-  const radios = [["maximize", "up", "Maximise"], ["minimize", "down", "Minimise"]].flatMap(([value, image, label]) => {
-    const input = h("input", { type: "radio", class: "visually-hidden", name: "optimize_mode", id: `mode-${value}`, value, checked: form.optimize_mode === value, "data-field": "optimize_mode" });
+  const radios = [
+    ["maximize", "up", "Maximise"],
+    ["minimize", "down", "Minimise"],
+  ].flatMap(([value, image, label]) => {
+    const input = h("input", {
+      type: "radio",
+      class: "visually-hidden",
+      name: "optimize_mode",
+      id: `mode-${value}`,
+      value,
+      checked: form.optimize_mode === value,
+      "data-field": "optimize_mode",
+    });
     input.addEventListener("change", () => {
       const before = form.optimize_mode;
       form.optimize_mode = value;
@@ -159,15 +227,25 @@ function direction(form) {
     });
     return [input, h("label", { for: `mode-${value}`, "data-testid": value }, icon(image), label)];
   });
-  return h("fieldset", { class: "field" }, h("legend", { class: "form-label" }, "Final result"),
-    h("div", { class: "segmented segmented-wide" }, radios), h("div", { class: "form-help" }, "What a better trial has"));
+  return h(
+    "fieldset",
+    { class: "field" },
+    h("legend", { class: "form-label" }, "Final result"),
+    h("div", { class: "segmented segmented-wide" }, radios),
+    h("div", { class: "form-help" }, "What a better trial has"),
+  );
 }
 
 function drawStore() {
   const store = app.form.aistore;
   $("store").replaceChildren(
-    field("Folder", text("aistore.folder", store, "folder", app.changed), { help: "ID of the AIStore folder" }),
-    field("Secret", text("aistore.secret", store, "secret", app.changed), { help: "Name of the Secret with the API key" }));
+    field("Folder", text("aistore.folder", store, "folder", app.changed), {
+      help: "ID of the AIStore folder",
+    }),
+    field("Secret", text("aistore.secret", store, "secret", app.changed), {
+      help: "Name of the Secret with the API key",
+    }),
+  );
   if (store.folder || store.secret) $("more").open = true;
 }
 
@@ -217,7 +295,9 @@ document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-template]");
   if (!button) return;
   try {
-    const response = await fetch(catalogue.urls.template.replace("NAME", encodeURIComponent(button.dataset.template)));
+    const response = await fetch(
+      catalogue.urls.template.replace("NAME", encodeURIComponent(button.dataset.template)),
+    );
     if (!response.ok) throw new Error(`The template could not be read (${response.status}).`);
     replaceText(await response.text(), `Started from ${button.dataset.template}.`);
   } catch (error) {
@@ -228,7 +308,10 @@ document.addEventListener("click", async (event) => {
 const MAX_FILE = 1024 * 1024; // bytes
 async function readFile(file) {
   if (file.size > MAX_FILE) {
-    toast(`A manifest may have at most 1 MiB, but “${file.name}” has ${(file.size / MAX_FILE).toFixed(1)} MiB.`, "danger");
+    toast(
+      `A manifest may have at most 1 MiB, but “${file.name}” has ${(file.size / MAX_FILE).toFixed(1)} MiB.`,
+      "danger",
+    );
     return;
   }
   replaceText(await file.text(), `Loaded ${file.name}.`);

@@ -17,18 +17,26 @@ export function parseOption(word) {
 /** How a value is shown: a text only in quotes where it would otherwise be taken for a number. */
 export function showOption(value) {
   if (typeof value !== "string") return JSON.stringify(value);
-  return value === "" || parseOption(value) !== value || value.includes(",") ? JSON.stringify(value) : value;
+  return value === "" || parseOption(value) !== value || value.includes(",")
+    ? JSON.stringify(value)
+    : value;
 }
 
 /** Split at commas and line ends outside quotes. */
 export function splitOptions(text) {
   const inner = text.trim().replace(/^\[([\s\S]*)\]$/, "$1");
-  return (inner.match(/"(?:[^"\\]|\\.)*"|[^,\n]+/g) ?? []).map((word) => word.trim()).filter(Boolean);
+  return (inner.match(/"(?:[^"\\]|\\.)*"|[^,\n]+/g) ?? [])
+    .map((word) => word.trim())
+    .filter(Boolean);
 }
 
 export function optionsInput(id, row, changed, label) {
   const input = h("input", {
-    type: "text", class: "options-entry", "data-field": id, autocomplete: "off", spellcheck: "false",
+    type: "text",
+    class: "options-entry",
+    "data-field": id,
+    autocomplete: "off",
+    spellcheck: "false",
     "aria-label": `${label}: add a value`,
   });
   const box = h("div", { class: "options-box form-control" });
@@ -36,15 +44,21 @@ export function optionsInput(id, row, changed, label) {
 
   function draw() {
     const tags = row.options.map((value, index) => {
-      const remove = h("button", {
-        type: "button", "aria-label": `Remove ${showOption(value)}`, tabindex: "-1",
-        onclick: () => {
-          row.options.splice(index, 1);
-          draw();
-          changed();
-          input.focus();
+      const remove = h(
+        "button",
+        {
+          type: "button",
+          "aria-label": `Remove ${showOption(value)}`,
+          tabindex: "-1",
+          onclick: () => {
+            row.options.splice(index, 1);
+            draw();
+            changed();
+            input.focus();
+          },
         },
-      }, icon("x"));
+        icon("x"),
+      );
       const kind = typeof value === "string" ? "text" : "number";
       return h("span", { class: `option option-${kind}` }, showOption(value), remove);
     });
