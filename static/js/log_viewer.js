@@ -1,7 +1,9 @@
-// The log of a trial: the newest part first, follows while the trial runs, text only.
+// The log of a trial: the newest part first, follows while the trial runs, drawn as a terminal would.
+// What is downloaded is what was printed, control characters and all.
 
 import { api } from "./api.js";
 import { h, toast } from "./dom.js";
+import { Terminal } from "./terminal.js";
 
 const WINDOW = 200 * 1024; // bytes shown at first, and at each "earlier"
 const MOST = 2 * 1024 * 1024; // characters kept in the page while following
@@ -13,6 +15,15 @@ function size(bytes) {
   if (bytes < 1024) return `${bytes} B`;
   if (bytes < 1024 * 1024) return `${(bytes / 1024).toFixed(1)} KB`;
   return `${(bytes / 1024 / 1024).toFixed(1)} MB`;
+}
+
+const NEWLINE = 10;
+
+/** The piece from its first whole line on, and where that begins; all of it where there is none. */
+function wholeLines(piece) {
+  let skip = piece.start > 0 ? piece.bytes.indexOf(NEWLINE) + 1 : 0;
+  if (skip === piece.bytes.length) skip = 0; // a part of one long line, a progress bar's say
+  return { bytes: piece.bytes.subarray(skip), start: piece.start + skip };
 }
 
 export class LogViewer {
@@ -110,6 +121,9 @@ export class LogViewer {
     this.text.textContent = "";
     this.start = this.next = null;
     this.decoder = new TextDecoder();
+    this.terminal = new Terminal();
+    this.live = h("span"); // the lines that may still change
+    this.blocks = []; // [element, characters] of those that may not, oldest first
     this.setFollowing(true);
     this.read();
   }
@@ -118,6 +132,19 @@ export class LogViewer {
     this.text.textContent = text;
     this.text.classList.add("log-none");
     this.followButton.hidden = this.download.hidden = true;
+  }
+
+  /** Draw what was printed next. */
+  draw(bytes) {
+    // a character may be cut by the piece's end: the decoder keeps its beginning
+    const settled = this.terminal.feed(this.decoder.decode(bytes, { stream: true }));
+    if (!this.live.isConnected) this.text.append(this.live);
+    if (settled.length) {
+      const block = h("span", {}, this.terminal.toNodes(settled));
+      this.live.before(block);
+      this.blocks.push([block, block.textContent.length]);
+    }
+    this.live.replaceChildren(this.terminal.toNodes(this.terminal.lines, { isOpen: true }));
   }
 
   async fetchPiece(offset, limit) {
@@ -146,9 +173,9 @@ export class LogViewer {
       this.download.hidden = false;
       if (first) this.start = piece.start;
       if (piece.bytes.length) {
-        // a character may be cut by the piece's end: the decoder keeps its beginning
-        const words = this.decoder.decode(piece.bytes, { stream: true });
-        this.text.append(first && piece.start > 0 ? words.slice(words.indexOf("\n") + 1) : words);
+        const whole = first ? wholeLines(piece) : piece;
+        if (first) this.start = whole.start;
+        this.draw(whole.bytes);
         this.trim();
         if (this.following) this.toEnd();
       }
@@ -174,11 +201,11 @@ export class LogViewer {
 
   trim() {
     if (!this.following) return;
-    let length = this.text.textContent.length;
-    while (length > MOST && this.text.childNodes.length > 1) {
-      const node = this.text.firstChild;
-      length -= node.textContent.length;
-      node.remove();
+    let length = this.blocks.reduce((sum, [, characters]) => sum + characters, 0);
+    while (length > MOST) {
+      const [block, characters] = this.blocks.shift();
+      block.remove();
+      length -= characters;
       this.start = Math.max(1, this.start); // what was cut away can be had again only by reloading
     }
   }
@@ -187,9 +214,14 @@ export class LogViewer {
     this.earlier.disabled = true;
     try {
       const from = Math.max(0, this.start - WINDOW);
-      const piece = await this.fetchPiece(from, this.start - from);
+      const piece = wholeLines(await this.fetchPiece(from, this.start - from));
       const before = this.box.scrollHeight;
-      this.text.prepend(new TextDecoder().decode(piece.bytes));
+      const terminal = new Terminal();
+      const lines = terminal.feed(new TextDecoder().decode(piece.bytes));
+      lines.push(...terminal.lines);
+      const block = h("span", {}, terminal.toNodes(lines, { isOpen: true }));
+      this.text.prepend(block);
+      this.blocks.unshift([block, block.textContent.length]);
       this.moving = true;
       this.box.scrollTop += this.box.scrollHeight - before; // what is being read stays in place
       requestAnimationFrame(() => (this.moving = false));
