@@ -188,7 +188,7 @@ def environment_for(
         given: the container's ``env``, entries with ``name`` and ``value``.
         ours: ``server_environment`` and ``rank_environment``.
         inherited: the server's own environment.
-        search_path: directory put first on PATH, unless the manifest sets PATH itself.
+        search_path: directories put first on PATH, unless the manifest sets PATH itself.
         client_dir: directory put first on PYTHONPATH, for ``import autotune_trial``.
     """
     known = dict(ours)
@@ -198,7 +198,7 @@ def environment_for(
             known[name] = expand(str(entry.get("value") or ""), known)
     environment = inheritable(inherited)
     path = environment.get("PATH", "/usr/local/bin:/usr/bin:/bin")
-    environment["PATH"] = f"{search_path}:{path}"
+    environment["PATH"] = f"{search_path}:{path}" if search_path else path
     environment.setdefault("PYTHONUNBUFFERED", "1")  # a log that follows needs it
     proxies = [
         source.get(name, "") for source in (environment, known) for name in ("no_proxy", "NO_PROXY")

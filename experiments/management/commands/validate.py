@@ -40,6 +40,8 @@ def read_manifest(command: BaseCommand, file: str) -> tuple[str, Parsed]:
         command.stderr.write(problem_line("error", file, problem))
     if intake.problems or intake.parsed is None:
         sys.exit(BAD_MANIFEST)
+    for program in intake.forecast.programs if intake.forecast else ():
+        command.stderr.write(program["sentence"] + ".")
     return text, intake.parsed
 
 
@@ -49,6 +51,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file")
+        parser.add_argument("--python", help="the interpreter, or its environment, of trials")
 
     def handle(self, *args: Any, **options: Any) -> None:
         _, parsed = read_manifest(self, options["file"])

@@ -27,7 +27,8 @@ function item(problem, kind, app) {
           ),
       ),
     ),
-  );
+  ];
+  root.replaceChildren(...parts.filter(Boolean));
 }
 
 export function drawProblems(root, { problems, warnings }, app) {
@@ -69,7 +70,7 @@ export function drawForecast(root, forecast) {
     );
     return;
   }
-  const { n_distinct: distinct, peak, samples } = forecast;
+  const { n_distinct: distinct, peak, samples, programs } = forecast;
   const needs = [
     `${peak.pods} ${peak.pods === 1 ? "process" : "processes"}`,
     peak.cpu && `${peak.cpu} CPU`,
@@ -78,7 +79,7 @@ export function drawForecast(root, forecast) {
   ].filter(Boolean);
   const columns = [...new Set(samples.flatMap((s) => Object.keys(s)))];
   const enough = distinct === null || distinct >= forecast.max_trials;
-  root.replaceChildren(
+  const parts = [
     h(
       "div",
       { class: "tiles" },
@@ -93,6 +94,14 @@ export function drawForecast(root, forecast) {
         needs.join(", "),
       ),
     ),
+    programs.length > 0 &&
+      h(
+        "ul",
+        { class: "programs", "data-testid": "programs" },
+        programs.map((program) =>
+          h("li", {}, icon("terminal"), h("span", {}, `${program.sentence}.`)),
+        ),
+      ),
     h(
       "details",
       { class: "samples", open: !matchMedia("(max-height: 820px)").matches },
@@ -126,5 +135,6 @@ export function drawForecast(root, forecast) {
         ),
       ),
     ),
-  );
+  ];
+  root.replaceChildren(...parts.filter(Boolean));
 }
