@@ -43,7 +43,7 @@ def experiment_facts(experiment: Experiment) -> ExperimentFacts:
 def run_facts(experiment: Experiment, trial: Trial, *, log: bytes = b"") -> RunFacts:
     finished = trial.finished_at or timezone.now()
     is_local = settings.TRAINING_ENGINE == "local"
-    training = experiment.manifest["spec"]["trainingConfig"]
+    training = experiment.configuration["trainingConfig"]
     return RunFacts(
         experiment_id=experiment.pk,
         experiment_name=experiment.name,

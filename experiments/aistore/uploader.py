@@ -42,6 +42,7 @@ from experiments.aistore.run_files import (
     unix,
 )
 from experiments.models import Experiment, Trial, Upload, uploads
+from experiments.models.secrets import SecretError
 from experiments.states import FINISHED
 from experiments.training.base import BackendUnavailable
 
@@ -93,7 +94,7 @@ def _upload(experiment_id: str, lease: UploadLease) -> None:
             store.close()
         if folder.attempts:
             folder.done()
-    except (AIStoreError, vault.SecretError) as trouble:
+    except (AIStoreError, SecretError) as trouble:
         error = str(trouble)
         folder.put_off(error, for_good=trouble.permanent)
     except ObjectDoesNotExist:

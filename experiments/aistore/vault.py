@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -63,7 +64,7 @@ def secrets_of(project: Any) -> QuerySet[Secret]:
 
 def reveal_key(experiment: Any) -> str:
     """The API key that an experiment's manifest names. Raises SecretError."""
-    name = experiment.manifest["spec"]["aistore"]["secret"]
+    name = experiment.configuration["aistore"]["secret"]
     if settings.TRAINING_ENGINE == "local":
         row = Secret.objects.filter(project=experiment.project_id, name=name).first()
         if row is None:
@@ -90,12 +91,14 @@ def _from_kubernetes(name: str, namespace: str) -> str:
     trouble: SecretError | None = None
     try:
         try:
-            config.load_incluster_config(configuration)
+            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         except config.ConfigException:
-            config.load_kube_config(client_configuration=configuration)
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                client_configuration=configuration
+            )
         with client.ApiClient(configuration) as api:
             # Not loaded by the client: it would log the whole Secret at DEBUG.
-            answer = client.CoreV1Api(api).read_namespaced_secret(
+            answer: Any = client.CoreV1Api(api).read_namespaced_secret(
                 name, namespace, _request_timeout=_TIMEOUT_S, _preload_content=False
             )
             data = json.loads(answer.data).get("data") or {}
@@ -122,8 +125,11 @@ def _is_known(name: str) -> bool:
         return False  # a manifest can be checked before there is a database
 
 
-def foresee(aistore: Any) -> list[Problem]:
-    """What keeps ``spec.aistore`` from working here: warnings, for the trials run all the same."""
+def foresee(aistore: Any, known: Collection[str] = ()) -> list[Problem]:
+    """What keeps ``spec.aistore`` from working here: warnings, for the trials run all the same.
+
+    ``known`` are names of secrets that are about to be set.
+    """
     if aistore is None:
         return []
     found = []
@@ -132,7 +138,7 @@ def foresee(aistore: Any) -> list[Problem]:
         found.append(Problem("spec.aistore", message))
     if settings.TRAINING_ENGINE == "local":
         name = aistore.secret
-        if not _is_known(name):
+        if name not in known and not _is_known(name):
             message = f"There is no secret '{name}' on this server: nothing is uploaded without it."
             hint = f"Set it with ./autotune manage secret {name}, now or later."
             found.append(Problem("spec.aistore.secret", message, hint))

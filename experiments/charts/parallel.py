@@ -14,6 +14,7 @@ import numpy as np
 
 from experiments.charts import axes, scale, style
 from experiments.charts.base import (
+    VALUED_STATES,
     Chart,
     Figure,
     Floats,
@@ -22,6 +23,7 @@ from experiments.charts.base import (
     TrialRecord,
     number_option,
 )
+from experiments.states import TrialState
 
 KIND = "parcoords"
 LEAST_FOR_CONSTANT = 5  # trials; below that equal values say nothing
@@ -152,4 +154,5 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, "Parallel coordinates", draw)
+REDRAWN_AT = frozenset((TrialState.RUNNING, to) for to in VALUED_STATES)
+CHART = Chart(KIND, "Parallel coordinates", draw, redrawn_at=REDRAWN_AT)

@@ -191,10 +191,10 @@ def not_editable(experiment: Experiment, body: Mapping[str, Any]) -> str:
     """Words for edits of an object that cannot be carried out, or ""."""
     try:
         now = to_manifest(parse_manifest(manifest_of(body)).spec)["spec"]
+        before = to_manifest(experiment.spec)["spec"]
     except ProblemsError as error:
         return f"The edited manifest is not valid, and the experiment goes on without it: {error}"
     limits = {path.removeprefix("spec.") for path in actions.LIMITS.values()}
-    before = experiment.manifest["spec"]
     names = sorted(
         name for name in {*now, *before} - limits if now.get(name) != before.get(name)
     )  # fmt: skip

@@ -1,23 +1,19 @@
-"""The embedded product: web, worker and ticker as children of one process, no service to install.
+"""The embedded product: web, worker and ticker as processes of one command, no service to install.
 
 Called by the ``up`` and ``run`` commands. Guarantees: one supervisor per data directory (a lock
-file); children die with it, however it dies; a child that dies alone is started again; an orderly
+file); the roles die with it, however it dies; a role that dies alone is started again; an orderly
 end takes under three seconds and puts running local trials back in the queue.
 """
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import json
 import logging
 import os
-import secrets
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -28,12 +24,11 @@ from django.conf import settings
 from django.core.management import call_command
 
 from experiments.aistore import outbox
+from experiments.embedded.nursery import CannotFork, Nursery
 from experiments.loop import lease
 from experiments.trials.shutdown import requeue_local_trials
 
 logger = logging.getLogger(__name__)
-
-_PR_SET_PDEATHSIG = 1
 
 
 class AlreadyRunning(Exception):
@@ -139,75 +134,61 @@ def _bind(host: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _die_with_parent() -> None:
-    """In the child, before exec: get SIGTERM when the supervisor dies."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 class Child:
     """One role as a process, started again (with back-off) when it dies."""
 
-    def __init__(self, name: str, argv: list[str], env: dict[str, str]) -> None:
+    def __init__(self, name: str, words: list[str], nursery: Nursery) -> None:
         self.name = name
-        self._argv = argv
-        self._env = env
-        self._process: subprocess.Popen[bytes] | None = None
+        self.pid = 0
+        self._words = words
+        self._nursery = nursery
         self._started = 0.0
         self._wait_s = 0.5
 
     def start(self) -> None:
-        log = (settings.DATA_DIR / "logs" / f"{self.name}.log").open("ab")
-        self._process = subprocess.Popen(
-            self._argv,
-            env=self._env,
-            cwd=settings.BASE_DIR,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops us in order
-            preexec_fn=_die_with_parent,
-        )
-        log.close()
+        """Raises CannotFork."""
+        log = settings.DATA_DIR / "logs" / f"{self.name}.log"
         self._started = time.monotonic()
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid if self._process else 0
+        self.pid = self._nursery.start(self.name, self._words, log)
 
     def watch(self) -> bool:
         """Start it again if it died; crash loops slow down to one start in ten seconds."""
-        if self._process is None or self._process.poll() is None:
+        code = self._nursery.poll(self.pid)
+        if code is None:
             return False
         if time.monotonic() - self._started > 30:
             self._wait_s = 0.5
         if time.monotonic() - self._started < self._wait_s:
             return False
-        logger.warning("%s ended with code %s; starting it again", self.name, self._process.poll())
+        logger.warning("%s ended with code %s; starting it again", self.name, code)
         self._wait_s = min(10.0, self._wait_s * 2)
-        self.start()
+        try:
+            self.start()
+        except CannotFork as error:
+            logger.warning("%s", error)
+            return False
         return True
 
     def terminate(self) -> None:
-        if self._process and self._process.poll() is None:
-            self._process.terminate()
+        self._nursery.signal(self.pid, signal.SIGTERM)
 
     def kill_after(self, deadline: float) -> None:
-        if self._process is None:
-            return
-        try:
-            self._process.wait(timeout=max(0.01, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        while self._nursery.poll(self.pid) is None:
+            if time.monotonic() > deadline:
+                self._nursery.signal(self.pid, signal.SIGKILL)
+            time.sleep(0.005)
 
 
 class Supervisor:
     """Runs the three roles until told to stop.
 
     Use as: ``prepare()``, ``start()``, then ``watch()`` every now and then, and ``stop()``.
+
+    Args:
+        nursery: made before the command opened anything.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, nursery: Nursery) -> None:
         self.host = host
         self.port = port
         shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
@@ -216,7 +197,7 @@ class Supervisor:
         self.url = os.environ.get("AUTOTUNE_PUBLIC_URL", "") or f"http://{shown}:{port}"
         self.trial_url = f"http://{shown}:{port}"
         self._lock = DataLock(settings.DATA_DIR)
-        self._secret = secrets.token_hex(8)
+        self._nursery = nursery
         self._children: list[Child] = []
 
     def prepare(self) -> None:
@@ -228,6 +209,7 @@ class Supervisor:
         """
         self._lock.take()
         require_port(self.host, self.port)
+        self._nursery.prepare(self._environment())
         (settings.DATA_DIR / "logs").mkdir(exist_ok=True)
         call_command("migrate", verbosity=0, interactive=False)
         lease.clear_all()
@@ -236,20 +218,24 @@ class Supervisor:
             stale.unlink(missing_ok=True)  # hints for a worker that is gone
 
     def start(self) -> None:
-        env = {
-            **os.environ,
+        """Start the roles. Raises CannotStart."""
+        self._children = [Child(*role, self._nursery) for role in self._roles().items()]
+        try:
+            for child in self._children:
+                child.start()
+        except CannotFork as error:
+            raise CannotStart(str(error)) from None
+        self._describe()
+
+    def _environment(self) -> dict[str, str]:
+        """What the roles' environment holds beside our own."""
+        hosts = {*settings.ALLOWED_HOSTS, self.host, *_names_of(self.host)}
+        return {
             "AUTOTUNE_DATA": str(settings.DATA_DIR),
             "AUTOTUNE_PUBLIC_URL": self.url,
             "AUTOTUNE_TRIAL_URL": self.trial_url,
-            "DJANGO_SETTINGS_MODULE": "autotune_web.settings",
-            "PYTHONUNBUFFERED": "1",
+            "ALLOWED_HOSTS": ",".join(sorted(hosts)),
         }
-        hosts = {*settings.ALLOWED_HOSTS, self.host, *_names_of(self.host)}
-        env["ALLOWED_HOSTS"] = ",".join(sorted(hosts))
-        self._children = [Child(name, argv, env) for name, argv in self._roles().items()]
-        for child in self._children:
-            child.start()
-        self._describe()
 
     def _describe(self) -> None:
         """Write beside the lock who serves and where, for ``run`` and for people."""
@@ -263,16 +249,16 @@ class Supervisor:
         )
 
     def _roles(self) -> dict[str, list[str]]:
-        """Command of each child."""
-        web = f"""-m uvicorn autotune_web.asgi:application --no-access-log --log-level warning
+        """What each role runs, as behind ``python -m``."""
+        web = f"""uvicorn autotune_web.asgi:application --no-access-log --log-level warning
             --timeout-graceful-shutdown 1 --port {self.port} --host"""
-        worker = """-m celery -A autotune_web --quiet worker --pool threads --concurrency 4
+        worker = """celery -A autotune_web --quiet worker --pool threads --concurrency 4
             --prefetch-multiplier 1 --without-gossip --without-mingle --without-heartbeat
             --loglevel WARNING -Q autotune"""
         return {
-            "web": [sys.executable, *web.split(), self.host],
-            "worker": [sys.executable, *worker.split()],
-            "ticker": [sys.executable, str(settings.BASE_DIR / "manage.py"), "ticker"],
+            "web": [*web.split(), self.host],
+            "worker": worker.split(),
+            "ticker": ["django", "ticker"],
         }
 
     def wait_until_served(self, timeout_s: float = 60.0) -> None:
@@ -314,6 +300,7 @@ class Supervisor:
             deadline = time.monotonic() + 1.0
             for child in web:
                 child.kill_after(deadline)
+            self._nursery.close()
             self._lock.release()
         return n_requeued
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from experiments.engine.session import Curve, TrialRecord
 from experiments.models import Experiment, Metric
@@ -93,6 +93,7 @@ def _points(experiment: Experiment, wanted: Sequence[int]) -> Iterable[_Point]:
         .values_list("trial_id", "sequence", "value", "time")
     )
     if len(wanted) <= 500:  # a database takes only so many numbers in one question
-        return rows.filter(trial_id__in=wanted)
+        return cast("Iterable[_Point]", rows.filter(trial_id__in=wanted))
     these = set(wanted)
-    return (row for row in rows.filter(experiment=experiment) if row[0] in these)
+    found = cast("Iterable[_Point]", rows.filter(experiment=experiment))
+    return (row for row in found if row[0] in these)

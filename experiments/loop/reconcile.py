@@ -8,10 +8,8 @@ and every step can be repeated: killed anywhere, the next pass goes on from the 
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
-from functools import lru_cache
 
 from django.db import transaction
 from django.utils import timezone
@@ -21,11 +19,11 @@ from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
 from experiments.loop.history import trial_records
 from experiments.loop.lease import Lease
-from experiments.manifest.spec import ExperimentSpec, parse_manifest
+from experiments.manifest.spec import ExperimentSpec
 from experiments.models import Experiment, Trial
 from experiments.problems import ProblemsError
 from experiments.redaction import redact
-from experiments.services.intake import look_ahead
+from experiments.services.intake import obstacles
 from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
 from experiments.training.base import (
     ENDED,
@@ -41,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 MAX_PASSES = 20  # in a row while hints keep coming; the ticker brings us back anyway
 LAUNCHES_PER_PASS = 16  # then look at the world again
+_CANNOT_RUN = "The manifest cannot run here: "
 GIVE_UP_AFTER = 3  # launches refused in a row, before any trial ever ran
 
 
@@ -99,7 +98,11 @@ def _one_pass(experiment: Experiment, lease: Lease) -> None:
             _stop_marked(experiment)
             return
         _allow_the_time_left(experiment, running)
-        spec = spec_of(experiment)
+        try:
+            spec = experiment.spec
+        except ProblemsError as error:  # a newer version of ours refuses what an older one took
+            fail(experiment, f"{_CANNOT_RUN}{error}")
+            return
         _assess(experiment, spec)
         _follow_plan(experiment, spec, lease)
         _trouble_over(experiment)
@@ -109,27 +112,21 @@ def _one_pass(experiment: Experiment, lease: Lease) -> None:
         fail(experiment, str(error), detail=error.detail)
 
 
-@lru_cache(maxsize=256)
-def _parsed(experiment_id: str, manifest_json: str) -> ExperimentSpec:
-    return parse_manifest(json.loads(manifest_json)).spec
-
-
-def spec_of(experiment: Experiment) -> ExperimentSpec:
-    """The parsed manifest; limits in it are those of creation, today's are columns."""
-    return _parsed(experiment.pk, json.dumps(experiment.manifest))
-
-
 # ---------------------------------------------------------------- beginning and ending
 
 
 def _begin(experiment: Experiment) -> bool:
-    """PENDING → RUNNING, or ERROR with every reason why it cannot run."""
+    """PENDING → RUNNING, or ERROR with every reason why it cannot run.
+
+    It was checked when it came, but perhaps by a process with other settings, or before a restart
+    with another engine: what can never run here is asked again. What is merely foreseen (a
+    directory that lacks, a secret) is not: it was warned of, and may have come meanwhile.
+    """
     try:
-        found = look_ahead(parse_manifest(experiment.manifest))
-        if found.problems:
-            raise ProblemsError(found.problems)
+        if problems := obstacles(experiment.spec):
+            raise ProblemsError(problems)
     except ProblemsError as error:
-        fail(experiment, "The manifest cannot run here: " + str(error))
+        fail(experiment, f"{_CANNOT_RUN}{error}")
         return False
     now = timezone.now()
     return experiment.move(
@@ -201,7 +198,7 @@ def _remove(experiment: Experiment) -> None:
     if experiment.trials.exclude(state__in=FINISHED).exists():
         return
     for trial in experiment.trials.exclude(handle=None):
-        backend().forget(trial.handle)
+        backend().forget(trial.handle or {})
     checkpoints.forget(experiment.pk)
     experiment.delete()
 

@@ -6,6 +6,7 @@ whether a manifest is well formed; this says what will become of it on the engin
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,6 +19,7 @@ from experiments.manifest.quantity import parse_quantity
 from experiments.manifest.reading import LineOf, Notes, at
 from experiments.manifest.spec import ExperimentSpec
 from experiments.manifest.training_spec import TaskSpec, containers_of, main_container_index
+from experiments.manifest.words import warn_of_shell_habits
 from experiments.problems import Problem
 
 N_SAMPLES = 10
@@ -69,6 +71,9 @@ def preflight(
     for index, task in enumerate(spec.training.tasks):
         pod_path = f"{at(_TASKS, index)}.template.spec"
         main = main_container_index(task.template, spec.training.framework)
+        container = containers_of(task.template)[main]
+        path = at(f"{pod_path}.containers", main)
+        warn_of_shell_habits(notes, container, path, is_here=engine == LOCAL)
         if engine == LOCAL:
             _check_local(notes, task, main, pod_path)
         else:
@@ -94,6 +99,14 @@ def _check_cluster(notes: Notes, task: TaskSpec, main: int, pod_path: str) -> No
     if not container.get("image"):
         path = f"{at(f'{pod_path}.containers', main)}.image"
         notes.error(path, "is required: on a cluster a container runs an image.")
+    defined: set[str] = set()
+    for number, entry in enumerate(container.get("env") or []):
+        name, value = str(entry.get("name")), str(entry.get("value") or "").replace("$$", "")
+        if f"$({name})" in value and name not in defined:
+            path = f"{at(f'{pod_path}.containers', main)}.env"
+            message = f"Kubernetes does not know the image's {name}: '$({name})' stays as it is."
+            notes.warn(f"{at(path, number)}.value", message, "Write the image's own value out.")
+        defined.add(name)
 
 
 def _check_local(notes: Notes, task: TaskSpec, main: int, pod_path: str) -> None:
@@ -109,7 +122,9 @@ def _check_local(notes: Notes, task: TaskSpec, main: int, pod_path: str) -> None
     directory = container.get("workingDir") or ""
     if directory and not directory.startswith("/"):
         message = f"must be an absolute path for local trials, but got '{directory}'."
-        notes.error(f"{path}.workingDir", message)
+        home = os.path.expanduser(directory)
+        hint = "" if home == directory else f"'~' is not expanded. Write '{home}'."
+        notes.error(f"{path}.workingDir", message, hint)
     for number, entry in enumerate(container.get("env") or []):
         if entry.get("valueFrom") is not None:
             where = f"{at(f'{path}.env', number)}.valueFrom"

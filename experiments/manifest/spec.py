@@ -51,6 +51,7 @@ __all__ = [
     "parse_manifest",
     "parse_text",
     "to_manifest",
+    "without_status",
 ]
 
 _METADATA_KEYS = ("name", "generateName", "namespace", "labels", "annotations")
@@ -163,6 +164,13 @@ def _metadata(notes: Notes, raw: Any) -> dict[str, Any]:
         "labels": _labels(notes, metadata.get("labels")),
         "annotations": _text_pairs(notes, metadata.get("annotations"), "metadata.annotations"),
     }
+
+
+def without_status(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest without what a Kubernetes server adds to it."""
+    kept = {key: value for key, value in manifest.items() if key != "status"}
+    metadata = {k: v for k, v in kept["metadata"].items() if k not in _SERVER_METADATA}
+    return {**kept, "metadata": metadata}
 
 
 def _name(notes: Notes, metadata: Mapping[str, Any]) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import secrets
 import string
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from django.conf import settings
 from django.db import connection, models, transaction
@@ -19,6 +20,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from experiments import hints
+from experiments.manifest.spec import ExperimentSpec
+from experiments.manifest.stored import configuration, stored_spec
 from experiments.models import uploads
 from experiments.states import (
     FINISHED,
@@ -31,6 +34,7 @@ from experiments.states import (
     TrialState,
 )
 
+_Read = TypeVar("_Read")
 _ALPHANUMERIC = string.ascii_lowercase + string.digits
 
 
@@ -103,8 +107,8 @@ class Experiment(models.Model):
     )
     name = models.CharField(max_length=63)
     notes = models.TextField(blank=True, default="")
-    manifest = models.JSONField()  # normalised: what manifest.spec.to_manifest gives
-    source = models.TextField(blank=True, default="")  # the text as given, for the record
+    manifest = models.JSONField()  # what manifest.spec.to_manifest gives; read by ``spec`` below
+    source = models.TextField(blank=True, default="")  # the text as given: what a clone starts from
     origin = models.CharField(max_length=12, choices=Origin.choices, default=Origin.API)
 
     optimize_mode = models.CharField(max_length=8, default="maximize")
@@ -156,6 +160,27 @@ class Experiment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.id})"
+
+    @property
+    def spec(self) -> ExperimentSpec:
+        """The parsed manifest; limits in it are those of creation, today's are columns.
+
+        Raises ProblemsError where this version does not take it any more.
+        """
+        return self._read("spec", stored_spec)
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The manifest's ``spec`` as data, read leniently: for showing."""
+        return self._read("configuration", configuration)
+
+    def _read(self, what: str, reader: Callable[[dict[str, Any]], _Read]) -> _Read:
+        """What ``reader`` makes of the manifest, kept as long as this object has that manifest."""
+        kept = self.__dict__.setdefault("_kept_readings", {})
+        if what not in kept or kept[what][0] is not self.manifest:
+            kept[what] = (self.manifest, reader(self.manifest))
+        found: _Read = kept[what][1]
+        return found
 
     @property
     def is_ended(self) -> bool:

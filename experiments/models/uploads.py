@@ -121,7 +121,7 @@ class Upload(models.Model):
 
 def destination(experiment: Any) -> dict[str, str] | None:
     """``spec.aistore`` of an experiment's manifest: folder and secret; None without one."""
-    return experiment.manifest.get("spec", {}).get("aistore") or None
+    return experiment.configuration.get("aistore") or None
 
 
 def _queue(experiment: Any, *rows: Upload) -> None:

@@ -189,12 +189,9 @@ class ReportStore:
         known = self._is_judged.get(experiment_id)
         if known is None:
             try:
-                manifest = Experiment.objects.values_list("manifest", flat=True).get(
-                    pk=experiment_id
-                )
+                spec = Experiment.objects.only("manifest").get(pk=experiment_id).configuration
             except (Experiment.DoesNotExist, *_SICK):
                 return False
-            spec = manifest.get("spec", {})
             known = bool(spec.get("assessor") or spec.get("advisor"))
             if len(self._is_judged) > 10_000:
                 self._is_judged.clear()

@@ -153,7 +153,7 @@ def _number(value: Any) -> float | None:
     """The number that ``value`` stands for, None where it stands for none."""
     kind = type(value)
     if kind is float:
-        return value
+        return float(value)
     if kind is int:
         try:
             return float(value)

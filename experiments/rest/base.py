@@ -7,7 +7,7 @@ turned away for a header it did not think about.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -43,14 +43,15 @@ COMMON = {401: NO_TOKEN, 404: GONE}
 class AnyAccept(BaseContentNegotiation):
     """Leaves out content negotiation: the route decides what is sent."""
 
-    def select_parser(self, request: Request, parsers: list[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         from_client = request.content_type.partition(";")[0].strip().lower()
         return next((parser for parser in parsers if parser.media_type == from_client), None)
 
     def select_renderer(
-        self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], renderers[0].media_type
+        first = next(iter(renderers))
+        return first, first.media_type
 
 
 def _read(stream: Any, limit: int) -> bytes:
@@ -115,7 +116,7 @@ class ManifestBody:
 class _ManifestParser(BaseParser):
     is_json: ClassVar[bool] = False
 
-    def parse(
+    def parse(  # type: ignore[override]  # not a mapping: ``manifest_of`` reads it
         self,
         stream: Any,
         media_type: str | None = None,
@@ -162,7 +163,7 @@ def manifest_of(request: Request) -> ManifestBody:
         return body
     if not body:
         return ManifestBody(b"", is_json=False)
-    given = body.get("file")
+    given = body.get("file") if isinstance(body, dict) else None
     if isinstance(given, UploadedFile):
         if (given.size or 0) > MAX_MANIFEST_BODY:
             raise TooLarge(f"The file must be at most {MAX_MANIFEST_BODY} bytes.")
@@ -175,7 +176,7 @@ class ApiView(APIView):
     """Base of all REST views."""
 
     content_negotiation_class = AnyAccept
-    parser_classes: ClassVar[list[type[BaseParser]]] = [StrictJSONParser]
+    parser_classes: Sequence[type[BaseParser]] = [StrictJSONParser]
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Let every event of a request name its user."""

@@ -6,6 +6,7 @@ Each view authorises, reads its input, makes one call and answers. Mutations are
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +26,7 @@ from rest_framework.response import Response
 from experiments.access import policy
 from experiments.algorithms import registry
 from experiments.algorithms.settings import describe
+from experiments.algorithms.space.reading import TYPES
 from experiments.charts import CHARTS
 from experiments.manifest.spec import Parsed, to_manifest
 from experiments.manifest.yaml_text import dump_yaml
@@ -44,7 +46,7 @@ from experiments.rest.base import (
 from experiments.rest.errors import InvalidManifest
 from experiments.selectors import chart_data
 from experiments.selectors.export import CONTENT_TYPES, export
-from experiments.selectors.manifest import current_manifest
+from experiments.selectors.manifest import current_manifest, manifest_text
 from experiments.selectors.present import (
     aistore_by_id,
     count_trials,
@@ -54,7 +56,7 @@ from experiments.selectors.present import (
 )
 from experiments.services import actions
 from experiments.services.actions import LIMITS, Refused
-from experiments.services.intake import Intake, take_in
+from experiments.services.intake import Intake, keep_secrets, take_in, take_in_file
 
 MANIFEST_BODY: Any = {
     "application/json": OpenApiTypes.OBJECT,
@@ -88,21 +90,24 @@ def _require_permission(user: Any) -> None:
         raise PermissionDenied("You may not run commands on this host.")
 
 
-def _created(request: Request, experiment: Experiment, intake: Intake) -> Response:
-    api_url = request.build_absolute_uri(reverse("api-experiment", args=[experiment.pk]))
+def _created(request: Request, made: list[Experiment], warnings: Iterable[Problem]) -> Response:
+    """The first one's head; ``more`` holds those of the others, where a file held several."""
+    first, *others = [_head(request, experiment) for experiment in made]
+    shown = [problem.as_dict() for problem in warnings]
+    answer = {**first, "warnings": shown, "more": others}
+    return Response(answer, status=status.HTTP_201_CREATED, headers={"Location": first["api_url"]})
+
+
+def _head(request: Request, experiment: Experiment) -> dict[str, Any]:
+    api_url = reverse("api-experiment", args=[experiment.pk])
     page = reverse("experiment-detail", args=[experiment.pk])
-    return Response(
-        {
-            "id": experiment.pk,
-            "name": experiment.name,
-            "phase": experiment.phase,
-            "url": request.build_absolute_uri(page),
-            "api_url": api_url,
-            "warnings": [problem.as_dict() for problem in intake.warnings],
-        },
-        status=status.HTTP_201_CREATED,
-        headers={"Location": api_url},
-    )
+    return {
+        "id": experiment.pk,
+        "name": experiment.name,
+        "phase": experiment.phase,
+        "url": request.build_absolute_uri(page),
+        "api_url": request.build_absolute_uri(api_url),
+    }
 
 
 def _origin(request: Request) -> str:
@@ -147,14 +152,24 @@ class Experiments(ApiView):
     def post(self, request: Request) -> Response:
         _require_permission(request.user)
         body = manifest_of(request)
-        intake = take_in(body.raw, is_json=body.is_json)
-        experiment = actions.create_experiment(
-            _require_runnable(intake),
-            owner=request.user,
-            origin=_origin(request),
-            source=body.raw.decode(),
-        )
-        return _created(request, experiment, intake)
+        found = take_in_file(body.raw, is_json=body.is_json)
+        if found.problems:
+            raise InvalidManifest(found.problems, found.warnings)
+        project = policy.secrets_project(request.user)
+        if found.secrets and project is None:
+            raise PermissionDenied("You may not set secrets.")
+        with transaction.atomic():
+            keep_secrets(found.secrets, project)
+            made = [
+                actions.create_experiment(
+                    _require_runnable(intake),
+                    owner=request.user,
+                    origin=_origin(request),
+                    source=given.text,
+                )
+                for given, intake in found.experiments
+            ]
+        return _created(request, made, found.warnings)
 
 
 def _searched(found: QuerySet[Experiment], query: dict[str, Any]) -> QuerySet[Experiment]:
@@ -187,18 +202,18 @@ class ValidateManifest(ApiView):
     )
     def post(self, request: Request) -> Response:
         body = manifest_of(request)
-        intake = take_in(body.raw, is_json=body.is_json)
-        manifest = to_manifest(_require_runnable(intake).spec)
-        assert intake.forecast is not None
-        return Response(
-            {
-                "errors": [],
-                "warnings": [problem.as_dict() for problem in intake.warnings],
-                "manifest": manifest,
-                "yaml": dump_yaml(manifest),
-                **intake.forecast.as_dict(),
-            }
-        )
+        found = take_in_file(body.raw, is_json=body.is_json)
+        if found.problems:
+            raise InvalidManifest(found.problems, found.warnings)
+        first, *others = [_forecast(intake) for _, intake in found.experiments]
+        warnings = [problem.as_dict() for problem in found.warnings]
+        return Response({"errors": [], "warnings": warnings, **first, "more": others})
+
+
+def _forecast(intake: Intake) -> dict[str, Any]:
+    manifest = to_manifest(_require_runnable(intake).spec)
+    assert intake.forecast is not None
+    return {"manifest": manifest, "yaml": dump_yaml(manifest), **intake.forecast.as_dict()}
 
 
 class OneExperiment(ApiView):
@@ -258,16 +273,16 @@ def _apply(experiment: Experiment, wanted: dict[str, Any]) -> None:
 class Manifest(ApiView):
     @extend_schema(
         operation_id="experiments_manifest",
-        summary="The manifest with today's limits, as YAML",
+        summary="The manifest as it was written, with today's limits, as YAML",
         responses={(200, "application/yaml"): OpenApiTypes.STR, **COMMON},
     )
     def get(self, request: Request, experiment_id: str) -> HttpResponse:
         experiment = self.experiment(experiment_id)
-        text = dump_yaml(current_manifest(experiment))
+        name = experiment.manifest["metadata"]["name"]
         return HttpResponse(
-            text,
+            manifest_text(experiment),
             content_type="application/yaml; charset=utf-8",
-            headers={"Content-Disposition": f'inline; filename="{experiment.pk}.yaml"'},
+            headers={"Content-Disposition": f'inline; filename="{name}.yaml"'},
         )
 
 
@@ -308,9 +323,9 @@ class Clone(ApiView):
             _require_runnable(intake),
             owner=request.user,
             origin=_origin(request),
-            source=dump_yaml(manifest),
+            source=manifest_text(experiment, name=manifest["metadata"]["name"]),
         )
-        return _created(request, copy, intake)
+        return _created(request, [copy], intake.warnings)
 
 
 class RetryFailed(ApiView):
@@ -432,7 +447,7 @@ def _algorithm_json(entry: registry.Entry) -> dict[str, Any]:
         "label": entry.label,
         "summary": entry.summary,
         "available": entry.available,
-        "types": [name for name in registry.TYPES if name in entry.types],
+        "types": [name for name in TYPES if name in entry.types],
         "needs": entry.needs,
         "numeric_choice_only": entry.numeric_choice_only,
         "settings": [

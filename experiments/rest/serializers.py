@@ -55,7 +55,8 @@ class StrictSerializer(serializers.Serializer[Any]):
         except serializers.ValidationError as error:
             if not errors:
                 raise
-            raise serializers.ValidationError({**errors, **dict(error.detail)}) from None
+            found = error.detail if isinstance(error.detail, dict) else {}
+            raise serializers.ValidationError({**errors, **found}) from None
         if errors:
             raise serializers.ValidationError(errors)
         return value
@@ -300,7 +301,7 @@ class ProblemShape(serializers.Serializer[Any]):
 
 
 class ErrorsShape(serializers.Serializer[Any]):
-    errors = ProblemShape(many=True)
+    errors = ProblemShape(many=True)  # type: ignore[assignment]  # a field, not its answer
 
 
 class ManifestErrorsShape(ErrorsShape):
@@ -386,13 +387,12 @@ class SecretShape(serializers.Serializer[Any]):
     changed_at = serializers.DateTimeField()
 
 
-class CreatedShape(serializers.Serializer[Any]):
+class CreatedHeadShape(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
     phase = serializers.ChoiceField(PHASES)
     url = serializers.URLField(help_text="The experiment's page.")
     api_url = serializers.URLField()
-    warnings = ProblemShape(many=True)
 
 
 class ProgramShape(serializers.Serializer[Any]):
@@ -410,15 +410,24 @@ class ProgramShape(serializers.Serializer[Any]):
     sentence = serializers.CharField(help_text="The same, for people.")
 
 
-class ValidShape(serializers.Serializer[Any]):
-    errors = ProblemShape(many=True)
+class CreatedShape(CreatedHeadShape):
     warnings = ProblemShape(many=True)
+    more = CreatedHeadShape(many=True, help_text="The others, where a file held several.")
+
+
+class ForecastShape(serializers.Serializer[Any]):
     manifest = JSONObject(help_text="The manifest as it would be stored.")
     yaml = serializers.CharField()
     n_distinct = serializers.IntegerField(allow_null=True, help_text="Configurations; null: many.")
     peak = JSONObject(help_text="Resources wanted at once, at most.")
     samples = serializers.ListField(child=JSONObject())
     programs = ProgramShape(many=True, help_text="Local trials only.")
+
+
+class ValidShape(ForecastShape):
+    errors = ProblemShape(many=True)  # type: ignore[assignment]  # a field, not its answer
+    warnings = ProblemShape(many=True)
+    more = ForecastShape(many=True, help_text="The others, where a file held several.")
 
 
 class RetriedShape(serializers.Serializer[Any]):
@@ -450,7 +459,7 @@ class LogFileShape(serializers.Serializer[Any]):
 class AlgorithmShape(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(["tuner", "assessor", "advisor"])
     name = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field, not a label
     summary = serializers.CharField()
     available = serializers.BooleanField()
     types = serializers.ListField(child=serializers.CharField())

@@ -12,7 +12,6 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments.manifest.spec import parse_manifest
 from experiments.models import Experiment, Metric, Trial
 from experiments.rest import serializers as shapes
 from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, page_of
@@ -81,7 +80,7 @@ def _picked(
     facts = read_facts(trials)
     # Names come from the manifest and from all trials, not only those in the wanted states.
     everybody = read_facts(experiment.trials.all()) if query.get("state") else facts
-    names = Names.of(everybody, parse_manifest(experiment.manifest).spec.space.parameters)
+    names = Names.of(everybody, experiment.spec.space.parameters)
     test = parse_where(where, names)
     return [fact.pk for fact in sort_facts([f for f in facts if test(f)], orders, names)]
 

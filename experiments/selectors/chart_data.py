@@ -6,7 +6,6 @@ open page: rows come as tuples, and figures of an unchanged experiment are kept 
 
 from __future__ import annotations
 
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -53,6 +52,7 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
     drawn["layout"]["meta"]["seq"] = experiment.last_seq
+    drawn["layout"]["meta"]["redrawn_at"] = sorted(chart.redrawn_at)
     with _lock:
         _kept[key] = (now, drawn)
         while len(_kept) > MOST_KEPT:
@@ -65,8 +65,8 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
     numbers: dict[int, int] = {}
     trials = []
     columns = (
-        "id", "number", "state", "value", "latest_value", "parameters", "excluded",
-        "created_at", "started_at", "finished_at",
+        "id", "number", "state", "value", "latest_value", "latest_sequence", "parameters",
+        "excluded", "created_at", "started_at", "finished_at",
     )  # fmt: skip
     rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
     for pk, number, *rest in rows.values_list(*columns):
@@ -85,20 +85,12 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
             receipts = _receipts(experiment, options["trial"])
     return Record(
         optimize_mode=experiment.optimize_mode,
-        space=search_space(experiment.manifest),
+        space=experiment.configuration["searchSpace"],
         trials=tuple(trials),
         now=timezone.now(),
         curves=curves,
         receipts=receipts,
     )
-
-
-def search_space(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The search space of a stored manifest, which may hold it as text."""
-    space = manifest.get("spec", {}).get("searchSpace", {})
-    if isinstance(space, str):
-        space = json.loads(space)
-    return dict(space)
 
 
 def metric_names(experiment: Experiment) -> tuple[str, ...]:
@@ -111,9 +103,16 @@ def metric_names(experiment: Experiment) -> tuple[str, ...]:
 def _curves(
     experiment: Experiment, numbers: Mapping[int, int], *, name: str, with_time: bool
 ) -> tuple[Curve, ...]:
-    """One curve a trial that reported this metric, in order of trial numbers."""
+    """One curve a trial that reported this metric, in order of trial numbers.
+
+    Exactly the reports up to the experiment's ``last_seq`` as it was read: pages add what comes
+    after it, none twice and none left out.
+    """
     rows = Metric.objects.filter(
-        experiment_id=experiment.pk, kind=Metric.Kind.PERIODICAL, name=name
+        experiment_id=experiment.pk,
+        kind=Metric.Kind.PERIODICAL,
+        name=name,
+        seq__lte=experiment.last_seq,
     ).order_by()
     columns = ["trial_id", "sequence", "step", "value"]
     if with_time:

@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import Experiment, Metric, Trial
-from experiments.selectors.manifest import current_manifest
+from experiments.selectors.manifest import current_manifest, manifest_text
 from experiments.selectors.present import experiment_json, iso
 
 CONTENT_TYPES = {
@@ -265,7 +265,7 @@ def html_text(experiment: Experiment) -> str:
                 for row in rows
             ),
         ),
-        manifest=dump_yaml(current_manifest(experiment)),
+        manifest=manifest_text(experiment),
     )
     return str(page)
 

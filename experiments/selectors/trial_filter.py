@@ -74,7 +74,7 @@ class Names:
     @classmethod
     def of(cls, facts: Iterable[TrialFacts], declared: Iterable[str] = ()) -> Names:
         """``declared`` are the search space's names: known before there is a trial."""
-        parameters, metrics = set(declared), set()
+        parameters, metrics = set(declared), set[str]()
         for fact in facts:
             parameters.update(fact.parameters)
             metrics.update(fact.metrics)

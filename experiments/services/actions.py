@@ -16,7 +16,7 @@ from django.utils import timezone
 from experiments import wake
 from experiments.engine.snapshot import TIME_UP
 from experiments.manifest.fields import SPEC
-from experiments.manifest.spec import Parsed, parse_manifest, to_manifest
+from experiments.manifest.spec import Parsed, to_manifest
 from experiments.models import Experiment, Project, Trial
 from experiments.problems import Problem, ProblemsError
 from experiments.states import RETRIABLE, WENT_WRONG, Phase, TrialState
@@ -251,7 +251,7 @@ def custom_trial(experiment: Experiment, parameters: Mapping[str, Any], *, force
     Raises ProblemsError naming each parameter that does not fit.
     """
     _open_for_trials(experiment)
-    spec = parse_manifest(experiment.manifest).spec
+    spec = experiment.spec
     searched = {name: value for name, value in parameters.items() if name not in spec.adds}
     problems = spec.space.contains(searched)
     if problems and not force:

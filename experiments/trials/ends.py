@@ -5,6 +5,8 @@ Called by ``reconcile`` for what the backend says, and by ``shutdown`` when this
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -26,7 +28,7 @@ def end_trial(trial: Trial, status: JobStatus) -> bool:
         # Nobody decided to stop it: the server was shut down around it.
         return requeue(trial, "The server was shut down; it starts anew.")
     state, reason = _verdict_on_end(trial, status)
-    columns: dict[str, object] = {
+    columns: dict[str, Any] = {
         "finished_at": timezone.now(),
         "exit_code": status.exit_code,
     }

@@ -6,6 +6,8 @@ and browsers' prefetching would otherwise use the link up before its owner.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth import authenticate, login, logout
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -106,8 +108,9 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
             token = tokens.make_api_token(request.user, form.cleaned_data["name"])
             request.session[FRESH_TOKEN] = token
         return redirect("api-tokens")
+    user: Any = request.user  # not anonymous: see the decorator
     context = {
-        "tokens": ApiToken.objects.filter(user=request.user).order_by("-created_at"),
+        "tokens": ApiToken.objects.filter(user=user).order_by("-created_at"),
         "fresh": request.session.pop(FRESH_TOKEN, ""),
         "nav": "tokens",
     }

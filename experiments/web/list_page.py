@@ -22,7 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from experiments.access import policy
-from experiments.manifest.algorithm_spec import NAME_FIELDS
+from experiments.manifest.fields import NAME_FIELDS
 from experiments.models import Experiment
 from experiments.selectors.present import count_trials
 from experiments.states import PHASE_ENDED, Phase
@@ -97,14 +97,13 @@ def _rows(page: Page[Experiment]) -> list[Row]:
     now = timezone.now()
     counts = count_trials(page.object_list)
     return [
-        Row(e, counts[e.pk].by_state, e.active_seconds_at(now), _chooser(e.manifest))
+        Row(e, counts[e.pk].by_state, e.active_seconds_at(now), _chooser(e.configuration))
         for e in page.object_list
     ]
 
 
-def _chooser(manifest: dict[str, Any]) -> str:
+def _chooser(spec: dict[str, Any]) -> str:
     """Name of what chooses the parameters."""
-    spec = manifest.get("spec", {})
     for kind in ("tuner", "advisor"):
         if section := spec.get(kind):
             return str(section.get(NAME_FIELDS[kind], ""))

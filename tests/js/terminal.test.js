@@ -1,9 +1,9 @@
-// What static/js/terminal.js makes of what programs print, without a browser.
+// What static/js/trial/terminal.js makes of what programs print, without a browser.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Terminal } from "../../static/js/terminal.js";
+import { Terminal } from "../../static/js/trial/terminal.js";
 
 /** @param {string} printed @param {number} size */
 function seen(printed, size = printed.length || 1) {

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os.path
 from typing import Any
 
 import pytest
@@ -180,3 +181,83 @@ def test_a_forecast_that_never_comes_is_warned_about() -> None:
     warnings = look_ahead({"spec.assessor": assessor}).warnings
     paths = [w.path for w in warnings if "ever be judged" in w.message]
     assert paths == ["spec.assessor.classArgs.start_step"]
+
+
+HOME = os.path.expanduser("~")
+
+
+@pytest.mark.parametrize("engine", ["local", "batch"])
+@pytest.mark.parametrize(
+    ("fields", "path", "message", "hint"),
+    [
+        (
+            {"command": ["python3 train.py --lr 0.1 'a b'"]},
+            "command[0]",
+            "looks like a whole command line",
+            "Write its words apart: python3, train.py, --lr, '0.1', 'a b'.",
+        ),
+        (
+            {"command": ["python3", "x.py"], "args": ["--lr 0.1"]},
+            "args[0]",
+            "looks like an option and its value",
+            "Write its words apart: --lr, '0.1'.",
+        ),
+        ({"command": ["~/bin/train"]}, "command[0]", "'~' stays", f"Write '{HOME}/bin/train'."),
+        ({"command": ["t", "~"]}, "command[1]", "'~' stays", f"Write '{HOME}'."),
+        ({"command": ["t", "--d=~/x"]}, "command[1]", "'~' stays", f"Write '--d={HOME}/x'."),
+        (
+            {"command": ["t"], "env": [{"name": "D", "value": "~/x"}]},
+            "env[0].value",
+            "'~' stays",
+            f"Write '{HOME}/x'.",
+        ),
+        ({"command": ["t", "$LR"]}, "command[1]", "'$LR' stays", "Write '$(LR)'."),
+        ({"command": ["t", "${LR}"]}, "command[1]", "'${LR}' stays", "Write '$(LR)'."),
+        ({"command": ["a", "&&", "b"]}, "command[1]", "'&&' is handed", "write [sh, -c"),
+        ({"command": ["~/bin/sh", "-c", "x"]}, "command[0]", "'~' stays", "bin/sh'."),
+    ],
+)
+def test_what_only_a_shell_would_do_is_told_before_it_runs(
+    engine: str, fields: dict[str, Any], path: str, message: str, hint: str
+) -> None:
+    changes: dict[str, Any] = {f"{CONTAINER}.{name}": value for name, value in fields.items()}
+    if engine == "local":
+        changes |= LOCALLY_FINE
+    found = look_ahead(changes, engine=engine)
+    (warning,) = found.warnings
+    assert (found.problems, warning.path) == ((), f"{CONTAINER_PATH}.{path}")
+    assert message in warning.message
+    if engine != "local" and "~" in message:
+        hint = "Write the directory out."  # whose home it will be is not known
+    assert hint in warning.hint
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sh", "-c", "cd ~/x && python3 y.py --lr $LR > log"],
+        ["/bin/bash", "-c", "~/run $LR | tee x"],
+        ["python3", "-c", "-x if a else b"],
+        ["python3", "x.py", "--message=hello world", "a b", "~user", "a~/b", "$5", "$(LR)", "$"],
+        ["python3", "x.py", "-1 2", "- x"],
+    ],
+)
+def test_words_that_are_meant_so_are_not_warned_of(command: list[str]) -> None:
+    assert look_ahead({**LOCALLY_FINE, f"{CONTAINER}.command": command}).warnings == ()
+
+
+def test_a_home_directory_as_working_directory_is_refused_with_what_to_write() -> None:
+    (problem,) = look_ahead({**LOCALLY_FINE, f"{CONTAINER}.workingDir": "~/code"}).problems
+    assert problem.hint == f"'~' is not expanded. Write '{HOME}/code'."
+
+
+def test_on_a_cluster_an_images_own_variable_cannot_be_extended() -> None:
+    env = [
+        {"name": "PATH", "value": "/x:$(PATH)"},
+        {"name": "PATH", "value": "/y:$(PATH)"},
+        {"name": "A", "value": "$$(A) $(B)"},
+    ]
+    (warning,) = look_ahead({f"{CONTAINER}.env": env}, engine="batch").warnings
+    assert warning.path == f"{CONTAINER_PATH}.env[0].value"
+    assert "Kubernetes does not know the image's PATH" in warning.message
+    assert look_ahead({**LOCALLY_FINE, f"{CONTAINER}.env": env}).warnings == ()

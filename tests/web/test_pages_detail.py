@@ -12,8 +12,10 @@ from django.test import Client
 from django.utils import timezone
 
 from experiments.charts import CHARTS
+from experiments.manifest.yaml_text import load_yaml
 from experiments.models import Experiment, Metric, Trial
 from experiments.selectors import chart_data
+from experiments.selectors.manifest import current_manifest
 from experiments.services import actions
 from experiments.states import TrialState
 from experiments.trials import changes
@@ -247,7 +249,7 @@ def test_curves_come_from_the_reports_in_order(
     report(trial, [0.1, None, 0.3])
     figure = chart_data.figure(experiment, "curves", {})
     trace = figure["data"][0]
-    assert trace["meta"] == {"trial": 0}
+    assert trace["meta"]["trial"] == 0
     assert (trace["x"], trace["y"]) == ([0.0, 10.0, 20.0], [0.1, None, 0.3])
     assert figure["layout"]["meta"]["seq"] == experiment.last_seq
 
@@ -337,3 +339,20 @@ def test_a_chart_reads_rows_in_few_queries(
     for kind in CHARTS:
         with django_assert_max_num_queries(4):
             chart_data.figure(experiment, kind, {"trial": "3"})
+
+
+def test_every_entry_of_the_export_menu_gives_what_it_says(
+    client: Client, make_experiment: Callable[..., Experiment]
+) -> None:
+    experiment = make_experiment()
+    page = client.get(f"/experiments/{experiment.pk}/").content.decode()
+    menu = dict(
+        re.findall(
+            r'<a class="dropdown-item" download href="([^"]+)">[^\n]*? (JSON|HTML|CSV|YAML) ', page
+        )
+    )
+    given = {kind: client.get(url).content.decode() for url, kind in menu.items()}
+    assert given["CSV"].startswith("number,id,state")
+    assert json.loads(given["JSON"])["experiment"]["id"] == experiment.pk
+    assert given["HTML"].startswith("<!doctype html>")
+    assert load_yaml(given["YAML"]).data == current_manifest(experiment)

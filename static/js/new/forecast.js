@@ -27,8 +27,7 @@ function item(problem, kind, app) {
           ),
       ),
     ),
-  ];
-  root.replaceChildren(...parts.filter(Boolean));
+  );
 }
 
 export function drawProblems(root, { problems, warnings }, app) {
