@@ -22,6 +22,8 @@ from autotune_web.env import (
     env_database,
     env_directory,
     env_list,
+    env_path,
+    env_python,
     env_str,
     env_url,
 )
@@ -70,6 +72,9 @@ NAMESPACE = env_str("AUTOTUNE_NAMESPACE", "default")
 # Where trials reach the trial API; differs from PUBLIC_URL behind a proxy.
 TRIAL_URL = env_str("AUTOTUNE_TRIAL_URL", PUBLIC_URL).rstrip("/")
 LOCAL_TRIALS = env_bool("AUTOTUNE_LOCAL_TRIALS", True)  # may manifests run commands on this host?
+# Whose programs local trials run: by default those of the environment that AutoTune is started in.
+TRIAL_PATH = env_path("AUTOTUNE_TRIAL_PATH")
+TRIAL_PYTHON = env_python("AUTOTUNE_TRIAL_PYTHON")  # what --python sets
 CLIENT_DIR = BASE_DIR / "experiments" / "training" / "client"
 
 # ---- cluster: the operator's

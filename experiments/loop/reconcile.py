@@ -25,13 +25,13 @@ from experiments.manifest.spec import ExperimentSpec
 from experiments.models import Experiment, Trial, clock
 from experiments.models.leases import LostLease
 from experiments.problems import ProblemsError
+from experiments.redaction import redact
 from experiments.services.intake import obstacles
 from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
 from experiments.training.base import (
     ENDED,
     BackendUnavailable,
     Handle,
-    JobStatus,
     LaunchError,
 )
 from experiments.trials import changes, checkpoints
@@ -253,8 +253,8 @@ def _fold(experiment: Experiment) -> list[Trial]:
     for trial, status in zip(running, statuses, strict=True):
         if status.state in ENDED:
             ended |= end_trial(trial, status)
-        elif status.message != trial.reason:
-            _remark(trial, status)
+        elif (remark := redact(status.message)) != trial.reason:
+            _remark(trial, remark)
     if ended:
         changes.update_best(experiment)
     return [trial for trial in running if trial.state == TrialState.RUNNING]
@@ -268,14 +268,12 @@ def _allow_the_time_left(experiment: Experiment, running: Sequence[Trial]) -> No
             backend().allow(trial.handle, seconds_left)
 
 
-def _remark(trial: Trial, status: JobStatus) -> None:
+def _remark(trial: Trial, remark: str) -> None:
     """Show on a running trial what its backend says of it, e.g. why its pod waits."""
     with transaction.atomic():
-        if Trial.objects.filter(pk=trial.pk, state=TrialState.RUNNING).update(
-            reason=status.message
-        ):
-            trial.reason = status.message
-            trial.experiment.record("remark", trial=trial, reason=status.message)
+        if Trial.objects.filter(pk=trial.pk, state=TrialState.RUNNING).update(reason=remark):
+            trial.reason = remark
+            trial.experiment.record("remark", trial=trial, reason=remark)
 
 
 def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:

@@ -50,6 +50,7 @@ class Preflight:
     n_distinct: int | None  # distinct configurations; None: without end
     peak: Peak
     samples: tuple[dict[str, Any], ...]  # what configurations look like
+    programs: tuple[dict[str, Any], ...] = ()  # which of this machine's the commands would run
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON as the REST API sends it beside errors and warnings."""
@@ -57,6 +58,7 @@ class Preflight:
             "n_distinct": self.n_distinct,
             "peak": self.peak.as_dict(),
             "samples": list(self.samples),
+            "programs": list(self.programs),
         }
 
 

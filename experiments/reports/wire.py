@@ -22,6 +22,7 @@ MAX_NAME_LENGTH = 200  # characters
 # JSON's numbers, short enough to be no integer that is too large for a float
 _PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?")
 _NAMED = 5  # things left out that an answer names
+_FINAL_TYPE = re.compile(rb'\\?"type\\?"\s*:\s*\\?"FINAL\\?"')
 _SHOWN = 80  # characters of a wrong value that an error repeats
 
 
@@ -75,6 +76,11 @@ def parse_command(body: bytes) -> dict[str, Any]:
             f"type must be request_parameter or metric, but is {_show(command.get('type'))}"
         )
     return command
+
+
+def looks_final(body: bytes) -> bool:
+    """Whether a report that cannot be read meant to be a FINAL one; NNI's stands in a string."""
+    return _FINAL_TYPE.search(body) is not None
 
 
 def _report(fields: dict[str, Any]) -> Report:

@@ -24,6 +24,10 @@ from experiments.trials.backends import backend
 from experiments.trials.launching import rehearsal
 
 _NO_TRIAL = "As things stand, no trial could start."
+_OTHER_PYTHON = (
+    "Start AutoTune where your environment is active, or name its interpreter: --python, or "
+    "AUTOTUNE_TRIAL_PATH."
+)
 MAX_BYTES = 1024 * 1024  # of a manifest's text
 
 
@@ -177,9 +181,26 @@ def look_ahead(parsed: Parsed, known_secrets: Collection[str] = ()) -> Preflight
         for problem in vault.foresee(parsed.spec.aistore, known_secrets)
     )
     known = {problem.path for problem in forecast.problems}
+    launch = rehearsal(parsed.spec)
     foreseen = tuple(
         Problem(path, message, _NO_TRIAL, parsed.line_of(path) if parsed.line_of else None)
-        for path, message in backend().foresee(rehearsal(parsed.spec))
+        for path, message in backend().foresee(launch)
         if path not in known
     )
-    return replace(forecast, warnings=(*forecast.warnings, *foreseen, *unstored))
+    programs = backend().programs(launch)
+    lacking = tuple(
+        Problem(
+            program.path,
+            f"{program.sentence()}, which lacks what the script imports: "
+            f"{', '.join(program.missing)}.",
+            _OTHER_PYTHON,
+            parsed.line_of(program.path) if parsed.line_of else None,
+        )
+        for program in programs
+        if program.missing
+    )
+    return replace(
+        forecast,
+        warnings=(*forecast.warnings, *foreseen, *lacking, *unstored),
+        programs=tuple(program.as_dict() for program in programs),
+    )
