@@ -1,8 +1,9 @@
 """The one door by which news leaves: a hint to whoever watches an experiment.
 
 A hint carries no state ("read again after your cursor"), so a lost or doubled one is harmless, and
-watchers in other processes need no broker: they look every 250 ms anyway. ``models`` call this in
-the transaction that made the news; the hint leaves once it is committed.
+watchers in other processes need no broker: they look every 250 ms anyway. With one they are told at
+once (``live.relay``). ``models`` call this in the transaction that made the news; the hint leaves
+once it is committed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 
 from django.db import transaction
 
-# Set by live/hub.py in the web process, where the hint can wake subscriptions at once.
+# The hub of a web process, which wakes its subscriptions, and the relay to other processes.
 _listeners: list[Callable[[str], None]] = []
 
 

@@ -83,6 +83,7 @@ EVENTS: dict[EventKind, Look] = {
     EventKind.NOT_JUDGED: Look(_("Not judged"), "warning", "waiting"),
     EventKind.BAD_REPORT: Look(_("A report could not be read"), "warning", "failed"),
     EventKind.LATE_FINAL: Look(_("A second final result was not used"), "warning", "waiting"),
+    EventKind.SLEPT: Look(_("The machine slept"), "pause", "waiting"),
     EventKind.TROUBLE: Look(_("Trouble"), "warning", "failed"),
     EventKind.WELL_AGAIN: Look(_("All is well again"), "check-circle", "succeeded"),
     EventKind.UPLOAD_FAILED: Look(_("Upload to AIStore failed"), "warning", "failed"),

@@ -84,6 +84,7 @@ class EventKind(StrEnum):
     NOT_JUDGED = "not judged"  # the assessor could not compute
     BAD_REPORT = "bad report"
     LATE_FINAL = "late final"  # a second FINAL, other than the first
+    SLEPT = "slept"  # the machine did, and its time does not count
     TROUBLE = "trouble"
     WELL_AGAIN = "well again"
     UPLOAD_FAILED = "upload failed"

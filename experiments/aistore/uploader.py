@@ -27,7 +27,6 @@ from experiments.aistore.client import (
     NotFound,
 )
 from experiments.aistore.facts import experiment_facts, log_tail, run_facts
-from experiments.aistore.outbox import UploadLease
 from experiments.aistore.run_files import (
     alternative_name,
     folder_description,
@@ -42,6 +41,7 @@ from experiments.aistore.run_files import (
     unix,
 )
 from experiments.models import Experiment, Trial, Upload, uploads
+from experiments.models.leases import Lease
 from experiments.models.secrets import SecretError
 from experiments.states import FINISHED, EventKind
 from experiments.training.base import BackendUnavailable
@@ -61,7 +61,7 @@ def upload(experiment_id: str) -> None:
     if not settings.AISTORE_HOST or not _slot.acquire(blocking=False):
         return  # the ticker comes again
     try:
-        lease = UploadLease(experiment_id)
+        lease = outbox.lease_of(experiment_id)
         if not lease.take():
             return
         try:
@@ -71,12 +71,12 @@ def upload(experiment_id: str) -> None:
                 raise
             logger.info("Experiment %s was deleted while it was uploaded", experiment_id)
         finally:
-            lease.release()
+            lease.drop()
     finally:
         _slot.release()
 
 
-def _upload(experiment_id: str, lease: UploadLease) -> None:
+def _upload(experiment_id: str, lease: Lease) -> None:
     experiment = Experiment.objects.select_related("project").filter(pk=experiment_id).first()
     if experiment is None or experiment.deleting or uploads.destination(experiment) is None:
         return
@@ -114,7 +114,7 @@ class _Pass:
     """One pass over the experiment's rows. Raises what concerns all of them."""
 
     def __init__(
-        self, experiment: Experiment, folder: Upload, lease: UploadLease, store: AIStore
+        self, experiment: Experiment, folder: Upload, lease: Lease, store: AIStore
     ) -> None:
         self.experiment = experiment
         self.folder = folder
@@ -137,7 +137,8 @@ class _Pass:
         self._describe_folder()
 
     def _still_ours(self) -> bool:
-        return self.lease.renew()
+        going = Experiment.objects.filter(pk=self.experiment.pk, deleting=False).exists()
+        return going and self.lease.renew()
 
     def _try(self, row: Upload) -> None:
         """Do what a row asks for; a failure that is its own is kept on it."""

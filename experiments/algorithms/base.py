@@ -2,7 +2,10 @@
 
 Called by ``engine.session``; nothing here or below knows Django, clocks, files or whether the user
 maximises. A tuner is a function of (space, args, seed, history): it keeps nothing between calls
-that it could not rebuild from the history, so a crash loses nothing (see docs/algorithms.md).
+that it could not rebuild from the history, so a crash loses nothing. Promised exactly: rebuilt
+from its history it proposes equal parameters on one machine (one kind of processor, the same
+libraries and BLAS settings); anywhere else legal ones of the same quality, since the last bits of
+floating-point sums differ there.
 
 Vocabulary: a *loss* is what algorithms minimise; the user's *value* has its sign flipped once, in
 ``engine.session``. ``sequence`` counts a trial's intermediate reports from 0.

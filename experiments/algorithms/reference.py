@@ -38,10 +38,15 @@ tuner:
 algorithms only ever minimise. An argument of another tuner is a warning and ignored, an unknown one
 is an error.
 
-What holds for all of them, by test: the same seed and history propose the same, in any process; a
-restart in the middle changes nothing; failed, killed, excluded, imported and custom trials, NaN and
-infinite results are survived; no configuration is tried twice while a finite space has untried ones
-(advisors and PBTTuner repeat on purpose); several trials at a time are told apart from each other.
+What holds for all of them, by test: the same seed and history propose the same, in any process of
+one installation, so a restart in the middle changes nothing; failed, killed, excluded, imported and
+custom trials, NaN and infinite results are survived; no configuration is tried twice while a finite
+space has untried ones (advisors and PBTTuner repeat on purpose); several trials at a time are told
+apart from each other.
+
+"One installation" means one kind of processor, the same versions of the libraries and the same BLAS
+settings. Elsewhere the last bits of a sum differ, and with them what a model proposes next: those
+proposals are just as legal and as good, and go on from any history, but are not the same numbers.
 
 Any finite result may be reported; beyond ±1e300 algorithms see ±1e300. A tuner that cannot compute
 with what was reported draws the next trials at random, an assessor gives no verdict; the events of

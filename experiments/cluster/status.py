@@ -38,6 +38,7 @@ REASONS = {
     EventKind.NOT_JUDGED: "NotJudged",
     EventKind.BAD_REPORT: "BadReport",
     EventKind.LATE_FINAL: "LateFinal",
+    EventKind.SLEPT: "Slept",
     EventKind.TROUBLE: "Trouble",
     EventKind.WELL_AGAIN: "WellAgain",
     EventKind.UPLOAD_FAILED: "UploadFailed",

@@ -23,7 +23,7 @@ from experiments import hints
 from experiments.actor import actor
 from experiments.manifest.spec import ExperimentSpec
 from experiments.manifest.stored import configuration, stored_spec
-from experiments.models import uploads
+from experiments.models import clock, leases, uploads
 from experiments.states import (
     FINISHED,
     MOVES,
@@ -60,10 +60,23 @@ def raise_seq(cursor: Any, experiment_id: str) -> int:
     """Raise an experiment's counter; call inside the transaction of the rows it numbers.
 
     The update locks the experiment's row, so whoever gets a higher number also commits later.
-    Plain SQL: every change and every report goes through here. Raises Experiment.DoesNotExist.
+    Plain SQL: every change and every report goes through here. A pass of the loop that lost its
+    lease gets no number, and so changes nothing.
+
+    Raises:
+        Experiment.DoesNotExist: it was deleted.
+        LostLease: somebody else works at it; only inside ``Lease.fence``.
     """
     table = Experiment._meta.db_table
-    cursor.execute(f"UPDATE {table} SET last_seq = last_seq + 1 WHERE id = %s", [experiment_id])
+    sql = f"UPDATE {table} SET last_seq = last_seq + 1 WHERE id = %s"
+    holder = leases.fence_of(experiment_id)
+    if holder is None:
+        cursor.execute(sql, [experiment_id])
+    else:
+        fenced = f"{sql} AND lease_holder = %s AND lease_mark = lease_until"
+        cursor.execute(fenced, [experiment_id, holder])
+        if not cursor.rowcount:
+            raise leases.LostLease(f"Experiment {experiment_id} is worked at by somebody else.")
     cursor.execute(f"SELECT last_seq FROM {table} WHERE id = %s", [experiment_id])
     row = cursor.fetchone()
     if row is None:
@@ -141,9 +154,12 @@ class Experiment(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     active_seconds = models.FloatField(default=0.0)  # banked up to clock_at
     clock_at = models.DateTimeField(null=True, blank=True)  # set while the clock runs
+    clock_sleep = models.JSONField(null=True, blank=True)  # set with it; see clock.py
 
     last_seq = models.PositiveBigIntegerField(default=0)
-    lease_until = models.DateTimeField(null=True, blank=True)  # see lease.py
+    lease_until = models.DateTimeField(null=True, blank=True)  # see leases.py, as the next two
+    lease_holder = models.CharField(max_length=120, null=True, blank=True)
+    lease_mark = models.DateTimeField(null=True, blank=True)
     wanted = models.BooleanField(default=False)  # a hint came while the lease was held
     best_trial = models.ForeignKey(
         "Trial", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -196,10 +212,16 @@ class Experiment(models.Model):
         return self.phase in PHASE_ENDED
 
     def active_seconds_at(self, now: datetime) -> float:
-        """Seconds spent running and not suspended, up to ``now``."""
+        """Seconds spent running, not suspended and awake, up to ``now``."""
         if self.clock_at is None:
             return self.active_seconds
-        return self.active_seconds + max(0.0, (now - self.clock_at).total_seconds())
+        passed = (now - self.clock_at).total_seconds() - self.slept_seconds
+        return self.active_seconds + max(0.0, passed)
+
+    @property
+    def slept_seconds(self) -> float:
+        """Seconds that this machine slept since the clock was set."""
+        return clock.slept_since(self.clock_at, self.clock_sleep)
 
     @property
     def link(self) -> ClusterObject | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from experiments.access.tokens import TrialClaim
@@ -24,6 +25,7 @@ from experiments.reports.wire import DEFAULT, FINAL, PERIODICAL, Report
 from experiments.states import FINISHED, EventKind
 
 KEPT_TEXTS = 20  # bad or late reports per trial that are kept as Events
+KEPT_FINALS = 5
 KEPT_LENGTH = 500  # characters of each
 _UNUSED = (EventKind.BAD_REPORT, EventKind.LATE_FINAL)
 
@@ -55,6 +57,7 @@ class BadText(NamedTuple):
 
     line: str
     text: str
+    is_final: bool = False  # it meant to be the trial's result: its end will tell of it
 
 
 @dataclass(slots=True)
@@ -152,7 +155,8 @@ class _Batch:
             return unknown_trial(claim.key)
         if isinstance(item, BadText):
             text = item.text[:KEPT_LENGTH].replace("\0", "\ufffd")
-            self._notes.append((trial, EventKind.BAD_REPORT, item.line, {"text": text}))
+            data = {"text": text, **({"final": True} if item.is_final else {})}
+            self._notes.append((trial, EventKind.BAD_REPORT, item.line, data))
             return Answer(400, item.line)
         answer = self._final(trial, item) if item.kind == FINAL else self._periodical(trial, item)
         if item.remark and answer is STORED:
@@ -265,7 +269,10 @@ class _Batch:
     def _record(self, trial: _TrialRow, what: EventKind, line: str, data: dict[str, Any]) -> None:
         """Keep a report that counts for nothing; so many per trial, as any client can send them."""
         kept = Event.objects.filter(trial_id=trial.id, what__in=_UNUSED)
-        if kept.count() < KEPT_TEXTS:
+        # a refused result has places of its own: it is why the trial fails
+        is_final, final = bool(data.get("final")), Q(data__has_key="final")
+        kept = kept.filter(final) if is_final else kept.exclude(final)
+        if kept.count() < (KEPT_FINALS if is_final else KEPT_TEXTS):
             Experiment(pk=trial.experiment_id).record(
                 what, trial=Trial(pk=trial.id), reason=line, data=data
             )

@@ -222,7 +222,8 @@ class TrialApi:
                 )
             item = report
         except BadReport as error:
-            item = BadText(f"not stored: {error}", body[:KEPT_BYTES].decode("utf-8", "replace"))
+            text = body[:KEPT_BYTES].decode("utf-8", "replace")
+            item = BadText(f"not stored: {error}", text, is_final=wire.looks_final(body))
         try:
             answer = await self.store.submit(claim, item)
         except StoreIsFull:

@@ -55,6 +55,7 @@ from experiments.selectors.present import (
 )
 from experiments.services import actions
 from experiments.services.intake import Intake, keep_secrets, take_in, take_in_file
+from experiments.trials.backends import backend
 
 MANIFEST_BODY: Any = {
     "application/json": OpenApiTypes.OBJECT,
@@ -78,7 +79,7 @@ def _require_runnable(intake: Intake) -> Parsed:
 def _require_permission(user: Any) -> None:
     if not policy.may_create(user):
         raise PermissionDenied("You may not create experiments.")
-    if settings.TRAINING_ENGINE != "local":
+    if not backend().runs_here:
         return
     if not settings.LOCAL_TRIALS:
         raise PermissionDenied(

@@ -16,7 +16,7 @@ from django.utils import timezone
 from experiments import wake
 from experiments.manifest.fields import SPEC
 from experiments.manifest.spec import Parsed, to_manifest
-from experiments.models import Experiment, Project, Trial
+from experiments.models import Experiment, Project, Trial, clock
 from experiments.problems import Problem, ProblemsError
 from experiments.states import RETRIABLE, WENT_WRONG, EventKind, Phase, TrialState
 from experiments.trials.changes import add_trial, request_stop, update_best
@@ -58,6 +58,7 @@ def create_experiment(
             max_exec_seconds=spec.max_exec_seconds,
             max_trials=spec.max_trials,
             concurrency=spec.concurrency,
+            **({} if spec.seed is None else {"seed": spec.seed}),
         )
         experiment.record(
             EventKind.CREATED,
@@ -146,7 +147,7 @@ def _resume_if_raised(experiment: Experiment, changes: Mapping[str, list[int]]) 
             reason="A limit was raised.",
             finished_at=None,
             finish_requested=False,
-            clock_at=None if experiment.suspended else now,
+            **clock.columns(None if experiment.suspended else now),
             message="",
         )
 
@@ -184,7 +185,7 @@ def _set_suspended(experiment: Experiment, suspended: bool) -> None:
         Experiment.objects.filter(pk=locked.pk).update(
             suspended=suspended,
             active_seconds=locked.active_seconds_at(now),
-            clock_at=None if suspended or locked.phase != Phase.RUNNING else now,
+            **clock.columns(None if suspended or locked.phase != Phase.RUNNING else now),
         )
         locked.record(EventKind.SUSPENDED if suspended else EventKind.RESUMED)
     experiment.suspended = suspended
@@ -254,7 +255,7 @@ def _reopen(experiment: Experiment) -> None:
             reason="A trial was added.",
             finished_at=None,
             finish_requested=False,
-            clock_at=None if experiment.suspended else timezone.now(),
+            **clock.columns(None if experiment.suspended else timezone.now()),
         )
 
 
@@ -269,6 +270,9 @@ def custom_trial(experiment: Experiment, parameters: Mapping[str, Any], *, force
     problems = spec.space.contains(searched)
     if problems and not force:
         raise ProblemsError(problems)
+    if not problems:
+        added = {name: value for name, value in parameters.items() if name in spec.adds}
+        parameters = spec.space.configuration(searched) | added
     with transaction.atomic():
         trial = add_trial(experiment, parameters, origin="custom")
         if n_in_budget(experiment) > experiment.max_trials:

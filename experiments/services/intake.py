@@ -15,7 +15,7 @@ from django.conf import settings
 
 from experiments.aistore import outbox, vault
 from experiments.manifest.files import GivenManifest, GivenSecret, read_contents
-from experiments.manifest.forecast import LOCAL, Forecast, forecast_of
+from experiments.manifest.forecast import Forecast, forecast_of
 from experiments.manifest.reading import LineOf
 from experiments.manifest.spec import ExperimentSpec, Parsed, parse_manifest, parse_text
 from experiments.problems import Problem, ProblemsError
@@ -24,6 +24,10 @@ from experiments.trials.backends import backend
 from experiments.trials.launching import sample_launch
 
 _NO_TRIAL = "As things stand, no trial could start."
+_OTHER_PYTHON = (
+    "Start AutoTune where your environment is active, or name its interpreter: --python, or "
+    "AUTOTUNE_TRIAL_PATH."
+)
 MAX_BYTES = 1024 * 1024  # of a manifest's text
 
 
@@ -101,7 +105,7 @@ def take_in_file(raw: bytes, *, is_json: bool = False, directory: Path | None = 
 
 def keepable(secrets: Sequence[GivenSecret]) -> tuple[tuple[GivenSecret, ...], list[Problem]]:
     """The secrets of a file that are kept here, and warnings for the others."""
-    if settings.TRAINING_ENGINE == LOCAL:
+    if not backend().has_cluster_secrets:
         return tuple(secrets), []
     message = "Secret '{}' is left out: on a cluster the API key is read from the cluster's own."
     return (), [
@@ -146,16 +150,16 @@ def _with_forecast(parsed: Parsed, known_secrets: Collection[str] = ()) -> Intak
 
 
 def obstacles(spec: ExperimentSpec) -> tuple[Problem, ...]:
-    """What keeps a parsed manifest from ever running here; needs neither backend nor database."""
+    """What keeps a parsed manifest from ever running here; asks neither cluster nor database."""
     return _by_the_rules(spec, None).problems
 
 
 def _no_trials_here() -> bool:
-    return settings.TRAINING_ENGINE == LOCAL and not settings.LOCAL_TRIALS
+    return backend().runs_here and not settings.LOCAL_TRIALS
 
 
 def _by_the_rules(spec: ExperimentSpec, line_of: LineOf | None) -> Forecast:
-    forecast = forecast_of(spec, engine=settings.TRAINING_ENGINE, line_of=line_of)
+    forecast = forecast_of(spec, runs_here=backend().runs_here, line_of=line_of)
     if not _no_trials_here():
         return forecast
     message = "Trials may not run on this server's own host (AUTOTUNE_LOCAL_TRIALS is 0)."
@@ -177,9 +181,26 @@ def forecast_here(parsed: Parsed, known_secrets: Collection[str] = ()) -> Foreca
         for problem in vault.forecast(parsed.spec.aistore, known_secrets)
     )
     known = {problem.path for problem in forecast.problems}
+    launch = sample_launch(parsed.spec)
     told = tuple(
         Problem(path, message, _NO_TRIAL, parsed.line_of(path) if parsed.line_of else None)
-        for path, message in backend().forecast(sample_launch(parsed.spec))
+        for path, message in backend().forecast(launch)
         if path not in known
     )
-    return replace(forecast, warnings=(*forecast.warnings, *told, *unstored))
+    programs = backend().programs(launch)
+    lacking = tuple(
+        Problem(
+            program.path,
+            f"{program.sentence()}, which lacks what the script imports: "
+            f"{', '.join(program.missing)}.",
+            _OTHER_PYTHON,
+            parsed.line_of(program.path) if parsed.line_of else None,
+        )
+        for program in programs
+        if program.missing
+    )
+    return replace(
+        forecast,
+        warnings=(*forecast.warnings, *told, *lacking, *unstored),
+        programs=tuple(program.as_dict() for program in programs),
+    )

@@ -77,13 +77,21 @@ def request_stop(
 
 def update_best(experiment: Experiment) -> None:
     """Point the experiment at its best finished, not excluded trial; earliest wins a tie."""
+    if _best_id(experiment) == experiment.best_trial_id:
+        return
+    with transaction.atomic():
+        # Trials end under this lock: who looks late still sees them all.
+        Experiment.objects.select_for_update().filter(pk=experiment.pk).first()
+        best_id = _best_id(experiment)
+        Experiment.objects.filter(pk=experiment.pk).update(best_trial_id=best_id)
+    experiment.best_trial_id = best_id
+
+
+def _best_id(experiment: Experiment) -> int | None:
     order = "value" if experiment.optimize_mode == "minimize" else "-value"
-    best_id = (
+    return (
         experiment.trials.filter(state=TrialState.SUCCEEDED, excluded=False, value__isnull=False)
         .order_by(order, "number")
         .values_list("pk", flat=True)
         .first()
     )
-    if best_id != experiment.best_trial_id:
-        Experiment.objects.filter(pk=experiment.pk).update(best_trial_id=best_id)
-        experiment.best_trial_id = best_id

@@ -47,8 +47,8 @@ def attempt(
 
 def check_works(parsed: Parsed) -> None:
     spec = parsed.spec
-    for engine in ("local", "kubeflow"):
-        forecast_of(spec, engine=engine)
+    for runs_here in (True, False):
+        forecast_of(spec, runs_here=runs_here)
     assert parse_text(dump_yaml(to_manifest(spec))).spec == spec
 
 

@@ -346,11 +346,8 @@ def test_every_entry_of_the_export_menu_gives_what_it_says(
 ) -> None:
     experiment = make_experiment()
     page = client.get(f"/experiments/{experiment.pk}/").content.decode()
-    menu = dict(
-        re.findall(
-            r'<a class="dropdown-item" download href="([^"]+)">[^\n]*? (JSON|HTML|CSV|YAML) ', page
-        )
-    )
+    entry = r'download\s+href="([^"]+)">(?:(?!</a>).)*?\b(JSON|HTML|CSV|YAML)\b'
+    menu = dict(re.findall(entry, page, re.DOTALL))
     given = {kind: client.get(url).content.decode() for url, kind in menu.items()}
     assert given["CSV"].startswith("number,id,state")
     assert json.loads(given["JSON"])["experiment"]["id"] == experiment.pk
