@@ -263,7 +263,7 @@ def _reap() -> dict[str, int]:
 def _fork(packet: dict[str, Any], control: socket.socket, at_hangup: Any) -> dict[str, Any]:
     """Fork a role; returns the answer to its owner."""
     try:
-        os.close(os.open(packet["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
+        os.close(os.open(packet["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
         nursery = os.getpid()
         pid = os.fork()
     except OSError as error:
@@ -297,7 +297,7 @@ def _fork(packet: dict[str, Any], control: socket.socket, at_hangup: Any) -> dic
 def _redirect(path: str) -> None:
     """Have stdin read nothing, and stdout and stderr append to a file, line by line."""
     for number, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY | os.O_APPEND | os.O_CREAT)):
-        descriptor = os.open(os.devnull if number == 0 else path, flags, 0o666)
+        descriptor = os.open(os.devnull if number == 0 else path, flags, 0o600)
         os.dup2(descriptor, number)
         if number == 1:
             os.dup2(descriptor, 2)

@@ -25,12 +25,14 @@ from django.conf import settings
 from django.core.management import call_command
 
 from experiments.aistore import outbox
-from experiments.embedded import serving
+from experiments.embedded import addresses, role_logs, serving
 from experiments.embedded.nursery import CannotFork, Nursery
 from experiments.loop import lease
 from experiments.trials.shutdown import requeue_local_trials
 
 logger = logging.getLogger(__name__)
+
+ROTATE_EVERY_S = 10.0
 
 
 class AlreadyRunning(Exception):
@@ -195,11 +197,12 @@ class Supervisor:
     def __init__(self, host: str, port: int, nursery: Nursery) -> None:
         self.host = host
         self.port = port
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
-        if ":" in shown:
-            shown = f"[{shown}]"
-        self.url = os.environ.get("AUTOTUNE_PUBLIC_URL", "") or f"http://{shown}:{port}"
-        self.trial_url = f"http://{shown}:{port}"
+        here = f"http://{addresses.here(host)}:{port}"
+        given = os.environ.get("AUTOTUNE_PUBLIC_URL", "").rstrip("/")
+        self.url = given or f"http://{addresses.shown(host)}:{port}"
+        self.trial_url = os.environ.get("AUTOTUNE_TRIAL_URL", "").rstrip("/") or here
+        self._probe_url = f"{here}/healthz"
+        self._rotated = 0.0
         self._lock = DataLock(settings.DATA_DIR)
         self._nursery = nursery
         self._children: list[Child] = []
@@ -215,7 +218,7 @@ class Supervisor:
         self._lock.take()
         self._sockets = listen(self.host, self.port)
         self._nursery.prepare(self._environment())
-        (settings.DATA_DIR / "logs").mkdir(exist_ok=True)
+        role_logs.make_private(settings.DATA_DIR / "logs")
         call_command("migrate", verbosity=0, interactive=False)
         lease.clear_all()
         outbox.forget_leases()
@@ -237,7 +240,7 @@ class Supervisor:
 
     def _environment(self) -> dict[str, str]:
         """What the roles' environment holds beside our own."""
-        hosts = {*settings.ALLOWED_HOSTS, self.host, *_names_of(self.host)}
+        hosts = {*settings.ALLOWED_HOSTS, *addresses.names_of(self.host)}
         return {
             "AUTOTUNE_DATA": str(settings.DATA_DIR),
             "AUTOTUNE_PUBLIC_URL": self.url,
@@ -272,7 +275,7 @@ class Supervisor:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(f"{self.trial_url}/healthz", timeout=2):
+                with urllib.request.urlopen(self._probe_url, timeout=2):
                     return
             except urllib.error.HTTPError:
                 return
@@ -288,6 +291,9 @@ class Supervisor:
         """Start again whatever died; call it every now and then."""
         if any([child.watch() for child in self._children]):
             self._describe()
+        if time.monotonic() - self._rotated > ROTATE_EVERY_S:
+            self._rotated = time.monotonic()
+            role_logs.rotate(settings.DATA_DIR / "logs")
 
     def stop(self) -> int:
         """End everything in under three seconds; returns how many trials went back to the queue."""
@@ -311,10 +317,3 @@ class Supervisor:
                 listener.close()
             self._lock.release()
         return n_requeued
-
-
-def _names_of(host: str) -> set[str]:
-    """Names a browser may use for a server bound to every address."""
-    if host not in ("0.0.0.0", "::", ""):
-        return set()
-    return {socket.gethostname(), socket.getfqdn()}
