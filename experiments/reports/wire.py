@@ -1,7 +1,7 @@
 """What a trial sent, as plain values: both wire formats in, one ``Report`` or ``BadReport`` out.
 
-Called by trial_api.py for each report. Pure: no database, no Django. Texts are decoded with plain
-``json`` alone: json_tricks and nni.load can build classes that the text names.
+Called by trial_api.py for each report. Pure: no database, no Django. Texts are decoded as plain
+JSON alone: json_tricks and nni.load can build classes that the text names.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from experiments.strict_json import JsonRefused, read_json
 
 PERIODICAL = "PERIODICAL"
 FINAL = "FINAL"
@@ -114,10 +116,8 @@ def _object(text: bytes | str, what: str) -> dict[str, Any]:
 
 def _decode(text: bytes | str, what: str) -> Any:
     try:
-        return json.loads(text if isinstance(text, str) else text.decode())
-    except RecursionError:
-        raise BadReport(f"{what} must be JSON text, but is nested too deeply") from None
-    except ValueError as error:  # also bad UTF-8, and integers of more than 4300 digits
+        return read_json(text, nan=True, huge=True)
+    except JsonRefused as error:
         raise BadReport(f"{what} must be JSON text, but: {_one_line(str(error))}") from None
 
 

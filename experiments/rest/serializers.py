@@ -18,7 +18,7 @@ from rest_framework.exceptions import ErrorDetail
 from experiments.models import Metric
 from experiments.problems import nearest
 from experiments.services.actions import LIMIT_HIGHEST, LIMITS
-from experiments.states import Phase, TrialState
+from experiments.states import EventKind, Phase, TrialState
 
 PHASES = [phase.value for phase in Phase]
 STATES = [state.value for state in TrialState]
@@ -480,7 +480,7 @@ EventsShape = inline_serializer(
     {
         "seq": serializers.IntegerField(),
         "trial": serializers.IntegerField(allow_null=True),
-        "what": serializers.CharField(),
+        "what": serializers.ChoiceField([kind.value for kind in EventKind]),
         "from": serializers.CharField(),
         "to": serializers.CharField(),
         "reason": serializers.CharField(),

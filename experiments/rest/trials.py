@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -16,6 +16,7 @@ from experiments.algorithms.space.flat import flat_names
 from experiments.models import Experiment, Metric, Trial
 from experiments.rest import serializers as shapes
 from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, page_of
+from experiments.selectors.listing import columns
 from experiments.selectors.present import metric_json, trial_json
 from experiments.selectors.trial_filter import Names, parse_where, read_facts, sort_facts
 from experiments.services import actions
@@ -70,13 +71,7 @@ def _picked(
     """Rows in order: a queryset where columns suffice, else primary keys picked by hand."""
     where, orders = query.get("where", ""), query.get("order") or ["number"]
     if not where.strip() and all(order.removeprefix("-") in _COLUMN_ORDERS for order in orders):
-        columns = [
-            F(order.removeprefix("-")).desc(nulls_last=True)
-            if order.startswith("-")
-            else F(order).asc(nulls_last=True)
-            for order in orders
-        ]
-        return trials.order_by(*columns, "number")
+        return trials.order_by(*columns(orders), "number")
     facts = read_facts(trials)
     # Names come from the manifest and from all trials, not only those in the wanted states.
     everybody = read_facts(experiment.trials.all()) if query.get("state") else facts

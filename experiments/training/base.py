@@ -142,7 +142,7 @@ class Backend(ABC):
             BackendUnavailable: try again later.
         """
 
-    def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
+    def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """Say what would keep this launch from starting now: (manifest path, message) pairs."""
         return ()
 

@@ -103,8 +103,8 @@ class KubernetesBackend(Backend):
             raise _unavailable(error) from error
         return _handle(launch.name, deciding, replicas)
 
-    def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
-        """See ``Backend.foresee``; says nothing while the cluster cannot be asked."""
+    def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
+        """See ``Backend.forecast``; says nothing while the cluster cannot be asked."""
         try:
             build(launch, self._engine(self._reach()), self._options)
         except LaunchError as error:

@@ -17,7 +17,7 @@ process that launched it; after its end none of its processes is left, daemons i
 its supervisor (``wrapper.py``) was killed.
 
 Image, volumes, resources, security context, init containers, sidecars and restart policies have no
-meaning here and are ignored; the preflight check tells the user.
+meaning here and are ignored; the forecast tells the user.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ class LocalBackend(Backend):
         """See ``Backend.find``."""
         return _find(self.root / name) if _NAME.fullmatch(name) else None
 
-    def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
-        """See ``Backend.foresee``."""
+    def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
+        """See ``Backend.forecast``."""
         try:
             self._commands(launch, self.root / launch.name)
         except LaunchError as error:
