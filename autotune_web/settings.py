@@ -7,6 +7,7 @@ separate roles of a cluster.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shlex
@@ -59,8 +60,11 @@ ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 PUBLIC_URL = env_str("AUTOTUNE_PUBLIC_URL", "http://127.0.0.1:8080").rstrip("/")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
-SESSION_COOKIE_NAME = "autotune_session"
-CSRF_COOKIE_NAME = "autotune_csrf"
+# Cookies go to every port of a host, where a second dashboard may live: names of our own.
+_installation = hashlib.sha256(b"autotune.cookies:" + SECRET_KEY.encode()).hexdigest()[:8]
+SESSION_COOKIE_NAME = f"autotune_session_{_installation}"
+CSRF_COOKIE_NAME = f"autotune_csrf_{_installation}"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 30  # seconds
 
 # ---- training
@@ -106,7 +110,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "experiments.access.security.ContentSecurityPolicyMiddleware",
+    "experiments.access.security.SecurityHeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

@@ -84,9 +84,9 @@ class EventKind(StrEnum):
     NOT_JUDGED = "not judged"  # the assessor could not compute
     BAD_REPORT = "bad report"
     LATE_FINAL = "late final"  # a second FINAL, other than the first
-    SLEPT = "slept"  # the machine did, and its time does not count
     TROUBLE = "trouble"
     WELL_AGAIN = "well again"
+    SLEPT = "slept"  # the machine; that time does not count
     UPLOAD_FAILED = "upload failed"
     UPLOAD_WELL_AGAIN = "upload well again"
     UPLOADED = "uploaded"

@@ -26,18 +26,21 @@ from experiments.access import policy
 from experiments.actor import acting_as
 from experiments.models import Experiment, Trial
 from experiments.rest.errors import TooLarge
-from experiments.rest.serializers import MAX_PAGE_SIZE, ErrorsShape
+from experiments.rest.serializers import MAX_PAGE_SIZE, ErrorsShape, ManifestErrorsShape
 from experiments.strict_json import read_json
 
 MAX_BODY = 1024 * 1024  # bytes of a JSON body
 MAX_MANIFEST_BODY = 8 * 1024 * 1024  # read, to say by how much a manifest is too large
 
 # Refusals as the schema describes them
-BAD = OpenApiResponse(ErrorsShape, description="Bad input: every problem at once.")
+BAD = OpenApiResponse(ManifestErrorsShape, description="Bad input: every problem at once.")
 GONE = OpenApiResponse(ErrorsShape, description="Not there, or not yours to see.")
 NO_TOKEN = OpenApiResponse(ErrorsShape, description="Nobody is signed in.")
 REFUSED = OpenApiResponse(ErrorsShape, description="Makes no sense in the present state.")
-COMMON = {401: NO_TOKEN, 404: GONE}
+BUSY = OpenApiResponse(
+    ErrorsShape, description="Database or training backend are busy or away: see Retry-After."
+)
+COMMON = {401: NO_TOKEN, 404: GONE, 503: BUSY}
 
 
 class AnyAccept(BaseContentNegotiation):

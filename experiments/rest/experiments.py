@@ -369,7 +369,7 @@ class Events(ApiView):
         summary="What happened, in order",
         parameters=[shapes.EventsQuery],
         responses={
-            200: shapes.page_shape("Event", shapes.EventShape),
+            200: shapes.page_shape("Event", shapes.EventsShape),
             400: BAD,
             **COMMON,
         },

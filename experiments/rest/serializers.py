@@ -475,7 +475,7 @@ class AlgorithmsShape(serializers.Serializer[Any]):
 
 
 # A class body cannot hold a field named "from".
-EventShape = inline_serializer(
+EventsShape = inline_serializer(
     "Event",
     {
         "seq": serializers.IntegerField(),
@@ -487,6 +487,7 @@ EventShape = inline_serializer(
         "data": JSONObject(),
         "time": serializers.DateTimeField(),
     },
+    many=True,
 )
 
 

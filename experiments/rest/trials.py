@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -27,7 +27,6 @@ from experiments.trials.logs import log_files, read_log
 _COLUMN_ORDERS = frozenset(
     {"number", "value", "state", "origin", "started_at", "finished_at", "created_at"}
 )
-AWAY = OpenApiResponse(shapes.ErrorsShape, description="The training backend is away; try later.")
 
 
 class Trials(ApiView):
@@ -177,7 +176,7 @@ class Logs(ApiView):
     @extend_schema(
         operation_id="trials_logs",
         summary="Names and sizes of a trial's logs",
-        responses={200: shapes.LogFileShape(many=True), 503: AWAY, **COMMON},
+        responses={200: shapes.LogFileShape(many=True), **COMMON},
     )
     def get(self, request: Request, experiment_id: str, number: int) -> Response:
         trial = self.trial(self.experiment(experiment_id), number)
@@ -193,7 +192,7 @@ class Log(ApiView):
         "printed, control characters and all, but for the signature of the token that it reports "
         "with: that is starred out.",
         parameters=[shapes.LogQuery],
-        responses={(200, "text/plain"): OpenApiTypes.STR, 400: BAD, 503: AWAY, **COMMON},
+        responses={(200, "text/plain"): OpenApiTypes.STR, 400: BAD, **COMMON},
     )
     def get(self, request: Request, experiment_id: str, number: int) -> HttpResponse:
         trial = self.trial(self.experiment(experiment_id), number)

@@ -17,7 +17,7 @@ def mark_cut_off(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('experiments', '0007_clock_sleep'),
+        ('experiments', '0005_cluster_objects'),
     ]
 
     operations = [
@@ -38,7 +38,7 @@ class Migration(migrations.Migration):
                     ('exhausted', 'exhausted'), ('retried', 'retried'), ('excluded', 'excluded'),
                     ('restored', 'restored'), ('remark', 'remark'),
                     ('not judged', 'not judged'), ('bad report', 'bad report'),
-                    ('late final', 'late final'), ('slept', 'slept'), ('trouble', 'trouble'),
+                    ('late final', 'late final'), ('trouble', 'trouble'),
                     ('well again', 'well again'), ('upload failed', 'upload failed'),
                     ('upload well again', 'upload well again'), ('uploaded', 'uploaded'),
                 ],
