@@ -28,6 +28,7 @@ from experiments.aistore import outbox
 from experiments.embedded import addresses, role_logs, serving
 from experiments.embedded.nursery import CannotFork, Nursery
 from experiments.loop import lease
+from experiments.models import release
 from experiments.trials.shutdown import requeue_local_trials
 
 logger = logging.getLogger(__name__)
@@ -213,12 +214,14 @@ class Supervisor:
 
         Raises:
             AlreadyRunning: somebody else serves it.
-            CannotStart: the port cannot be served.
+            CannotStart: the port cannot be served, or the database is of a later version.
         """
         self._lock.take()
         self._sockets = listen(self.host, self.port)
         self._nursery.prepare(self._environment())
         role_logs.make_private(settings.DATA_DIR / "logs")
+        if words := release.too_new():
+            raise CannotStart(words)
         call_command("migrate", verbosity=0, interactive=False)
         lease.clear_all()
         outbox.forget_leases()
