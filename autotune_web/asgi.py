@@ -7,6 +7,9 @@ every trial and Django's request path would cost more than the work itself.
 import logging
 import os
 import warnings
+from typing import cast
+
+from asgiref.typing import ASGI3Application
 
 # WhiteNoise's files are read whole under ASGI, which is right for what we serve.
 warnings.filterwarnings(
@@ -23,18 +26,20 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from experiments.embedded.health import Health  # noqa: E402
 from experiments.live.door import WebsocketDoor  # noqa: E402
 from experiments.redaction import RedactingFilter  # noqa: E402
-from experiments.reports.trial_api import TrialApi  # noqa: E402
+from experiments.reports.trial_api import App, TrialApi  # noqa: E402
 
 # Whoever starts uvicorn by hand has its log format, which repeats addresses.
 for _name in ("uvicorn.access", "uvicorn.error", "uvicorn.asgi"):
     logging.getLogger(_name).addFilter(RedactingFilter())
 
-trial_api = TrialApi(
+pages_and_sockets = cast(
+    App,
     ProtocolTypeRouter(
         {
             "http": django_application,
             "websocket": WebsocketDoor(),
         }
-    )
+    ),
 )
-application = Health(trial_api)
+trial_api = TrialApi(pages_and_sockets)
+application = Health(cast(ASGI3Application, trial_api))

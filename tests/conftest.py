@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -109,7 +110,7 @@ def make_experiment(db: None) -> Callable[..., Experiment]:
     """Write an experiment row; keywords are columns, ``spec`` is merged into the manifest's."""
 
     def make(spec: dict[str, Any] | None = None, **columns: Any) -> Experiment:
-        manifest = {**MANIFEST, "spec": {**MANIFEST["spec"], **(spec or {})}}
+        manifest = copy.deepcopy({**MANIFEST, "spec": {**MANIFEST["spec"], **(spec or {})}})
         values: dict[str, Any] = {
             "name": "sample",
             "manifest": manifest,

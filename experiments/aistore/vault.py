@@ -1,8 +1,8 @@
 """Secrets that manifests name: API keys of AIStore, by the name in ``spec.aistore.secret``.
 
-On this machine's own engine they are rows, encrypted with a key derived from SECRET_KEY; on a
-cluster they are Kubernetes Secrets with the key ``apikey``. A value goes in by REST or command line
-and comes out for the uploader alone; no text of ours repeats it.
+Where the backend has no Secrets of a cluster they are rows, encrypted with a key derived from
+SECRET_KEY; where it has, they are Kubernetes Secrets with the key ``apikey``. A value goes in by
+REST or command line and comes out for the uploader alone; no text of ours repeats it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
@@ -21,6 +22,7 @@ from experiments.models import Secret
 from experiments.models.secrets import SecretError, seal
 from experiments.problems import Problem, ProblemsError
 from experiments.redaction import KEY, KEY_RULE
+from experiments.trials.backends import backend
 
 NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9._]{0,251}[A-Za-z0-9])?\Z")
 KUBERNETES_KEY = "apikey"  # of the Secret's data
@@ -63,8 +65,8 @@ def secrets_of(project: Any) -> QuerySet[Secret]:
 
 def reveal_key(experiment: Any) -> str:
     """The API key that an experiment's manifest names. Raises SecretError."""
-    name = experiment.manifest["spec"]["aistore"]["secret"]
-    if settings.TRAINING_ENGINE == "local":
+    name = experiment.configuration["aistore"]["secret"]
+    if not backend().has_cluster_secrets:
         row = Secret.objects.filter(project=experiment.project_id, name=name).first()
         if row is None:
             raise SecretError(_missing(name))
@@ -90,12 +92,14 @@ def _from_kubernetes(name: str, namespace: str) -> str:
     trouble: SecretError | None = None
     try:
         try:
-            config.load_incluster_config(configuration)
+            config.load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         except config.ConfigException:
-            config.load_kube_config(client_configuration=configuration)
+            config.load_kube_config(  # type: ignore[no-untyped-call]
+                client_configuration=configuration
+            )
         with client.ApiClient(configuration) as api:
             # Not loaded by the client: it would log the whole Secret at DEBUG.
-            answer = client.CoreV1Api(api).read_namespaced_secret(
+            answer: Any = client.CoreV1Api(api).read_namespaced_secret(
                 name, namespace, _request_timeout=_TIMEOUT_S, _preload_content=False
             )
             data = json.loads(answer.data).get("data") or {}
@@ -122,17 +126,20 @@ def _is_known(name: str) -> bool:
         return False  # a manifest can be checked before there is a database
 
 
-def foresee(aistore: Any) -> list[Problem]:
-    """What keeps ``spec.aistore`` from working here: warnings, for the trials run all the same."""
+def forecast(aistore: Any, known: Collection[str] = ()) -> list[Problem]:
+    """What keeps ``spec.aistore`` from working here: warnings, for the trials run all the same.
+
+    ``known`` are names of secrets that are about to be set.
+    """
     if aistore is None:
         return []
     found = []
     if not settings.AISTORE_HOST:
         message = "AISTORE_HOST is not set on this server: nothing is uploaded until it is."
         found.append(Problem("spec.aistore", message))
-    if settings.TRAINING_ENGINE == "local":
+    if not backend().has_cluster_secrets:
         name = aistore.secret
-        if not _is_known(name):
+        if name not in known and not _is_known(name):
             message = f"There is no secret '{name}' on this server: nothing is uploaded without it."
             hint = f"Set it with ./autotune manage secret {name}, now or later."
             found.append(Problem("spec.aistore.secret", message, hint))

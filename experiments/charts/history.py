@@ -12,9 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from experiments import looks
 from experiments.charts import scale, style
 from experiments.charts.base import (
+    DEFAULT_METRIC,
     FAILED_STATES,
+    NEVER_RAN,
+    STOPS,
     Chart,
     Figure,
     Options,
@@ -44,6 +48,7 @@ class Point:
 class HistoryInfo:
     maximize: bool
     by_time: bool
+    clip: bool
     log: bool
     log_possible: bool
     points: tuple[Point, ...]
@@ -84,14 +89,17 @@ def info(record: Record, options: Options) -> HistoryInfo:
     scaled = np.log10(values) if log else values
     keep = None if best is None or best.y is None else (math.log10(best.y) if log else best.y)
     view = scale.robust_range(scaled, keep=keep)
-    if view is not None and not flag_option(options, "clip", default=True):
-        view = float(scaled.min()), float(scaled.max())
+    clip = flag_option(options, "clip", default=True)
+    if view is not None and not clip:
+        view = float(scale.drawable(scaled).min()), float(scale.drawable(scaled).max())
     if view is not None and log:
         # a hair wider, so that rounding does not push the extremes off
-        view = 10.0 ** view[0] * (1 - 1e-9), 10.0 ** view[1] * (1 + 1e-9)
+        low, high = (scale.power_of_ten(min(end, 300.0)) for end in view)
+        view = max(low * (1 - 1e-9), 5e-324), high * (1 + 1e-9)
     return HistoryInfo(
         maximize=record.maximize,
         by_time=by_time,
+        clip=clip,
         log=log,
         log_possible=log_possible,
         points=tuple(points),
@@ -131,18 +139,18 @@ def _best_line(
 
 
 _MARKERS: dict[str, dict[str, Any]] = {
-    "SUCCEEDED": {"symbol": "circle", "size": 8, "opacity": 0.85, "color": style.GREEN},
+    "SUCCEEDED": {"symbol": "circle", "size": 8, "opacity": 0.85, "color": looks.GREEN},
     "EARLY_STOPPED": {
-        "symbol": "diamond-open", "size": 8, "color": style.AMBER, "line": {"width": 1.8},
+        "symbol": "diamond-open", "size": 8, "color": looks.AMBER, "line": {"width": 1.8},
     },
-    "RUNNING": {"symbol": "circle-open", "size": 10, "color": style.BLUE, "line": {"width": 2.4}},
-    "EXCLUDED": {"symbol": "x-thin", "size": 7, "color": style.GREY,
-                 "line": {"width": 1.5, "color": style.GREY}},
+    "RUNNING": {"symbol": "circle-open", "size": 10, "color": looks.BLUE, "line": {"width": 2.4}},
+    "EXCLUDED": {"symbol": "x-thin", "size": 7, "color": looks.GREY,
+                 "line": {"width": 1.5, "color": looks.GREY}},
 }  # fmt: skip
 _NAMES = {
-    "SUCCEEDED": "Succeeded",
-    "EARLY_STOPPED": "Stopped early",
-    "RUNNING": "Running (latest value)",
+    "SUCCEEDED": style.STATE_NAMES["SUCCEEDED"],
+    "EARLY_STOPPED": style.STATE_NAMES["EARLY_STOPPED"],
+    "RUNNING": f"{style.STATE_NAMES['RUNNING']} (latest value)",
     "FAILED": "Without a value",
     "EXCLUDED": "Excluded",
 }
@@ -159,7 +167,8 @@ def figure(info: HistoryInfo) -> Figure:
         traces.append(
             {
                 "type": "scatter", "mode": "lines", "uid": "best", "name": "Best so far",
-                "x": list(info.best_x), "y": list(info.best_y),
+                "x": list(info.best_x),
+                "y": scale.drawable(np.array(info.best_y)).tolist(),
                 "line": {"shape": "hv", "color": style.ACCENT, "width": 2}, "hoverinfo": "skip",
             }
         )  # fmt: skip
@@ -191,6 +200,11 @@ def figure(info: HistoryInfo) -> Figure:
         "kind": KIND,
         "log_possible": info.log_possible,
         "clipped": len(info.below) + len(info.above),
+        "live": {
+            "how": "move",
+            "metric": DEFAULT_METRIC,
+            "room": scale.WIDER if info.clip else None,
+        },
     }
     return {"data": traces, "layout": frame}
 
@@ -207,20 +221,26 @@ def _trace(group: str, points: list[Point], many: bool) -> dict[str, Any]:
     marker = dict(_MARKERS[group])
     if many and group != "RUNNING":
         marker["size"] *= 0.65
-    return {
+    trace = {
         "type": "scatter", "mode": "markers", "uid": group.lower(), "name": _NAMES[group],
         "x": [p.x for p in points], "y": [p.y for p in points], "marker": marker,
         **_hover(points),
         "hovertemplate": "<b>#%{customdata}</b> · %{hovertext}<br>%{text}<extra></extra>",
     }  # fmt: skip
+    if group == "RUNNING":
+        # The page moves these: what is said of them follows from where they are.
+        del trace["hovertext"]
+        trace["hovertemplate"] = "<b>#%{customdata}</b> · %{y:.7~g}<br>%{text}<extra></extra>"
+        trace["meta"] = {"last": [p.trial.latest_sequence for p in points]}
+    return trace
 
 
 def _failed_trace(points: list[Point]) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "markers", "uid": "failed", "name": _NAMES["FAILED"],
         "x": [p.x for p in points], "y": [0.02] * len(points), "yaxis": "y2",
-        "marker": {"symbol": "line-ns", "size": 10, "color": style.VERMILION,
-                   "line": {"width": 2, "color": style.VERMILION}},
+        "marker": {"symbol": "line-ns", "size": 10, "color": looks.VERMILION,
+                   "line": {"width": 2, "color": looks.VERMILION}},
         "customdata": [p.trial.number for p in points],
         "hovertext": [style.STATE_NAMES.get(p.trial.state, p.trial.state) for p in points],
         "text": [style.parameters_text(p.trial.parameters) for p in points],
@@ -232,7 +252,7 @@ def _best_trace(best: Point) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "markers", "uid": "star", "name": "Best",
         "showlegend": False,
-        "x": [best.x], "y": [best.y],
+        "x": [best.x], "y": scale.drawable(np.array([best.y])).tolist(),
         "marker": {"symbol": "star", "size": 15, "color": style.GOLD,
                    "line": {"width": 1, "color": "#7a5a00"}},
         **_hover([best]),
@@ -246,7 +266,7 @@ def _edges(info: HistoryInfo) -> tuple[float, float]:
     low, high = scale.axis_range(*info.view, log=info.log)
     inset = 0.02 * (high - low)
     low, high = low + inset, high - inset
-    return (10.0**low, 10.0**high) if info.log else (low, high)
+    return (scale.power_of_ten(low), scale.power_of_ten(high)) if info.log else (low, high)
 
 
 def _edge_traces(info: HistoryInfo) -> list[dict[str, Any]]:
@@ -263,7 +283,7 @@ def _edge_traces(info: HistoryInfo) -> list[dict[str, Any]]:
                 "type": "scatter", "mode": "markers", "uid": f"edge-{symbol}", "name": "Off scale",
                 "x": [p.x for p in members], "y": [_edges(info)[at_top]] * len(members),
                 "marker": {"symbol": symbol, "size": 9, "opacity": 0.9,
-                           "color": [style.STATE_COLOURS.get(p.trial.state, style.GREY)
+                           "color": [style.STATE_COLOURS.get(p.trial.state, looks.GREY)
                                      for p in members]},
                 "showlegend": False, **_hover(members),
                 "hovertemplate":
@@ -295,4 +315,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, "History", draw)
+CHART = Chart(KIND, draw, redrawn_at=STOPS | NEVER_RAN)

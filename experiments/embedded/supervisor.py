@@ -24,11 +24,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 
-from experiments.aistore import outbox
 from experiments.embedded import addresses, role_logs, serving
 from experiments.embedded.nursery import CannotFork, Nursery
-from experiments.loop import lease
-from experiments.models import release
+from experiments.models import Experiment, Upload, leases, release
 from experiments.trials.shutdown import requeue_local_trials
 
 logger = logging.getLogger(__name__)
@@ -223,8 +221,7 @@ class Supervisor:
         if words := release.too_new():
             raise CannotStart(words)
         call_command("migrate", verbosity=0, interactive=False)
-        lease.clear_all()
-        outbox.forget_leases()
+        leases.forget_all(Experiment, Upload)
         for stale in (settings.DATA_DIR / "queue").glob("*.msg"):
             stale.unlink(missing_ok=True)  # hints for a worker that is gone
 

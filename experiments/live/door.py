@@ -27,8 +27,9 @@ class WebsocketDoor:
     """ASGI application of all websockets."""
 
     def __init__(self) -> None:
-        self._routes = URLRouter(websocket_urlpatterns)
-        self._with_session = AuthMiddlewareStack(self._routes)
+        # The stubs type scopes by hand; ours are as the server gives them.
+        self._routes: Any = URLRouter(websocket_urlpatterns)
+        self._with_session: Any = AuthMiddlewareStack(self._routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].removeprefix("/")

@@ -1,10 +1,10 @@
 """Fan-out of an experiment's news to its browsers: one reader per process and experiment.
 
 ``consumers.py`` watches; each watcher first gets the rows after its cursor, then what happens. News
-is found by hint (events.py) or by a look every POLL seconds, so writers in other processes need no
-broker. Guarantees: messages cover consecutive ranges of ``seq``, so a watcher that comes back with
-the last ``seq`` it saw has every metric exactly once; a slow watcher is dropped and never slows
-the others.
+is found by hint (``hints`` in this process, ``relay`` from others) or by a look every POLL seconds,
+so writers in other processes need no broker. Guarantees: messages cover consecutive ranges of
+``seq``, so a watcher that comes back with the last ``seq`` it saw has every metric exactly once; a
+slow watcher is dropped and never slows the others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
+from django.conf import settings
 from django.db import connection
 
 from experiments import hints
@@ -84,7 +85,8 @@ def read_news(experiment_id: str, after: int, upto: int, *, is_first: bool = Tru
         chunk = {"experiment_id": experiment_id, "seq__gt": after, "seq__lte": end}
         found = list(Metric.objects.filter(**chunk).order_by("seq", "id"))
         happened = list(Event.objects.filter(**chunk).order_by("seq"))
-        ids = {row.trial_id for row in (*found, *happened) if row.trial_id is not None}
+        ids = {metric.trial_id for metric in found}
+        ids |= {event.trial_id for event in happened if event.trial_id is not None}
         numbers = _numbers(experiment_id, ids)
         message["metrics"] = [metric_json(metric, numbers[metric.trial_id]) for metric in found]
         message["events"] = [event_json(event, numbers.get(event.trial_id)) for event in happened]
@@ -241,6 +243,11 @@ class Hub:
         self._subscriptions: dict[str, _Subscription] = {}
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="hub")
         hints.listen(self._hint)
+        self._relay: asyncio.Task[None] | None = None
+        if settings.REDIS_URL:
+            from experiments.live import relay  # loads the client of Redis
+
+            self._relay = asyncio.create_task(relay.hear(self._wake), name="hub relay")
 
     @property
     def n_subscriptions(self) -> int:
@@ -324,6 +331,8 @@ class Hub:
     async def close(self) -> None:
         """End every subscription and the thread, with its database connection."""
         hints.unlisten(self._hint)
+        if self._relay is not None:
+            self._relay.cancel()
         for subscription in self._subscriptions.values():
             subscription.task.cancel()
         with suppress(RuntimeError):

@@ -1,7 +1,10 @@
 """Websocket routes."""
 
+from typing import Any
+
 from django.urls import path
 
 from experiments.live.consumers import ExperimentConsumer
 
-websocket_urlpatterns = [path("ws/experiments/<str:experiment_id>/", ExperimentConsumer.as_asgi())]
+consumer: Any = ExperimentConsumer.as_asgi()  # path() is typed for views
+websocket_urlpatterns: list[Any] = [path("ws/experiments/<str:experiment_id>/", consumer)]

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from experiments.engine.session import Curve, TrialRecord
+from experiments.algorithms.base import Curve
+from experiments.engine.session import TrialSoFar
 from experiments.models import Experiment, Metric
 from experiments.states import FINISHED
 
@@ -38,13 +39,13 @@ class _Row(NamedTuple):
     finished_at: datetime | None
 
 
-def trial_records(experiment: Experiment) -> list[TrialRecord]:
+def trials_so_far(experiment: Experiment) -> list[TrialSoFar]:
     """Every trial of the experiment with its curve of the default metric, by number."""
     rows = experiment.trials.order_by("number").values_list(*_Row._fields)
     trials = [_Row(*row) for row in rows]
     curves = _curves(experiment, trials)
     return [
-        TrialRecord(
+        TrialSoFar(
             number=trial.number,
             parameters=trial.parameters,
             state=trial.state,
@@ -93,6 +94,7 @@ def _points(experiment: Experiment, wanted: Sequence[int]) -> Iterable[_Point]:
         .values_list("trial_id", "sequence", "value", "time")
     )
     if len(wanted) <= 500:  # a database takes only so many numbers in one question
-        return rows.filter(trial_id__in=wanted)
+        return cast("Iterable[_Point]", rows.filter(trial_id__in=wanted))
     these = set(wanted)
-    return (row for row in rows.filter(experiment=experiment) if row[0] in these)
+    found = cast("Iterable[_Point]", rows.filter(experiment=experiment))
+    return (row for row in found if row[0] in these)

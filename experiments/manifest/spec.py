@@ -3,7 +3,7 @@
 A manifest (a mapping, or YAML or JSON text) becomes a frozen ExperimentSpec, or ProblemsError with
 every problem at once: path, message, hint and, from text, the line. ``to_manifest`` writes a spec
 back so that parsing it again gives an equal spec. Field names at the edge are the platform's
-(``maxTrialNum``, ``builtinTunerName``, …); nobody else knows them.
+(``maxTrialNum``, ``builtinTunerName``, …); a spec's own are ours (``max_trials``, ``tuner.name``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from experiments.algorithms.space.batch import BatchSpace
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.manifest import reading
 from experiments.manifest.algorithm_spec import (
@@ -51,6 +52,7 @@ __all__ = [
     "parse_manifest",
     "parse_text",
     "to_manifest",
+    "without_status",
 ]
 
 _METADATA_KEYS = ("name", "generateName", "namespace", "labels", "annotations")
@@ -165,6 +167,13 @@ def _metadata(notes: Notes, raw: Any) -> dict[str, Any]:
     }
 
 
+def without_status(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest without what a Kubernetes server adds to it."""
+    kept = {key: value for key, value in manifest.items() if key != "status"}
+    metadata = {k: v for k, v in kept["metadata"].items() if k not in _SERVER_METADATA}
+    return {**kept, "metadata": metadata}
+
+
 def _name(notes: Notes, metadata: Mapping[str, Any]) -> str:
     path = "metadata.name"
     if metadata.get("name") is None and metadata.get("generateName") is not None:
@@ -242,6 +251,8 @@ def _spec(
     tuner, assessor, advisor = _algorithms(notes, raw, space)
     if notes.problems or space is None:
         return None
+    if tuner and tuner.name == "Batch":
+        space = BatchSpace(space)
     return ExperimentSpec(
         **metadata,
         max_exec_seconds=limits["maxExecSeconds"] or 0,
@@ -254,6 +265,7 @@ def _spec(
         advisor=advisor,
         storage=storage,
         aistore=aistore,
+        seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
 
 

@@ -42,6 +42,7 @@ class LoadedYaml:
     data: dict[str, Any]
     _lines: dict[str, int] = field(repr=False)
     _blocks: dict[str, int] = field(repr=False)  # path of a text block -> line before its first
+    n_values: int = 0  # aliases expanded
 
     def line_of(self, path: str, within: int = 0) -> int | None:
         """Return the line of ``path``, or of the nearest thing around it that is written.
@@ -67,7 +68,7 @@ def load_yaml(text: str | bytes) -> LoadedYaml:
     _check_size(text)
     if not text.strip():
         raise _problem("The manifest is empty.", "Start from a template or an example.")
-    reader = _Reader(_events(text))
+    reader = _Reader(parser_events(text))
     data = reader.document()
     if data is None:
         raise _problem("The manifest is empty.", "It holds nothing but comments.")
@@ -78,7 +79,7 @@ def load_yaml(text: str | bytes) -> LoadedYaml:
             "It starts with 'apiVersion: tensorstack.dev/v1beta1'.",
             line=reader.first_line,
         )
-    return LoadedYaml(data, reader.lines, reader.blocks)
+    return LoadedYaml(data, reader.lines, reader.blocks, reader.n_values)
 
 
 def _problem(
@@ -112,7 +113,7 @@ def _too_large(size: int) -> ProblemsError:
     )
 
 
-def _events(text: str) -> Iterator[Any]:
+def parser_events(text: str) -> Iterator[Any]:
     """Yield the parser's events; its complaints become problems people understand."""
     try:
         yield from yaml.parse(text, Loader=_Loader)
@@ -176,6 +177,10 @@ class _Reader:
         self.lines: dict[str, int] = {}
         self.blocks: dict[str, int] = {}
         self.first_line = 1
+
+    @property
+    def n_values(self) -> int:
+        return self._nodes
 
     def document(self) -> Any:
         data: Any = None
@@ -375,12 +380,16 @@ _ORDER: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+def field_order(names: list[str], section: str) -> list[str]:
+    """The names of a section's fields in the specification's order; others follow as given."""
+    first = [name for name in _ORDER.get(section, ()) if name in names]
+    return [*first, *(name for name in names if name not in first)]
+
+
 def ordered(data: Any, name: str = "") -> Any:
     """Return the data with its fields in the specification's order (a database may lose it)."""
     if isinstance(data, dict):
-        first = [key for key in _ORDER.get(name, ()) if key in data]
-        rest = [key for key in data if key not in first]
-        return {key: ordered(data[key], key) for key in (*first, *rest)}
+        return {key: ordered(data[key], key) for key in field_order(list(data), name)}
     if isinstance(data, list):
         return [ordered(inner, name) for inner in data]
     return data
@@ -401,8 +410,10 @@ _ODD_BREAKS = re.compile("[\r\x85\u2028\u2029]")
 
 def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     # Lines that end in blanks make the emitter fall back to quotes; that is fine. It does not see
-    # that the odd line breaks need quotes and escapes to survive.
-    style = '"' if _ODD_BREAKS.search(value) else "|" if "\n" in value else None
+    # that the odd line breaks need quotes and escapes to survive. A block that ends in empty lines
+    # would take those that follow it into itself.
+    quoted = _ODD_BREAKS.search(value) or value == "\n" or value.endswith("\n\n")
+    style = '"' if quoted else "|" if "\n" in value else None
     return dumper.represent_scalar(_TAG + "str", value, style=style)
 
 
@@ -414,12 +425,17 @@ _Dumper.add_implicit_resolver(_TAG + "int", re.compile(r"0o[0-7]+\Z"), ["0"])
 
 def dump_yaml(manifest: dict[str, Any]) -> str:
     """Write a manifest: stable, in the specification's order, and read back as the same data."""
+    return dump_value(ordered(manifest))
+
+
+def dump_value(data: Any, *, flow: bool = False) -> str:
+    """Write a list or mapping in block style, or anything in flow style on one line."""
     written: str = yaml.dump(
-        ordered(manifest),
+        data,
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,
-        default_flow_style=False,
-        width=1_000_000,
+        default_flow_style=flow,
+        width=math.inf,
     )
-    return written
+    return written.removesuffix("\n").removesuffix("\n...") if flow else written

@@ -6,8 +6,7 @@ turned away for a header it did not think about.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,11 +22,12 @@ from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from experiments import hints
 from experiments.access import policy
+from experiments.actor import acting_as
 from experiments.models import Experiment, Trial
 from experiments.rest.errors import TooLarge
 from experiments.rest.serializers import MAX_PAGE_SIZE, ErrorsShape, ManifestErrorsShape
+from experiments.strict_json import read_json
 
 MAX_BODY = 1024 * 1024  # bytes of a JSON body
 MAX_MANIFEST_BODY = 8 * 1024 * 1024  # read, to say by how much a manifest is too large
@@ -46,14 +46,15 @@ COMMON = {401: NO_TOKEN, 404: GONE, 503: BUSY}
 class AnyAccept(BaseContentNegotiation):
     """Leaves out content negotiation: the route decides what is sent."""
 
-    def select_parser(self, request: Request, parsers: list[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         from_client = request.content_type.partition(";")[0].strip().lower()
         return next((parser for parser in parsers if parser.media_type == from_client), None)
 
     def select_renderer(
-        self, request: Request, renderers: list[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], renderers[0].media_type
+        first = next(iter(renderers))
+        return first, first.media_type
 
 
 def _read(stream: Any, limit: int) -> bytes:
@@ -75,20 +76,13 @@ class StrictJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         try:
-            text = _read(stream, MAX_BODY).decode("utf-8")
-            data = json.loads(text, parse_constant=_refuse_constant)
+            data = read_json(_read(stream, MAX_BODY))
             _refuse_odd_text(data)
-        except RecursionError:
-            raise ParseError("The body is not acceptable JSON: it is nested too deeply.") from None
         except UnicodeError:
             raise ParseError("The body must be JSON in UTF-8, without half characters.") from None
         except ValueError as error:
             raise ParseError(f"The body is not acceptable JSON: {error}.") from None
         return data
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"JSON has no {name}")
 
 
 def _refuse_odd_text(data: Any) -> None:
@@ -118,7 +112,7 @@ class ManifestBody:
 class _ManifestParser(BaseParser):
     is_json: ClassVar[bool] = False
 
-    def parse(
+    def parse(  # type: ignore[override]  # not a mapping: ``manifest_of`` reads it
         self,
         stream: Any,
         media_type: str | None = None,
@@ -165,7 +159,7 @@ def manifest_of(request: Request) -> ManifestBody:
         return body
     if not body:
         return ManifestBody(b"", is_json=False)
-    given = body.get("file")
+    given = body.get("file") if isinstance(body, dict) else None
     if isinstance(given, UploadedFile):
         if (given.size or 0) > MAX_MANIFEST_BODY:
             raise TooLarge(f"The file must be at most {MAX_MANIFEST_BODY} bytes.")
@@ -178,11 +172,11 @@ class ApiView(APIView):
     """Base of all REST views."""
 
     content_negotiation_class = AnyAccept
-    parser_classes: ClassVar[list[type[BaseParser]]] = [StrictJSONParser]
+    parser_classes: Sequence[type[BaseParser]] = [StrictJSONParser]
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Let every event of a request name its user."""
-        with hints.acting_as(self._user_name):
+        with acting_as(self._user_name):
             return super().dispatch(request, *args, **kwargs)
 
     def _user_name(self) -> str:

@@ -6,11 +6,12 @@ Each view authorises, reads its input, makes one call and answers. Mutations are
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q
 from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
@@ -23,8 +24,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from experiments.access import policy
-from experiments.algorithms import registry
-from experiments.algorithms.settings import describe
+from experiments.algorithms.reference import catalogue
 from experiments.charts import CHARTS
 from experiments.manifest.spec import Parsed, to_manifest
 from experiments.manifest.yaml_text import dump_yaml
@@ -44,7 +44,8 @@ from experiments.rest.base import (
 from experiments.rest.errors import InvalidManifest
 from experiments.selectors import chart_data
 from experiments.selectors.export import CONTENT_TYPES, export
-from experiments.selectors.manifest import current_manifest
+from experiments.selectors.listing import listed
+from experiments.selectors.manifest import current_manifest, manifest_text
 from experiments.selectors.present import (
     aistore_by_id,
     count_trials,
@@ -53,8 +54,8 @@ from experiments.selectors.present import (
     trial_json,
 )
 from experiments.services import actions
-from experiments.services.actions import LIMITS, Refused
-from experiments.services.intake import Intake, take_in
+from experiments.services.intake import Intake, keep_secrets, take_in, take_in_file
+from experiments.trials.backends import backend
 
 MANIFEST_BODY: Any = {
     "application/json": OpenApiTypes.OBJECT,
@@ -78,7 +79,7 @@ def _require_runnable(intake: Intake) -> Parsed:
 def _require_permission(user: Any) -> None:
     if not policy.may_create(user):
         raise PermissionDenied("You may not create experiments.")
-    if settings.TRAINING_ENGINE != "local":
+    if not backend().runs_here:
         return
     if not settings.LOCAL_TRIALS:
         raise PermissionDenied(
@@ -88,21 +89,24 @@ def _require_permission(user: Any) -> None:
         raise PermissionDenied("You may not run commands on this host.")
 
 
-def _created(request: Request, experiment: Experiment, intake: Intake) -> Response:
-    api_url = request.build_absolute_uri(reverse("api-experiment", args=[experiment.pk]))
+def _created(request: Request, made: list[Experiment], warnings: Iterable[Problem]) -> Response:
+    """The first one's head; ``more`` holds those of the others, where a file held several."""
+    first, *others = [_head(request, experiment) for experiment in made]
+    shown = [problem.as_dict() for problem in warnings]
+    answer = {**first, "warnings": shown, "more": others}
+    return Response(answer, status=status.HTTP_201_CREATED, headers={"Location": first["api_url"]})
+
+
+def _head(request: Request, experiment: Experiment) -> dict[str, Any]:
+    api_url = reverse("api-experiment", args=[experiment.pk])
     page = reverse("experiment-detail", args=[experiment.pk])
-    return Response(
-        {
-            "id": experiment.pk,
-            "name": experiment.name,
-            "phase": experiment.phase,
-            "url": request.build_absolute_uri(page),
-            "api_url": api_url,
-            "warnings": [problem.as_dict() for problem in intake.warnings],
-        },
-        status=status.HTTP_201_CREATED,
-        headers={"Location": api_url},
-    )
+    return {
+        "id": experiment.pk,
+        "name": experiment.name,
+        "phase": experiment.phase,
+        "url": request.build_absolute_uri(page),
+        "api_url": request.build_absolute_uri(api_url),
+    }
 
 
 def _origin(request: Request) -> str:
@@ -126,7 +130,13 @@ class Experiments(ApiView):
     )
     def get(self, request: Request) -> Response:
         query = self.read(shapes.ExperimentsQuery, request.query_params)
-        found = _ordered(_searched(policy.visible_experiments(request.user), query), query)
+        phases = query.get("phase")
+        found = listed(
+            policy.visible_experiments(request.user),
+            search=query.get("search", ""),
+            shown=Q(phase__in=phases) if phases else None,
+            orders=query.get("order", ()),
+        )
         page, pager = page_of(found, request, self)
         counts, aistore = count_trials(page), aistore_by_id(page)
         return pager.get_paginated_response(
@@ -147,33 +157,24 @@ class Experiments(ApiView):
     def post(self, request: Request) -> Response:
         _require_permission(request.user)
         body = manifest_of(request)
-        intake = take_in(body.raw, is_json=body.is_json)
-        experiment = actions.create_experiment(
-            _require_runnable(intake),
-            owner=request.user,
-            origin=_origin(request),
-            source=body.raw.decode(),
-        )
-        return _created(request, experiment, intake)
-
-
-def _searched(found: QuerySet[Experiment], query: dict[str, Any]) -> QuerySet[Experiment]:
-    if phases := query.get("phase"):
-        found = found.filter(phase__in=phases)
-    if words := query.get("search", "").strip():
-        found = found.filter(Q(name__icontains=words) | Q(pk=words))
-    return found
-
-
-def _ordered(found: QuerySet[Experiment], query: dict[str, Any]) -> QuerySet[Experiment]:
-    orders = query.get("order") or ["-created_at"]
-    columns = [
-        F(word.removeprefix("-")).desc(nulls_last=True)
-        if word.startswith("-")
-        else F(word).asc(nulls_last=True)
-        for word in orders
-    ]
-    return found.order_by(*columns, "id")
+        found = take_in_file(body.raw, is_json=body.is_json)
+        if found.problems:
+            raise InvalidManifest(found.problems, found.warnings)
+        project = policy.secrets_project(request.user)
+        if found.secrets and project is None:
+            raise PermissionDenied("You may not set secrets.")
+        with transaction.atomic():
+            keep_secrets(found.secrets, project)
+            made = [
+                actions.create_experiment(
+                    _require_runnable(intake),
+                    owner=request.user,
+                    origin=_origin(request),
+                    source=given.text,
+                )
+                for given, intake in found.experiments
+            ]
+        return _created(request, made, found.warnings)
 
 
 class ValidateManifest(ApiView):
@@ -187,18 +188,18 @@ class ValidateManifest(ApiView):
     )
     def post(self, request: Request) -> Response:
         body = manifest_of(request)
-        intake = take_in(body.raw, is_json=body.is_json)
-        manifest = to_manifest(_require_runnable(intake).spec)
-        assert intake.forecast is not None
-        return Response(
-            {
-                "errors": [],
-                "warnings": [problem.as_dict() for problem in intake.warnings],
-                "manifest": manifest,
-                "yaml": dump_yaml(manifest),
-                **intake.forecast.as_dict(),
-            }
-        )
+        found = take_in_file(body.raw, is_json=body.is_json)
+        if found.problems:
+            raise InvalidManifest(found.problems, found.warnings)
+        first, *others = [_forecast(intake) for _, intake in found.experiments]
+        warnings = [problem.as_dict() for problem in found.warnings]
+        return Response({"errors": [], "warnings": warnings, **first, "more": others})
+
+
+def _forecast(intake: Intake) -> dict[str, Any]:
+    manifest = to_manifest(_require_runnable(intake).spec)
+    assert intake.forecast is not None
+    return {"manifest": manifest, "yaml": dump_yaml(manifest), **intake.forecast.as_dict()}
 
 
 class OneExperiment(ApiView):
@@ -219,8 +220,7 @@ class OneExperiment(ApiView):
     def patch(self, request: Request, experiment_id: str) -> Response:
         experiment = self.experiment_to_change(experiment_id)
         wanted = self.read(shapes.ExperimentPatch, request.data)
-        with transaction.atomic():
-            _apply(experiment, wanted)
+        actions.edit(experiment, wanted, expected=wanted.pop("expected", {}))
         return Response(experiment_json(self.experiment(experiment_id)))
 
     @extend_schema(
@@ -233,41 +233,19 @@ class OneExperiment(ApiView):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def _apply(experiment: Experiment, wanted: dict[str, Any]) -> None:
-    """Change everything that was asked for, or nothing: the caller holds the transaction."""
-    locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-    expected = wanted.pop("expected", {})
-    for name, seen in expected.items():
-        present = getattr(locked, name)
-        if present != seen:
-            raise Refused(
-                f"{name} is {present!r} by now, not {seen!r}: somebody else changed it meanwhile. "
-                "Look again before you change it."
-            )
-    if limits := {name: wanted[name] for name in LIMITS if name in wanted}:
-        actions.change_limits(locked, limits)
-    if "suspended" in wanted:
-        if wanted["suspended"]:
-            actions.suspend(locked)
-        else:
-            actions.resume(locked)
-    name, notes = wanted.get("name"), wanted.get("notes")
-    actions.update_details(locked, name=name, notes=notes)
-
-
 class Manifest(ApiView):
     @extend_schema(
         operation_id="experiments_manifest",
-        summary="The manifest with today's limits, as YAML",
+        summary="The manifest as it was written, with today's limits, as YAML",
         responses={(200, "application/yaml"): OpenApiTypes.STR, **COMMON},
     )
     def get(self, request: Request, experiment_id: str) -> HttpResponse:
         experiment = self.experiment(experiment_id)
-        text = dump_yaml(current_manifest(experiment))
+        name = experiment.manifest["metadata"]["name"]
         return HttpResponse(
-            text,
+            manifest_text(experiment),
             content_type="application/yaml; charset=utf-8",
-            headers={"Content-Disposition": f'inline; filename="{experiment.pk}.yaml"'},
+            headers={"Content-Disposition": f'inline; filename="{name}.yaml"'},
         )
 
 
@@ -308,9 +286,9 @@ class Clone(ApiView):
             _require_runnable(intake),
             owner=request.user,
             origin=_origin(request),
-            source=dump_yaml(manifest),
+            source=manifest_text(experiment, name=manifest["metadata"]["name"]),
         )
-        return _created(request, copy, intake)
+        return _created(request, [copy], intake.warnings)
 
 
 class RetryFailed(ApiView):
@@ -417,37 +395,4 @@ class Algorithms(ApiView):
         responses={200: shapes.AlgorithmsShape, 401: NO_TOKEN},
     )
     def get(self, request: Request) -> Response:
-        return Response(
-            {
-                f"{kind}s": [_algorithm_json(entry) for entry in entries.values()]
-                for kind, entries in registry.KINDS.items()
-            }
-        )
-
-
-def _algorithm_json(entry: registry.Entry) -> dict[str, Any]:
-    return {
-        "kind": entry.kind,
-        "name": entry.name,
-        "label": entry.label,
-        "summary": entry.summary,
-        "available": entry.available,
-        "types": [name for name in registry.TYPES if name in entry.types],
-        "needs": entry.needs,
-        "numeric_choice_only": entry.numeric_choice_only,
-        "settings": [
-            {
-                "name": info.name,
-                "type": info.type,
-                "default": info.default,
-                "help": info.help,
-                "low": info.low,
-                "high": info.high,
-                "above": info.above,
-                "below": info.below,
-                "choices": list(info.choices),
-                "optional": info.optional,
-            }
-            for info in describe(entry.args)
-        ],
-    }
+        return Response(catalogue())

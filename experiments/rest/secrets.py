@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from experiments.access import policy
 from experiments.aistore import outbox, vault
-from experiments.models import Experiment, Project, uploads
+from experiments.models import Experiment, Project, Secret, uploads
 from experiments.rest import serializers as shapes
 from experiments.rest.base import BAD, COMMON, NO_TOKEN, REFUSED, ApiView
 from experiments.selectors.present import experiment_json, iso
@@ -29,7 +29,7 @@ class SecretsView(ApiView):
         return project
 
 
-def _secret_json(secret: vault.Secret) -> dict[str, Any]:
+def _secret_json(secret: Secret) -> dict[str, Any]:
     return {"name": secret.name, "changed_at": iso(secret.changed_at)}
 
 

@@ -18,7 +18,7 @@ from rest_framework.exceptions import ErrorDetail
 from experiments.models import Metric
 from experiments.problems import nearest
 from experiments.services.actions import LIMIT_HIGHEST, LIMITS
-from experiments.states import Phase, TrialState
+from experiments.states import EventKind, Phase, TrialState
 
 PHASES = [phase.value for phase in Phase]
 STATES = [state.value for state in TrialState]
@@ -55,7 +55,8 @@ class StrictSerializer(serializers.Serializer[Any]):
         except serializers.ValidationError as error:
             if not errors:
                 raise
-            raise serializers.ValidationError({**errors, **dict(error.detail)}) from None
+            found = error.detail if isinstance(error.detail, dict) else {}
+            raise serializers.ValidationError({**errors, **found}) from None
         if errors:
             raise serializers.ValidationError(errors)
         return value
@@ -300,7 +301,7 @@ class ProblemShape(serializers.Serializer[Any]):
 
 
 class ErrorsShape(serializers.Serializer[Any]):
-    errors = ProblemShape(many=True)
+    errors = ProblemShape(many=True)  # type: ignore[assignment]  # a field, not its answer
 
 
 class ManifestErrorsShape(ErrorsShape):
@@ -386,23 +387,47 @@ class SecretShape(serializers.Serializer[Any]):
     changed_at = serializers.DateTimeField()
 
 
-class CreatedShape(serializers.Serializer[Any]):
+class CreatedHeadShape(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
     phase = serializers.ChoiceField(PHASES)
     url = serializers.URLField(help_text="The experiment's page.")
     api_url = serializers.URLField()
-    warnings = ProblemShape(many=True)
 
 
-class ValidShape(serializers.Serializer[Any]):
-    errors = ProblemShape(many=True)
+class ProgramShape(serializers.Serializer[Any]):
+    """What a word of a command means on this machine."""
+
+    path = serializers.CharField(help_text="Of the word, in the manifest.")
+    word = serializers.CharField()
+    executable = serializers.CharField(help_text="The file that it names.")
+    version = serializers.CharField(allow_blank=True, help_text="Of a Python.")
+    environment = serializers.CharField(allow_blank=True, help_text="sys.prefix of a Python.")
+    missing = serializers.ListField(
+        child=serializers.CharField(), help_text="Modules that the script imports and it lacks."
+    )
+    is_ours = serializers.BooleanField(help_text="AutoTune's own, for one of its examples.")
+    sentence = serializers.CharField(help_text="The same, for people.")
+
+
+class CreatedShape(CreatedHeadShape):
     warnings = ProblemShape(many=True)
+    more = CreatedHeadShape(many=True, help_text="The others, where a file held several.")
+
+
+class ForecastShape(serializers.Serializer[Any]):
     manifest = JSONObject(help_text="The manifest as it would be stored.")
     yaml = serializers.CharField()
     n_distinct = serializers.IntegerField(allow_null=True, help_text="Configurations; null: many.")
     peak = JSONObject(help_text="Resources wanted at once, at most.")
     samples = serializers.ListField(child=JSONObject())
+    programs = ProgramShape(many=True, help_text="Local trials only.")
+
+
+class ValidShape(ForecastShape):
+    errors = ProblemShape(many=True)  # type: ignore[assignment]  # a field, not its answer
+    warnings = ProblemShape(many=True)
+    more = ForecastShape(many=True, help_text="The others, where a file held several.")
 
 
 class RetriedShape(serializers.Serializer[Any]):
@@ -434,7 +459,7 @@ class LogFileShape(serializers.Serializer[Any]):
 class AlgorithmShape(serializers.Serializer[Any]):
     kind = serializers.ChoiceField(["tuner", "assessor", "advisor"])
     name = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field, not a label
     summary = serializers.CharField()
     available = serializers.BooleanField()
     types = serializers.ListField(child=serializers.CharField())
@@ -455,7 +480,7 @@ EventsShape = inline_serializer(
     {
         "seq": serializers.IntegerField(),
         "trial": serializers.IntegerField(allow_null=True),
-        "what": serializers.CharField(),
+        "what": serializers.ChoiceField([kind.value for kind in EventKind]),
         "from": serializers.CharField(),
         "to": serializers.CharField(),
         "reason": serializers.CharField(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import include, path, re_path, register_converter
+from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 
 from experiments.rest import experiments, schema, secrets, trials
 
@@ -30,7 +30,7 @@ class TrialNumber:
 register_converter(ExperimentId, "experiment")
 register_converter(TrialNumber, "number")
 
-trial_urlpatterns = [
+trial_urlpatterns: list[URLPattern | URLResolver] = [
     path("", trials.OneTrial.as_view(), name="api-trial"),
     path("kill/", trials.KillTrial.as_view(), name="api-trial-kill"),
     path("retry/", trials.RetryTrial.as_view(), name="api-trial-retry"),
@@ -41,7 +41,7 @@ trial_urlpatterns = [
     path("log/", trials.Log.as_view(), name="api-trial-log"),
 ]
 
-experiment_urlpatterns = [
+experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("", experiments.OneExperiment.as_view(), name="api-experiment"),
     path("manifest/", experiments.Manifest.as_view(), name="api-manifest"),
     path("finish/", experiments.Finish.as_view(), name="api-finish"),

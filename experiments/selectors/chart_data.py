@@ -6,7 +6,6 @@ open page: rows come as tuples, and figures of an unchanged experiment are kept 
 
 from __future__ import annotations
 
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -17,12 +16,14 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 
+from experiments.algorithms import registry
+from experiments.algorithms.space.batch import spread
 from experiments.charts import CHARTS
 from experiments.charts.base import (
     DEFAULT_METRIC,
-    Curve,
     Figure,
     Record,
+    ReportedCurve,
     StopReceipt,
     TrialRecord,
 )
@@ -31,7 +32,7 @@ from experiments.states import TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
 MOST_KEPT = 64
-MOST_NAMES = 50
+MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 
 _kept: OrderedDict[tuple[Any, ...], tuple[float, Figure]] = OrderedDict()
 _lock = Lock()
@@ -53,6 +54,7 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
     drawn["layout"]["meta"]["seq"] = experiment.last_seq
+    drawn["layout"]["meta"]["redrawn_at"] = sorted(chart.redrawn_at)
     with _lock:
         _kept[key] = (now, drawn)
         while len(_kept) > MOST_KEPT:
@@ -65,14 +67,14 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
     numbers: dict[int, int] = {}
     trials = []
     columns = (
-        "id", "number", "state", "value", "latest_value", "parameters", "excluded",
-        "created_at", "started_at", "finished_at",
+        "id", "number", "state", "value", "latest_value", "latest_sequence", "parameters",
+        "excluded", "created_at", "started_at", "finished_at",
     )  # fmt: skip
     rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
     for pk, number, *rest in rows.values_list(*columns):
         numbers[pk] = number
         trials.append(TrialRecord(number, *rest))
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[ReportedCurve, ...] = ()
     receipts: dict[int, StopReceipt] = {}
     if with_curves:
         curves = _curves(
@@ -85,7 +87,7 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
             receipts = _receipts(experiment, options["trial"])
     return Record(
         optimize_mode=experiment.optimize_mode,
-        space=search_space(experiment.manifest),
+        space=search_space(experiment),
         trials=tuple(trials),
         now=timezone.now(),
         curves=curves,
@@ -93,12 +95,13 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
     )
 
 
-def search_space(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The search space of a stored manifest, which may hold it as text."""
-    space = manifest.get("spec", {}).get("searchSpace", {})
-    if isinstance(space, str):
-        space = json.loads(space)
-    return dict(space)
+def search_space(experiment: Experiment) -> dict[str, Any]:
+    """The search space as written, read leniently; of Batch, spread out."""
+    spec = experiment.configuration
+    space = spec["searchSpace"]
+    tuner = registry.find("tuner", (spec.get("tuner") or {}).get("builtinTunerName"))
+    is_batch = isinstance(tuner, registry.Entry) and tuner.name == "Batch"
+    return spread(space) if is_batch else dict(space)
 
 
 def metric_names(experiment: Experiment) -> tuple[str, ...]:
@@ -110,10 +113,17 @@ def metric_names(experiment: Experiment) -> tuple[str, ...]:
 
 def _curves(
     experiment: Experiment, numbers: Mapping[int, int], *, name: str, with_time: bool
-) -> tuple[Curve, ...]:
-    """One curve a trial that reported this metric, in order of trial numbers."""
+) -> tuple[ReportedCurve, ...]:
+    """One curve a trial that reported this metric, in order of trial numbers.
+
+    Exactly the reports up to the experiment's ``last_seq`` as it was read: pages add what comes
+    after it, none twice and none left out.
+    """
     rows = Metric.objects.filter(
-        experiment_id=experiment.pk, kind=Metric.Kind.PERIODICAL, name=name
+        experiment_id=experiment.pk,
+        kind=Metric.Kind.PERIODICAL,
+        name=name,
+        seq__lte=experiment.last_seq,
     ).order_by()
     columns = ["trial_id", "sequence", "step", "value"]
     if with_time:
@@ -129,7 +139,7 @@ def _curves(
     curves = []
     for part in np.split(table, starts[1:]):
         curves.append(
-            Curve(
+            ReportedCurve(
                 trial=numbers[int(part[0, 0])],
                 sequence=part[:, 1],
                 step=part[:, 2],

@@ -6,7 +6,7 @@ Pure reading; times are ISO 8601 with offset, non-finite numbers the strings "Na
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -139,7 +139,7 @@ def aistore_by_id(experiments: Iterable[Experiment]) -> dict[str, dict[str, Any]
 
 
 def _aistore_json(
-    there: dict[str, str], counts: dict[str, Any], folder: Upload | None, error: str
+    there: dict[str, str], counts: Mapping[str, Any], folder: Upload | None, error: str
 ) -> dict[str, Any]:
     runs, uploaded = counts.get("runs", 0), counts.get("uploaded", 0)
     if not settings.AISTORE_HOST:

@@ -6,21 +6,28 @@ the same manifests.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from experiments.aistore.vault import foresee
-from experiments.manifest.json_text import duplicate_keys, key_lines
-from experiments.manifest.preflight import LOCAL, Preflight, preflight
-from experiments.manifest.spec import Parsed, parse_manifest, parse_text
+from experiments.aistore import outbox, vault
+from experiments.manifest.files import GivenManifest, GivenSecret, read_contents
+from experiments.manifest.forecast import Forecast, forecast_of
+from experiments.manifest.reading import LineOf
+from experiments.manifest.spec import ExperimentSpec, Parsed, parse_manifest, parse_text
 from experiments.problems import Problem, ProblemsError
+from experiments.services.samples import resolved
 from experiments.trials.backends import backend
-from experiments.trials.launching import rehearsal
+from experiments.trials.launching import sample_launch
 
 _NO_TRIAL = "As things stand, no trial could start."
+_OTHER_PYTHON = (
+    "Start AutoTune where your environment is active, or name its interpreter: --python, or "
+    "AUTOTUNE_TRIAL_PATH."
+)
 MAX_BYTES = 1024 * 1024  # of a manifest's text
 
 
@@ -29,104 +36,171 @@ class Intake:
     """What came of a manifest. ``parsed`` and ``forecast`` are None where it could not be read."""
 
     parsed: Parsed | None
-    forecast: Preflight | None
+    forecast: Forecast | None
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
 
     @property
     def can_start(self) -> bool:
-        """Whether, as the backend foresees it, a trial would start here and now."""
+        """Whether, as the backend forecasts it, a trial would start here and now."""
         return not any(warning.hint == _NO_TRIAL for warning in self.warnings)
 
 
-def read_json(raw: bytes) -> Parsed:
-    """Parse a manifest given as JSON text; problems carry the line of the text.
+NOTHING = Intake(None, None, (), ())
 
-    JSON goes its own way, not through the YAML reader, which would break escaped surrogate pairs.
 
-    Raises:
-        ProblemsError: with every problem found.
+@dataclass(frozen=True)
+class FileIntake:
+    """What came of a file: its experiments in order, and the API keys that stand beside them.
+
+    ``problems`` are those of the file and of every experiment in it: with one, nothing is taken.
     """
+
+    experiments: tuple[tuple[GivenManifest, Intake], ...] = ()
+    secrets: tuple[GivenSecret, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def decoded(raw: bytes) -> str:
+    """The text of a manifest's bytes. Raises ProblemsError."""
     if len(raw) > MAX_BYTES:
         message = f"The manifest must be at most 1 MiB, but it is {len(raw) / MAX_BYTES:.1f} MiB."
-        raise ProblemsError([Problem("", message)])
+        hint = "Keep data and code in the trial's own files."
+        raise ProblemsError([Problem("", message, hint)])
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode()
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise ProblemsError([Problem("", "The manifest must be UTF-8 text.", line=line)]) from None
-    try:
-        data = json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        message = f"Is not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}."
-        hint = "Send YAML as Content-Type: application/yaml."
-        raise ProblemsError([Problem("", message, hint, error.lineno)]) from None
-    except RecursionError:
-        raise ProblemsError([Problem("", "Is nested too deeply.")]) from None
-    except ValueError as error:
-        raise ProblemsError([Problem("", f"Is not valid JSON: {error}.")]) from None
-    if repeated := duplicate_keys(text):
-        raise ProblemsError(
-            [
-                Problem(path, "Stands twice in the same object.", "Keep one of them.", line)
-                for path, line in repeated
-            ]
-        )
-    if not isinstance(data, dict):
-        raise ProblemsError([Problem("", "The manifest must be an object (a mapping).")])
-    lines = key_lines(text)
-
-    def line_of(path: str, within: int = 0) -> int | None:
-        while path:
-            if path in lines:
-                return lines[path]
-            path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        return None
-
-    return parse_manifest(data, line_of=line_of)
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"JSON has no {name}")
+def take_in_file(raw: bytes, *, is_json: bool = False, directory: Path | None = None) -> FileIntake:
+    """Parse a file as ``kubectl apply -f`` takes it and look ahead; never raises for bad input.
 
-
-def take_in(source: bytes | dict[str, Any], *, is_json: bool = False) -> Intake:
-    """Parse a manifest (its text or its data) and look ahead; never raises for bad input.
-
-    What preflight finds impossible counts as a problem like any other.
+    Args:
+        directory: where the file is; a relative ``workingDir`` in it is relative to that.
     """
     try:
-        if isinstance(source, dict):
-            parsed = parse_manifest(source)
-        else:
-            parsed = read_json(source) if is_json else parse_text(source)
+        contents = read_contents(decoded(raw), is_json=is_json)
+    except ProblemsError as error:
+        return FileIntake(problems=error.problems)
+    kept, warnings = keepable(contents.secrets)
+    found = []
+    for given in contents.manifests:
+        if directory is not None:
+            given = resolved(given, directory)
+        found.append((given, _take_in_one(given, {secret.name for secret in kept})))
+    return FileIntake(
+        tuple(found),
+        kept,
+        tuple(problem for _, intake in found for problem in intake.problems),
+        (
+            *contents.ignored,
+            *warnings,
+            *(warning for _, intake in found for warning in intake.warnings),
+        ),
+    )
+
+
+def keepable(secrets: Sequence[GivenSecret]) -> tuple[tuple[GivenSecret, ...], list[Problem]]:
+    """The secrets of a file that are kept here, and warnings for the others."""
+    if not backend().has_cluster_secrets:
+        return tuple(secrets), []
+    message = "Secret '{}' is left out: on a cluster the API key is read from the cluster's own."
+    return (), [
+        Problem("", message.format(s.name), "Apply it with kubectl.", s.line) for s in secrets
+    ]
+
+
+def keep_secrets(secrets: Sequence[GivenSecret], project: Any) -> None:
+    """Store API keys that came beside an experiment; what failed for want of them is tried again.
+
+    Raises ProblemsError, which never shows a key.
+    """
+    for secret in secrets:
+        vault.put(project, secret.name, secret.value)
+        outbox.secret_changed(project, secret.name)
+
+
+def _take_in_one(given: GivenManifest, known_secrets: Collection[str]) -> Intake:
+    try:
+        parsed = parse_manifest(given.data, line_of=given.line_of)
     except ProblemsError as error:
         return Intake(None, None, error.problems, ())
-    forecast = look_ahead(parsed)
+    return _with_forecast(parsed, known_secrets)
+
+
+def take_in(source: bytes | dict[str, Any]) -> Intake:
+    """Parse a manifest (its text or its data) and look ahead; never raises for bad input.
+
+    What the forecast finds impossible counts as a problem like any other.
+    """
+    try:
+        parsed = parse_manifest(source) if isinstance(source, dict) else parse_text(source)
+    except ProblemsError as error:
+        return Intake(None, None, error.problems, ())
+    return _with_forecast(parsed)
+
+
+def _with_forecast(parsed: Parsed, known_secrets: Collection[str] = ()) -> Intake:
+    forecast = forecast_here(parsed, known_secrets)
     warnings = (*parsed.warnings, *forecast.warnings)
     return Intake(parsed, forecast, tuple(forecast.problems), warnings)
 
 
-def look_ahead(parsed: Parsed) -> Preflight:
-    """What will become of a manifest here: ``manifest.preflight`` and what the backend foresees.
+def obstacles(spec: ExperimentSpec) -> tuple[Problem, ...]:
+    """What keeps a parsed manifest from ever running here; asks neither cluster nor database."""
+    return _by_the_rules(spec, None).problems
+
+
+def _no_trials_here() -> bool:
+    return backend().runs_here and not settings.LOCAL_TRIALS
+
+
+def _by_the_rules(spec: ExperimentSpec, line_of: LineOf | None) -> Forecast:
+    forecast = forecast_of(spec, runs_here=backend().runs_here, line_of=line_of)
+    if not _no_trials_here():
+        return forecast
+    message = "Trials may not run on this server's own host (AUTOTUNE_LOCAL_TRIALS is 0)."
+    return replace(forecast, problems=(*forecast.problems, Problem("spec.trainingConfig", message)))
+
+
+def forecast_here(parsed: Parsed, known_secrets: Collection[str] = ()) -> Forecast:
+    """What will become of a manifest here: ``manifest.forecast`` and what the backend forecasts.
 
     The backend's are warnings, since the world may change before a trial starts (a directory may
-    be made); what it foresees of a field that is a problem already is left out.
+    be made); what it forecasts of a field that is a problem already is left out. ``known_secrets``
+    are those that come with the manifest.
     """
-    forecast = preflight(parsed.spec, engine=settings.TRAINING_ENGINE, line_of=parsed.line_of)
-    if settings.TRAINING_ENGINE == LOCAL and not settings.LOCAL_TRIALS:
-        message = "Trials may not run on this server's own host (AUTOTUNE_LOCAL_TRIALS is 0)."
-        return replace(
-            forecast, problems=(*forecast.problems, Problem("spec.trainingConfig", message))
-        )
+    forecast = _by_the_rules(parsed.spec, parsed.line_of)
+    if _no_trials_here():
+        return forecast
     unstored = tuple(
         replace(problem, line=parsed.line_of(problem.path) if parsed.line_of else None)
-        for problem in foresee(parsed.spec.aistore)
+        for problem in vault.forecast(parsed.spec.aistore, known_secrets)
     )
     known = {problem.path for problem in forecast.problems}
-    foreseen = tuple(
+    launch = sample_launch(parsed.spec)
+    told = tuple(
         Problem(path, message, _NO_TRIAL, parsed.line_of(path) if parsed.line_of else None)
-        for path, message in backend().foresee(rehearsal(parsed.spec))
+        for path, message in backend().forecast(launch)
         if path not in known
     )
-    return replace(forecast, warnings=(*forecast.warnings, *foreseen, *unstored))
+    programs = backend().programs(launch)
+    lacking = tuple(
+        Problem(
+            program.path,
+            f"{program.sentence()}, which lacks what the script imports: "
+            f"{', '.join(program.missing)}.",
+            _OTHER_PYTHON,
+            parsed.line_of(program.path) if parsed.line_of else None,
+        )
+        for program in programs
+        if program.missing
+    )
+    return replace(
+        forecast,
+        warnings=(*forecast.warnings, *told, *lacking, *unstored),
+        programs=tuple(program.as_dict() for program in programs),
+    )

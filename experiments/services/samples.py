@@ -6,13 +6,18 @@ manifest that lives in the database has no place of its own.
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
-_WORKING_DIR = re.compile(r"^(?P<key>\s*(?:-\s+)?workingDir:\s*)(?P<dir>\.[^\s#]*)", re.MULTILINE)
+from experiments.manifest.comparing import same
+from experiments.manifest.files import GivenManifest, read_contents
+from experiments.manifest.text_edit import edit_json, edit_text
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Sample:
     summary: str  # its leading comment, in one line
 
 
-READ_AT_MOST = 16 * 1024 * 1024  # characters: /dev/zero has no end; a manifest has 1 MiB
+READ_AT_MOST = 16 * 1024 * 1024  # bytes: /dev/zero has no end; a manifest has 1 MiB
 
 
 def directory() -> Path:
@@ -43,20 +48,49 @@ def load(name: str) -> str:
     path = directory() / f"{name}.yaml"
     if path.stem != name or not path.is_file():
         raise KeyError(name)
-    return read_file(str(path))
+    text = path.read_text(encoding="utf-8")
+    (given,) = read_contents(text).manifests
+    return resolved(given, path.parent).text
 
 
-def read_file(file: str) -> str:
-    """Text of a manifest file with its relative working directories made absolute.
+def read_file(file: str) -> bytes:
+    """What a manifest file holds, as far as anybody reads. Raises OSError."""
+    with Path(file).open("rb") as stream:
+        return stream.read(READ_AT_MOST)
 
-    Raises:
-        OSError, UnicodeDecodeError: it cannot be read.
+
+def resolved(given: GivenManifest, directory: Path) -> GivenManifest:
+    """The manifest with working directories relative to ``directory`` made absolute.
+
+    ``~`` stays as it is: the forecast says that nobody expands it.
     """
-    path = Path(file)
-    with path.open(encoding="utf-8") as stream:
-        text = stream.read(READ_AT_MOST)
-    base = path.resolve().parent
-    return _WORKING_DIR.sub(lambda found: found["key"] + str((base / found["dir"]).resolve()), text)
+    data = copy.deepcopy(given.data)
+    for container in _containers(data):
+        place = container.get("workingDir")
+        if isinstance(place, str) and place and not place.startswith(("/", "~")):
+            container["workingDir"] = str((directory.resolve() / place).resolve())
+    if same(data, given.data):
+        return given
+    if given.text.lstrip("\ufeff \t\r\n").startswith("{"):
+        text = edit_json(given.text, data) or json.dumps(data, ensure_ascii=False, indent=2)
+    else:
+        text = edit_text(given.text, data)
+    return replace(given, data=data, text=text)
+
+
+def _containers(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Containers of every task, whatever else is wrong with the manifest."""
+
+    def inside(value: Any, *names: str) -> Any:
+        for name in names:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value if isinstance(value, list) else []
+
+    for task in inside(data, "spec", "trainingConfig", "tasks"):
+        for kind in ("containers", "initContainers"):
+            for container in inside(task, "template", "spec", kind):
+                if isinstance(container, dict):
+                    yield container
 
 
 def _leading_comment(text: str) -> str:

@@ -130,8 +130,9 @@ def api_tokens(request: HttpRequest) -> HttpResponse:
             token = tokens.make_api_token(request.user, form.cleaned_data["name"])
             request.session[FRESH_TOKEN] = token
         return redirect("api-tokens")
+    user: Any = request.user  # not anonymous: see the decorator
     context = {
-        "tokens": ApiToken.objects.filter(user=request.user).order_by("-created_at"),
+        "tokens": ApiToken.objects.filter(user=user).order_by("-created_at"),
         "fresh": request.session.pop(FRESH_TOKEN, ""),
         "nav": "tokens",
     }

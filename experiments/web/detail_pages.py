@@ -21,7 +21,6 @@ from django.views.decorators.http import require_safe
 from experiments.access import policy
 from experiments.models import Event, Experiment, Trial
 from experiments.selectors import chart_data, present
-from experiments.selectors.manifest import current_manifest
 
 PAGE_SIZE = 50  # trials on the table's first page, as REST pages them
 N_EVENTS = 40  # newest events that come with the page
@@ -35,7 +34,7 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
     # The cursor is read before the rows: what changes in between comes again, never not at all.
     cursor = experiment.last_seq
     trials = experiment.trials.order_by("-number")
-    space = chart_data.search_space(experiment.manifest)
+    space = chart_data.search_space(experiment)
     state = {
         "cursor": cursor,
         "experiment": present.experiment_json(experiment),
@@ -52,7 +51,7 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
         "nav": "experiments",
         "experiment": experiment,
         "state": state,
-        "configuration": configuration(experiment, space),
+        "configuration": configuration(experiment),
     }
     return render(request, "experiments/detail.html", context)
 
@@ -139,13 +138,13 @@ class AlgorithmRow:
     args: tuple[tuple[str, str], ...]
 
 
-def configuration(experiment: Experiment, space: dict[str, Any]) -> dict[str, Any]:
-    """What the overview tells of the manifest, read leniently: it was checked when it came."""
-    spec = current_manifest(experiment).get("spec", {})
+def configuration(experiment: Experiment) -> dict[str, Any]:
+    """What the overview tells of the manifest."""
+    spec = experiment.configuration
     training = spec.get("trainingConfig") or {}
     return {
         "algorithms": _algorithms(spec),
-        "space": _space_rows(space, 0),
+        "space": _space_rows(spec["searchSpace"], 0),
         "training_type": training.get("type", ""),
         "tasks": [_task(task) for task in training.get("tasks") or []],
     }
@@ -162,10 +161,7 @@ def _algorithms(spec: dict[str, Any]) -> list[AlgorithmRow]:
         node = spec.get(field)
         if not node:
             continue
-        args = node.get("classArgs") or {}
-        if isinstance(args, str):
-            args = json.loads(args)
-        pairs = tuple((name, _plain(value)) for name, value in args.items())
+        pairs = tuple((name, _plain(value)) for name, value in node["classArgs"].items())
         found.append(AlgorithmRow(role, node.get(name_field, ""), pairs))
     return found
 

@@ -17,17 +17,18 @@ from typing import Any
 
 from experiments.algorithms import registry
 from experiments.algorithms.settings import SettingInfo, describe
-from experiments.manifest.algorithm_spec import DEFAULT_MODE, NAME_FIELDS
+from experiments.manifest.algorithm_spec import DEFAULT_MODE
+from experiments.manifest.fields import API_VERSION, KIND, NAME_FIELDS
 from experiments.manifest.json_text import pretty_json
-from experiments.manifest.spec import API_VERSION, KIND
+from experiments.manifest.text_edit import edit_json
 from experiments.manifest.training_spec import MAIN_CONTAINER
+from experiments.strict_json import read_json
 from experiments.web.form_values import (
     as_dict,
     as_list,
     as_text,
     as_value,
     comparable,
-    read_json,
     read_mapping,
 )
 
@@ -164,8 +165,8 @@ def _training_form(raw: Any) -> dict[str, Any]:
 
 def main_container(task: Mapping[str, Any], framework: str) -> int | None:
     """Place of the container that trains, None where the task has no readable container."""
-    rows = as_dict(as_dict(task.get("template")).get("spec")).get("containers")
-    found = [i for i, row in enumerate(as_list(rows)) if isinstance(row, Mapping)]
+    rows = as_list(as_dict(as_dict(task.get("template")).get("spec")).get("containers"))
+    found = [i for i, row in enumerate(rows) if isinstance(row, Mapping)]
     for index in found:
         if rows[index].get("name") == MAIN_CONTAINER.get(framework):
             return index
@@ -265,8 +266,12 @@ def _seconds(form: Mapping[str, Any]) -> Any:
 
 
 def _same_style(previous: Any, value: dict[str, Any]) -> Any:
-    """JSON text, as the specification writes it, unless a mapping stood there."""
-    return value if isinstance(previous, Mapping) else pretty_json(value)
+    """JSON text, as the specification writes it or as it was laid out, unless a mapping stood
+    there."""
+    if isinstance(previous, Mapping):
+        return value
+    edited = edit_json(previous, value) if isinstance(previous, str) and previous.strip() else None
+    return edited or pretty_json(value)
 
 
 def rows_of(form: Mapping[str, Any]) -> list[dict[str, Any]] | None:
@@ -377,9 +382,10 @@ def _merge_training(config: dict[str, Any], old: Mapping[str, Any], new: Mapping
     tasks = []
     for form in map(as_dict, as_list(new["tasks"])):
         origin = form.get("origin")
-        known = isinstance(origin, int) and 0 <= origin < len(before)
-        task = copy.deepcopy(before[origin]) if known else {}
-        was = old["tasks"][origin] if known and old["tasks"] is not None else _task_form(0, {}, "")
+        task, was = {}, _task_form(0, {}, "")
+        if isinstance(origin, int) and 0 <= origin < len(before):
+            task = copy.deepcopy(before[origin])
+            was = old["tasks"][origin] if old["tasks"] is not None else was
         _merge_task(task, was, form, old["type"], framework)
         tasks.append(task)
     _put(config, "tasks", tasks)

@@ -20,18 +20,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from experiments.access import policy
-from experiments.algorithms import registry
-from experiments.algorithms.settings import describe
+from experiments.algorithms.reference import catalogue
 from experiments.algorithms.space.parameters import show
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.manifest.fields import FRAMEWORKS, REPLICA_TYPES
-from experiments.manifest.yaml_text import dump_yaml, load_yaml
+from experiments.manifest.files import GivenManifest, read_contents
+from experiments.manifest.text_edit import edit_text
 from experiments.problems import Problem, ProblemsError
-from experiments.selectors.manifest import current_manifest
+from experiments.selectors.manifest import manifest_text
 from experiments.services import samples
-from experiments.services.intake import MAX_BYTES, take_in
+from experiments.services.intake import MAX_BYTES, NOTHING, take_in_file
+from experiments.strict_json import read_json
 from experiments.web.form_fields import field_of, form_problems, parameter_types
-from experiments.web.form_values import read_json, read_mapping
+from experiments.web.form_values import read_mapping
 from experiments.web.manifest_form import form_from_manifest, merge_form, rebase, rows_of
 
 N_PREVIEWS = 4  # sample values beside a row
@@ -81,10 +82,11 @@ def experiment_new(request: HttpRequest) -> HttpResponse:
     text, started_from = STARTER, ""
     if origin := request.GET.get("from"):
         experiment = policy.get_visible(request.user, origin)
-        text = dump_yaml(_renamed(current_manifest(experiment)))
+        name = _next_name(str(experiment.manifest["metadata"]["name"]))
+        text = manifest_text(experiment, name=name)
         started_from = experiment.name
-    elif name := request.GET.get("template"):
-        text, started_from = _sample(name), name
+    elif sample := request.GET.get("template"):
+        text, started_from = _sample(sample), sample
     return render(
         request,
         "experiments/new.html",
@@ -116,7 +118,7 @@ def sync(request: HttpRequest) -> JsonResponse:
     if len(request.body) > 3 * MAX_BYTES:
         return _refused(_("The manifest must be at most 1 MiB."), 413)
     try:
-        data = read_json(request.body.decode())
+        data = read_json(request.body)
     except ValueError:
         return _refused(_("The body must be JSON."))
     if not isinstance(data, dict) or not isinstance(data.get("yaml"), str):
@@ -140,13 +142,11 @@ def _sample(name: str) -> str:
         raise Http404(f"No template {name!r}.") from None
 
 
-def _renamed(manifest: dict[str, Any]) -> dict[str, Any]:
-    """A clone's manifest: ``digits`` becomes ``digits-2``, that one ``digits-3``."""
-    metadata = dict(manifest["metadata"])
-    stem, number = re.fullmatch(r"(.*?)(?:-(\d{1,4}))?", str(metadata["name"])).groups()  # type: ignore[union-attr]
+def _next_name(name: str) -> str:
+    """A clone's name: ``digits`` becomes ``digits-2``, that one ``digits-3``."""
+    stem, number = re.fullmatch(r"(.*?)(?:-(\d{1,4}))?", name).groups()  # type: ignore[union-attr]
     suffix = f"-{int(number or 1) + 1}"
-    metadata["name"] = stem[: 63 - len(suffix)].rstrip("-.") + suffix
-    return {**manifest, "metadata": metadata}
+    return str(stem)[: 63 - len(suffix)].rstrip("-.") + suffix
 
 
 # ---- form and manifest in step
@@ -155,11 +155,13 @@ def _renamed(manifest: dict[str, Any]) -> dict[str, Any]:
 def synced_from_yaml(text: str) -> dict[str, Any]:
     """What the form shows for this text. ``form`` is None where the text cannot be read."""
     try:
-        manifest = load_yaml(text).data
+        given = _the_experiment(text)
     except ProblemsError as error:
         return _answer(text, None, {}, [_shown(p, None) for p in error.problems])
-    form = form_from_manifest(manifest)
-    return _answer(text, form, manifest, [])
+    if not given.end:  # of a List: the form works on the experiment itself
+        text = given.text
+    form = form_from_manifest(given.data)
+    return _answer(text, form, given.data, [])
 
 
 def synced_from_form(
@@ -167,27 +169,27 @@ def synced_from_form(
 ) -> dict[str, Any]:
     """The text with the form's edits in it; as it is where it cannot be read."""
     try:
-        manifest = load_yaml(text).data
+        given = _the_experiment(text)
     except ProblemsError as error:
         return _answer(text, None, {}, [_shown(p, None) for p in error.problems])
     if base is not None:
-        form = rebase(form, base, form_from_manifest(manifest))
-    merged = merge_form(manifest, form)
-    if merged != manifest:
-        text = _head_comment(text) + dump_yaml(merged)
+        form = rebase(form, base, form_from_manifest(given.data))
+    merged = merge_form(given.data, form)
+    edited = edit_text(given.text, merged)
+    text = text[: given.start] + edited + text[given.end :] if given.end else edited
     # Paths are the merged manifest's; its rows are told from the form's, which may have more.
     read_again = {**form_from_manifest(merged), "space": rows_of(form)}
     return _answer(text, read_again, merged, form_problems(form))
 
 
-def _head_comment(text: str) -> str:
-    """Comments at the top stay; those further down are lost when the text is written anew."""
-    kept = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        kept.append(line + "\n")
-    return "".join(kept)
+def _the_experiment(text: str) -> GivenManifest:
+    """The one experiment of a text, which may hold other objects beside it."""
+    given, *others = read_contents(text).manifests
+    if others:
+        message = f"The text holds {1 + len(others)} experiments, but the form edits one at a time."
+        hint = "Leave one of them here. ./autotune run and REST take such a file whole."
+        raise ProblemsError([Problem("", message, hint, others[0].line_of(""))])
+    return given
 
 
 def _shown(problem: Problem, form: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -204,9 +206,10 @@ def _answer(
     forecast = None
     can_start = True
     if form is not None:
-        intake = take_in(text.encode(errors="replace"))
-        problems = problems + [_shown(p, form) for p in intake.problems]
-        warnings = [_shown(p, form) for p in intake.warnings]
+        found = take_in_file(text.encode(errors="replace"))
+        problems = problems + [_shown(p, form) for p in found.problems]
+        warnings = [_shown(p, form) for p in found.warnings]
+        intake = found.experiments[0][1] if found.experiments else NOTHING
         can_start = intake.can_start
         if intake.forecast is not None and intake.parsed is not None:
             spec = intake.parsed.spec
@@ -249,9 +252,7 @@ def _previews(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
 def _catalogue() -> dict[str, Any]:
     return {
         "types": parameter_types(),
-        "tuners": [_algorithm(entry) for entry in registry.TUNERS.values()],
-        "assessors": [_algorithm(entry) for entry in registry.ASSESSORS.values()],
-        "advisors": [_algorithm(entry) for entry in registry.ADVISORS.values()],
+        **catalogue(),
         "frameworks": list(FRAMEWORKS),
         "replica_types": {**{name: [] for name in FRAMEWORKS}, **REPLICA_TYPES},
         "urls": {
@@ -259,27 +260,4 @@ def _catalogue() -> dict[str, Any]:
             "create": reverse("api-experiments"),
             "template": reverse("experiment-template", args=["NAME"]),
         },
-    }
-
-
-def _algorithm(entry: registry.Entry) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "label": entry.label,
-        "summary": entry.summary,
-        "available": entry.available,
-        "types": sorted(entry.types),
-        "needs": entry.needs,
-        "settings": [
-            {
-                "name": info.name,
-                "type": info.type,
-                "default": info.default,
-                "help": info.help,
-                "limits": info.limits(),
-                "choices": list(info.choices),
-                "optional": info.optional,
-            }
-            for info in describe(entry.args)
-        ],
     }

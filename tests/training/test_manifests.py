@@ -259,3 +259,15 @@ def test_the_scheduler_reaches_those_who_know_it():
     assert build(given, "tensorstack")[0][0]["spec"]["scheduler"] == scheduler
     policy = build(given, "kubeflow")[0][0]["spec"]["runPolicy"]
     assert policy["schedulingPolicy"] == {"queue": "gpu"}
+
+
+def test_what_refers_to_no_proxy_finds_it_defined_before():
+    env = [
+        {"name": "CORP", "value": "10.0.0.0/8"},
+        {"name": "no_proxy", "value": "$(CORP)"},
+        {"name": "OPTS", "value": "-Dx=$(no_proxy)"},
+    ]
+    names = [e["name"] for e in container_env(described("tensorflow-1"), {"env": env})]
+    places = [names.index(name) for name in ("CORP", "NO_PROXY", "no_proxy", "OPTS")]
+    assert places == sorted(places)
+    assert len(names) == len(set(names))

@@ -82,7 +82,7 @@ def test_described_answers_have_the_fields_that_are_sent(
 ) -> None:
     experiment = make_experiment()
     trial = make_trial(experiment)
-    event = experiment.record("note", trial=trial)
+    event = experiment.record("remark", trial=trial)
     metric = Metric(
         trial=trial, experiment=experiment, kind="FINAL", sequence=0, value=1.0,
         time=timezone.now(), seq=1,

@@ -28,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8080)
         parser.add_argument("--data", help="data directory (also AUTOTUNE_DATA)")
+        parser.add_argument("--python", help="the interpreter, or its environment, of trials")
         parser.add_argument("--no-sample", action="store_true", help="start without the sample")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -123,19 +123,25 @@ def container_env(
         ).items()
     ]
     ours += [dict(entry) for entry in extra]
-    proxies = [entry for entry in given if entry["name"] in ("NO_PROXY", "no_proxy")]
-    taken = {entry["name"] for entry in ours} | {"NO_PROXY", "no_proxy"}
-    kept = [entry for entry in given if entry["name"] not in taken]
-    lists = []
-    for entry in proxies:
+    taken = {entry["name"] for entry in ours}
+    kept: list[dict[str, Any]] = []
+    lists: list[str] = []
+    place = None  # of our lists: where the last given one stood, as later entries may refer to it
+    for entry in given:
+        if entry["name"] not in ("NO_PROXY", "no_proxy"):
+            kept += [entry] if entry["name"] not in taken else []
+            continue
         if "valueFrom" in entry:  # known to the kubelet only, who puts it in our list
             name = GIVEN_PREFIX + entry["name"]
             kept.append({**entry, "name": name})
             lists.append(f"$({name})")
         else:
             lists.append(str(entry.get("value") or ""))
+        place = len(kept)
     no_proxy = extended_no_proxy(launch.server_url, *lists)
-    return [*ours, *kept] + [{"name": n, "value": no_proxy} for n in ("NO_PROXY", "no_proxy")]
+    place = len(kept) if place is None else place
+    kept[place:place] = [{"name": n, "value": no_proxy} for n in ("NO_PROXY", "no_proxy")]
+    return [*ours, *kept]
 
 
 def literal(text: str) -> str:
