@@ -151,7 +151,7 @@ def test_no_sentence_decides_a_budget(experiment: Experiment) -> None:
 def test_rows_of_the_last_release_know_that_the_time_cut_them_off(experiment: Experiment) -> None:
     _cut(experiment, 0, stop_reason="maxExecSeconds of active time have passed.")
     _cut(experiment, 1, stop_reason="Killed by the user.")
-    migration = import_module("experiments.migrations.0007_event_kinds_cut_off")
+    migration = import_module("experiments.migrations.0008_event_kinds_cut_off")
     migration.mark_cut_off(apps, None)
     assert list(experiment.trials.filter(cut_off=True).values_list("number", flat=True)) == [0]
     assert n_in_budget(experiment) == 1

@@ -18,8 +18,8 @@ from experiments.manifest.files import GivenManifest, GivenSecret, read_contents
 from experiments.manifest.forecast import Forecast, forecast_of
 from experiments.manifest.reading import LineOf
 from experiments.manifest.spec import ExperimentSpec, Parsed, parse_manifest, parse_text
+from experiments.manifest.working_dir import resolved
 from experiments.problems import Problem, ProblemsError
-from experiments.services.samples import resolved
 from experiments.trials.backends import backend
 from experiments.trials.launching import sample_launch
 

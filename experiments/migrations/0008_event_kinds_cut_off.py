@@ -17,7 +17,7 @@ def mark_cut_off(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('experiments', '0005_cluster_objects'),
+        ('experiments', '0007_clock_sleep'),
     ]
 
     operations = [
@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
                     ('restored', 'restored'), ('remark', 'remark'),
                     ('not judged', 'not judged'), ('bad report', 'bad report'),
                     ('late final', 'late final'), ('trouble', 'trouble'),
-                    ('well again', 'well again'), ('upload failed', 'upload failed'),
+                    ('well again', 'well again'), ('slept', 'slept'), ('upload failed', 'upload failed'),
                     ('upload well again', 'upload well again'), ('uploaded', 'uploaded'),
                 ],
                 max_length=20,
