@@ -6,6 +6,9 @@ every trial and Django's request path would cost more than the work itself.
 
 import os
 import warnings
+from typing import cast
+
+from asgiref.typing import ASGI3Application
 
 # WhiteNoise's files are read whole under ASGI, which is right for what we serve.
 warnings.filterwarnings(
@@ -21,11 +24,12 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
-from experiments.health import Health  # noqa: E402
-from experiments.routing import websocket_urlpatterns  # noqa: E402
-from experiments.trial_api import TrialApi  # noqa: E402
+from experiments.embedded.health import Health  # noqa: E402
+from experiments.live.routing import websocket_urlpatterns  # noqa: E402
+from experiments.reports.trial_api import App, TrialApi  # noqa: E402
 
-trial_api = TrialApi(
+pages_and_sockets = cast(
+    App,
     ProtocolTypeRouter(
         {
             "http": django_application,
@@ -33,6 +37,7 @@ trial_api = TrialApi(
                 AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
             ),
         }
-    )
+    ),
 )
-application = Health(trial_api)
+trial_api = TrialApi(pages_and_sockets)
+application = Health(cast(ASGI3Application, trial_api))

@@ -1,4 +1,4 @@
-"""The Celery application: tasks are thin calls into ``experiments.reconcile``."""
+"""The Celery application: tasks are thin calls into ``experiments.loop.reconcile``."""
 
 import os
 from typing import Any
@@ -13,12 +13,12 @@ TRANSPORT_ALIASES["folder"] = "autotune_web.folder_broker:Transport"
 
 app = Celery("autotune_web")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["experiments"])
+app.autodiscover_tasks(["experiments.loop"])
 
 
 @heartbeat_sent.connect
 def _live(**_: Any) -> None:
     """A worker's heartbeat, every two seconds unless it runs --without-heartbeat."""
-    from experiments.health import beat  # needs the settings, which load this module
+    from experiments.embedded.health import beat  # needs the settings, which load this module
 
     beat()

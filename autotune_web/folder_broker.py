@@ -42,24 +42,30 @@ class Channel(filesystem.Channel):
     def get_table(self, exchange: str) -> list[Any]:
         """Queues bound to an exchange; none while nobody has bound one."""
         try:
-            rows = loads(self._exchange_file(exchange).read_text(encoding="utf-8"))
+            rows = loads(self._table_file(exchange).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return []
         return [filesystem.exchange_queue_t(*row) for row in rows]
 
-    def _queue_bind(self, exchange: str, routing_key: str, pattern: str, queue: str) -> None:
+    def _table_file(self, exchange: str) -> Path:
+        path: Path = self._exchange_file(exchange)  # type: ignore[attr-defined]  # not in the stubs
+        return path
+
+    def _queue_bind(
+        self, exchange: str, routing_key: str | None, pattern: str | None, queue: str
+    ) -> None:
         row = filesystem.exchange_queue_t(routing_key or "", pattern or "", queue or "")
         rows = self.get_table(exchange)
         if row in rows:
             return
         self.control_folder.mkdir(exist_ok=True)
-        _write_whole(self._exchange_file(exchange), dumps([row, *rows]))
+        _write_whole(self._table_file(exchange), dumps([row, *rows]))
 
-    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         name = f"{time_ns():020}_{uuid.uuid4().hex}.{queue}.msg"
         _write_whole(Path(self.data_folder_out) / name, dumps(payload))
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
         for name in self._messages(queue):
             claimed = Path(self.data_folder_in) / f".{name}.claimed"
             try:

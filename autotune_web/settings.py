@@ -101,7 +101,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "experiments.security.ContentSecurityPolicyMiddleware",
+    "experiments.access.security.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -144,7 +144,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 20,
         "init_command": (
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16000;"
-            # pages (80 MB); before that the ticker does it, see experiments/write_ahead_log.py
+            # pages (80 MB); before that the ticker does it, see embedded/write_ahead_log.py
             "PRAGMA wal_autocheckpoint=20000;"
         ),
     }
@@ -189,7 +189,7 @@ LOGIN_REDIRECT_URL = "experiment-list"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "experiments.authentication.TokenAuthentication",
+        "experiments.rest.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -197,7 +197,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
     "PAGE_SIZE": 50,
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "experiments.api_errors.handle",
+    "EXCEPTION_HANDLER": "experiments.rest.errors.handle",
     "UNICODE_JSON": True,
 }
 SPECTACULAR_SETTINGS = {

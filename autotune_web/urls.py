@@ -3,6 +3,6 @@
 from django.urls import include, path
 
 urlpatterns = [
-    path("api/", include("experiments.api_urls")),
-    path("", include("experiments.urls")),
+    path("api/", include("experiments.rest.urls")),
+    path("", include("experiments.web.urls")),
 ]

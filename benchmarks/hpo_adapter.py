@@ -19,7 +19,7 @@ from typing import Any
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.registry import TUNERS
 from experiments.algorithms.settings import parse_settings
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 
 NAMES = {
     "autotune_auto": "Auto",

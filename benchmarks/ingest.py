@@ -165,7 +165,7 @@ def main() -> int:
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as processes,
     ):
-        from experiments import tokens
+        from experiments.access import tokens
         from experiments.models import Metric
 
         trials = make_trials(chosen.clients)

@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from experiments.training.kube_api import USER_AGENT  # noqa: E402
+from experiments.training.kubernetes.api import USER_AGENT  # noqa: E402
 from tests.kube.control_plane import ControlPlane, find_programs  # noqa: E402
 from tests.kube.kubelet import Kubelet  # noqa: E402
 from tests.kube.operators import Operators  # noqa: E402

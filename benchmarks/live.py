@@ -55,7 +55,7 @@ async def measure(
     """Seconds from POST to message, for each report."""
     import websockets
 
-    from experiments import tokens
+    from experiments.access import tokens
 
     paths = [f"/t/{tokens.trial_token(trial)}/apis/v1/metric" for trial in trials]
     sent: dict[tuple[int, int], float] = {}
@@ -107,7 +107,7 @@ def main() -> int:
     chosen = options.parse_args()
 
     with set_up(), serve("autotune_web.asgi:application") as port:
-        from experiments import tokens
+        from experiments.access import tokens
 
         trials = make_trials(16)
         busy = make_trials(chosen.load) if chosen.load else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,8 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 
-from experiments import history, wake
+from experiments import wake
+from experiments.loop import history
 from experiments.models import Experiment, Project, Trial
 
 MANIFEST: dict[str, Any] = {
@@ -106,7 +108,7 @@ def make_experiment(db: None) -> Callable[..., Experiment]:
     """Write an experiment row; keywords are columns, ``spec`` is merged into the manifest's."""
 
     def make(spec: dict[str, Any] | None = None, **columns: Any) -> Experiment:
-        manifest = {**MANIFEST, "spec": {**MANIFEST["spec"], **(spec or {})}}
+        manifest = copy.deepcopy({**MANIFEST, "spec": {**MANIFEST["spec"], **(spec or {})}})
         values: dict[str, Any] = {
             "name": "sample",
             "manifest": manifest,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from experiments.algorithms.registry import ADVISORS, ASSESSORS, TUNERS
-from experiments.api_urls import urlpatterns
 from experiments.charts import CHARTS
+from experiments.rest.urls import urlpatterns
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()

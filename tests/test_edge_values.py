@@ -19,17 +19,17 @@ import pytest
 import yaml
 
 from experiments.algorithms import registry
-from experiments.algorithms.problems import Problem, ProblemsError
-from experiments.algorithms.space import SearchSpace
-from experiments.algorithms.space_reading import TYPES
+from experiments.algorithms.space.reading import TYPES
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.charts import CHARTS
 from experiments.engine import session
-from experiments.engine.fields import NAME_FIELDS
-from experiments.engine.spec import ExperimentSpec, parse_manifest
+from experiments.manifest.fields import NAME_FIELDS
+from experiments.manifest.spec import ExperimentSpec, parse_manifest
 from experiments.models import Experiment, Metric
+from experiments.problems import Problem, ProblemsError
 from experiments.states import TrialState
 from tests.charts.records import curve, record, trial
-from tests.engine.manifests import small
+from tests.manifest.manifests import small
 
 LARGEST = sys.float_info.max
 NUMBERS = [

@@ -11,9 +11,9 @@ from django.db.models import Count
 from django.utils import timezone
 
 from experiments.aistore.run_files import ExperimentFacts, Report, RunFacts
-from experiments.backends import backend
 from experiments.models import Experiment, Metric, Trial
 from experiments.training.base import BackendUnavailable
+from experiments.trials.backends import backend
 
 LOG_TAIL = 256 * 1024  # bytes of a trial's log that go along
 _CUT = b"[earlier output is left out]\n"
@@ -43,7 +43,7 @@ def experiment_facts(experiment: Experiment) -> ExperimentFacts:
 def run_facts(experiment: Experiment, trial: Trial, *, log: bytes = b"") -> RunFacts:
     finished = trial.finished_at or timezone.now()
     is_local = settings.TRAINING_ENGINE == "local"
-    training = experiment.manifest["spec"]["trainingConfig"]
+    training = experiment.configuration["trainingConfig"]
     return RunFacts(
         experiment_id=experiment.pk,
         experiment_name=experiment.name,

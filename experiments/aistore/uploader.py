@@ -15,8 +15,7 @@ from django.conf import settings
 from django.core.exceptions import ObjectDoesNotExist
 from django.utils import timezone
 
-from experiments import outbox, vault
-from experiments.aistore import original
+from experiments.aistore import original, outbox, vault
 from experiments.aistore.client import (
     AUTOTUNE,
     FOLDER,
@@ -28,6 +27,7 @@ from experiments.aistore.client import (
     NotFound,
 )
 from experiments.aistore.facts import experiment_facts, log_tail, run_facts
+from experiments.aistore.outbox import UploadLease
 from experiments.aistore.run_files import (
     alternative_name,
     folder_description,
@@ -41,8 +41,8 @@ from experiments.aistore.run_files import (
     run_name,
     unix,
 )
-from experiments.models import Experiment, Trial
-from experiments.outbox import Upload, UploadLease
+from experiments.models import Experiment, Trial, Upload, uploads
+from experiments.models.secrets import SecretError
 from experiments.states import FINISHED
 from experiments.training.base import BackendUnavailable
 
@@ -79,7 +79,7 @@ def upload(experiment_id: str) -> None:
 
 def _upload(experiment_id: str, lease: UploadLease) -> None:
     experiment = Experiment.objects.select_related("project").filter(pk=experiment_id).first()
-    if experiment is None or experiment.deleting or outbox.destination(experiment) is None:
+    if experiment is None or experiment.deleting or uploads.destination(experiment) is None:
         return
     folder = Upload.objects.get(experiment=experiment, kind=Upload.Kind.FOLDER)
     if folder.state == Upload.State.FAILED or folder.next_try_at > timezone.now():
@@ -94,7 +94,7 @@ def _upload(experiment_id: str, lease: UploadLease) -> None:
             store.close()
         if folder.attempts:
             folder.done()
-    except (AIStoreError, vault.SecretError) as trouble:
+    except (AIStoreError, SecretError) as trouble:
         error = str(trouble)
         folder.put_off(error, for_good=trouble.permanent)
     except ObjectDoesNotExist:
@@ -177,7 +177,7 @@ class _Pass:
     def _make_folder(self) -> None:
         """Create the experiment's folder, or find it where an earlier attempt made it."""
         self.store.user()  # a wrong key is told as such by this request
-        destination = outbox.destination(self.experiment)
+        destination = uploads.destination(self.experiment)
         assert destination is not None
         try:
             parent = self.store.path_of_folder(destination["folder"])

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from experiments.algorithms.parameters import join, show
-from experiments.algorithms.problems import Problem
 from experiments.algorithms.settings import Args, setting
+from experiments.algorithms.space.parameters import join, show
+from experiments.problems import Problem
 
 OPTIMIZE_MODES = ("maximize", "minimize")
 

@@ -21,9 +21,9 @@ from hyperopt import hp
 from hyperopt.base import Domain
 
 from experiments.algorithms.base import Observation, Outcome
-from experiments.algorithms.choices import Branch, Choice, Product
-from experiments.algorithms.parameters import Parameter
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.choices import Branch, Choice, Product
+from experiments.algorithms.space.parameters import Parameter
+from experiments.algorithms.space.search_space import SearchSpace
 
 Liar = Literal["min", "max", "mean"]
 Latent = dict[str, float]  # label of a parameter in use -> its latent value

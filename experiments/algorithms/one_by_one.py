@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from experiments.algorithms.base import Observation, Outcome, Proposal, Suggestion, Tuner
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 
 A = TypeVar("A")
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from experiments.algorithms.registry import ADVISORS, ALL, ASSESSORS, TUNERS, Entry
 from experiments.algorithms.settings import SettingInfo, describe
-from experiments.algorithms.space_reading import TYPES
+from experiments.algorithms.space.reading import TYPES
 
 HEAD = """\
 # Algorithms

@@ -1,6 +1,6 @@
 """Every algorithm by name: what it is for, what it takes, which spaces it searches.
 
-Read by ``engine.spec``, the forms, the docs page and the tests. Importing this module loads no
+Read by ``manifest.spec``, the forms, the docs page and the tests. Importing this module loads no
 algorithm: ``Entry.load`` does, so that the web server starts without numeric libraries.
 
 To add an algorithm: write its file, its Args in ``arguments``, one entry here and one in the docs.
@@ -16,12 +16,12 @@ from typing import Any
 
 from experiments.algorithms import arguments
 from experiments.algorithms.base import BUDGET_KEY, LOAD_KEY, SAVE_KEY
-from experiments.algorithms.choices import Choice
-from experiments.algorithms.parameters import join
-from experiments.algorithms.problems import Problem, nearest
 from experiments.algorithms.settings import Args
-from experiments.algorithms.space import SearchSpace
-from experiments.algorithms.space_reading import TYPES
+from experiments.algorithms.space.choices import Choice
+from experiments.algorithms.space.parameters import join
+from experiments.algorithms.space.reading import TYPES
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.problems import Problem, nearest
 
 ALL = frozenset(TYPES)
 FINITE = frozenset({"choice", "randint", "quniform", "qloguniform", "layer_choice", "input_choice"})

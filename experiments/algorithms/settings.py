@@ -1,7 +1,7 @@
 """Settings of an algorithm, declared once as a frozen dataclass of ``setting`` fields.
 
 The parser, the form, the REST answers and the docs page all read the same declaration. Called by
-``engine.spec`` (``parse_settings``) and by whatever shows settings (``describe``).
+``manifest.spec`` (``parse_settings``) and by whatever shows settings (``describe``).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from experiments.algorithms.parameters import join, show
-from experiments.algorithms.problems import Problem, ProblemsError, nearest
+from experiments.algorithms.space.parameters import join, show
+from experiments.problems import Problem, ProblemsError, nearest
 
 Bound = int | float
 

@@ -32,7 +32,7 @@ from experiments.algorithms.numerics.gaussian_process import (
 )
 from experiments.algorithms.numerics.search import row_keys
 from experiments.algorithms.one_by_one import derive_rng
-from experiments.algorithms.vectors import VectorSpace
+from experiments.algorithms.space.vectors import VectorSpace
 
 Indices = npt.NDArray[np.intp]
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.algorithms.base import LOAD_KEY, SAVE_KEY
-from experiments.algorithms.parameters import freeze, is_number
+from experiments.algorithms.space.parameters import freeze, is_number
 from experiments.charts import scale, style
 
 MISSING_LABEL = "–"

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.algorithms.problems import Problem, ProblemsError
-from experiments.states import TrialState
+from experiments.problems import Problem, ProblemsError
+from experiments.states import FINISHED, MOVES, TrialState
 
 Figure = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -25,6 +25,12 @@ Options = Mapping[str, str]
 DEFAULT_METRIC = "default"
 FAILED_STATES = frozenset({TrialState.FAILED, TrialState.LOST, TrialState.CANCELED})
 VALUED_STATES = frozenset({TrialState.SUCCEEDED, TrialState.EARLY_STOPPED})
+
+Moves = frozenset[tuple[str, str]]  # (from, to); from is "" for a new trial
+STOPS: Moves = frozenset((TrialState.RUNNING, to) for to in MOVES[TrialState.RUNNING])
+NEVER_RAN: Moves = frozenset(
+    (TrialState.WAITING, to) for to in MOVES[TrialState.WAITING] & FINISHED
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,7 @@ class TrialRecord:
     state: str
     value: float | None = None  # finite final value, or the last one of a stopped trial
     latest_value: float | None = None
+    latest_sequence: int | None = None  # of the report with the latest value
     parameters: Mapping[str, Any] = field(default_factory=dict)
     excluded: bool = False
     created_at: datetime | None = None
@@ -96,6 +103,7 @@ class Chart:
     kind: str
     title: str
     draw: Callable[[Record, Options], Figure]
+    redrawn_at: Moves  # of a trial; at others the drawn figure stays true
     needs_curves: bool = False
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from experiments.charts import scale, style
 from experiments.charts.base import (
+    STOPS,
     Chart,
     Curve,
     Figure,
@@ -49,12 +50,15 @@ class Line:
     trial: TrialRecord
     x: Floats
     y: Floats
+    last: int  # sequence of the last report in it
+    start: float  # time of the first one, in seconds since 1970; 0 where times were not asked for
 
 
 @dataclass(frozen=True)
 class CurvesInfo:
     x: str
     metric: str
+    clip: bool
     log: bool
     log_possible: bool
     own: tuple[Line, ...]
@@ -88,7 +92,9 @@ def info(record: Record, options: Options) -> CurvesInfo:
         ys = scale.drawable(curve.value)
         xs, ys = scale.thin(_x_of(curve, x), ys, n_points, quick=not is_own)
         if xs.size:
-            (own if is_own else faint).append(Line(trials[curve.trial], xs, ys))
+            start = float(curve.time[0]) if curve.time.size else 0.0
+            line = Line(trials[curve.trial], xs, ys, int(curve.sequence[-1]), start)
+            (own if is_own else faint).append(line)
     own.sort(key=lambda line: line.trial.number)
     values = _finite([*own, *faint])
     log_possible = bool(values.size) and bool((values > 0).all())
@@ -102,6 +108,7 @@ def info(record: Record, options: Options) -> CurvesInfo:
     return CurvesInfo(
         x=x,
         metric=options.get("metric") or "default",
+        clip=clip,
         log=log,
         log_possible=log_possible,
         own=tuple(own),
@@ -255,6 +262,12 @@ def figure(info: CurvesInfo) -> Figure:
     }  # fmt: skip
     drawn = {"data": traces, "layout": frame}
     _draw_threshold(info, drawn)
+    frame["meta"]["live"] = {
+        "how": "append",
+        "metric": info.metric,
+        "x": {"step": ["step", "sequence"], "sequence": ["sequence"], "time": ["time"]}[info.x],
+        "room": scale.WIDER if info.clip else None,
+    }
     return drawn
 
 
@@ -264,7 +277,10 @@ def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "lines+markers", "uid": f"t{number}",
         "name": f"#{number}" + (" running" if running else ""),
-        "meta": {"trial": number},
+        "meta": {
+            "trial": number, "last": line.last, "start": line.start,
+            "most": line.x.size + (POINTS_ALONE if alone else POINTS_OWN),  # then thin it anew
+        },
         "x": scale.rounded(line.x), "y": scale.rounded(line.y), "connectgaps": False,
         "line": {
             "color": colour,
@@ -359,4 +375,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, "Intermediate values", draw, needs_curves=True)
+CHART = Chart(KIND, "Intermediate values", draw, redrawn_at=STOPS, needs_curves=True)

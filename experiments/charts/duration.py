@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments.charts import scale, style
-from experiments.charts.base import Chart, Figure, Options, Record
+from experiments.charts.base import NEVER_RAN, STOPS, Chart, Figure, Options, Record
 from experiments.states import TrialState
 
 KIND = "duration"
@@ -113,4 +113,5 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, "Duration", draw)
+STARTS = frozenset({("", TrialState.WAITING), (TrialState.WAITING, TrialState.RUNNING)})
+CHART = Chart(KIND, "Duration", draw, redrawn_at=STARTS | STOPS | NEVER_RAN)

@@ -14,7 +14,10 @@ import numpy as np
 
 from experiments.charts import scale, style
 from experiments.charts.base import (
+    DEFAULT_METRIC,
     FAILED_STATES,
+    NEVER_RAN,
+    STOPS,
     Chart,
     Figure,
     Options,
@@ -44,6 +47,7 @@ class Point:
 class HistoryInfo:
     maximize: bool
     by_time: bool
+    clip: bool
     log: bool
     log_possible: bool
     points: tuple[Point, ...]
@@ -84,7 +88,8 @@ def info(record: Record, options: Options) -> HistoryInfo:
     scaled = np.log10(values) if log else values
     keep = None if best is None or best.y is None else (math.log10(best.y) if log else best.y)
     view = scale.robust_range(scaled, keep=keep)
-    if view is not None and not flag_option(options, "clip", default=True):
+    clip = flag_option(options, "clip", default=True)
+    if view is not None and not clip:
         view = float(scale.drawable(scaled).min()), float(scale.drawable(scaled).max())
     if view is not None and log:
         # a hair wider, so that rounding does not push the extremes off
@@ -93,6 +98,7 @@ def info(record: Record, options: Options) -> HistoryInfo:
     return HistoryInfo(
         maximize=record.maximize,
         by_time=by_time,
+        clip=clip,
         log=log,
         log_possible=log_possible,
         points=tuple(points),
@@ -193,6 +199,11 @@ def figure(info: HistoryInfo) -> Figure:
         "kind": KIND,
         "log_possible": info.log_possible,
         "clipped": len(info.below) + len(info.above),
+        "live": {
+            "how": "move",
+            "metric": DEFAULT_METRIC,
+            "room": scale.WIDER if info.clip else None,
+        },
     }
     return {"data": traces, "layout": frame}
 
@@ -209,12 +220,18 @@ def _trace(group: str, points: list[Point], many: bool) -> dict[str, Any]:
     marker = dict(_MARKERS[group])
     if many and group != "RUNNING":
         marker["size"] *= 0.65
-    return {
+    trace = {
         "type": "scatter", "mode": "markers", "uid": group.lower(), "name": _NAMES[group],
         "x": [p.x for p in points], "y": [p.y for p in points], "marker": marker,
         **_hover(points),
         "hovertemplate": "<b>#%{customdata}</b> · %{hovertext}<br>%{text}<extra></extra>",
     }  # fmt: skip
+    if group == "RUNNING":
+        # The page moves these: what is said of them follows from where they are.
+        del trace["hovertext"]
+        trace["hovertemplate"] = "<b>#%{customdata}</b> · %{y:.7~g}<br>%{text}<extra></extra>"
+        trace["meta"] = {"last": [p.trial.latest_sequence for p in points]}
+    return trace
 
 
 def _failed_trace(points: list[Point]) -> dict[str, Any]:
@@ -297,4 +314,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, "History", draw)
+CHART = Chart(KIND, "History", draw, redrawn_at=STOPS | NEVER_RAN)

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.algorithms.problems import Problem, ProblemsError
 from experiments.charts import axes, scale, style
 from experiments.charts.base import (
+    VALUED_STATES,
     Chart,
     Figure,
     Floats,
@@ -24,6 +24,8 @@ from experiments.charts.base import (
     TrialRecord,
     number_option,
 )
+from experiments.problems import Problem, ProblemsError
+from experiments.states import TrialState
 
 KIND = "parcoords"
 LEAST_FOR_CONSTANT = 5  # trials; below that equal values say nothing
@@ -209,4 +211,5 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, "Parallel coordinates", draw)
+REDRAWN_AT = frozenset((TrialState.RUNNING, to) for to in VALUED_STATES)
+CHART = Chart(KIND, "Parallel coordinates", draw, redrawn_at=REDRAWN_AT)

@@ -14,6 +14,7 @@ import numpy as np
 from experiments.charts.base import Floats
 
 FENCE = 3.0  # times the middle half's width: Tukey's "far out"
+WIDER = 0.5  # of an axis' length: how far off a new value may be to widen a drawn axis
 LEAST_FOR_FENCE = 8  # values; below that nothing is called an outlier
 DRAWABLE = 1e300
 

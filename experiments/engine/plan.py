@@ -1,6 +1,6 @@
 """What happens next in an experiment: a pure function of its Snapshot.
 
-Called by ``experiments.reconcile`` on every pass, which does what the Plan says and nothing else.
+Called by ``loop.reconcile`` on every pass, which does what the Plan says and nothing else.
 Asked twice about the same picture it gives the same plan; a plan carried out half is made whole by
 the next pass, so every answer is about the present picture, never about what was decided before.
 """

@@ -1,6 +1,6 @@
 """Between the experiment and its algorithms: rows to observations, answers back; flips the sign.
 
-Called by ``experiments.reconcile``. Algorithms minimise a loss; the user's value is negated here,
+Called by ``loop.reconcile``. Algorithms minimise a loss; the user's value is negated here,
 and nowhere else, when the algorithm's own ``optimize_mode`` is ``maximize`` (tuner and assessor may
 differ).
 
@@ -21,16 +21,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from experiments.algorithms.base import (
-    Assessor,
-    Observation,
-    Outcome,
-    Proposal,
-    Tuner,
-    Verdict,
-)
-from experiments.engine.algorithm_spec import AlgorithmSpec
-from experiments.engine.spec import ExperimentSpec
+from experiments.algorithms.base import Assessor, Observation, Outcome, Proposal, Tuner, Verdict
+from experiments.manifest.algorithm_spec import AlgorithmSpec
+from experiments.manifest.spec import ExperimentSpec
 from experiments.states import FINISHED, TrialState
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """A frozen picture of one experiment: the only thing ``plan`` looks at.
 
-Made by ``experiments.reconcile`` from rows under the experiment's lease.
+Made by ``experiments.loop.reconcile`` from rows under the experiment's lease.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The contract between the reconcile loop and whatever runs trials.
 
-Called by ``experiments.reconcile``. Every method is idempotent: names derive from the trial, so
+Called by ``loop.reconcile``. Every method is idempotent: names derive from the trial, so
 launching twice finds the first launch, stopping twice is harmless, polling changes nothing.
 """
 

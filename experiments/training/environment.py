@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from experiments.engine.training_spec import containers_of, main_container_index
+from experiments.manifest.training_spec import containers_of, main_container_index
 from experiments.training.base import Launch, Task, tasks_in_order
 
 # The name under which NNI knows us. Not "local": that one takes sys.stdout away from the trial.
@@ -182,7 +182,9 @@ def environment_for(
     """Return the environment of a process on this machine, and the names ``$(NAME)`` may use.
 
     Later ones win: what the server's process passes on, the manifest's ``env``, ours. A manifest
-    entry may refer to ours and to the entries before it.
+    entry may refer to ours, to the entries before it, to PATH, and to what the variable that it
+    sets itself had before (``LD_LIBRARY_PATH: /x:$(LD_LIBRARY_PATH)``), as in an image; all else
+    stays as it is written, as with Kubernetes.
 
     Args:
         given: the container's ``env``, entries with ``name`` and ``value``.
@@ -191,14 +193,15 @@ def environment_for(
         search_path: directory put first on PATH, unless the manifest sets PATH itself.
         client_dir: directory put first on PYTHONPATH, for ``import autotune_trial``.
     """
+    environment = inheritable(inherited)
+    path = environment.get("PATH", "/usr/local/bin:/usr/bin:/bin")
+    environment["PATH"] = f"{search_path}:{path}"
     known = dict(ours)
     for entry in given:
         name = str(entry["name"])
         if name not in ours:
-            known[name] = expand(str(entry.get("value") or ""), known)
-    environment = inheritable(inherited)
-    path = environment.get("PATH", "/usr/local/bin:/usr/bin:/bin")
-    environment["PATH"] = f"{search_path}:{path}"
+            before = {n: environment[n] for n in ("PATH", name) if n in environment}
+            known[name] = expand(str(entry.get("value") or ""), {**before, **known})
     environment.setdefault("PYTHONUNBUFFERED", "1")  # a log that follows needs it
     proxies = [
         source.get(name, "") for source in (environment, known) for name in ("no_proxy", "NO_PROXY")

@@ -1,30 +1,57 @@
 // Small fetch helper: JSON in and out, CSRF, and errors that carry what the server said.
 
 export class ApiError extends Error {
+  /**
+   * @param {number} status 0: the server was not reached
+   * @param {Problem[]} errors
+   * @param {any} body
+   */
   constructor(status, errors, body) {
     super(errors.map((e) => e.message).join(" ") || `The server answered ${status}.`);
     this.status = status;
-    this.errors = errors; // [{path, message, hint, line?}]
+    this.errors = errors;
     this.body = body;
   }
 }
 
+/**
+ * Any caught error as words for a person.
+ * @param {unknown} error
+ */
+export const wordsOf = (error) => (error instanceof Error ? error.message : String(error));
+
+/** @param {string} message */
+const only = (message) => [{ path: "", message, hint: "" }];
+
 function csrfToken() {
-  return document.querySelector('meta[name="csrf-token"]')?.content ?? "";
+  const tag = document.querySelector('meta[name="csrf-token"]');
+  return tag instanceof HTMLMetaElement ? tag.content : "";
 }
 
+/**
+ * @param {any} body
+ * @param {number} status
+ * @returns {Problem[]}
+ */
 function errorsOf(body, status) {
   if (Array.isArray(body?.errors)) return body.errors;
-  if (typeof body?.detail === "string") return [{ path: "", message: body.detail, hint: "" }];
+  if (typeof body?.detail === "string") return only(body.detail);
   if (status === 403) {
-    const message = "You are signed out, or the page is too old. Reload it and try again.";
-    return [{ path: "", message, hint: "" }];
+    return only("You are signed out, or the page is too old. Reload it and try again.");
   }
-  return [{ path: "", message: `The server answered ${status}.`, hint: "" }];
+  return only(`The server answered ${status}.`);
 }
 
-/** Send a request and return the parsed JSON (null where there is none). Throws ApiError. */
+/**
+ * Send a request and return the parsed JSON (null where there is none). Throws ApiError.
+ * @param {string} method
+ * @param {string} url
+ * @param {unknown} [data] sent as JSON
+ * @param {{ signal?: AbortSignal, text?: string }} [options] text: YAML to send instead
+ * @returns {Promise<any>}
+ */
 export async function api(method, url, data, { signal, text } = {}) {
+  /** @type {Record<string, string>} */
   const headers = { Accept: "application/json", "X-CSRFToken": csrfToken() };
   let body;
   if (text !== undefined) {
@@ -38,8 +65,8 @@ export async function api(method, url, data, { signal, text } = {}) {
   try {
     response = await fetch(url, { method, headers, body, signal, credentials: "same-origin" });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new ApiError(0, [{ path: "", message: "The server cannot be reached.", hint: "" }], null);
+    if (isAbort(error)) throw error;
+    throw new ApiError(0, only("The server cannot be reached."), null);
   }
   const answer = await response.text();
   let parsed = null;
@@ -49,8 +76,14 @@ export async function api(method, url, data, { signal, text } = {}) {
     parsed = null;
   }
   if (response.redirected && parsed === null) {
-    throw new ApiError(401, [{ path: "", message: "You are signed out. Reload the page.", hint: "" }], null);
+    throw new ApiError(401, only("You are signed out. Reload the page."), null);
   }
   if (!response.ok) throw new ApiError(response.status, errorsOf(parsed, response.status), parsed);
   return parsed;
 }
+
+/**
+ * Whether a request was given up because another one took its place.
+ * @param {unknown} error
+ */
+export const isAbort = (error) => error instanceof DOMException && error.name === "AbortError";

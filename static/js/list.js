@@ -1,78 +1,92 @@
 // The list: rows open on click, menus act through REST, and everything refreshes itself while the
 // page is looked at, cell by cell, so that focus, open menus and selected text stay.
 
-import { api } from "./api.js";
-import { refreshTimes } from "./base.js";
-import { confirmAction, toast } from "./dom.js";
+import { api, wordsOf } from "./api.js";
+import { all, byId, confirmAction, find, hit, toast } from "./dom.js";
+import { refreshTimes } from "./times.js";
 
 const INTERVAL = 3000; // milliseconds
-const results = () => document.getElementById("list-results");
-let refreshing = false;
+const results = () => byId("list-results");
+let isRefreshing = false;
 let epoch = 0; // raised by every swap of htmx, so that a refresh asked before it is not shown after
 
-function busy(cell) {
+/** @type {WeakMap<Element, string>} what the server last said is in a cell */
+const shown = new WeakMap();
+
+/**
+ * Whether somebody is at work in there.
+ * @param {Element} cell
+ */
+function isBusy(cell) {
   const selection = getSelection();
   return (
     cell.contains(document.activeElement) ||
-    cell.querySelector(".show") ||
-    (!selection.isCollapsed && selection.containsNode(cell, true))
+    cell.querySelector(".show") !== null ||
+    (selection !== null && !selection.isCollapsed && selection.containsNode(cell, true))
   );
 }
 
+/**
+ * @param {HTMLTableRowElement} row
+ * @param {HTMLTableRowElement} fresh
+ */
 function mergeRow(row, fresh) {
   for (const cell of fresh.cells) {
-    const old = row.querySelector(`[data-cell="${cell.dataset.cell}"]`);
-    if (old.dataset.html === undefined) old.dataset.html = "";
-    if (old.dataset.html === cell.innerHTML || busy(old)) continue;
+    const old = find(row, `[data-cell="${cell.dataset.cell}"]`);
     const html = cell.innerHTML;
+    if (shown.get(old) === html || isBusy(old)) continue;
     old.replaceChildren(...cell.childNodes);
-    old.dataset.html = html;
+    shown.set(old, html);
   }
 }
 
+/** @param {HTMLElement} fresh */
 function merge(fresh) {
   const page = results();
   const body = page.querySelector("tbody");
   const freshBody = fresh.querySelector("tbody");
-  const ids = (root) => [...root.rows].map((row) => row.id).join();
-  const tabs = page.querySelector('[data-part="tabs"]');
-  if (!body || !freshBody || page.querySelector(".dropdown-menu.show")) {
-    if (!body !== !freshBody) page.replaceWith(fresh);
-    else updateTabs(tabs, fresh);
+  if (!body !== !freshBody) {
+    page.replaceWith(fresh);
     return;
   }
-  updateTabs(tabs, fresh);
-  if (ids(body) === ids(freshBody)) {
-    for (const row of freshBody.rows) mergeRow(document.getElementById(row.id), row);
-  } else if (!busy(body)) {
-    const known = new Map([...body.rows].map((row) => [row.id, row]));
-    body.replaceChildren(
-      ...[...freshBody.rows].map((row) => {
-        const old = known.get(row.id);
-        if (!old) return row;
-        mergeRow(old, row);
-        return old;
-      }),
-    );
-  }
+  updateTabs(page, fresh);
+  if (!body || !freshBody || page.querySelector(".dropdown-menu.show")) return;
+  mergeRows(body, freshBody);
   refreshTimes(page);
 }
 
-function updateTabs(tabs, fresh) {
-  const counts = [...fresh.querySelectorAll('[data-part="tabs"] .num')];
-  tabs.querySelectorAll(".num").forEach((element, i) => {
-    if (counts[i] && element.textContent !== counts[i].textContent) {
-      element.textContent = counts[i].textContent;
-    }
+/**
+ * @param {HTMLTableSectionElement} body
+ * @param {HTMLTableSectionElement} fresh
+ */
+function mergeRows(body, fresh) {
+  const known = new Map([...body.rows].map((row) => [row.id, row]));
+  const rows = [...fresh.rows].map((row) => ({ row, old: known.get(row.id) }));
+  const isSame = rows.length === body.rows.length && rows.every((r, i) => r.old === body.rows[i]);
+  if (!isSame && isBusy(body)) return;
+  for (const { row, old } of rows) if (old) mergeRow(old, row);
+  if (!isSame) body.replaceChildren(...rows.map(({ row, old }) => old ?? row));
+}
+
+/**
+ * @param {Element} page
+ * @param {Element} fresh
+ */
+function updateTabs(page, fresh) {
+  const counts = all(fresh, '[data-part="tabs"] .num');
+  all(page, '[data-part="tabs"] .num').forEach((element, i) => {
+    const text = counts[i]?.textContent;
+    if (text && element.textContent !== text) element.textContent = text;
   });
 }
 
 async function refresh() {
-  if (refreshing || document.hidden || document.querySelector("dialog[open]")) return;
-  refreshing = true;
+  if (isRefreshing || document.hidden || document.querySelector("dialog[open]")) return;
+  isRefreshing = true;
   const asked = epoch;
   try {
-    const response = await fetch(results().dataset.url, { headers: { "HX-Request": "true" } });
+    const url = results().dataset.url ?? "";
+    const response = await fetch(url, { headers: { "HX-Request": "true" } });
     if (response.redirected) {
       location.reload(); // signed out meanwhile
       return;
@@ -87,7 +101,7 @@ async function refresh() {
   } catch {
     // the server is away for a moment; the next turn asks again
   } finally {
-    refreshing = false;
+    isRefreshing = false;
   }
 }
 setInterval(refresh, INTERVAL);
@@ -97,52 +111,63 @@ document.addEventListener("visibilitychange", refresh);
 document.addEventListener("htmx:afterSwap", () => {
   epoch += 1;
   const phase = document.getElementById("list-phase");
-  if (phase && results()) phase.value = results().dataset.phase;
+  if (phase instanceof HTMLInputElement) phase.value = results().dataset.phase ?? "";
 });
+/** @param {Event} event */
+const detailOf = (event) => /** @type {CustomEvent} */ (event).detail;
 document.addEventListener("htmx:configRequest", (event) => {
-  const { parameters } = event.detail; // short addresses: what is the default is left out
-  for (const [name, usual] of [["q", ""], ["phase", ""], ["order", "newest"]]) {
+  const { parameters } = detailOf(event); // short addresses: what is the default is left out
+  for (const [name, usual] of Object.entries({ q: "", phase: "", order: "newest" })) {
     if (parameters.get(name) === usual) parameters.delete(name);
   }
 });
 document.addEventListener("htmx:beforeSwap", (event) => {
-  if (event.detail.xhr.responseURL.includes("/sign-in/")) {
-    event.detail.shouldSwap = false;
+  const detail = detailOf(event);
+  if (detail.xhr.responseURL.includes("/sign-in/")) {
+    detail.shouldSwap = false;
     location.reload();
   }
 });
 
 document.addEventListener("click", async (event) => {
-  const action = event.target.closest("[data-suspend], [data-delete]");
+  const action = hit(event, "[data-suspend], [data-delete]");
   if (action) {
     await act(action);
     return;
   }
-  const row = event.target.closest("tr[data-href]");
-  if (!row || event.target.closest("a, button, .dropdown-menu")) return;
-  if (!getSelection().isCollapsed) return;
+  const row = hit(event, "tr[data-href]");
+  if (!row?.dataset.href || hit(event, "a, button, .dropdown-menu")) return;
+  if (!getSelection()?.isCollapsed) return;
   if (event.ctrlKey || event.metaKey) window.open(row.dataset.href);
   else location.assign(row.dataset.href);
 });
 
-async function act(button) {
+/** @param {HTMLElement} button */
+async function act({ dataset }) {
+  const url = dataset.url ?? "";
   try {
-    if (button.dataset.suspend) {
-      await api("PATCH", button.dataset.url, { suspended: button.dataset.suspend === "true" });
-    } else {
-      const agreed = await confirmAction({
-        title: `Delete “${button.dataset.name}”?`,
-        text: "Its running trials are stopped, and its results and logs are removed for good.",
-        action: "Delete",
-        danger: true,
-      });
-      if (!agreed) return;
-      await api("DELETE", button.dataset.url);
-      toast(`“${button.dataset.name}” was deleted.`, "success");
-    }
+    if (dataset.suspend) await api("PATCH", url, { suspended: dataset.suspend === "true" });
+    else if (!(await remove(url, dataset.name ?? ""))) return;
   } catch (error) {
-    toast(error.message, "danger");
+    toast(wordsOf(error), "danger");
   }
-  document.activeElement?.blur?.();
+  if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
   await refresh();
+}
+
+/**
+ * @param {string} url
+ * @param {string} name
+ */
+async function remove(url, name) {
+  const agreed = await confirmAction({
+    title: `Delete “${name}”?`,
+    text: "Its running trials are stopped, and its results and logs are removed for good.",
+    action: "Delete",
+    danger: true,
+  });
+  if (!agreed) return false;
+  await api("DELETE", url);
+  toast(`“${name}” was deleted.`, "success");
+  return true;
 }

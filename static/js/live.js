@@ -1,5 +1,7 @@
 // Keeps a page's websocket: cursor, back-off, a state that is shown, and polling when sockets fail.
 
+import { byId } from "./dom.js";
+
 const FIRST_DELAY = 400; // milliseconds before the first new try; doubles each time
 const LONGEST_DELAY = 15000;
 const SILENCE = 25000; // the server speaks at least every 10 s: after this it is dead
@@ -7,18 +9,31 @@ const POLL = 5000;
 const FAILURES_BEFORE_POLLING = 3;
 const GONE = 4404;
 
+/** @typedef {"connecting" | "live" | "reconnecting" | "offline" | "gone"} LiveState */
+
 export class Live {
   /**
-   * url: path of the socket; after: cursor of what the page already shows.
-   * onMessage(message): news of the socket. onPoll(): read the page's rows by REST; a promise.
-   * onState(state, word): "connecting" | "live" | "reconnecting" | "offline" | "gone".
+   * @param {{
+   *   url: string, after: number, onMessage: (message: News) => void,
+   *   onPoll: () => Promise<unknown>, onState: (state: LiveState) => void,
+   * }} settings url: path of the socket; after: cursor of what the page already shows;
+   *   onPoll: reads the page's rows by REST
    */
   constructor({ url, after, onMessage, onPoll, onState }) {
-    Object.assign(this, { url, cursor: after, onMessage, onPoll, onState });
+    this.url = url;
+    this.cursor = after;
+    this.onMessage = onMessage;
+    this.onPoll = onPoll;
+    this.onState = onState;
     this.failures = 0;
     this.updatedAt = Date.now();
+    /** @type {LiveState | ""} */
     this.state = "";
-    this.timers = {};
+    /** @type {WebSocket | null} */
+    this.socket = null;
+    this.isPolling = false;
+    /** @type {Record<"again" | "silence" | "poll", ReturnType<typeof setTimeout> | undefined>} */
+    this.timers = { again: undefined, silence: undefined, poll: undefined };
     window.addEventListener("online", () => this.again(0));
     window.addEventListener("pagehide", () => this.close());
     window.addEventListener("pageshow", (event) => event.persisted && this.again(0));
@@ -28,6 +43,7 @@ export class Live {
     this.connect();
   }
 
+  /** @param {LiveState} state */
   show(state) {
     this.state = state;
     this.onState(state);
@@ -48,16 +64,7 @@ export class Live {
     this.socket = socket;
     this.watch();
     socket.onmessage = (event) => {
-      if (socket !== this.socket) return;
-      this.failures = 0;
-      clearInterval(this.timers.poll);
-      this.timers.poll = 0;
-      this.watch();
-      this.updatedAt = Date.now();
-      const message = JSON.parse(event.data);
-      if (typeof message.seq === "number") this.cursor = Math.max(this.cursor, message.seq);
-      if (this.state !== "live") this.show("live");
-      this.onMessage(message);
+      if (socket === this.socket) this.heard(JSON.parse(event.data));
     };
     socket.onclose = (event) => {
       if (socket !== this.socket) return;
@@ -65,6 +72,18 @@ export class Live {
       if (event.code === GONE) this.gone();
       else this.lost();
     };
+  }
+
+  /** @param {News} message */
+  heard(message) {
+    this.failures = 0;
+    clearInterval(this.timers.poll);
+    this.timers.poll = undefined;
+    this.watch();
+    this.updatedAt = Date.now();
+    if (typeof message.seq === "number") this.cursor = Math.max(this.cursor, message.seq);
+    if (this.state !== "live") this.show("live");
+    this.onMessage(message);
   }
 
   /** A connection that says nothing for long is taken for dead. */
@@ -89,7 +108,7 @@ export class Live {
     this.failures += 1;
     if (this.failures >= FAILURES_BEFORE_POLLING) {
       if (this.state !== "offline") this.show("offline");
-      if (!this.timers.poll) this.timers.poll = setInterval(() => this.poll(), POLL);
+      this.timers.poll ??= setInterval(() => this.poll(), POLL);
     } else if (this.state !== "reconnecting") {
       this.show("reconnecting");
     }
@@ -97,6 +116,7 @@ export class Live {
     this.again(delay * (0.5 + Math.random()));
   }
 
+  /** @param {number} delay */
   again(delay) {
     if (this.state === "gone" || this.socket?.readyState === WebSocket.OPEN) return;
     clearTimeout(this.timers.again);
@@ -104,15 +124,15 @@ export class Live {
   }
 
   async poll() {
-    if (document.hidden || this.polling) return;
-    this.polling = true;
+    if (document.hidden || this.isPolling) return;
+    this.isPolling = true;
     try {
       await this.onPoll();
       this.updatedAt = Date.now();
     } catch {
       // the next try may do better; the state says "offline" meanwhile
     } finally {
-      this.polling = false;
+      this.isPolling = false;
     }
   }
 
@@ -123,6 +143,7 @@ export class Live {
   }
 }
 
+/** @type {Record<LiveState, string>} */
 const WORDS = {
   connecting: "connecting…",
   live: "live",
@@ -131,19 +152,27 @@ const WORDS = {
   gone: "deleted",
 };
 
+/** How long ago, for the badge. @param {number} seconds */
+export function ageWords(seconds) {
+  if (seconds < 1) return "updated now";
+  if (seconds < 100) return `updated ${seconds} s ago`;
+  return `updated ${Math.floor(seconds / 60)} min ago`;
+}
+
 /** Show a connection's state in the page's badge, and how long ago it last spoke. */
 export function connectionBadge() {
-  const badge = document.getElementById("connection");
-  const word = document.getElementById("connection-word");
-  const age = document.getElementById("connection-age");
+  const badge = byId("connection");
+  const word = byId("connection-word");
+  const age = byId("connection-age");
   return {
+    /** @param {LiveState} state */
     show(state) {
       badge.dataset.state = state;
-      word.textContent = WORDS[state] ?? state;
+      word.textContent = WORDS[state];
     },
+    /** @param {number} updatedAt */
     tick(updatedAt) {
-      const seconds = Math.floor((Date.now() - updatedAt) / 1000);
-      const text = seconds < 1 ? "updated now" : seconds < 100 ? `updated ${seconds} s ago` : `updated ${Math.floor(seconds / 60)} min ago`;
+      const text = ageWords(Math.floor((Date.now() - updatedAt) / 1000));
       if (age.textContent !== text) age.textContent = text;
     },
   };

@@ -1,12 +1,14 @@
 // What happened and why, latest first.
 
 import { api } from "./api.js";
-import { h, icon } from "./dom.js";
-import { STATES, ago } from "./format.js";
+import { byId, h, icon } from "./dom.js";
+import { ago, STATES } from "./format.js";
 
 const PAGE_SIZE = 200;
+const FIRST = 40; // come with the page; where there are fewer, there are no others
 const MOST = 2000; // rows kept in the page
 
+/** @type {Record<string, string>} */
 const WORDS = {
   created: "Created",
   phase: "Phase",
@@ -25,53 +27,95 @@ const WORDS = {
   "upload well again": "Upload to AIStore goes on",
   uploaded: "Uploaded to AIStore",
 };
+/** @type {Record<string, string>} */
 const ICONS = {
-  created: "plus", phase: "flask", limits: "sliders", suspended: "pause", resumed: "play", finish: "stop",
-  details: "edit", stopping: "scissors", excluded: "eye-off", restored: "eye", trouble: "warning", note: "info", verdict: "scissors",
-  "upload failed": "warning", "upload well again": "upload", uploaded: "upload",
+  created: "plus",
+  phase: "flask",
+  limits: "sliders",
+  suspended: "pause",
+  resumed: "play",
+  finish: "stop",
+  details: "edit",
+  stopping: "scissors",
+  excluded: "eye-off",
+  restored: "eye",
+  trouble: "warning",
+  note: "info",
+  verdict: "scissors",
+  "upload failed": "warning",
+  "upload well again": "upload",
+  uploaded: "upload",
 };
-const PHASE_WORDS = { PENDING: "pending", RUNNING: "running", DONE: "done", TIMEOUT: "timed out", ERROR: "error" };
+/** @type {Record<string, string>} */
+const PHASE_WORDS = {
+  PENDING: "pending",
+  RUNNING: "running",
+  DONE: "done",
+  TIMEOUT: "timed out",
+  ERROR: "error",
+};
 
-/** Icon, tone and words of one event. */
-function look(event) {
-  if (event.what === "state") {
-    const [css, name, word] = STATES[event.to] ?? ["waiting", "info", event.to];
-    return [name, css, event.from ? word : "New"];
+/**
+ * Icon, tone and words of one event.
+ * @param {HappenedEvent} event
+ * @returns {[icon: string, tone: string, words: string]}
+ */
+export function look({ what, from, to }) {
+  if (what === "state") {
+    const [css, name, word] = STATES[/** @type {TrialState} */ (to)] ?? ["waiting", "info", to];
+    return [name, css, from ? word : "New"];
   }
-  if (event.what === "phase") {
-    return [event.to === "ERROR" ? "x-octagon" : "flask", event.to === "ERROR" ? "failed" : "running", `Now ${PHASE_WORDS[event.to] ?? event.to}`];
+  if (what === "phase") {
+    const words = `Now ${PHASE_WORDS[to] ?? to}`;
+    return to === "ERROR" ? ["x-octagon", "failed", words] : ["flask", "running", words];
   }
-  if (event.what === "stopping") {
-    return ["scissors", event.to === "EARLY_STOPPED" ? "early" : "canceled", event.to === "EARLY_STOPPED" ? "Stopped by the assessor" : "Being stopped"];
+  if (what === "stopping") {
+    return to === "EARLY_STOPPED"
+      ? ["scissors", "early", "Stopped by the assessor"]
+      : ["scissors", "canceled", "Being stopped"];
   }
-  return [ICONS[event.what] ?? "info", event.what === "trouble" || event.what === "upload failed" ? "failed" : "waiting", WORDS[event.what] ?? event.what];
+  const isBad = what === "trouble" || what === "upload failed";
+  return [ICONS[what] ?? "info", isBad ? "failed" : "waiting", WORDS[what] ?? what];
 }
 
 export class Timeline {
-  /** events: the newest, latest first; page: of the experiment, for links; trial: only this one's. */
+  /**
+   * @param {{ url: string, page: string, events: HappenedEvent[], trial?: number | null }} settings
+   *   events: the newest, latest first; page: of the experiment, for links; trial: only this one's
+   */
   constructor({ url, page, events, trial = null }) {
-    Object.assign(this, { url, page, trial });
-    this.list = document.getElementById("events");
-    this.more = document.getElementById("events-more");
+    this.url = url;
+    this.page = page;
+    this.trial = trial;
+    this.list = byId("events");
+    /** @type {Set<number>} */
     this.seqs = new Set();
     this.newest = 0;
-    for (const event of events) this.insert(event, "append");
     this.oldest = events.at(-1)?.seq ?? 0;
+    /** @type {number | undefined} the page of REST's list to read next */
+    this.olderPage = undefined;
+    for (const event of events) this.insert(event, "append");
     this.drawEmpty();
-    if (this.more) {
-      this.more.hidden = events.length < 40;
-      this.more.addEventListener("click", () => this.older());
+    const more = document.getElementById("events-more");
+    if (more instanceof HTMLButtonElement) {
+      more.hidden = events.length < FIRST;
+      more.addEventListener("click", () => this.older(more));
     }
   }
 
+  /** @param {HappenedEvent[]} events */
   add(events) {
     for (const event of events) {
       if (this.trial === null || event.trial === this.trial) this.insert(event, "prepend");
     }
-    while (this.list.children.length > MOST) this.list.lastElementChild.remove();
+    while (this.list.children.length > MOST) this.list.lastElementChild?.remove();
     this.drawEmpty();
   }
 
+  /**
+   * @param {HappenedEvent} event
+   * @param {"append" | "prepend"} where
+   */
   insert(event, where) {
     if (this.seqs.has(event.seq)) return;
     this.list.querySelector(".timeline-none")?.remove();
@@ -80,48 +124,70 @@ export class Timeline {
     this.list[where](this.row(event));
   }
 
+  /** @param {HappenedEvent} event */
   row(event) {
     const [name, tone, words] = look(event);
-    const trial = event.trial === null || this.trial !== null ? null
-      : h("a", { class: "timeline-trial num", href: `${this.page}trials/${event.trial}/` }, `#${event.trial}`);
-    const who = typeof event.data?.user === "string" ? h("span", { class: "muted" }, ` by ${event.data.user}`) : null;
-    return h("li", { class: "timeline-row" },
-      h("span", { class: `timeline-icon state-${tone}` }, icon(name === "running" ? "play" : name)),
-      h("div", { class: "timeline-text" }, h("span", { class: "timeline-what" }, trial, h("strong", {}, words), who),
-        event.reason ? h("span", { class: "timeline-reason" }, event.reason) : null),
-      h("span", { class: "timeline-time muted tiny" }, ago(event.time)));
+    const user = event.data?.user;
+    const who = typeof user === "string" && h("span", { class: "muted" }, ` by ${user}`);
+    const reason = event.reason && h("span", { class: "timeline-reason" }, event.reason);
+    const sign = icon(name === "running" ? "play" : name);
+    return h(
+      "li",
+      { class: "timeline-row" },
+      h("span", { class: `timeline-icon state-${tone}` }, sign),
+      h(
+        "div",
+        { class: "timeline-text" },
+        h("span", { class: "timeline-what" }, this.link(event), h("strong", {}, words), who),
+        reason || null,
+      ),
+      h("span", { class: "timeline-time muted tiny" }, ago(event.time)),
+    );
+  }
+
+  /** @param {HappenedEvent} event */
+  link({ trial }) {
+    if (trial === null || this.trial !== null) return null;
+    const href = `${this.page}trials/${trial}/`;
+    return h("a", { class: "timeline-trial num", href }, `#${trial}`);
   }
 
   drawEmpty() {
     if (this.list.children.length) return;
-    this.list.append(h("li", { class: "timeline-row timeline-none muted" }, "Nothing has happened yet."));
+    const none = { class: "timeline-row timeline-none muted" };
+    this.list.append(h("li", none, "Nothing has happened yet."));
   }
 
+  /** @param {Record<string, number>} extra */
   query(extra) {
-    const query = new URLSearchParams({ page_size: PAGE_SIZE, ...extra });
-    if (this.trial !== null) query.set("trial", this.trial);
+    const query = new URLSearchParams({ page_size: String(PAGE_SIZE) });
+    for (const [name, value] of Object.entries(extra)) query.set(name, String(value));
+    if (this.trial !== null) query.set("trial", String(this.trial));
     return `${this.url}?${query}`;
   }
 
-  /** The page of events that ends before the oldest shown; REST counts pages from the first. */
-  async older() {
-    this.more.disabled = true;
+  /**
+   * The page of events that ends before the oldest shown; REST counts pages from the first.
+   * @param {HTMLButtonElement} more
+   */
+  async older(more) {
+    more.disabled = true;
     try {
-      this.olderPage ??= Math.ceil((await api("GET", this.query({ page: 1 }))).count / PAGE_SIZE);
+      let page = this.olderPage;
+      page ??= Math.ceil((await api("GET", this.query({ page: 1 }))).count / PAGE_SIZE);
       let added = 0;
-      while (this.olderPage >= 1 && added === 0) {
-        const answer = await api("GET", this.query({ page: this.olderPage }));
+      for (; page >= 1 && added === 0; page -= 1) {
+        const answer = await api("GET", this.query({ page }));
         for (const event of answer.results.reverse()) {
-          if (event.seq < this.oldest && !this.seqs.has(event.seq)) {
-            this.insert(event, "append");
-            added += 1;
-          }
+          if (event.seq >= this.oldest || this.seqs.has(event.seq)) continue;
+          this.insert(event, "append");
+          added += 1;
         }
-        this.olderPage -= 1;
       }
-      this.more.hidden = this.olderPage < 1;
+      this.olderPage = page;
+      more.hidden = page < 1;
     } finally {
-      this.more.disabled = false;
+      more.disabled = false;
     }
   }
 

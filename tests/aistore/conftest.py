@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from experiments import vault
-from experiments.aistore import uploader
+from experiments.aistore import uploader, vault
 from experiments.models import Experiment, Metric, Project, Trial, Upload
 from experiments.states import Phase, TrialState
 from tests.aistore.server import KEY, FakeAIStore, serve

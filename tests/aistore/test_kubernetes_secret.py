@@ -15,7 +15,7 @@ import pytest
 import yaml
 from kubernetes.config import kube_config
 
-from experiments import vault
+from experiments.aistore import vault
 from experiments.models import Experiment
 from tests.aistore.server import KEY
 

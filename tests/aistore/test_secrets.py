@@ -16,11 +16,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
-from experiments import outbox, vault
-from experiments.export import CONTENT_TYPES, export
-from experiments.intake import take_in
+from experiments.aistore import outbox, vault
 from experiments.models import Experiment, Project, Secret, Trial
 from experiments.redaction import RedactingFormatter, redact
+from experiments.selectors.export import CONTENT_TYPES, export
+from experiments.services.intake import take_in
 from tests.aistore.conftest import folder_row, upload
 from tests.aistore.server import KEY, OTHER_KEY, FakeAIStore, Refuse
 from tests.conftest import MANIFEST

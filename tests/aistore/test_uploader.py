@@ -14,11 +14,13 @@ import yaml
 from django.db import connection, transaction
 from django.utils import timezone
 
-from experiments import actions, outbox, vault
-from experiments.models import Experiment, Metric, Project, Trial, Upload
-from experiments.outbox import UploadLease
-from experiments.present import aistore_by_id, server_note
+from experiments.aistore import outbox, vault
+from experiments.aistore.outbox import UploadLease
+from experiments.models import Experiment, Metric, Project, Trial, Upload, uploads
+from experiments.selectors.present import aistore_by_id, server_note
+from experiments.services import actions
 from experiments.states import Phase, TrialState
+from experiments.trials import changes
 from tests.aistore.conftest import (
     folder_row,
     pass_time,
@@ -40,7 +42,7 @@ def card(experiment: Experiment) -> dict[str, Any]:
 
 
 def finish(experiment: Experiment, phase: Phase = Phase.DONE) -> None:
-    actions.update_best(experiment)
+    changes.update_best(experiment)
     experiment.move(phase, finished_at=timezone.now())
 
 
@@ -203,11 +205,11 @@ def test_the_label_of_the_best_moves_with_the_best(
     running: Experiment, end_trial: MakeTrial, aistore: FakeAIStore
 ):
     first = end_trial(running, 0.5)
-    actions.update_best(running)
+    changes.update_best(running)
     upload(running)
     assert labels(aistore, first)[-1] == "best"
     second = end_trial(running, 0.9)
-    actions.update_best(running)
+    changes.update_best(running)
     upload(running)
     assert "best" not in labels(aistore, first)
     assert labels(aistore, second)[-1] == "best"
@@ -275,7 +277,7 @@ def test_after_a_500_it_waits_longer_and_longer_and_then_succeeds(
         pass_time()
     assert 4 < waits[0] < 6
     assert all(later > earlier for earlier, later in itertools.pairwise(waits[:7]))
-    assert outbox.wait_s(50) <= outbox.LONGEST_WAIT_S * 1.1
+    assert uploads.wait_s(50) <= uploads.LONGEST_WAIT_S * 1.1
     shown = card(running)
     assert (shown["state"], shown["uploaded"], shown["runs"]) == ("retrying", 0, 1)
     assert running.events.filter(what="upload failed").count() == 1, "told once"
@@ -537,11 +539,11 @@ def test_a_run_that_somebody_removed_does_not_hold_up_the_rest(
     running: Experiment, end_trial: MakeTrial, aistore: FakeAIStore
 ):
     first = end_trial(running, 0.5)
-    actions.update_best(running)
+    changes.update_best(running)
     upload(running)
     del aistore.nodes[row_of(first).node_path]
     second = end_trial(running, 0.9)
-    actions.update_best(running)
+    changes.update_best(running)
     upload(running)
     assert card(running)["state"] == "done", card(running)
     assert labels(aistore, second)[-1] == "best"

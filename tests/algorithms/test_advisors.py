@@ -17,7 +17,7 @@ from experiments.algorithms.arguments import ASHAArgs, BOHBArgs, HyperbandArgs
 from experiments.algorithms.base import BUDGET_KEY, Observation, Outcome, Proposal, Tuner
 from experiments.algorithms.numerics.domain import Column, Domain
 from experiments.algorithms.numerics.kde import KernelDensity
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 
 SPACE = SearchSpace.parse(
     {

@@ -13,7 +13,7 @@ from experiments.algorithms.arguments import HyperoptArgs
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.hyperopt_bridge import LatentSpace, suggested
 from experiments.algorithms.numerics.domain import Column, Domain
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.tuners.anneal import AnnealTuner, anneal
 
 SPACE = SearchSpace.parse(

@@ -10,7 +10,7 @@ import pytest
 from experiments.algorithms.arguments import AutoArgs
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.registry import TUNERS
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.tuners.auto import AutoTuner, pick
 
 RAW: dict[str, Any] = {

@@ -9,8 +9,8 @@ import pytest
 
 from experiments.algorithms.arguments import BatchArgs
 from experiments.algorithms.base import Observation, Outcome
-from experiments.algorithms.batch_space import BatchSpace, spread
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.batch import BatchSpace, spread
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.tuners.batch import BatchTuner
 
 # from NNI's mnist-batch-tune example

@@ -12,7 +12,7 @@ import pytest
 from experiments.algorithms.arguments import CMAESArgs
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.numerics.cma_es import CMA, Strategy, default_population
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.tuners.cmaes import CMAESTuner
 
 with warnings.catch_warnings():

@@ -17,7 +17,7 @@ import pytest
 
 from experiments.algorithms.base import BUDGET_KEY, ORIGINS, Observation, Outcome, Suggestion
 from experiments.algorithms.registry import ADVISORS, ASSESSORS, TUNERS, Entry, unsupported
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 from tests.algorithms.test_space import EVERY_TYPE
 
 # whatever chooses parameters: advisors are asked as tuners are

@@ -14,7 +14,7 @@ import pytest
 
 from experiments.algorithms.registry import Entry
 from experiments.engine.session import TrialRecord, assess, propose
-from experiments.engine.spec import ExperimentSpec, parse_manifest
+from experiments.manifest.spec import ExperimentSpec, parse_manifest
 from experiments.states import TrialState
 from tests.algorithms.test_contract import (
     enough,
@@ -24,7 +24,7 @@ from tests.algorithms.test_contract import (
     searched,
     whole_space,
 )
-from tests.engine.manifests import ABSENT, small
+from tests.manifest.manifests import ABSENT, small
 
 OK = TrialState.SUCCEEDED
 

@@ -24,9 +24,9 @@ from experiments.algorithms.numerics.curves import (
     without_spikes,
 )
 from experiments.engine.session import TrialRecord, assess
-from experiments.engine.spec import parse_manifest
+from experiments.manifest.spec import parse_manifest
 from experiments.states import TrialState
-from tests.engine.manifests import small
+from tests.manifest.manifests import small
 
 Floats = npt.NDArray[np.float64]
 T = np.arange(1.0, 51.0)

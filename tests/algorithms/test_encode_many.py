@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.algorithms.space import SearchSpace
-from experiments.algorithms.vectors import VectorSpace
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.algorithms.space.vectors import VectorSpace
 from tests.algorithms.test_space import EVERY_TYPE
 
 MORE: dict[str, Any] = {

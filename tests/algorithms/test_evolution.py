@@ -8,7 +8,7 @@ import pytest
 from experiments.algorithms.arguments import EvolutionArgs
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.numerics.domain import Column, Domain
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.tuners.evolution import EvolutionTuner, breed, mutate
 
 LINE = SearchSpace.parse({"x": {"_type": "uniform", "_value": [0, 1]}})

@@ -12,9 +12,9 @@ from scipy import stats
 from experiments.algorithms import surrogate
 from experiments.algorithms.arguments import GPArgs
 from experiments.algorithms.base import Observation, Outcome
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.algorithms.space.vectors import VectorSpace, even_positions
 from experiments.algorithms.tuners.gp import GPTuner
-from experiments.algorithms.vectors import VectorSpace, even_positions
 from tests.algorithms.test_contract import FINITE_TYPES
 from tests.algorithms.test_space import EVERY_TYPE
 

@@ -11,7 +11,7 @@ import pytest
 from experiments.algorithms.arguments import HyperoptArgs
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.registry import TUNERS
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 
 SPACE = {
     "x": {"_type": "uniform", "_value": [0, 1]},

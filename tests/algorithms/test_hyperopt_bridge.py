@@ -13,7 +13,7 @@ from experiments.algorithms.arguments import TPEArgs
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.hyperopt_bridge import LatentSpace, Liar
 from experiments.algorithms.one_by_one import derive_rng
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.tuners.tpe import TPETuner
 from tests.algorithms.test_space import EVERY_TYPE
 

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.algorithms.arguments import MetisArgs
 from experiments.algorithms.base import Observation, Outcome
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.tuners.metis import MetisTuner
 
 LINE = SearchSpace.parse({"x": {"_type": "uniform", "_value": [-4, 4]}})

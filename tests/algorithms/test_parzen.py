@@ -12,7 +12,7 @@ from experiments.algorithms.arguments import TPEArgs
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.numerics.domain import Column, Domain, Floats
 from experiments.algorithms.numerics.parzen import Cells, Parzen, scott_scales
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.tuners.tpe import N_START_UP, TPETuner
 
 LEVELS = np.array([0.1, 0.3, 0.8])

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.algorithms.arguments import PBTArgs
 from experiments.algorithms.base import LOAD_KEY, SAVE_KEY, Observation, Outcome, Suggestion
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.tuners.pbt import PBTTuner, _moved
 
 SPACE = SearchSpace.parse(

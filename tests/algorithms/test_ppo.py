@@ -21,7 +21,7 @@ from experiments.algorithms.numerics.actor_critic import (
     fresh_weights,
     loss_and_gradients,
 )
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.tuners import ppo
 from experiments.algorithms.tuners.ppo import Episodes, PPOTuner, ranks
 from experiments.algorithms.tuners.random import RandomTuner

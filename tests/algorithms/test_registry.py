@@ -9,7 +9,6 @@ from dataclasses import replace
 import pytest
 
 from experiments.algorithms.base import Assessor, Tuner
-from experiments.algorithms.problems import Problem
 from experiments.algorithms.registry import (
     ADVISORS,
     ASSESSORS,
@@ -19,7 +18,8 @@ from experiments.algorithms.registry import (
     not_available,
     unsupported,
 )
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.problems import Problem
 
 
 def names_of(kind: str, *names: str) -> set[str]:

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import pytest
 
 from experiments.algorithms import arguments
-from experiments.algorithms.problems import Problem, ProblemsError
 from experiments.algorithms.registry import ADVISORS, ASSESSORS, TUNERS
 from experiments.algorithms.settings import Args, describe, parse_settings, setting
+from experiments.problems import Problem, ProblemsError
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.algorithms.problems import Problem, ProblemsError
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.problems import Problem, ProblemsError
 
 EVERY_TYPE: dict[str, Any] = {
     "mixed": {"_type": "choice", "_value": [1, "a", True, None, [1, 2], {"x": 0.5}]},

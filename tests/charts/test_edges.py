@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.algorithms.problems import ProblemsError
 from experiments.charts import CHARTS, axes, curves, parallel, scale
+from experiments.problems import ProblemsError
 from tests.charts.records import curve, record, trial
 
 LARGEST = sys.float_info.max

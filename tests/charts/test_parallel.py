@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from experiments.algorithms.problems import ProblemsError
 from experiments.charts import axes, parallel
+from experiments.problems import ProblemsError
 from tests.charts.records import record, trial
 
 

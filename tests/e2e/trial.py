@@ -23,7 +23,9 @@ value = -((parameters["x"] - 1.0) ** 2)
 if mode == "crash":
     sys.exit("the trial crashed on purpose")
 for step in range(steps):
-    autotune_trial.report(value - 1.0 / (step + 1), step=step * 10, loss=1.0 / (step + 1))
+    # "climb": every report lies above all before it, so that axes have to widen
+    reported = step + 1.0 if mode == "climb" else value - 1.0 / (step + 1)
+    autotune_trial.report(reported, step=step * 10, loss=1.0 / (step + 1))
     print("step", step, flush=True)
     time.sleep(pause_s)
 if mode != "silent":

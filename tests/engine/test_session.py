@@ -19,7 +19,6 @@ from experiments.algorithms.base import (
     Verdict,
 )
 from experiments.algorithms.registry import TUNERS
-from experiments.engine.fields import NAME_FIELDS
 from experiments.engine.session import (
     LARGEST,
     AlgorithmError,
@@ -29,9 +28,10 @@ from experiments.engine.session import (
     propose,
     unjudged,
 )
-from experiments.engine.spec import AlgorithmSpec, ExperimentSpec, parse_manifest
+from experiments.manifest.fields import NAME_FIELDS
+from experiments.manifest.spec import AlgorithmSpec, ExperimentSpec, parse_manifest
 from experiments.states import FINISHED, TrialState
-from tests.engine.manifests import small
+from tests.manifest.manifests import small
 
 OK, RUNNING = TrialState.SUCCEEDED, TrialState.RUNNING
 LR = {"lr": 0.01}

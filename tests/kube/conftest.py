@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import uvicorn
 
-from experiments.backends import backend
-from experiments.training.kubernetes import KubernetesBackend
+from experiments.training.kubernetes.backend import KubernetesBackend
+from experiments.trials.backends import backend
 from tests.groups import need
 from tests.kube.control_plane import ControlPlane, find_programs
 from tests.kube.kubelet import Kubelet

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from experiments.loop.reconcile import reconcile
 from experiments.models import Experiment, Project
-from experiments.reconcile import reconcile
 from experiments.states import PHASE_ENDED
 
 TRIAL = Path(__file__).with_name("trial.py")

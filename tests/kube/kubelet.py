@@ -26,8 +26,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from experiments.training.environment import expand
-from experiments.training.kube_api import ApiError, KubeApi, Unreachable
-from experiments.training.kube_watch import Watch
+from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
+from experiments.training.kubernetes.watch import Watch
 from tests.kube.control_plane import ControlPlane
 
 NODE = "test-node"

@@ -15,9 +15,9 @@ import threading
 import time
 from typing import Any
 
-from experiments.training.kube_api import ApiError, Unreachable
-from experiments.training.kube_watch import Watch
-from experiments.training.manifests import KINDS
+from experiments.training.kubernetes.api import ApiError, Unreachable
+from experiments.training.kubernetes.jobs import KINDS
+from experiments.training.kubernetes.watch import Watch
 from tests.kube.kubelet import Kubelet, now, persist
 
 Object = dict[str, Any]

@@ -10,12 +10,12 @@ import yaml
 from kubernetes import client
 from kubernetes.client import ApiException
 
-from experiments.algorithms.problems import ProblemsError
-from experiments.engine.spec import parse_manifest
-from tests.engine.manifests import CONTAINER, TASK, at_random, small
-from tests.engine.test_spec_problems import BAD
+from experiments.manifest.spec import parse_manifest
+from experiments.problems import ProblemsError
 from tests.kube.control_plane import ControlPlane
 from tests.kube.installed import SPECIFICATION, install_crd
+from tests.manifest.manifests import CONTAINER, TASK, at_random, small
+from tests.manifest.test_spec_problems import BAD
 
 # What stands inside a search space or classArgs is known to the parser alone: as JSON text no
 # schema reads it, and a field that may be text or a mapping has no schema for the mapping.

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from experiments.backends import backend
 from experiments.models import Experiment
-from experiments.training.kubernetes import KubernetesBackend
+from experiments.training.kubernetes.backend import KubernetesBackend
+from experiments.trials.backends import backend
 from tests.kube.control_plane import ControlPlane
 from tests.kube.driving import drive, experiment, tasks
 from tests.kube.kubelet import Kubelet

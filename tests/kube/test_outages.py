@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from experiments.backends import backend
 from experiments.models import Experiment
 from experiments.training.base import BackendUnavailable, JobState, Launch, LaunchError, Task
-from experiments.training.kube_api import KubeApi
-from experiments.training.kube_watch import Watch
-from experiments.training.kubernetes import KubernetesBackend
+from experiments.training.kubernetes.api import KubeApi
+from experiments.training.kubernetes.backend import KubernetesBackend
+from experiments.training.kubernetes.watch import Watch
+from experiments.trials.backends import backend
 from tests.kube.control_plane import ControlPlane
 from tests.kube.driving import drive, experiment, tasks
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from experiments.training.base import BackendUnavailable, JobState
-from experiments.training.kube_api import KubeApi
-from experiments.training.kubernetes import KubernetesBackend
-from experiments.training.manifests import ENGINES
+from experiments.training.kubernetes.api import KubeApi
+from experiments.training.kubernetes.backend import KubernetesBackend
+from experiments.training.kubernetes.jobs import ENGINES
 from tests.kube.control_plane import ControlPlane
 from tests.kube.driving import drive
 from tests.kube.test_outages import launch, wait_state

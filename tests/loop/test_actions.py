@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from experiments import actions
-from experiments.actions import Refused
-from experiments.algorithms.problems import ProblemsError
-from experiments.engine.spec import parse_manifest
+from experiments.manifest.spec import parse_manifest
 from experiments.models import Experiment, Trial
+from experiments.problems import ProblemsError
+from experiments.services import actions
+from experiments.services.actions import Refused
 from experiments.states import Phase, TrialState
+from experiments.trials import changes
 from tests.conftest import MANIFEST
 
 
@@ -157,7 +158,7 @@ def test_the_best_is_the_best_succeeded_trial_that_is_not_excluded(make_experime
     lucky = make_trial(experiment, state=TrialState.SUCCEEDED, value=0.9)
     make_trial(experiment, state=TrialState.SUCCEEDED, value=0.9)  # a tie: the earlier one stands
     make_trial(experiment, state=TrialState.EARLY_STOPPED, value=0.99)
-    actions.update_best(experiment)
+    changes.update_best(experiment)
     assert Experiment.objects.get().best_trial == lucky
     for trial in experiment.trials.filter(value=0.9):
         actions.set_excluded(trial, True, reason="bad data")
@@ -170,14 +171,14 @@ def test_the_best_of_a_minimising_experiment_is_the_smallest(make_experiment, ma
     experiment = make_experiment(optimize_mode="minimize")
     make_trial(experiment, state=TrialState.SUCCEEDED, value=2.0)
     small = make_trial(experiment, state=TrialState.SUCCEEDED, value=-1.0)
-    actions.update_best(experiment)
+    changes.update_best(experiment)
     assert Experiment.objects.get().best_trial == small
 
 
 def test_a_trial_is_stopped_once_by_whoever_came_first(make_experiment, make_trial):
     trial = make_trial(make_experiment(), state=TrialState.RUNNING)
     actions.kill_trial(trial, reason="Killed by alice.")
-    assert not actions.request_stop(trial, TrialState.EARLY_STOPPED, "slow")
+    assert not changes.request_stop(trial, TrialState.EARLY_STOPPED, "slow")
     stored = Trial.objects.get()
     assert (stored.stop_as, stored.stop_reason) == (TrialState.CANCELED, "Killed by alice.")
 

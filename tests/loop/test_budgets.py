@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments import checkpoints, reconcile
+from experiments.loop import reconcile
 from experiments.models import Experiment, Metric, Trial
 from experiments.states import Phase, TrialState
+from experiments.trials import checkpoints
 from tests.loop.scripted import ScriptedBackend
 
 

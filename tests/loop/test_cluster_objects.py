@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from experiments import actions, cluster_objects, cluster_status
-from experiments.algorithms.problems import ProblemsError
-from experiments.cluster_objects import SUSPEND
-from experiments.engine.crd import _status as status_schema
-from experiments.engine.crd import schema_of
-from experiments.engine.fields import SPEC
+from experiments.cluster import objects, status
+from experiments.cluster.objects import SUSPEND
+from experiments.manifest.crd import _status as status_schema
+from experiments.manifest.crd import schema_of
+from experiments.manifest.fields import SPEC
 from experiments.models import ClusterObject, Experiment
+from experiments.problems import ProblemsError
+from experiments.services import actions
 from experiments.states import Phase
+from experiments.trials import changes
 from tests.conftest import MANIFEST
 
 pytestmark = pytest.mark.django_db
@@ -37,7 +39,7 @@ def an_object(name: str = "sample", uid: str = "u-1", **spec: Any) -> dict[str, 
 
 
 def created(body: dict[str, Any]) -> ClusterObject:
-    cluster_objects.create_from(body)
+    objects.create_from(body)
     return ClusterObject.objects.select_related("experiment").get(uid=body["metadata"]["uid"])
 
 
@@ -47,13 +49,13 @@ def test_an_object_becomes_an_experiment_of_its_namespace():
     assert (experiment.name, experiment.project.name) == ("sample", "team-a")
     assert (experiment.origin, experiment.phase) == ("kubernetes", Phase.PENDING)
     assert experiment.manifest["metadata"]["annotations"] == {"mine": "kept"}
-    assert link.agreed == cluster_objects.row_values(experiment)
+    assert link.agreed == objects.row_values(experiment)
 
 
 def test_the_same_object_never_becomes_two():
     body = an_object()
-    cluster_objects.create_from(body)
-    cluster_objects.create_from(body)  # another operator, or a handler that is run again
+    objects.create_from(body)
+    objects.create_from(body)  # another operator, or a handler that is run again
     assert Experiment.objects.count() == ClusterObject.objects.count() == 1
 
 
@@ -66,13 +68,13 @@ def test_an_object_that_is_suspended_from_the_first_starts_nothing():
 def test_all_problems_of_a_manifest_are_in_the_status_and_no_row_is_made():
     body = an_object(maxTrialNum=0, searchSpace="{")
     with pytest.raises(ProblemsError) as caught:
-        cluster_objects.create_from(body)
+        objects.create_from(body)
     assert not Experiment.objects.exists()
-    status = cluster_status.refused_status(caught.value.problems, 3, {})
-    assert (status["phase"], status["observedGeneration"]) == ("ERROR", 3)
-    assert "spec.maxTrialNum: must be at least 1" in status["serverNote"]
-    assert "spec.searchSpace: is not valid JSON" in status["serverNote"]
-    (accepted,) = status["conditions"]
+    refused = status.refused_status(caught.value.problems, 3, {})
+    assert (refused["phase"], refused["observedGeneration"]) == ("ERROR", 3)
+    assert "spec.maxTrialNum: must be at least 1" in refused["serverNote"]
+    assert "spec.searchSpace: is not valid JSON" in refused["serverNote"]
+    (accepted,) = refused["conditions"]
     assert (accepted["status"], accepted["reason"]) == ("False", "InvalidManifest")
 
 
@@ -80,20 +82,20 @@ def test_edits_are_told_from_what_both_agreed_on():
     agreed = {"max_trials": 4, "concurrency": 2, "suspended": False}
     there = {"max_trials": 9, "concurrency": 2, "suspended": False}
     here = {"max_trials": 4, "concurrency": 3, "suspended": True}
-    assert cluster_objects.edits(agreed, there, here) == (
+    assert objects.edits(agreed, there, here) == (
         {"max_trials": 9},
         {"concurrency": 3, "suspended": True},
     )
     # edited on both sides: the object wins, and nothing is sent back
     here["max_trials"] = 7
-    assert cluster_objects.edits(agreed, there, here)[0] == {"max_trials": 9}
+    assert objects.edits(agreed, there, here)[0] == {"max_trials": 9}
     # alike already, e.g. after a crash between the edit and the note of it
-    assert cluster_objects.edits(agreed, there, there) == ({}, {})
+    assert objects.edits(agreed, there, there) == ({}, {})
 
 
 def test_an_edited_object_changes_limits_and_suspends():
     experiment = created(an_object()).experiment
-    assert cluster_objects.carry_out(experiment, {"max_trials": 9, "suspended": True}) == ""
+    assert objects.carry_out(experiment, {"max_trials": 9, "suspended": True}) == ""
     experiment.refresh_from_db()
     assert (experiment.max_trials, experiment.suspended) == (9, True)
 
@@ -105,77 +107,75 @@ def test_a_refused_edit_is_told_and_is_not_taken_back():
     body["metadata"]["annotations"][SUSPEND] = "true"
     body["spec"]["maxTrialNum"] = 9
     link.experiment.refresh_from_db()
-    here = cluster_objects.row_values(link.experiment)
-    from_object, from_row = cluster_objects.edits(
-        link.agreed, cluster_objects.object_values(body), here
-    )
-    assert "nothing to suspend" in cluster_objects.carry_out(link.experiment, from_object)
+    here = objects.row_values(link.experiment)
+    from_object, from_row = objects.edits(link.agreed, objects.object_values(body), here)
+    assert "nothing to suspend" in objects.carry_out(link.experiment, from_object)
     assert from_row == {}
     # the limit is agreed on, the suspension is not: the row is no edit to be sent
-    agreed = cluster_objects.agreement(link, body)
+    agreed = objects.agreement(link, body)
     assert (agreed["max_trials"], agreed["suspended"]) == (9, False)
-    assert agreed == cluster_objects.row_values(link.experiment)
+    assert agreed == objects.row_values(link.experiment)
 
 
 def test_an_edit_of_anything_else_is_told():
     body = an_object()
     experiment = created(body).experiment
-    assert cluster_objects.not_editable(experiment, body) == ""
+    assert objects.not_editable(experiment, body) == ""
     body["spec"]["maxTrialNum"] = 40
-    assert cluster_objects.not_editable(experiment, body) == ""
+    assert objects.not_editable(experiment, body) == ""
     body["spec"]["tuner"] = {"builtinTunerName": "TPE"}
-    assert "without the edit of tuner" in cluster_objects.not_editable(experiment, body)
+    assert "without the edit of tuner" in objects.not_editable(experiment, body)
     body["spec"]["searchSpace"] = "{"
-    assert "not valid" in cluster_objects.not_editable(experiment, body)
+    assert "not valid" in objects.not_editable(experiment, body)
 
 
 def test_a_merge_patch_carries_only_what_was_edited():
-    assert cluster_objects.object_changes({"max_trials": 9}) == {"spec": {"maxTrialNum": 9}}
-    assert cluster_objects.object_changes({"suspended": True}) == {
+    assert objects.object_changes({"max_trials": 9}) == {"spec": {"maxTrialNum": 9}}
+    assert objects.object_changes({"suspended": True}) == {
         "metadata": {"annotations": {SUSPEND: "true"}}
     }
-    assert cluster_objects.object_changes({"suspended": False}) == {
+    assert objects.object_changes({"suspended": False}) == {
         "metadata": {"annotations": {SUSPEND: None}}
     }
 
 
 def test_a_released_object_goes_once_the_rows_have_gone():
     link = created(an_object())
-    assert not cluster_objects.release("u-1")
+    assert not objects.release("u-1")
     experiment = Experiment.objects.get()
     assert experiment.deleting
     experiment.delete()  # the loop, once nothing runs any more
     link.refresh_from_db()
     assert link.experiment is None  # still known: the object must not become a new experiment
-    assert cluster_objects.link_of(an_object()) == link
-    assert cluster_objects.release("u-1")
-    assert cluster_objects.release("never seen")
+    assert objects.link_of(an_object()) == link
+    assert objects.release("u-1")
+    assert objects.release("never seen")
     assert not ClusterObject.objects.exists()
 
 
 def test_an_experiment_made_here_is_found_again_after_a_crash(make_experiment):
     experiment = make_experiment()
-    (waiting,) = cluster_objects.to_send()
-    link = cluster_objects.intend(waiting, "team-a")
-    assert cluster_objects.intend(waiting, "team-a") == link
-    assert cluster_objects.to_send() == []
-    body = cluster_objects.manifest_to_send(link)
-    assert body["metadata"]["annotations"][cluster_objects.EXPERIMENT] == experiment.pk
+    (waiting,) = objects.to_send()
+    link = objects.intend(waiting, "team-a")
+    assert objects.intend(waiting, "team-a") == link
+    assert objects.to_send() == []
+    body = objects.manifest_to_send(link)
+    assert body["metadata"]["annotations"][objects.EXPERIMENT] == experiment.pk
     body["metadata"]["uid"] = "u-9"
     # the object was made, and then we died before its uid was written down
-    assert cluster_objects.link_of(body) == link
+    assert objects.link_of(body) == link
     link.refresh_from_db()
     assert link.uid == "u-9"
     # a copy of it under another name is nothing of ours
     copied = copy.deepcopy(body)
     copied["metadata"] |= {"uid": "u-10", "name": "copy"}
-    assert cluster_objects.link_of(copied) is None
+    assert objects.link_of(copied) is None
 
 
 def test_ended_and_deleted_experiments_are_not_sent(make_experiment):
     actions.delete(make_experiment())
     make_experiment(phase="DONE", finished_at=datetime.fromisoformat("2026-01-01T00:00:00Z"))
-    assert cluster_objects.to_send() == []
+    assert objects.to_send() == []
 
 
 # ---------------------------------------------------------------- status
@@ -189,51 +189,51 @@ def counts(**given: int) -> dict[str, int]:
 def test_the_status_tells_counts_best_and_conditions(make_trial):
     link = created(an_object())
     trial = make_trial(link.experiment, state="SUCCEEDED", value=0.5, has_final=True, key="ab3x9")
-    actions.update_best(link.experiment)
+    changes.update_best(link.experiment)
     link = ClusterObject.objects.select_related("experiment__best_trial").get()
-    status = cluster_status.status_of(link, counts(SUCCEEDED=1, EARLY_STOPPED=2), 1, {})
-    assert status["progress"] == "3/4"
-    assert status["trials"]["earlyStopped"] == 2
-    assert status["best"] == {
+    told = status.status_of(link, counts(SUCCEEDED=1, EARLY_STOPPED=2), 1, {})
+    assert told["progress"] == "3/4"
+    assert told["trials"]["earlyStopped"] == 2
+    assert told["best"] == {
         "trial": 0, "id": "ab3x9", "value": 0.5, "parameters": trial.parameters,
     }  # fmt: skip
-    held = {row["type"]: row["status"] for row in status["conditions"]}
+    held = {row["type"]: row["status"] for row in told["conditions"]}
     assert held == {
         "Accepted": "True", "Synced": "True", "Suspended": "False", "Finished": "False",
     }  # fmt: skip
-    assert status.keys() <= status_schema()["properties"].keys()
-    assert status["trials"].keys() == status_schema()["properties"]["trials"]["properties"].keys()
+    assert told.keys() <= status_schema()["properties"].keys()
+    assert told["trials"].keys() == status_schema()["properties"]["trials"]["properties"].keys()
     assert "spec" not in schema_of(SPEC)["properties"]
 
 
 def test_an_unchanged_status_is_not_written_again():
     link = created(an_object())
-    first = cluster_status.status_of(link, counts(), 1, {})
+    first = status.status_of(link, counts(), 1, {})
     written = {key: value for key, value in first.items() if value is not None}
-    assert cluster_status.changes({}, first)
+    assert status.changes({}, first)
     link.experiment.active_seconds += 5
-    again = cluster_status.status_of(link, counts(), 1, written)
-    assert cluster_status.changes(written, again) == {}
+    again = status.status_of(link, counts(), 1, written)
+    assert status.changes(written, again) == {}
     # until the time it was promised for has come
     written["nextCheckedTime"] = "2020-01-01T00:00:00Z"
-    assert cluster_status.changes(written, again)["nextCheckedTime"] > "2026"
+    assert status.changes(written, again)["nextCheckedTime"] > "2026"
 
 
 def test_parameters_that_the_new_best_lacks_are_removed():
     before = {"best": {"trial": 1, "parameters": {"a": 1, "b": 2}}, "operator": {"x": 1}}
     after = {"best": {"trial": 2, "parameters": {"a": 1, "c": 3}}}
-    assert cluster_status.changes(before, after) == {
+    assert status.changes(before, after) == {
         "best": {"trial": 2, "parameters": {"b": None, "c": 3}}
     }
 
 
 def test_a_condition_that_does_not_turn_keeps_its_time():
     link = created(an_object())
-    earlier = cluster_status.status_of(link, counts(), 1, {})
+    earlier = status.status_of(link, counts(), 1, {})
     for row in earlier["conditions"]:
         row["lastTransitionTime"] = "2020-01-01T00:00:00Z"
     link.experiment.suspended = True
-    later = cluster_status.status_of(link, counts(), 1, earlier)
+    later = status.status_of(link, counts(), 1, earlier)
     times = {row["type"]: row["lastTransitionTime"] for row in later["conditions"]}
     assert times["Accepted"] == times["Finished"] == "2020-01-01T00:00:00Z"
     assert times["Suspended"] > "2026"
@@ -245,7 +245,7 @@ def test_phase_changes_and_edits_are_told_to_the_cluster(make_trial):
     actions.change_limits(experiment, {"max_trials": 9})
     experiment.move(Phase.RUNNING, reason="Started.")
     experiment.move(Phase.ERROR, reason="It broke.")
-    told = [cluster_status.told(event) for event in experiment.events.order_by("seq")]
+    told = [status.told(event) for event in experiment.events.order_by("seq")]
     assert told == [
         ("Created", "Created.", False),
         ("LimitsChanged", "max_trials 4 → 9", False),

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from experiments import history
+from experiments.loop import history
 from experiments.models import Metric, Trial
 from experiments.states import TrialState
 

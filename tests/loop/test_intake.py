@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from experiments.intake import take_in
+from experiments.services.intake import take_in
 from tests.conftest import MANIFEST
 
 

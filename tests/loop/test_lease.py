@@ -10,8 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from experiments import lease
-from experiments.lease import Lease
+from experiments.loop import lease
+from experiments.loop.lease import Lease
 
 
 def test_only_one_holder_at_a_time(make_experiment):

@@ -8,11 +8,13 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from experiments import actions, reconcile, shutdown
 from experiments.algorithms.assessors.medianstop import MedianstopAssessor
 from experiments.algorithms.tuners.random import RandomTuner
+from experiments.loop import reconcile
 from experiments.models import Experiment, Metric, Trial
+from experiments.services import actions
 from experiments.states import Phase, TrialState
+from experiments.trials import shutdown
 from tests.loop.scripted import ScriptedBackend
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from experiments.embedded.write_ahead_log import checkpoint
 from experiments.models import Project
-from experiments.write_ahead_log import checkpoint
 
 
 @pytest.mark.django_db(transaction=True)

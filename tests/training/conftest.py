@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 import pytest
 
-from experiments.training import local_job, processes
 from experiments.training.base import ENDED, Handle, JobState, JobStatus, Launch, Task
-from experiments.training.local import LocalBackend
+from experiments.training.local import job, processes
+from experiments.training.local.backend import LocalBackend
 
 T = TypeVar("T")
-CLIENT_DIR = Path(local_job.__file__).parent / "client"
+CLIENT_DIR = Path(job.__file__).parents[1] / "client"
 WORKER = "worker-0.log"
 
 
@@ -110,7 +110,7 @@ class Jobs:
         for pid in processes.process_table():
             with contextlib.suppress(OSError):
                 environment = Path(f"/proc/{pid}/environ").read_bytes()
-                if f"{local_job.JOB_MARK}={self.root}/".encode() in environment:
+                if f"{job.JOB_MARK}={self.root}/".encode() in environment:
                     found.append(pid)
         return found
 

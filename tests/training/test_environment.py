@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -139,6 +140,17 @@ def test_no_proxy_is_extended_not_replaced(url: str, lists: list[str], expected:
         ("$()", "$()"),
         ("$(LR) costs 5$", "0.1 costs 5$"),
         ("$(NESTED)", "$(LR)"),
+        # from Kubernetes' own table (third_party/forked/golang/expansion)
+        ("f000-$$VAR", "f000-$VAR"),
+        ("foo\\$(LR)bar", "foo\\0.1bar"),
+        ("foo\\\\$(LR)bar", "foo\\\\0.1bar"),
+        ("$$$$$$$(LR)", "$$$0.1"),
+        ("$$$$$$(LR)", "$$$(LR)"),
+        ("$(LR)$$", "0.1$"),
+        ("$LR)", "$LR)"),
+        ("$(foo$$var)", "$(foo$$var)"),
+        ("$(LR)$(LR", "0.1$(LR"),
+        ("\n$(LR)\n", "\n0.1\n"),
     ],
 )
 def test_references_expand_as_in_kubernetes(text: str, expected: str) -> None:
@@ -194,6 +206,45 @@ def test_paths_lead_to_our_interpreter_and_client() -> None:
         [{"name": "PATH", "value": "/conda/bin"}, {"name": "PYTHONPATH", "value": "/code"}], {}
     )
     assert (theirs["PATH"], theirs["PYTHONPATH"]) == ("/conda/bin", "/client:/code")
+
+
+@pytest.mark.parametrize(
+    ("env", "name", "expected"),
+    [
+        ([("PATH", "/x/bin:$(PATH)")], "PATH", "/x/bin:/venv/bin:/bin"),
+        ([("PATH", "/x:$(PATH)"), ("PATH", "/y:$(PATH)")], "PATH", "/y:/x:/venv/bin:/bin"),
+        ([("PATH", "$$(PATH)")], "PATH", "$(PATH)"),
+        ([("TOOLS", "$(PATH):/t")], "TOOLS", "/venv/bin:/bin:/t"),
+        ([("LD_LIBRARY_PATH", "/l:$(LD_LIBRARY_PATH)")], "LD_LIBRARY_PATH", "/l:/cuda"),
+        ([("PYTHONPATH", "src:$(PYTHONPATH)")], "PYTHONPATH", "/client:src:/mine"),
+        ([("A", "$(LD_LIBRARY_PATH)")], "A", "$(LD_LIBRARY_PATH)"),
+        ([("A", "x$(A)")], "A", "x$(A)"),
+        ([("DATABASE_URL", "$(DATABASE_URL)")], "DATABASE_URL", "$(DATABASE_URL)"),
+        ([("B", "1"), ("A", "$(B)"), ("B", "2")], "A", "1"),
+    ],
+)
+def test_a_variable_may_be_extended_in_the_order_of_definition(
+    env: list[tuple[str, str]], name: str, expected: str
+) -> None:
+    inherited = {
+        "PATH": "/bin", "LD_LIBRARY_PATH": "/cuda", "PYTHONPATH": "/mine", "DATABASE_URL": "secret",
+    }  # fmt: skip
+    given = given_to([{"name": n, "value": v} for n, v in env], inherited)
+    assert given[name] == expected
+
+
+def test_a_command_found_on_an_extended_path_runs_with_it(jobs: Jobs, tmp_path: Path) -> None:
+    tool = tmp_path / "bin" / "my-tool"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\npython3 -S -c 'print(5)'\necho \"$SHOWN\"\n")
+    tool.chmod(0o755)
+    env = [
+        {"name": "PATH", "value": f"{tool.parent}:$(PATH)"},
+        {"name": "SHOWN", "value": "$(TUNER_TRIAL_SEQ_ID) $$(PATH) $(NOWHERE)"},
+    ]
+    handle = jobs.start(["my-tool"], env=env)
+    jobs.end(handle)
+    assert jobs.log(handle) == "5\n1 $(PATH) $(NOWHERE)\n"
 
 
 def test_proxies_of_the_server_and_of_the_manifest_are_passed_by() -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from experiments.training.base import JobState
-from experiments.training.kube_status import (
+from experiments.training.kubernetes.jobs import REPLICA_LABEL
+from experiments.training.kubernetes.status import (
     by_rank,
     is_ended,
     longer,
@@ -16,7 +17,6 @@ from experiments.training.kube_status import (
     replica_name,
     status_of,
 )
-from experiments.training.manifests import REPLICA_LABEL
 
 INDEX = "batch.kubernetes.io/job-completion-index"
 

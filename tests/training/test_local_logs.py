@@ -10,8 +10,8 @@ import time
 import pytest
 
 from experiments.training.base import Handle, JobState
-from experiments.training.local_log import RETRY_S, TAIL_BYTES
-from experiments.training.local_wrapper import RESULT_RESERVE
+from experiments.training.local.log import RETRY_S, TAIL_BYTES
+from experiments.training.local.wrapper import RESULT_RESERVE
 from tests.training.conftest import WORKER, Jobs, task, until
 
 

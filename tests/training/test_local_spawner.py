@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from experiments.training import local_spawner, processes
 from experiments.training.base import BackendUnavailable, JobState
-from experiments.training.local import LocalBackend
+from experiments.training.local import processes, spawner
+from experiments.training.local.backend import LocalBackend
 from tests.training.conftest import CLIENT_DIR, Jobs, is_running, task, until
 from tests.training.test_local_survival import answer, kill, launcher
 
 
 def spawners_of(owner: int) -> list[int]:
-    """Children of ``owner`` that run ``local_spawner.serve``."""
+    """Children of ``owner`` that run ``spawner.serve``."""
     return [
         pid
         for pid, (parent, _session, _ticks) in processes.process_table().items()
-        if parent == owner and b"local_spawner" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        if parent == owner and b"local.spawner" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
 
 
@@ -62,7 +62,7 @@ def test_the_spawner_ends_when_its_owner_is_killed_and_the_trial_goes_on(jobs: J
 def test_half_a_job_starts_nothing_and_frees_the_lock(jobs: Jobs) -> None:
     """As when the server is killed while it tells the job."""
     jobs.end(jobs.shell("exit 0"))  # so that there is a spawner
-    control = local_spawner.spawner(jobs.backend.python)._control
+    control = spawner.spawner(jobs.backend.python)._control
     assert control is not None
     lock, holder = socket.socketpair()
     ours, theirs = socket.socketpair()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from experiments.training.base import JobState, Launch
-from experiments.training.local import LocalBackend
+from experiments.training.local.backend import LocalBackend
 from tests.training.conftest import CLIENT_DIR, Jobs, is_running, task, until
 from tests.training.test_local_trees import DAEMON, daemons_of
 
@@ -22,7 +22,7 @@ LAUNCHER = """
 import json, sys, time
 from pathlib import Path
 from experiments.training.base import Launch, Task
-from experiments.training.local import LocalBackend
+from experiments.training.local.backend import LocalBackend
 fields = json.loads(sys.argv[2])
 fields["tasks"] = tuple(Task(**each) for each in fields["tasks"])
 backend = LocalBackend(Path(sys.argv[1]), Path(sys.argv[3]), grace_s=0.4)

@@ -17,8 +17,8 @@ import pytest
 import yaml
 
 from experiments.training.base import Launch, LaunchError, Task
-from experiments.training.manifests import ENGINES, build, owned_by
-from experiments.training.manifests.common import container_env
+from experiments.training.kubernetes.jobs import ENGINES, build, owned_by
+from experiments.training.kubernetes.jobs.common import container_env
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -259,3 +259,15 @@ def test_the_scheduler_reaches_those_who_know_it():
     assert build(given, "tensorstack")[0][0]["spec"]["scheduler"] == scheduler
     policy = build(given, "kubeflow")[0][0]["spec"]["runPolicy"]
     assert policy["schedulingPolicy"] == {"queue": "gpu"}
+
+
+def test_what_refers_to_no_proxy_finds_it_defined_before():
+    env = [
+        {"name": "CORP", "value": "10.0.0.0/8"},
+        {"name": "no_proxy", "value": "$(CORP)"},
+        {"name": "OPTS", "value": "-Dx=$(no_proxy)"},
+    ]
+    names = [e["name"] for e in container_env(described("tensorflow-1"), {"env": env})]
+    places = [names.index(name) for name in ("CORP", "NO_PROXY", "no_proxy", "OPTS")]
+    assert places == sorted(places)
+    assert len(names) == len(set(names))

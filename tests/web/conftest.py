@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import uvicorn
 
-from experiments import tokens
+from experiments.access import tokens
 from experiments.models import Trial
 from experiments.states import TrialState
 

@@ -16,10 +16,12 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from experiments import actions, policy
-from experiments.models import ApiToken, ClusterObject, Experiment, Trial
+from experiments.access import policy
+from experiments.access.tokens import make_api_token
+from experiments.models import ApiToken, ClusterObject, Experiment, Metric, Trial
+from experiments.selectors import chart_data
 from experiments.states import Phase, TrialState
-from experiments.tokens import make_api_token
+from experiments.trials import changes
 from tests.conftest import MANIFEST
 
 LIST = "/api/v1/experiments/"
@@ -119,7 +121,7 @@ def test_the_list_shows_counts_and_the_best_trial(
     experiment = make_experiment(name="digits")
     make_trial(experiment, state=TrialState.RUNNING)
     best = make_trial(experiment, state=TrialState.SUCCEEDED, value=0.9)
-    actions.update_best(experiment)
+    changes.update_best(experiment)
     (found,) = client.get(LIST).json()["results"]
     assert found["name"] == "digits"
     assert found["counts"]["RUNNING"] == 1
@@ -134,7 +136,7 @@ def test_fifty_experiments_cost_as_many_queries_as_one(
     for _ in range(50):
         experiment = make_experiment()
         make_trial(experiment, state=TrialState.SUCCEEDED, value=1.0)
-        actions.update_best(experiment)
+        changes.update_best(experiment)
     with django_assert_max_num_queries(6):
         response = client.get(LIST, {"page_size": 50})
     assert len(response.json()["results"]) == 50
@@ -621,6 +623,28 @@ def test_a_chart_is_a_plotly_figure_and_304_until_there_is_news(
     again = client.get(url(experiment, "charts/history/"), headers=tag)
     assert again.status_code == 200
     assert again["ETag"] != first["ETag"]
+
+
+def test_a_figure_holds_exactly_the_reports_up_to_its_cursor(
+    make_experiment: Any, make_trial: Any
+) -> None:
+    experiment = make_experiment()
+    trial: Trial = make_trial(experiment, state=TrialState.RUNNING)
+    reports = [
+        Metric(
+            trial=trial, experiment=experiment, kind="PERIODICAL", sequence=sequence,
+            value=0.1 * (sequence + 1), time=timezone.now(), seq=sequence + 1,
+        )
+        for sequence in (0, 1)
+    ]  # fmt: skip
+    Metric.objects.bulk_create(reports)
+    experiment.last_seq = 1  # the second one came between reading the head and reading the rows
+    figure = chart_data.figure(experiment, "curves", {})
+    assert figure["data"][0]["y"] == [0.1]
+    assert figure["layout"]["meta"]["seq"] == experiment.last_seq
+    moves = figure["layout"]["meta"]["redrawn_at"]
+    assert ("RUNNING", "SUCCEEDED") in moves
+    assert ("WAITING", "RUNNING") not in moves
 
 
 def test_an_unknown_chart_is_404_and_names_the_near_one(

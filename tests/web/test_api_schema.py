@@ -15,10 +15,10 @@ from django.utils import timezone
 from openapi_spec_validator import validate
 from rest_framework.exceptions import ValidationError
 
-from experiments import serializers as shapes
-from experiments.api_errors import handle
 from experiments.models import Experiment, Metric, Trial
-from experiments.present import event_json, experiment_json, metric_json, trial_json
+from experiments.rest import serializers as shapes
+from experiments.rest.errors import handle
+from experiments.selectors.present import event_json, experiment_json, metric_json, trial_json
 from tests.conftest import MANIFEST
 
 

@@ -12,8 +12,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from experiments import api_trials
 from experiments.models import Experiment, Metric, Trial
+from experiments.rest import trials
 from experiments.states import Phase, TrialState
 from experiments.training.base import (
     Backend,
@@ -362,7 +362,7 @@ def kept(tmp_path: Path, four: list[Trial], monkeypatch: pytest.MonkeyPatch) -> 
     (folder / "b.stderr").write_bytes("错误".encode())
     (tmp_path / "secret").write_text("not a log")
     backend = KeptLogs(folder)
-    monkeypatch.setattr(api_trials, "backend", lambda: backend)
+    monkeypatch.setattr(trials, "backend", lambda: backend)
     Trial.objects.filter(pk=four[0].pk).update(handle={"job": 1})
     return backend
 

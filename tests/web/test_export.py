@@ -15,10 +15,10 @@ import yaml
 from django.test import Client
 from django.utils import timezone
 
-from experiments import actions
-from experiments.export import csv_text, export, export_json
 from experiments.models import Experiment, Metric, Trial
+from experiments.selectors.export import csv_text, export, export_json
 from experiments.states import Phase, TrialState
+from experiments.trials import changes
 
 NASTY = "=HYPERLINK(\"http://evil\")<script>alert('x')</script>"
 
@@ -47,7 +47,7 @@ def experiment(
             trial=first, experiment=found, kind=kind, sequence=sequence, step=step, name=name,
             value=value, nonfinite=nonfinite, time=now, seq=seq,
         )  # fmt: skip
-    actions.update_best(found)
+    changes.update_best(found)
     found.refresh_from_db()
     return found
 
@@ -102,7 +102,7 @@ def test_reading_reports_costs_queries_by_the_batch_not_by_the_trial(
 def test_more_trials_than_one_batch_all_come_in_order(
     make_experiment: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("experiments.export._BATCH", 3)
+    monkeypatch.setattr("experiments.selectors.export._BATCH", 3)
     experiment = make_experiment()
     Trial.objects.bulk_create(
         Trial(experiment=experiment, number=number, parameters={}) for number in range(8)

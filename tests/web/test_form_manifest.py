@@ -8,13 +8,19 @@ from typing import Any
 
 import pytest
 
-from experiments import samples
-from experiments.algorithms.space_reading import TYPES
-from experiments.engine.manifest_yaml import load_yaml
-from experiments.engine.spec import parse_manifest
-from experiments.form_fields import EXPLANATIONS, field_of, form_problems, parameter_types, steps
-from experiments.form_manifest import ARGUMENTS, form_from_manifest, merge_form
-from experiments.form_values import as_text, as_value
+from experiments.algorithms.space.reading import TYPES
+from experiments.manifest.spec import parse_manifest
+from experiments.manifest.yaml_text import load_yaml
+from experiments.services import samples
+from experiments.web.form_fields import (
+    EXPLANATIONS,
+    field_of,
+    form_problems,
+    parameter_types,
+    steps,
+)
+from experiments.web.form_values import as_text, as_value
+from experiments.web.manifest_form import ARGUMENTS, form_from_manifest, merge_form
 
 SECRET = {"secretKeyRef": {"name": "s"}}
 RICH: dict[str, Any] = {

@@ -11,7 +11,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.core.management import call_command
 
-from experiments import health
+from experiments.embedded import health
 
 
 def ask(path: str, host: str = "10.1.2.3:8080") -> tuple[int, str]:

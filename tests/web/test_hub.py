@@ -15,7 +15,7 @@ from django.test import Client
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from experiments import hub
+from experiments.live import hub
 from experiments.models import Experiment, Metric, Trial
 from experiments.states import Phase, TrialState
 from tests.web.conftest import Server

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from experiments import tokens
+from experiments.access import tokens
 from experiments.models import ApiToken, SignInLink
 
 PAGES = [

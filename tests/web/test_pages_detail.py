@@ -11,10 +11,14 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from experiments import actions, chart_data
 from experiments.charts import CHARTS
+from experiments.manifest.yaml_text import load_yaml
 from experiments.models import Experiment, Metric, Trial
+from experiments.selectors import chart_data
+from experiments.selectors.manifest import current_manifest
+from experiments.services import actions
 from experiments.states import TrialState
+from experiments.trials import changes
 
 NASTY = "</script><script>alert('x')</script>"
 
@@ -61,7 +65,7 @@ def test_the_page_starts_from_what_the_rows_say(
 ) -> None:
     for number in range(3):
         make_trial(experiment, state="SUCCEEDED", value=number / 10)
-    actions.update_best(experiment)
+    changes.update_best(experiment)
     event = experiment.record("note", reason="hello")
     html = client.get(f"/experiments/{experiment.pk}/").content.decode()
     state = state_of(html)
@@ -194,7 +198,7 @@ def test_the_trial_page_tells_why_it_was_stopped(
 ) -> None:
     trial = make_trial(experiment, state="RUNNING", started_at=timezone.now())
     numbers = {"step": 3, "best_value": 0.2, "median_value": 0.5, "n_completed": 4}
-    actions.request_stop(trial, TrialState.EARLY_STOPPED, "Worse than the median.", **numbers)
+    changes.request_stop(trial, TrialState.EARLY_STOPPED, "Worse than the median.", **numbers)
     trial.move(TrialState.EARLY_STOPPED, reason="Worse than the median.", value=0.2)
     state = state_of(client.get(f"/experiments/{experiment.pk}/trials/0/").content.decode())
     assert state["trial"]["reason"] == "Worse than the median."
@@ -209,8 +213,8 @@ def test_the_trial_page_leads_to_its_neighbours(
         make_trial(experiment, number=number)
     base = f"/experiments/{experiment.pk}/trials"
     middle = client.get(f"{base}/1/").content.decode()
-    assert f'rel="prev" href="{base}/0/"' in middle
-    assert f'rel="next" href="{base}/5/"' in middle
+    assert re.search(rf'rel="prev"\s+href="{base}/0/"', middle)
+    assert re.search(rf'rel="next"\s+href="{base}/5/"', middle)
     assert 'rel="prev"' not in client.get(f"{base}/0/").content.decode()
     assert 'rel="next"' not in client.get(f"{base}/5/").content.decode()
 
@@ -221,8 +225,8 @@ def test_a_retried_trial_and_its_retry_name_each_other(
     make_trial(experiment, number=0, state="FAILED")
     make_trial(experiment, number=1, retry_of=experiment.trials.get(number=0), origin="retry")
     base = f"/experiments/{experiment.pk}/trials"
-    assert 'Tried again as <a href="../1/">' in client.get(f"{base}/0/").content.decode()
-    assert 'A retry of <a href="../0/">' in client.get(f"{base}/1/").content.decode()
+    assert f'Tried again as <a href="{base}/1/">' in client.get(f"{base}/0/").content.decode()
+    assert f'A retry of <a href="{base}/0/">' in client.get(f"{base}/1/").content.decode()
 
 
 def test_events_of_other_trials_do_not_show(
@@ -245,7 +249,7 @@ def test_curves_come_from_the_reports_in_order(
     report(trial, [0.1, None, 0.3])
     figure = chart_data.figure(experiment, "curves", {})
     trace = figure["data"][0]
-    assert trace["meta"] == {"trial": 0}
+    assert trace["meta"] == {"trial": 0, "last": 2, "start": 0.0, "most": 203}
     assert (trace["x"], trace["y"]) == ([0.0, 10.0, 20.0], [0.1, None, 0.3])
     assert figure["layout"]["meta"]["seq"] == experiment.last_seq
 
@@ -285,7 +289,7 @@ def test_the_threshold_of_a_stopped_trial_reaches_its_chart(
         "threshold_steps": [0, 1],
         "threshold_values": [0.3, 0.5],
     }
-    actions.request_stop(trial, TrialState.EARLY_STOPPED, "Worse.", **data)
+    changes.request_stop(trial, TrialState.EARLY_STOPPED, "Worse.", **data)
     figure = chart_data.figure(experiment, "curves", {"trial": "0"})
     threshold = next(t for t in figure["data"] if t["uid"] == "threshold")
     assert (threshold["x"], threshold["y"]) == ([0.0, 10.0], [0.3, 0.5])
@@ -335,3 +339,17 @@ def test_a_chart_reads_rows_in_few_queries(
     for kind in CHARTS:
         with django_assert_max_num_queries(4):
             chart_data.figure(experiment, kind, {"trial": "3"})
+
+
+def test_every_entry_of_the_export_menu_gives_what_it_says(
+    client: Client, make_experiment: Callable[..., Experiment]
+) -> None:
+    experiment = make_experiment()
+    page = client.get(f"/experiments/{experiment.pk}/").content.decode()
+    entry = r'download\s+href="([^"]+)">(?:(?!</a>).)*?\b(JSON|HTML|CSV|YAML)\b'
+    menu = dict(re.findall(entry, page, re.DOTALL))
+    given = {kind: client.get(url).content.decode() for url, kind in menu.items()}
+    assert given["CSV"].startswith("number,id,state")
+    assert json.loads(given["JSON"])["experiment"]["id"] == experiment.pk
+    assert given["HTML"].startswith("<!doctype html>")
+    assert load_yaml(given["YAML"]).data == current_manifest(experiment)

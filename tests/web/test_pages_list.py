@@ -12,10 +12,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from experiments import actions
 from experiments.models import Experiment, Trial
+from experiments.services import actions
 from experiments.states import Phase, TrialState
 from experiments.templatetags.autotune import duration, number, trial_bar
+from experiments.trials import changes
 
 
 def rows(page: str) -> list[str]:
@@ -50,7 +51,7 @@ def test_a_row_tells_phase_progress_best_and_tuner(client: Client, make_experime
         Trial.objects.create(
             experiment=experiment, number=n, parameters={}, state=state, value=value
         )
-    actions.update_best(experiment)
+    changes.update_best(experiment)
     page = client.get("/").content.decode()
     assert f'id="experiment-{experiment.pk}"' in page
     assert "3 of 4 trials finished: 2 Succeeded, 1 Failed" in page

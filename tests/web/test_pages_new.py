@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from experiments import samples
-from experiments.engine.spec import parse_text
+from experiments.manifest.spec import parse_text
 from experiments.models import Experiment
-from experiments.views_new import STARTER
+from experiments.services import samples
+from experiments.web.new_page import STARTER
 
 
 def start_of(page: str, name: str = "start") -> Any:
@@ -123,11 +123,132 @@ def test_form_and_text_edited_at_once_both_stay(client: Client) -> None:
     assert (spec.name, spec.max_trials) == ("other", 9)
 
 
-def test_comments_at_the_top_survive_an_edit(client: Client) -> None:
-    text = "# who made this\n# and why\n" + STARTER
+COMMENTED = """\
+# who made this
+# and why
+kind: AutoTuneExperiment   # the order is mine
+apiVersion: "tensorstack.dev/v1beta1"
+metadata: {name: my-experiment}  # short
+
+spec:
+    # limits, ask before you raise them
+    maxTrialNum: 20   # a night
+    maxExecSeconds: 3600
+    trialConcurrency: 2
+    tuner:
+        builtinTunerName: TPE # the best so far
+        classArgs: {"optimize_mode": "maximize"}
+    # what is tried
+    searchSpace: |-   # log scale
+      {
+        "lr":    {"_type": "loguniform", "_value": [1e-4, 0.1]},
+        "units": {"_type": "choice",
+                  "_value": [16, 32]}
+      }
+    trainingConfig:
+        type: pytorch
+        tasks:
+        # the only task
+        - type: worker
+          replicas: 1
+          template:
+            spec:
+              containers:
+              - name: pytorch
+                # without a shell
+                command: [python3, train.py,  # the script
+                          --fast]
+                workingDir: /tmp
+# the end
+"""
+
+
+def one_edit(client: Client, change: Any) -> tuple[list[str], list[str]]:
+    """Lines of COMMENTED that went, and those that came, when the form was edited."""
+    form = sync(client, yaml=COMMENTED)["form"]
+    change(form)
+    after = sync(client, yaml=COMMENTED, form=form)["yaml"].splitlines()
+    before = COMMENTED.splitlines()
+    return [row for row in before if row not in after], [row for row in after if row not in before]
+
+
+@pytest.mark.parametrize(
+    ("change", "gone", "come"),
+    [
+        (
+            lambda f: f.update(name="other"),
+            ["metadata: {name: my-experiment}  # short"],
+            ["metadata: {name: other}  # short"],
+        ),
+        (
+            lambda f: f.update(max_trials="7"),
+            ["    maxTrialNum: 20   # a night"],
+            ["    maxTrialNum: 7   # a night"],
+        ),
+        (
+            lambda f: f["space"][0].update(values=["0.0001", "0.5"]),
+            ['        "lr":    {"_type": "loguniform", "_value": [1e-4, 0.1]},'],
+            ['        "lr":    {"_type": "loguniform", "_value": [1e-4, 0.5]},'],
+        ),
+        (
+            lambda f: f["training"]["tasks"][0]["command"].append("--more"),
+            ["                          --fast]"],
+            ["                          --fast, --more]"],
+        ),
+        (
+            lambda f: f.update(assessor={"name": "Medianstop", "args": {"start_step": "3"}}),
+            [],
+            [
+                "    assessor:",
+                "      builtinAssessorName: Medianstop",
+                "      classArgs: |-",
+                "        {",
+                '          "start_step": 3',
+                "        }",
+            ],
+        ),
+        (
+            lambda f: f["training"]["tasks"][0].update(image="torch:2"),
+            [],
+            ["                image: torch:2"],
+        ),
+        (
+            lambda f: f["space"].pop(),
+            [
+                '        "lr":    {"_type": "loguniform", "_value": [1e-4, 0.1]},',
+                '        "units": {"_type": "choice",',
+                '                  "_value": [16, 32]}',
+            ],
+            ['        "lr":    {"_type": "loguniform", "_value": [1e-4, 0.1]}'],
+        ),
+    ],
+)
+def test_an_edit_of_the_form_leaves_comments_order_and_layout_alone(
+    client: Client, change: Any, gone: list[str], come: list[str]
+) -> None:
+    assert one_edit(client, change) == (gone, come)
+
+
+def test_rows_of_a_space_written_as_yaml_can_be_moved(client: Client) -> None:
+    text = STARTER.replace(
+        """ |-
+    {
+      "learning_rate": {"_type": "loguniform", "_value": [0.0001, 0.1]}
+    }
+""",
+        """
+    # the first
+    a: {_type: choice, _value: [1, 2]}  # one
+    b: {_type: choice, _value: [3, 4]}  # two
+""",
+    )
     form = sync(client, yaml=text)["form"]
-    form["name"] = "other"
-    assert sync(client, yaml=text, form=form)["yaml"].startswith("# who made this\n# and why\napi")
+    form["space"].reverse()
+    moved = sync(client, yaml=text, form=form)["yaml"]
+    assert moved[moved.index("searchSpace") : moved.index("  trainingConfig")] == (
+        "searchSpace:\n    b: {_type: choice, _value: [3, 4]}  # two\n    # the first\n"
+        "    a: {_type: choice, _value: [1, 2]}  # one\n"
+    )
 
 
 def test_a_problem_names_its_field_and_its_line(client: Client) -> None:

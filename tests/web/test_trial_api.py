@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from experiments import tokens
+from experiments.access import tokens
 from experiments.models import Event, Metric, Trial
 from experiments.states import TrialState
 from tests.web.conftest import Server, nni_path, t9k_path

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from experiments import report_batch, report_store
+from experiments.access.tokens import read_trial_token, trial_token
 from experiments.models import Event, Experiment, Metric, Trial
-from experiments.reports import Report
+from experiments.reports import rows, store
+from experiments.reports.wire import Report
 from experiments.states import TrialState
-from experiments.tokens import read_trial_token, trial_token
 from tests.web.conftest import Server, t9k_path
 
 TIMEOUT = 30  # seconds
@@ -59,7 +59,7 @@ def test_ten_thousand_points_of_one_trial(
     claim = read_trial_token(trial_token(trial))
     assert claim is not None
     for start in range(0, 9_900, 300):
-        report_batch.write(
+        rows.write(
             [
                 (claim, Report(trial.key, "PERIODICAL", n, None, {"default": n / 2}))
                 for n in range(start, start + 300)
@@ -163,13 +163,13 @@ def until_said(said: list[str], count: int) -> None:
 def test_a_database_that_cannot_be_written_gives_503_and_recovers(
     server: Server, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report_store, "RETRY_DELAYS", (0.0, 0.0))
+    monkeypatch.setattr(store, "RETRY_DELAYS", (0.0, 0.0))
     with monkeypatch.context() as broken:
 
         def fail(items: Any) -> None:
             raise OperationalError("database or disk is full")
 
-        broken.setattr(report_batch, "write", fail)
+        broken.setattr(rows, "write", fail)
         refused = server.report(trial, 0.5)
 
     assert refused.status == 503
@@ -182,7 +182,7 @@ def test_a_database_that_cannot_be_written_gives_503_and_recovers(
 def test_a_busy_database_is_tried_again(
     server: Server, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, n_calls = report_batch.write, 0
+    real, n_calls = rows.write, 0
 
     def fail_once(items: Any) -> Any:
         nonlocal n_calls
@@ -191,7 +191,7 @@ def test_a_busy_database_is_tried_again(
             raise OperationalError("database is locked")
         return real(items)
 
-    monkeypatch.setattr(report_batch, "write", fail_once)
+    monkeypatch.setattr(rows, "write", fail_once)
 
     assert server.report(trial, 0.5).status == 200
     assert (n_calls, Metric.objects.count()) == (2, 1)
@@ -201,7 +201,7 @@ def test_a_poisoned_report_does_not_take_its_neighbours_along(
     server: Server, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A number that the database refuses fails the whole transaction: each is then tried alone."""
-    real = report_batch.write
+    real = rows.write
     began, go_on = threading.Event(), threading.Event()
     sizes: list[int] = []
 
@@ -212,13 +212,13 @@ def test_a_poisoned_report_does_not_take_its_neighbours_along(
         sizes.append(len(items))
         return real(items)
 
-    real_row = report_batch.json_number
+    real_row = rows.json_number
 
     def poison(number: float) -> float | str:
         return "no number at all" if number == 13 else real_row(number)
 
-    monkeypatch.setattr(report_batch, "write", hold_the_first)
-    monkeypatch.setattr(report_batch, "json_number", poison)
+    monkeypatch.setattr(rows, "write", hold_the_first)
+    monkeypatch.setattr(rows, "json_number", poison)
     with ThreadPoolExecutor(6) as pool:
         held = pool.submit(server.report, trial, 1, 0)
         assert began.wait(TIMEOUT)
@@ -237,7 +237,7 @@ def test_a_poisoned_report_does_not_take_its_neighbours_along(
 def test_too_many_waiting_reports_are_sent_away(
     server: Server, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(report_store, "MAX_WAITING", 0)
+    monkeypatch.setattr(store, "MAX_WAITING", 0)
 
     reply = server.report(trial, 0.5)
 
@@ -255,13 +255,13 @@ def test_closing_writes_what_waits_and_a_later_report_opens_anew(
     assert trial.metric_set.count() == 2
 
 
-def _store_of(server: Server) -> report_store.ReportStore:
+def _store_of(server: Server) -> store.ReportStore:
     from autotune_web.asgi import trial_api
 
     return trial_api.store
 
 
-def _wait_until_queued(store: report_store.ReportStore, count: int) -> None:
+def _wait_until_queued(store: store.ReportStore, count: int) -> None:
     pause = threading.Event()
     for _ in range(1000):
         if store._queue.qsize() >= count:

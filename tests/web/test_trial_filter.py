@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from experiments.algorithms.flat import flat, flat_names
-from experiments.algorithms.problems import ProblemsError
-from experiments.algorithms.space import SearchSpace
-from experiments.trial_filter import Names, TrialFacts, parse_where, sort_facts
+from experiments.algorithms.space.flat import flat, flat_names
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.problems import ProblemsError
+from experiments.selectors.trial_filter import Names, TrialFacts, parse_where, sort_facts
 
 
 def facts(

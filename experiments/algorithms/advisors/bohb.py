@@ -30,7 +30,7 @@ from experiments.algorithms.arguments import BOHBArgs
 from experiments.algorithms.base import Observation
 from experiments.algorithms.numerics.domain import Floats
 from experiments.algorithms.numerics.kde import KernelDensity
-from experiments.algorithms.vectors import VectorSpace
+from experiments.algorithms.space.vectors import VectorSpace
 
 _LEAST = 1e-32  # densities below this count as this
 

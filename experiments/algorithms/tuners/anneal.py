@@ -25,8 +25,8 @@ from experiments.algorithms.arguments import HyperoptArgs
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.numerics.domain import Bools, Domain, Floats
 from experiments.algorithms.one_by_one import OneByOneTuner
-from experiments.algorithms.space import SearchSpace
-from experiments.algorithms.vectors import VectorSpace
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.algorithms.space.vectors import VectorSpace
 
 MEAN_RANK = 2.0
 SHRINKING = 0.1

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from experiments.algorithms.arguments import AutoArgs
 from experiments.algorithms.base import Observation, Outcome, Proposal, Suggestion, Tuner
 from experiments.algorithms.registry import TUNERS
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.search_space import SearchSpace
 
 MAX_PARAMETERS = 20
 MAX_FINISHED = 300

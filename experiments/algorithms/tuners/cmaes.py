@@ -31,8 +31,8 @@ from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.numerics.cma_es import CMA, default_population
 from experiments.algorithms.numerics.domain import Bools, Domain, Floats
 from experiments.algorithms.one_by_one import OneByOneTuner, derive_rng
-from experiments.algorithms.space import SearchSpace
-from experiments.algorithms.vectors import VectorSpace
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.algorithms.space.vectors import VectorSpace
 
 N_START_UP = 10
 N_COVERING = 64

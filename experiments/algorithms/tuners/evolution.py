@@ -28,8 +28,8 @@ from experiments.algorithms.arguments import EvolutionArgs
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.numerics.domain import Domain, Floats
 from experiments.algorithms.one_by_one import OneByOneTuner, derive_rng
-from experiments.algorithms.space import SearchSpace
-from experiments.algorithms.vectors import VectorSpace
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.algorithms.space.vectors import VectorSpace
 
 TOURNAMENT_SHARE = 0.25
 CROSSOVER = 0.3

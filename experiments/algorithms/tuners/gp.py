@@ -34,8 +34,8 @@ from experiments.algorithms.numerics.domain import Floats
 from experiments.algorithms.numerics.search import best_row
 from experiments.algorithms.numerics.threads import one_thread
 from experiments.algorithms.one_by_one import OneByOneTuner
-from experiments.algorithms.space import SearchSpace
-from experiments.algorithms.vectors import VectorSpace
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.algorithms.space.vectors import VectorSpace
 
 MAX_ENUMERATED = 4096
 MAX_WARM_UP = 2048

@@ -40,8 +40,8 @@ from experiments.algorithms.numerics.mixture import fit_mixture
 from experiments.algorithms.numerics.search import best_row, row_keys
 from experiments.algorithms.numerics.threads import one_thread
 from experiments.algorithms.one_by_one import OneByOneTuner
-from experiments.algorithms.space import SearchSpace
-from experiments.algorithms.vectors import VectorSpace
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.algorithms.space.vectors import VectorSpace
 
 NU = 2.5
 LEAST_NOISE = 1e-6

@@ -36,9 +36,9 @@ from experiments.algorithms.base import (
     Suggestion,
     Tuner,
 )
-from experiments.algorithms.choices import Choice
 from experiments.algorithms.one_by_one import derive_rng
-from experiments.algorithms.parameters import Parameter
+from experiments.algorithms.space.choices import Choice
+from experiments.algorithms.space.parameters import Parameter
 
 Generation = dict[int, Observation]  # the trial of each member
 

@@ -31,7 +31,6 @@ import numpy as np
 
 from experiments.algorithms.arguments import PPOArgs
 from experiments.algorithms.base import Observation, Outcome, Proposal, Suggestion, Tuner
-from experiments.algorithms.layers import InputChoice, LayerChoice
 from experiments.algorithms.numerics.actor_critic import (
     Bools,
     Coefficients,
@@ -44,8 +43,9 @@ from experiments.algorithms.numerics.actor_critic import (
     evaluate,
 )
 from experiments.algorithms.one_by_one import Tried, derive_rng
-from experiments.algorithms.parameters import Parameter
-from experiments.algorithms.space import SearchSpace
+from experiments.algorithms.space.layers import InputChoice, LayerChoice
+from experiments.algorithms.space.parameters import Parameter
+from experiments.algorithms.space.search_space import SearchSpace
 
 N_DRAWS = (4, 32)  # architectures drawn at once; the first that was not tried is taken
 _INIT, _DRAW, _UPDATE, _UNTRIED = range(4)  # purposes of random numbers, part of their seeds

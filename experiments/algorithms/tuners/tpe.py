@@ -35,8 +35,8 @@ from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.numerics.domain import Floats
 from experiments.algorithms.numerics.parzen import Cells, Parzen, scott_scales
 from experiments.algorithms.one_by_one import OneByOneTuner
-from experiments.algorithms.space import SearchSpace
-from experiments.algorithms.vectors import VectorSpace
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.algorithms.space.vectors import VectorSpace
 
 N_START_UP = 10  # finished trials before the model starts
 N_START_UP_HYPEROPT = 20

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from experiments.engine.crd import as_yaml
+from experiments.manifest.crd import as_yaml
 
 
 class Command(BaseCommand):

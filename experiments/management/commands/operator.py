@@ -11,9 +11,10 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments import health, kube_operator
-from experiments.cluster_api import ClusterApi, ClusterRefused, ClusterUnavailable
-from experiments.cluster_sync import ALL_NAMESPACES, Sync
+from experiments.cluster import operator
+from experiments.cluster.api import ClusterApi, ClusterRefused, ClusterUnavailable
+from experiments.cluster.sync import ALL_NAMESPACES, Sync
+from experiments.embedded import health
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Command(BaseCommand):
         self._wait_until_migrated()
         self._wait_until_served(api, namespaces)
         logger.warning("Serving AutoTuneExperiments in %s", ", ".join(namespaces))
-        if not kube_operator.run(Sync(api, namespaces), options["health"]):
+        if not operator.run(Sync(api, namespaces), options["health"]):
             sys.exit(1)
 
     def _wait_until_migrated(self) -> None:

@@ -1,7 +1,8 @@
 """Run one experiment to its end without a browser: ``./autotune run FILE.yaml``.
 
 stdout carries the result (with ``--json`` the JSON export alone), stderr the progress. Exit code:
-0 DONE, 3 TIMEOUT, 4 ERROR, 2 bad manifest, 130 interrupted.
+0 DONE, 3 TIMEOUT, 4 ERROR, 2 bad manifest, 130 interrupted; of several experiments in the file the
+highest.
 """
 
 from __future__ import annotations
@@ -16,14 +17,26 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
-from experiments import accounts, actions, outbox, present
-from experiments.export import export_json
-from experiments.management.commands.validate import read_manifest
-from experiments.models import Experiment
-from experiments.outbox import destination
+from experiments.access import accounts
+from experiments.aistore import outbox
+from experiments.embedded.nursery import Nursery
+from experiments.embedded.supervisor import (
+    AlreadyRunning,
+    CannotStart,
+    Supervisor,
+    free_port,
+    stop_signals,
+)
+from experiments.management.commands.validate import read_file
+from experiments.models import Experiment, Project
+from experiments.models.uploads import destination
+from experiments.selectors import present
+from experiments.selectors.export import export_json
+from experiments.services import actions
+from experiments.services.intake import FileIntake, keep_secrets
 from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
-from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, free_port, stop_signals
 
 # What the line of progress shows; the rest of a row is large.
 _FOLLOWED = ["phase", "deleting", "suspended", "max_trials", "best_trial"]
@@ -43,29 +56,47 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the JSON export")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self._nursery = Nursery()
         logging.getLogger().setLevel(logging.ERROR)
-        text, parsed = read_manifest(self, options["file"])
+        found = read_file(self, options["file"])
         stopping = stop_signals()
         self._supervisor = self._supervise()
         try:
-            experiment = actions.create_experiment(
-                parsed,
-                owner=accounts.find(accounts.ADMINISTRATOR),
-                origin=Experiment.Origin.CLI,
-                source=text,
-            )
-            self._follow(experiment, stopping)
+            experiments = self._create(found)
+            for experiment in experiments:
+                self._follow(experiment, stopping)
         except Experiment.DoesNotExist:
             self.stderr.write("\nThe experiment was deleted.")
             sys.exit(EXIT[Phase.ERROR])
         finally:
             if self._supervisor is not None:
                 self._supervisor.stop()
-        if not experiment.is_ended:
-            self.stderr.write(f"\nInterrupted. Experiment {experiment.pk} goes on {self._how()}.")
+        if going_on := [each.pk for each in experiments if not each.is_ended]:
+            which = f"Experiment{'s' * (len(going_on) > 1)} {', '.join(going_on)}"
+            goes = "go" if len(going_on) > 1 else "goes"
+            self.stderr.write(f"\nInterrupted. {which} {goes} on {self._how()}.")
             sys.exit(INTERRUPTED)
-        self._report(experiment, as_json=options["json"])
-        sys.exit(EXIT[Phase(experiment.phase)])
+        self._report(experiments, as_json=options["json"])
+        sys.exit(max(EXIT[Phase(each.phase)] for each in experiments))
+
+    def _create(self, found: FileIntake) -> list[Experiment]:
+        """All experiments of the file, with the secrets beside them."""
+        made = []
+        with transaction.atomic():
+            keep_secrets(found.secrets, Project.default())
+            for given, intake in found.experiments:
+                assert intake.parsed is not None
+                made.append(
+                    actions.create_experiment(
+                        intake.parsed,
+                        owner=accounts.find(accounts.ADMINISTRATOR),
+                        origin=Experiment.Origin.CLI,
+                        source=given.text,
+                    )
+                )
+        for secret in found.secrets:
+            self.stderr.write(f"The secret '{secret.name}' is set.")
+        return made
 
     def _how(self) -> str:
         """How an interrupted experiment goes on."""
@@ -95,13 +126,14 @@ class Command(BaseCommand):
         except (OSError, ValueError):
             preferred = None
         try:
-            supervisor = Supervisor("127.0.0.1", free_port("127.0.0.1", preferred))
+            port = free_port("127.0.0.1", preferred)
+            supervisor = Supervisor("127.0.0.1", port, self._nursery)
             supervisor.prepare()
         except CannotStart as error:
             raise CommandError(str(error)) from None
         kept.write_text(str(supervisor.port))
-        supervisor.start()
         try:
+            supervisor.start()
             supervisor.wait_until_served()
         except CannotStart as error:
             supervisor.stop()
@@ -140,10 +172,17 @@ class Command(BaseCommand):
             sys.stderr.write(f"\r\x1b[K{line}" if sys.stderr.isatty() else line + "\n")
             sys.stderr.flush()
 
-    def _report(self, experiment: Experiment, *, as_json: bool) -> None:
+    def _report(self, experiments: list[Experiment], *, as_json: bool) -> None:
+        """The result; of a file with several experiments all of them, with ``--json`` as a list."""
         if as_json:
-            self.stdout.write(json.dumps(export_json(experiment), indent=2, allow_nan=False))
+            exports = [export_json(experiment) for experiment in experiments]
+            data = exports if len(exports) > 1 else exports[0]
+            self.stdout.write(json.dumps(data, indent=2, allow_nan=False))
             return
+        for experiment in experiments:
+            self._say_how_it_ended(experiment)
+
+    def _say_how_it_ended(self, experiment: Experiment) -> None:
         best = experiment.best_trial
         self.stdout.write(f"{experiment.phase}: {experiment.name} ({experiment.pk})")
         if experiment.message:

@@ -8,10 +8,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments import outbox, vault
-from experiments.algorithms.problems import ProblemsError
+from experiments.aistore import outbox, vault
 from experiments.management.commands.sign_in_link import require_database
 from experiments.models import Project
+from experiments.problems import ProblemsError
 
 
 class Command(BaseCommand):

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 
-from experiments import accounts
+from experiments.access import accounts
+from experiments.embedded.supervisor import DataLock
 from experiments.models import SignInLink
-from experiments.supervisor import DataLock
 
 
 def require_database() -> None:

@@ -15,10 +15,12 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
-from experiments import health, outbox, wake, write_ahead_log
-from experiments.backends import backend
-from experiments.reconcile import restart_clocks, time_is_up_in, unfinished_ids
-from experiments.training.local import LocalBackend
+from experiments import wake
+from experiments.aistore import outbox
+from experiments.embedded import health, write_ahead_log
+from experiments.loop.reconcile import restart_clocks, time_is_up_in, unfinished_ids
+from experiments.training.local.backend import LocalBackend
+from experiments.trials.backends import backend
 
 PERIOD_S = 2.0
 WATCH_S = 0.025

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments import accounts
+from experiments.access import accounts
+from experiments.access.tokens import make_api_token
 from experiments.management.commands.sign_in_link import require_database
-from experiments.tokens import make_api_token
 
 
 class Command(BaseCommand):

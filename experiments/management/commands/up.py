@@ -11,10 +11,12 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments import accounts, actions, samples
-from experiments.engine.spec import parse_text
+from experiments.access import accounts
+from experiments.embedded.nursery import Nursery
+from experiments.embedded.supervisor import AlreadyRunning, CannotStart, Supervisor, stop_signals
+from experiments.manifest.spec import parse_text
 from experiments.models import Experiment
-from experiments.supervisor import AlreadyRunning, CannotStart, Supervisor, stop_signals
+from experiments.services import actions, samples
 
 
 class Command(BaseCommand):
@@ -28,9 +30,10 @@ class Command(BaseCommand):
         parser.add_argument("--no-sample", action="store_true", help="start without the sample")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        nursery = Nursery()
         logging.getLogger().setLevel(logging.WARNING)
         stopping = stop_signals()
-        supervisor = Supervisor(options["host"], options["port"])
+        supervisor = Supervisor(options["host"], options["port"], nursery)
         try:
             supervisor.prepare()
         except AlreadyRunning as error:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from experiments import samples
-from experiments.algorithms.problems import Problem
-from experiments.engine.spec import Parsed
-from experiments.intake import take_in
+from experiments.problems import Problem
+from experiments.services import samples
+from experiments.services.intake import FileIntake, take_in_file
 
 BAD_MANIFEST = 2
 
@@ -23,24 +23,22 @@ def problem_line(kind: str, file: str, problem: Problem) -> str:
     return f"{place}: {kind}: {path}{problem.message}{hint}"
 
 
-def read_manifest(command: BaseCommand, file: str) -> tuple[str, Parsed]:
-    """Text and parsed manifest; prints errors and warnings to stderr and exits 2 on errors."""
+def read_file(command: BaseCommand, file: str) -> FileIntake:
+    """What the file holds; prints errors and warnings to stderr and exits 2 on errors."""
     try:
-        text = samples.read_file(file)
+        raw = samples.read_file(file)
     except OSError as error:
         command.stderr.write(f"{file}: error: {error.strerror or error}")
         sys.exit(BAD_MANIFEST)
-    except UnicodeDecodeError as error:
-        command.stderr.write(f"{file}: error: must be UTF-8 text: {error.reason}.")
-        sys.exit(BAD_MANIFEST)
-    intake = take_in(text.encode())
-    for problem in intake.warnings:
+    is_json = file.lower().endswith(".json")
+    found = take_in_file(raw, is_json=is_json, directory=Path(file).resolve().parent)
+    for problem in found.warnings:
         command.stderr.write(problem_line("warning", file, problem))
-    for problem in intake.problems:
+    for problem in found.problems:
         command.stderr.write(problem_line("error", file, problem))
-    if intake.problems or intake.parsed is None:
+    if found.problems:
         sys.exit(BAD_MANIFEST)
-    return text, intake.parsed
+    return found
 
 
 class Command(BaseCommand):
@@ -51,5 +49,10 @@ class Command(BaseCommand):
         parser.add_argument("file")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        _, parsed = read_manifest(self, options["file"])
-        self.stdout.write(f"{options['file']}: {parsed.spec.name} is valid.")
+        file = options["file"]
+        found = read_file(self, file)
+        for _, intake in found.experiments:
+            assert intake.parsed is not None
+            self.stdout.write(f"{file}: {intake.parsed.spec.name} is valid.")
+        for secret in found.secrets:
+            self.stdout.write(f"{file}: the secret {secret.name} would be set.")

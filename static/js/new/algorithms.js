@@ -1,11 +1,20 @@
 // Tuner, assessor, advisor: a select, what the chosen one does, and its settings.
 
-import { h, icon } from "../dom.js";
+import { find, h, icon } from "../dom.js";
 import { field, select, text } from "./fields.js";
 
+/** @typedef {"tuner" | "assessor" | "advisor"} Kind */
+
 const TITLES = { tuner: "Tuner", assessor: "Assessor", advisor: "Advisor" };
+/** @type {Partial<Record<Kind, "tuner" | "advisor">>} */
 const RIVALS = { tuner: "advisor", advisor: "tuner" };
 
+/**
+ * @param {Kind} kind
+ * @param {Setting} info
+ * @param {Record<string, string>} args
+ * @param {() => void} changed
+ */
 function settingField(kind, info, args, changed) {
   const id = `${kind}.args.${info.name}`;
   const shown = info.default === null ? "none" : String(info.default);
@@ -15,53 +24,127 @@ function settingField(kind, info, args, changed) {
   const attributes = { "data-testid": id };
   if (info.choices.length || info.type === "true or false") {
     const values = info.choices.length ? info.choices : ["true", "false"];
-    const choices = [{ value: "", label: `Default (${shown})` }, ...values.map((value) => ({ value, label: value }))];
+    const choices = [
+      { value: "", label: `Default (${shown})` },
+      ...values.map((value) => ({ value, label: value })),
+    ];
     return field(key, select(id, args, key, choices, changed, attributes), { help });
   }
-  return field(key, text(id, args, key, changed, {
-    ...attributes, placeholder: shown, inputmode: info.type === "text" ? "text" : "decimal", class: "form-control num",
-  }), { help });
+  return field(
+    key,
+    text(id, args, key, changed, {
+      ...attributes,
+      placeholder: shown,
+      inputmode: info.type === "text" ? "text" : "decimal",
+      class: "form-control num",
+    }),
+    { help },
+  );
 }
 
+/**
+ * Types of the search space that it cannot search.
+ * @param {AlgorithmEntry} entry
+ * @param {Form} form
+ */
 function unsupported(entry, form) {
-  return [...new Set((form.space ?? []).map((row) => row.type).filter((type) => type && !entry.types.includes(type)))];
+  return [
+    ...new Set(
+      (form.space ?? [])
+        .map((row) => row.type)
+        .filter((type) => type && !entry.types.includes(type)),
+    ),
+  ];
 }
 
+/**
+ * @param {AlgorithmEntry} entry
+ * @param {string[]} bad types that it cannot search
+ */
+function choiceOf(entry, bad) {
+  let note = bad.length ? ` (not for ${bad.join(", ")})` : "";
+  if (!entry.available) note = " (not available yet)";
+  const isNamed = entry.label.startsWith(entry.name);
+  const label = isNamed ? entry.label : `${entry.label} · ${entry.name}`;
+  return { value: entry.name, label: `${label}${note}`, disabled: !entry.available };
+}
+
+/**
+ * @param {Kind} kind
+ * @param {AlgorithmEntry[]} entries
+ * @param {Chosen} chosen
+ * @param {FormApp} app
+ * @param {{ none: string, help: string, redraw: () => void }} words
+ */
 function algorithm(kind, entries, chosen, app, { none, help, redraw }) {
-  const choices = entries.map((entry) => {
-    const bad = kind !== "assessor" && entry.available ? unsupported(entry, app.form) : [];
-    const note = !entry.available ? " (not available yet)" : bad.length ? ` (not for ${bad.join(", ")})` : "";
-    return { value: entry.name, label: `${entry.label.startsWith(entry.name) ? entry.label : `${entry.label} · ${entry.name}`}${note}`, disabled: !entry.available };
-  });
-  choices.unshift({ value: "", label: none });
+  const choices = [
+    { value: "", label: none },
+    ...entries.map((entry) =>
+      choiceOf(entry, kind === "assessor" ? [] : unsupported(entry, app.form)),
+    ),
+  ];
   const entry = entries.find((e) => e.name === chosen.name);
-  const control = select(`${kind}.name`, chosen, "name", choices, () => {
-    const fresh = entries.find((e) => e.name === chosen.name);
-    const known = new Set((fresh?.settings ?? []).map((s) => s.name));
-    chosen.args = Object.fromEntries(Object.entries(chosen.args ?? {}).filter(([key]) => known.has(key)));
-    if (kind !== "tuner" && known.has("optimize_mode")) chosen.args.optimize_mode = app.form.optimize_mode;
-    // One of the two proposes the trials: choosing one lets go of the other.
-    const other = RIVALS[kind];
-    if (other && chosen.name) app.form[other] = { name: "", args: {} };
-    redraw();
-    app.changed();
-    document.querySelector(`[data-field="${kind}.name"]`)?.focus();
-  }, { "data-testid": kind });
+  const control = select(
+    `${kind}.name`,
+    chosen,
+    "name",
+    choices,
+    () => {
+      const fresh = entries.find((e) => e.name === chosen.name);
+      const known = new Set((fresh?.settings ?? []).map((s) => s.name));
+      const args = Object.entries(chosen.args ?? {}).filter(([key]) => known.has(key));
+      chosen.args = Object.fromEntries(args);
+      if (kind !== "tuner" && known.has("optimize_mode")) {
+        chosen.args.optimize_mode = app.form.optimize_mode;
+      }
+      // One of the two proposes the trials: choosing one lets go of the other.
+      const other = RIVALS[kind];
+      if (other && chosen.name) app.form[other] = { name: "", args: {} };
+      redraw();
+      app.changed();
+      find(document, `[data-field="${kind}.name"]`).focus();
+    },
+    { "data-testid": kind },
+  );
   // The direction of whoever proposes the trials is a question of its own, above.
-  const settings = (entry?.settings ?? []).filter((s) => kind === "assessor" || s.name !== "optimize_mode");
+  const settings = (entry?.settings ?? []).filter(
+    (s) => kind === "assessor" || s.name !== "optimize_mode",
+  );
+  const { args } = chosen;
+  /** @type {HTMLElement[]} */
   let below = [];
-  if (chosen.args === null) {
-    below = [h("div", { class: "notice notice-warning" }, icon("warning"),
-      h("div", {}, "The settings (classArgs) cannot be read. Mend them in the manifest."))];
+  if (args === null) {
+    below = [
+      h(
+        "div",
+        { class: "notice notice-warning" },
+        icon("warning"),
+        h("div", {}, "The settings (classArgs) cannot be read. Mend them in the manifest."),
+      ),
+    ];
   } else if (settings.length) {
-    below = [h("div", { class: "settings-grid" }, settings.map((s) => settingField(kind, s, chosen.args, app.changed)))];
+    below = [
+      h(
+        "div",
+        { class: "settings-grid" },
+        settings.map((s) => settingField(kind, s, args, app.changed)),
+      ),
+    ];
   }
-  return h("div", { class: "algorithm" },
+  return h(
+    "div",
+    { class: "algorithm" },
     field(TITLES[kind], control, {
       help: entry?.summary ?? help,
-    }), below);
+    }),
+    below,
+  );
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {FormApp} app
+ */
 export function drawAlgorithms(root, app) {
   const { form, catalogue } = app;
   const redraw = () => {
@@ -70,18 +153,32 @@ export function drawAlgorithms(root, app) {
     app.redrawn();
   };
   root.replaceChildren(
-    algorithm("tuner", catalogue.tuners, form.tuner, app, { none: form.advisor.name ? "None: the advisor proposes" : "Choose a tuner", help: "", redraw }),
-    algorithm("assessor", catalogue.assessors, form.assessor, app, { none: "None: no early stopping", help: "Every trial runs to its end.", redraw }),
+    algorithm("tuner", catalogue.tuners, form.tuner, app, {
+      none: form.advisor.name ? "None: the advisor proposes" : "Choose a tuner",
+      help: "",
+      redraw,
+    }),
+    algorithm("assessor", catalogue.assessors, form.assessor, app, {
+      none: "None: no early stopping",
+      help: "Every trial runs to its end.",
+      redraw,
+    }),
     algorithm("advisor", catalogue.advisors, form.advisor, app, {
       none: "None: the tuner proposes",
       help: "An advisor stands in for the tuner: it gives each trial a budget (TRIAL_BUDGET, such as epochs) and goes on with the best.",
       redraw,
-    }));
+    }),
+  );
 }
 
-/** Assessor and advisor judge in the same direction, unless somebody chose otherwise. */
+/**
+ * Assessor and advisor judge in the same direction, unless somebody chose otherwise.
+ * @param {Form} form
+ * @param {string} before
+ */
 export function followDirection(form, before) {
   for (const { name, args } of [form.assessor, form.advisor]) {
-    if (name && args && (args.optimize_mode || "maximize") === before) args.optimize_mode = form.optimize_mode;
+    if (!name || !args || (args.optimize_mode || "maximize") !== before) continue;
+    args.optimize_mode = form.optimize_mode;
   }
 }

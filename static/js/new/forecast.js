@@ -4,23 +4,50 @@ import { h, icon } from "../dom.js";
 import { sentence } from "./fields.js";
 import { showOption } from "./options.js";
 
+/**
+ * @param {Problem} problem
+ * @param {"error" | "warning"} kind
+ * @param {FormApp} app
+ */
 function item(problem, kind, app) {
   const open = () => app.jump(problem);
   const where = problem.path.replace(/^spec\./, "");
-  return h("li", { class: `problem problem-${kind}` },
-    h("button", { type: "button", onclick: open }, icon(kind === "error" ? "x-octagon" : "warning"),
-      h("span", { class: "problem-words" },
+  return h(
+    "li",
+    { class: `problem problem-${kind}` },
+    h(
+      "button",
+      { type: "button", onclick: open },
+      icon(kind === "error" ? "x-octagon" : "warning"),
+      h(
+        "span",
+        { class: "problem-words" },
         h("span", {}, sentence(problem.message)),
         problem.hint && h("span", { class: "problem-hint" }, problem.hint),
-        (where || problem.line) && h("span", { class: "problem-where mono" }, [where, problem.line && `line ${problem.line}`].filter(Boolean).join(" · ")))));
+        (where || problem.line) &&
+          h(
+            "span",
+            { class: "problem-where mono" },
+            [where, problem.line && `line ${problem.line}`].filter(Boolean).join(" · "),
+          ),
+      ),
+    ),
+  );
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Answer} answer
+ * @param {FormApp} app
+ */
 export function drawProblems(root, { problems, warnings }, app) {
   root.replaceChildren(
     ...problems.map((problem) => item(problem, "error", app)),
-    ...warnings.map((problem) => item(problem, "warning", app)));
+    ...warnings.map((problem) => item(problem, "warning", app)),
+  );
 }
 
+/** @param {number} bytes */
 const size = (bytes) => {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let i = 0;
@@ -29,32 +56,85 @@ const size = (bytes) => {
   return `${Number(n.toPrecision(3))} ${units[i]}`;
 };
 
+/**
+ * @param {string} label
+ * @param {string} value
+ * @param {string} note
+ */
 function tile(label, value, note) {
-  return h("div", { class: "tile" }, h("div", { class: "tile-label" }, label), h("div", { class: "tile-value num" }, value), h("div", { class: "tile-note" }, note));
+  return h(
+    "div",
+    { class: "tile" },
+    h("div", { class: "tile-label" }, label),
+    h("div", { class: "tile-value num" }, value),
+    h("div", { class: "tile-note" }, note),
+  );
 }
 
+/** @param {Json | undefined} value */
 function cell(value) {
   if (value === undefined) return "";
-  if (typeof value === "number") return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
+  if (typeof value === "number") {
+    return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
+  }
   return showOption(value);
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Forecast | null} forecast
+ */
 export function drawForecast(root, forecast) {
   if (!forecast) {
-    root.replaceChildren(h("p", { class: "muted small mb-0" }, "Comes when the manifest has no problems."));
+    root.replaceChildren(
+      h("p", { class: "muted small mb-0" }, "Comes when the manifest has no problems."),
+    );
     return;
   }
   const { n_distinct: distinct, peak, samples } = forecast;
-  const needs = [`${peak.pods} ${peak.pods === 1 ? "process" : "processes"}`, peak.cpu && `${peak.cpu} CPU`, peak.gpu && `${peak.gpu} GPU`, peak.memory && size(peak.memory)].filter(Boolean);
-  const columns = [...new Set(samples.flatMap((s) => Object.keys(s)))];
+  const needs = [
+    `${peak.pods} ${peak.pods === 1 ? "process" : "processes"}`,
+    peak.cpu && `${peak.cpu} CPU`,
+    peak.gpu && `${peak.gpu} GPU`,
+    peak.memory && size(peak.memory),
+  ].filter(Boolean);
   const enough = distinct === null || distinct >= forecast.max_trials;
+  const open = !matchMedia("(max-height: 820px)").matches;
   root.replaceChildren(
-    h("div", { class: "tiles" },
-      tile("Configurations", distinct === null ? "unlimited" : distinct.toLocaleString("en"), enough ? `for ${forecast.max_trials} trials` : `fewer than ${forecast.max_trials} trials`),
-      tile("At once", `${forecast.concurrency} ${forecast.concurrency === 1 ? "trial" : "trials"}`, needs.join(", "))),
-    h("details", { class: "samples", open: !matchMedia("(max-height: 820px)").matches },
+    h(
+      "div",
+      { class: "tiles" },
+      tile(
+        "Configurations",
+        distinct === null ? "unlimited" : distinct.toLocaleString("en"),
+        enough ? `for ${forecast.max_trials} trials` : `fewer than ${forecast.max_trials} trials`,
+      ),
+      tile(
+        "At once",
+        `${forecast.concurrency} ${forecast.concurrency === 1 ? "trial" : "trials"}`,
+        needs.join(", "),
+      ),
+    ),
+    h(
+      "details",
+      { class: "samples", open },
       h("summary", {}, `${samples.length} sample configurations`),
-      h("div", { class: "table-scroll" }, h("table", { class: "app-table samples-table" },
-        h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col", class: "mono" }, name)))),
-        h("tbody", {}, samples.map((s) => h("tr", {}, columns.map((name) => h("td", { class: "mono" }, cell(s[name]))))))))));
+      h("div", { class: "table-scroll" }, samplesTable(samples)),
+    ),
+  );
+}
+
+/** @param {Forecast["samples"]} samples */
+function samplesTable(samples) {
+  const columns = [...new Set(samples.flatMap((s) => Object.keys(s)))];
+  const heads = columns.map((name) => h("th", { scope: "col", class: "mono" }, name));
+  const rows = samples.map((s) =>
+    h(
+      "tr",
+      {},
+      columns.map((name) => h("td", { class: "mono" }, cell(s[name]))),
+    ),
+  );
+  const head = h("thead", {}, h("tr", {}, heads));
+  return h("table", { class: "app-table samples-table" }, head, h("tbody", {}, rows));
 }

@@ -1,0 +1,307 @@
+"""Rows to the cluster: status, Events, edits, deletions, and experiments made here.
+
+One thread of the operator runs ``Sync.run``: a pass every second over the rows that are in the
+cluster. Level-triggered: whatever a pass could not do (the API server is gone) the next one does,
+from the rows. ``operator`` tells it of objects that it saw; both change an object and its row
+under one lock.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.db import close_old_connections
+
+from experiments.cluster import objects, status
+from experiments.cluster.api import ClusterApi, ClusterRefused, ClusterUnavailable
+from experiments.cluster.objects import ObjectKey
+from experiments.models import ClusterObject, Event, Experiment
+from experiments.problems import Problem
+from experiments.selectors.present import TrialCounts, count_trials
+
+logger = logging.getLogger(__name__)
+
+PERIOD_S = 1.0
+LIST_AGAIN_S = 300.0  # then every object is looked at afresh
+ALL_NAMESPACES = "*"
+
+
+@dataclass
+class _Seen:
+    """What we know of an object: saves asking for it."""
+
+    generation: int = 0
+    status: dict[str, Any] = field(default_factory=dict)
+    written_seq: int = -1  # the row's last_seq when its status was written last
+    looked_at: float = 0.0  # monotonic
+
+
+class Sync:
+    """Keeps the objects of the served namespaces like their rows."""
+
+    def __init__(self, api: ClusterApi, namespaces: list[str]) -> None:
+        self.api = api
+        self.namespaces = namespaces
+        self.lock = threading.RLock()  # held while an object and its row are compared and changed
+        self._seen: dict[str, _Seen] = {}
+        self._listed_at = -LIST_AGAIN_S
+        self._wake = threading.Event()
+        self._stopping = False
+        self._trouble = ""
+
+    # ---------------------------------------------------------------- the thread
+
+    def run(self) -> None:
+        """Pass after pass until ``stop``; never raises."""
+        while not self._stopping:
+            close_old_connections()
+            try:
+                self.one_pass()
+                self._say("")
+            except ClusterUnavailable as error:
+                self._say(f"The API server cannot be reached: {error}")
+            except Exception as error:
+                self._say(f"A pass was left out: {type(error).__name__}: {error}")
+                logger.debug("The pass that was left out", exc_info=True)
+            self._wake.wait(PERIOD_S)
+            self._wake.clear()
+        close_old_connections()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake.set()
+
+    def soon(self) -> None:
+        """Do not wait for the second to pass."""
+        self._wake.set()
+
+    def _say(self, trouble: str) -> None:
+        """Log trouble when it begins, changes and ends, not every second."""
+        if trouble != self._trouble:
+            logger.warning("%s", trouble or "All is well again.")
+            self._trouble = trouble
+
+    def one_pass(self) -> None:
+        """Bring every object up to date with its row."""
+        if time.monotonic() - self._listed_at >= LIST_AGAIN_S:
+            self._look_at_all()
+        if settings.SEND_TO_CLUSTER:
+            for experiment in objects.to_send():
+                self._each(self._intend, experiment)
+        links = ClusterObject.objects.select_related("experiment__best_trial")
+        live = []
+        for link in links:
+            if link.experiment is None or link.experiment.deleting:
+                self._each(self._delete, link)
+            elif link.uid is None:
+                if not link.trouble:
+                    self._each(self._create, link)
+            else:
+                live.append(link)
+        self._write_back(live)
+
+    def _each(self, act: Any, what: Any) -> None:
+        """One object's trouble must not keep the others from being served."""
+        try:
+            act(what)
+        except ClusterRefused as error:
+            logger.warning("%s: %s", what, error)
+
+    # ---------------------------------------------------------------- seeing objects
+
+    def saw(self, body: Mapping[str, Any]) -> _Seen:
+        """Remember an object that was listed or came through a handler."""
+        uid = ObjectKey.of(body).uid
+        seen = self._seen.setdefault(uid, _Seen())
+        seen.generation = int(body["metadata"].get("generation", 0))
+        seen.status = dict(body.get("status") or {})
+        seen.written_seq = -1
+        return seen
+
+    def _look_at_all(self) -> None:
+        """Compare with what is there: an object may have gone without a word to us."""
+        linked = {link.uid: link for link in ClusterObject.objects.exclude(uid=None)}
+        everywhere = self.namespaces == [ALL_NAMESPACES]
+        there = set()
+        for namespace in [""] if everywhere else self.namespaces:
+            for body in self.api.list(namespace):
+                with self.lock:
+                    there.add(ObjectKey.of(body).uid)
+                    self.saw(body)
+        for uid, link in linked.items():
+            if uid not in there and (everywhere or link.namespace in self.namespaces):
+                logger.info("%s is gone from the cluster.", link)
+                self._gone(link)
+        self._listed_at = time.monotonic()
+
+    def _gone(self, link: ClusterObject) -> None:
+        if objects.release(str(link.uid)):
+            self._seen.pop(str(link.uid), None)
+
+    # ---------------------------------------------------------------- making and deleting objects
+
+    def _intend(self, experiment: Experiment) -> None:
+        wanted = experiment.project.namespace
+        served = self.namespaces == [ALL_NAMESPACES] or wanted in self.namespaces
+        objects.intend(experiment, wanted if served else self.namespaces[0])
+
+    def _create(self, link: ClusterObject) -> None:
+        """Make the object of an experiment that was made here; a taken name gets our id added."""
+        manifest = objects.manifest_to_send(link)
+        try:
+            body = self.api.create(link.namespace, manifest)
+        except ClusterRefused as error:
+            if not error.is_conflict:
+                self._note_trouble(link, f"The cluster refused it: {error}")
+                return
+            body = self.api.get(link.namespace, link.name)
+            if not self._is_ours(body, link):
+                link.name = f"{link.name[:54].rstrip('-.')}-{link.experiment_id}"
+                ClusterObject.objects.filter(pk=link.pk).update(name=link.name)
+                self.soon()
+                return
+        with self.lock:
+            objects.claim(link, ObjectKey.of(body).uid)
+            self.saw(body)
+        self.soon()
+
+    def _is_ours(self, body: Mapping[str, Any], link: ClusterObject) -> bool:
+        annotations = body["metadata"].get("annotations") or {}
+        return annotations.get(objects.EXPERIMENT) == link.experiment_id
+
+    def _delete(self, link: ClusterObject) -> None:
+        """The experiment was deleted here: so must be its object, then the link."""
+        if link.uid is None:
+            link.delete()
+            return
+        self.api.delete(link.namespace, link.name, link.uid)
+        if link.experiment_id is None:
+            try:
+                still = ObjectKey.of(self.api.get(link.namespace, link.name)).uid == link.uid
+            except ClusterRefused as error:
+                if not error.is_missing:
+                    raise
+                still = False
+            if not still:
+                self._gone(link)
+
+    def _note_trouble(self, link: ClusterObject, words: str) -> None:
+        if words != link.trouble:
+            ClusterObject.objects.filter(pk=link.pk).update(trouble=words)
+            link.trouble = words
+            if link.experiment is not None:
+                link.experiment.announce()
+            if words:
+                logger.warning("%s: %s", link, words)
+
+    # ---------------------------------------------------------------- edits, both ways
+
+    def follow_edits(self, key: ObjectKey) -> None:
+        """Bring limits and suspension of an object and its row together, whoever was edited."""
+        with self.lock:
+            link = ClusterObject.objects.select_related("experiment").filter(uid=key.uid).first()
+            if link is None or link.experiment is None or link.experiment.deleting:
+                return
+            body = self.api.get(key.namespace, key.name)
+            if ObjectKey.of(body).uid != key.uid:
+                return
+            there = objects.object_values(body)
+            here = objects.row_values(link.experiment)
+            from_object, from_row = objects.edits(link.agreed, there, here)
+            refused = objects.carry_out(link.experiment, from_object)
+            if from_row:
+                patch = objects.object_changes(from_row)
+                version = body["metadata"]["resourceVersion"]  # refused where edited meanwhile
+                patch.setdefault("metadata", {})["resourceVersion"] = version
+                body = self.api.patch(key.namespace, key.name, patch)
+            self.saw(body)
+            agreed = objects.agreement(link, body)
+            ClusterObject.objects.filter(pk=link.pk).update(agreed=agreed)
+            words = refused or objects.not_editable(link.experiment, body)
+            self._note_trouble(link, words)
+        self.soon()
+
+    # ---------------------------------------------------------------- status and Events
+
+    def _write_back(self, links: list[ClusterObject]) -> None:
+        due = []
+        for link in links:
+            experiment = link.experiment
+            assert experiment is not None
+            if link.agreed != objects.row_values(experiment):
+                self._each(self._follow, link)
+            seen = self._seen.setdefault(str(link.uid), _Seen())
+            stale = time.monotonic() - seen.looked_at >= status.CHECK_AGAIN.seconds / 10
+            if seen.written_seq != experiment.last_seq or (stale and not experiment.is_ended):
+                due.append((link, seen))
+        counts = count_trials([link.experiment for link, _ in due if link.experiment])
+        for link, _ in due:
+            self._each(lambda one: self._write(one, counts), link)
+
+    def _follow(self, link: ClusterObject) -> None:
+        try:
+            self.follow_edits(ObjectKey(link.namespace, link.name, str(link.uid)))
+        except ClusterRefused as error:
+            if not error.is_conflict:  # edited meanwhile: the next pass compares again
+                raise
+
+    def _write(self, link: ClusterObject, counts: dict[str, TrialCounts]) -> None:
+        experiment, seen = link.experiment, self._seen[str(link.uid)]
+        assert experiment is not None
+        if not seen.generation:  # never seen: neither listed nor told of yet
+            self.saw(self.api.get(link.namespace, link.name))
+        self._tell(link, experiment)
+        after = status.status_of(
+            link, counts[experiment.pk].by_state, seen.generation, seen.status
+        )  # fmt: skip
+        self.write_status(ObjectKey(link.namespace, link.name, str(link.uid)), after)
+        seen.written_seq = experiment.last_seq
+
+    def write_status(self, key: ObjectKey, after: Mapping[str, Any]) -> None:
+        """Write what differs from the status as it was last, if anything does."""
+        seen = self._seen.setdefault(key.uid, _Seen())
+        seen.looked_at = time.monotonic()
+        patch = status.changes(seen.status, after)
+        if not patch:
+            return
+        try:
+            self.api.patch_status(key.namespace, key.name, key.uid, patch)
+        except ClusterRefused as error:
+            if error.is_missing or error.is_conflict:
+                self._listed_at = -LIST_AGAIN_S  # look whether it is gone
+            raise
+        seen.status = {**seen.status, **after}
+
+    def refuse(self, body: Mapping[str, Any], problems: tuple[Problem, ...]) -> None:
+        """Say in an object's status why its manifest cannot run."""
+        with self.lock:
+            seen = self.saw(body)
+            after = status.refused_status(problems, seen.generation, seen.status)
+            self.write_status(ObjectKey.of(body), after)
+
+    def _tell(self, link: ClusterObject, experiment: Experiment) -> None:
+        """Make Kubernetes Events of what happened since the last time."""
+        news = Event.objects.filter(
+            experiment=experiment, seq__gt=link.announced_seq, seq__lte=experiment.last_seq,
+            trial=None,
+        ).order_by("seq")  # fmt: skip
+        about = {"namespace": link.namespace, "name": link.name, "uid": str(link.uid)}
+        for event in news:
+            words = status.told(event)
+            if words is None:
+                continue
+            reason, message, is_warning = words
+            try:
+                self.api.tell(
+                    about, str(event.seq), reason, message, event.time, is_warning=is_warning
+                )
+            except ClusterRefused as error:
+                logger.warning("%s: no Event could be made: %s", link, error)
+        if news:
+            ClusterObject.objects.filter(pk=link.pk).update(announced_seq=experiment.last_seq)

@@ -1,0 +1,312 @@
+"""The embedded product: web, worker and ticker as processes of one command, no service to install.
+
+Called by the ``up`` and ``run`` commands. Guarantees: one supervisor per data directory (a lock
+file); the roles die with it, however it dies; a role that dies alone is started again; an orderly
+end takes under three seconds and puts running local trials back in the queue.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+
+from experiments.aistore import outbox
+from experiments.embedded.nursery import CannotFork, Nursery
+from experiments.loop import lease
+from experiments.trials.shutdown import requeue_local_trials
+
+logger = logging.getLogger(__name__)
+
+
+class AlreadyRunning(Exception):
+    """Another supervisor has this data directory."""
+
+    def __init__(self, owner: dict[str, Any]) -> None:
+        self.owner = owner
+        super().__init__(
+            f"{settings.DATA_DIR} is in use by process {owner.get('pid', '?')}"
+            f" ({owner.get('url', 'starting')})."
+        )
+
+
+class CannotStart(Exception):
+    """The product cannot be served; the message says why."""
+
+
+class DataLock:
+    """Exclusive hold of the data directory; the kernel frees it when the holder dies."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "lock"
+        self._file = self._path.open("a+")
+
+    def take(self) -> None:
+        """Raise AlreadyRunning where somebody has it."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise AlreadyRunning(self.owner()) from None
+        self.describe({"pid": os.getpid()})
+
+    def owner(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self._path.read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def describe(self, words: dict[str, Any]) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(json.dumps(words))
+        self._file.flush()
+
+    def release(self) -> None:
+        self.describe({})
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._file.close()
+
+
+def stop_signals() -> list[int]:
+    """A list that will hold the signals which ask us to stop; under nohup SIGHUP does not."""
+    received: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            continue
+        signal.signal(number, lambda which, _frame: received.append(which))
+    return received
+
+
+def free_port(host: str, preferred: int | None = None) -> int:
+    """``preferred`` if it can be bound, else any free port.
+
+    A run that was killed left trials behind which report to the old port: keeping it lets them.
+    """
+    if preferred is not None:
+        try:
+            return _bind(host, preferred)
+        except (OSError, OverflowError):
+            pass
+    try:
+        return _bind(host, 0)
+    except OSError as error:
+        raise CannotStart(f"No free port on {host}: {error.strerror}.") from None
+
+
+def require_port(host: str, port: int) -> None:
+    """Raise CannotStart, with the reason, where ``port`` cannot be served on ``host``."""
+    if not 1 <= port <= 65535:
+        raise CannotStart(f"The port must be from 1 to 65535, but got {port}.")
+    try:
+        _bind(host, port)
+    except socket.gaierror as error:
+        raise CannotStart(
+            f"--host {host} must be an address of this machine: {error.strerror}."
+        ) from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            reason = "is taken by another program"
+        else:
+            reason = f"cannot be served: {error.strerror}"
+        raise CannotStart(f"Port {port} on {host} {reason}; choose one with --port.") from None
+
+
+def _bind(host: str, port: int) -> int:
+    """Bind for a moment; returns the port. Raises OSError where that is refused."""
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        return int(probe.getsockname()[1])
+
+
+class Child:
+    """One role as a process, started again (with back-off) when it dies."""
+
+    def __init__(self, name: str, words: list[str], nursery: Nursery) -> None:
+        self.name = name
+        self.pid = 0
+        self._words = words
+        self._nursery = nursery
+        self._started = 0.0
+        self._wait_s = 0.5
+
+    def start(self) -> None:
+        """Raises CannotFork."""
+        log = settings.DATA_DIR / "logs" / f"{self.name}.log"
+        self._started = time.monotonic()
+        self.pid = self._nursery.start(self.name, self._words, log)
+
+    def watch(self) -> bool:
+        """Start it again if it died; crash loops slow down to one start in ten seconds."""
+        code = self._nursery.poll(self.pid)
+        if code is None:
+            return False
+        if time.monotonic() - self._started > 30:
+            self._wait_s = 0.5
+        if time.monotonic() - self._started < self._wait_s:
+            return False
+        logger.warning("%s ended with code %s; starting it again", self.name, code)
+        self._wait_s = min(10.0, self._wait_s * 2)
+        try:
+            self.start()
+        except CannotFork as error:
+            logger.warning("%s", error)
+            return False
+        return True
+
+    def terminate(self) -> None:
+        self._nursery.signal(self.pid, signal.SIGTERM)
+
+    def kill_after(self, deadline: float) -> None:
+        while self._nursery.poll(self.pid) is None:
+            if time.monotonic() > deadline:
+                self._nursery.signal(self.pid, signal.SIGKILL)
+            time.sleep(0.005)
+
+
+class Supervisor:
+    """Runs the three roles until told to stop.
+
+    Use as: ``prepare()``, ``start()``, then ``watch()`` every now and then, and ``stop()``.
+
+    Args:
+        nursery: made before the command opened anything.
+    """
+
+    def __init__(self, host: str, port: int, nursery: Nursery) -> None:
+        self.host = host
+        self.port = port
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
+        if ":" in shown:
+            shown = f"[{shown}]"
+        self.url = os.environ.get("AUTOTUNE_PUBLIC_URL", "") or f"http://{shown}:{port}"
+        self.trial_url = f"http://{shown}:{port}"
+        self._lock = DataLock(settings.DATA_DIR)
+        self._nursery = nursery
+        self._children: list[Child] = []
+
+    def prepare(self) -> None:
+        """Take the data directory and bring its database up to date.
+
+        Raises:
+            AlreadyRunning: somebody else serves it.
+            CannotStart: the port cannot be served.
+        """
+        self._lock.take()
+        require_port(self.host, self.port)
+        self._nursery.prepare(self._environment())
+        (settings.DATA_DIR / "logs").mkdir(exist_ok=True)
+        call_command("migrate", verbosity=0, interactive=False)
+        lease.clear_all()
+        outbox.forget_leases()
+        for stale in (settings.DATA_DIR / "queue").glob("*.msg"):
+            stale.unlink(missing_ok=True)  # hints for a worker that is gone
+
+    def start(self) -> None:
+        """Start the roles. Raises CannotStart."""
+        self._children = [Child(*role, self._nursery) for role in self._roles().items()]
+        try:
+            for child in self._children:
+                child.start()
+        except CannotFork as error:
+            raise CannotStart(str(error)) from None
+        self._describe()
+
+    def _environment(self) -> dict[str, str]:
+        """What the roles' environment holds beside our own."""
+        hosts = {*settings.ALLOWED_HOSTS, self.host, *_names_of(self.host)}
+        return {
+            "AUTOTUNE_DATA": str(settings.DATA_DIR),
+            "AUTOTUNE_PUBLIC_URL": self.url,
+            "AUTOTUNE_TRIAL_URL": self.trial_url,
+            "ALLOWED_HOSTS": ",".join(sorted(hosts)),
+        }
+
+    def _describe(self) -> None:
+        """Write beside the lock who serves and where, for ``run`` and for people."""
+        self._lock.describe(
+            {
+                "pid": os.getpid(),
+                "url": self.url,
+                "port": self.port,
+                "children": {child.name: child.pid for child in self._children},
+            }
+        )
+
+    def _roles(self) -> dict[str, list[str]]:
+        """What each role runs, as behind ``python -m``."""
+        web = f"""uvicorn autotune_web.asgi:application --no-access-log --log-level warning
+            --timeout-graceful-shutdown 1 --port {self.port} --host"""
+        worker = """celery -A autotune_web --quiet worker --pool threads --concurrency 4
+            --prefetch-multiplier 1 --without-gossip --without-mingle --without-heartbeat
+            --loglevel WARNING -Q autotune"""
+        return {
+            "web": [*web.split(), self.host],
+            "worker": worker.split(),
+            "ticker": ["django", "ticker"],
+        }
+
+    def wait_until_served(self, timeout_s: float = 60.0) -> None:
+        """Return once the web process answers. Raises CannotStart with its last words."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{self.trial_url}/healthz", timeout=2):
+                    return
+            except urllib.error.HTTPError:
+                return
+            except OSError:
+                pass
+            self.watch()
+            time.sleep(0.05)
+        log = settings.DATA_DIR / "logs" / "web.log"
+        tail = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+        raise CannotStart(f"The web process did not answer in {timeout_s:.0f} s. {tail}")
+
+    def watch(self) -> None:
+        """Start again whatever died; call it every now and then."""
+        if any([child.watch() for child in self._children]):
+            self._describe()
+
+    def stop(self) -> int:
+        """End everything in under three seconds; returns how many trials went back to the queue."""
+        loop = [child for child in self._children if child.name != "web"]
+        web = [child for child in self._children if child.name == "web"]
+        for child in loop:
+            child.terminate()
+        deadline = time.monotonic() + 0.6
+        for child in loop:
+            child.kill_after(deadline)  # safe at any moment: the rows are the state
+        try:
+            n_requeued = requeue_local_trials()  # web still takes their last reports
+        finally:
+            for child in web:
+                child.terminate()
+            deadline = time.monotonic() + 1.0
+            for child in web:
+                child.kill_after(deadline)
+            self._nursery.close()
+            self._lock.release()
+        return n_requeued
+
+
+def _names_of(host: str) -> set[str]:
+    """Names a browser may use for a server bound to every address."""
+    if host not in ("0.0.0.0", "::", ""):
+        return set()
+    return {socket.gethostname(), socket.getfqdn()}

@@ -1,0 +1,75 @@
+"""The websocket of an experiment's page: authorise, then pass on what the hub has to say.
+
+``/ws/experiments/ID/?after=SEQ``: server to client only. The page remembers the ``seq`` of the
+last message and comes back with it; asgi.py has checked the origin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import aclosing, suppress
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.http import Http404
+
+from experiments.access import policy
+from experiments.live import hub
+
+logger = logging.getLogger(__name__)
+
+NOT_FOUND = 4404
+BAD_REQUEST = 4400
+FAILED = 1011
+
+
+class ExperimentConsumer(AsyncWebsocketConsumer):
+    """One browser at one experiment."""
+
+    async def connect(self) -> None:
+        experiment_id = self.scope["url_route"]["kwargs"]["experiment_id"]
+        after = _after(self.scope["query_string"])
+        if after is None:
+            await self.close(BAD_REQUEST)
+            return
+        try:
+            await database_sync_to_async(policy.get_visible)(self.scope["user"], experiment_id)
+        except Http404:
+            await self.close(NOT_FOUND)
+            return
+        await self.accept()
+        self._feed = asyncio.create_task(self._pass_on(experiment_id, after))
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Clients have nothing to say."""
+
+    async def disconnect(self, code: int) -> None:
+        feed: asyncio.Task[Any] | None = getattr(self, "_feed", None)
+        if feed is not None:
+            feed.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await feed
+
+    async def _pass_on(self, experiment_id: str, after: int) -> None:
+        try:
+            async with aclosing(hub.current().watch(experiment_id, after)) as messages:
+                async for text in messages:
+                    await self.send(text_data=text)
+        except hub.Dropped as dropped:
+            await self.close(dropped.code)
+        except OSError:
+            pass  # the browser went away while we sent
+        except Exception:
+            logger.exception("Experiment %s: a browser's feed failed", experiment_id)
+            await self.close(FAILED)
+
+
+def _after(query: bytes) -> int | None:
+    """The cursor, 0 where none is given, None where it is no whole number from 0."""
+    given = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("after", ["0"])[-1]
+    if not given.isascii() or not given.isdigit() or len(given) > 18:
+        return None
+    return int(given)

@@ -1,0 +1,434 @@
+"""The loop: one pass over one experiment. Read this first.
+
+``tasks`` call it for every hint and every tick, as often as they like. A pass takes the
+experiment's lease, folds what the backend says into trials, lets the assessor judge new reports,
+asks the pure ``plan()`` what to do, and does it. Everything it decides is in a row before it acts,
+and every step can be repeated: killed anywhere, the next pass goes on from the rows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.utils import timezone
+
+from experiments.engine import session
+from experiments.engine.plan import plan
+from experiments.engine.snapshot import Snapshot, TrialSnapshot
+from experiments.loop.history import trial_records
+from experiments.loop.lease import Lease
+from experiments.manifest.spec import ExperimentSpec
+from experiments.models import Experiment, Trial
+from experiments.problems import ProblemsError
+from experiments.services.intake import obstacles
+from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
+from experiments.training.base import (
+    ENDED,
+    BackendUnavailable,
+    JobStatus,
+    LaunchError,
+)
+from experiments.trials import changes, checkpoints
+from experiments.trials.backends import backend
+from experiments.trials.ends import end_trial
+from experiments.trials.launching import launch_of
+
+logger = logging.getLogger(__name__)
+
+MAX_PASSES = 20  # in a row while hints keep coming; the ticker brings us back anyway
+LAUNCHES_PER_PASS = 16  # then look at the world again
+_CANNOT_RUN = "The manifest cannot run here: "
+GIVE_UP_AFTER = 3  # launches refused in a row, before any trial ever ran
+
+
+def unfinished_ids() -> list[str]:
+    """Experiments that a tick must look at."""
+    live = Experiment.objects.exclude(phase__in=PHASE_ENDED).values_list("pk", flat=True)
+    # ended or being deleted, with trials that have not stopped yet
+    closing = (
+        Experiment.objects.filter(phase__in=PHASE_ENDED)
+        .filter(trials__state__in=[TrialState.WAITING, TrialState.RUNNING])
+        .values_list("pk", flat=True)
+    )
+    deleting = Experiment.objects.filter(deleting=True).values_list("pk", flat=True)
+    return sorted({*live, *closing, *deleting})
+
+
+def time_is_up_in(within_s: float) -> dict[str, float]:
+    """Experiments whose active time runs out within ``within_s``, and after how many seconds."""
+    now = timezone.now()
+    running = Experiment.objects.filter(phase=Phase.RUNNING).exclude(clock_at=None)
+    left = {e.pk: e.max_exec_seconds - e.active_seconds_at(now) for e in running}
+    return {pk: seconds for pk, seconds in left.items() if 0 < seconds <= within_s}
+
+
+def reconcile(experiment_id: str) -> None:
+    """Bring one experiment a step further, unless somebody else is at it right now."""
+    lease = Lease(experiment_id)
+    if not lease.take():
+        return
+    try:
+        for _ in range(MAX_PASSES):
+            experiment = (
+                Experiment.objects.select_related("project").filter(pk=experiment_id).first()
+            )
+            if experiment is None:
+                return
+            _one_pass(experiment, lease)
+            if lease.release():
+                return
+        lease.drop()
+    except BaseException:
+        lease.drop()
+        raise
+
+
+def _one_pass(experiment: Experiment, lease: Lease) -> None:
+    try:
+        if experiment.deleting:
+            _remove(experiment)
+            return
+        if experiment.phase == Phase.PENDING and not _begin(experiment):
+            return
+        _bank_time(experiment)
+        running = _fold(experiment)
+        if experiment.is_ended:
+            _stop_marked(experiment)
+            return
+        _allow_the_time_left(experiment, running)
+        try:
+            spec = experiment.spec
+        except ProblemsError as error:  # a newer version of ours refuses what an older one took
+            fail(experiment, f"{_CANNOT_RUN}{error}")
+            return
+        _assess(experiment, spec)
+        _follow_plan(experiment, spec, lease)
+        _trouble_over(experiment)
+    except BackendUnavailable as error:
+        _trouble(experiment, f"The training backend cannot be reached: {error}")
+    except session.AlgorithmError as error:
+        fail(experiment, str(error), detail=error.detail)
+
+
+# ---------------------------------------------------------------- beginning and ending
+
+
+def _begin(experiment: Experiment) -> bool:
+    """PENDING → RUNNING, or ERROR with every reason why it cannot run.
+
+    It was checked when it came, but perhaps by a process with other settings, or before a restart
+    with another engine: what can never run here is asked again. What is merely foreseen (a
+    directory that lacks, a secret) is not: it was warned of, and may have come meanwhile.
+    """
+    try:
+        if problems := obstacles(experiment.spec):
+            raise ProblemsError(problems)
+    except ProblemsError as error:
+        fail(experiment, f"{_CANNOT_RUN}{error}")
+        return False
+    now = timezone.now()
+    return experiment.move(
+        Phase.RUNNING,
+        reason="Started.",
+        started_at=now,
+        clock_at=None if experiment.suspended else now,
+    )
+
+
+def fail(experiment: Experiment, message: str, *, detail: str = "") -> None:
+    """End the experiment in ERROR; its running trials are stopped."""
+    logger.error("Experiment %s: %s %s", experiment.pk, message, detail)
+    now = timezone.now()
+    with transaction.atomic():
+        experiment.move(
+            Phase.ERROR,
+            reason=message,
+            message=message,
+            error_detail=detail,
+            finished_at=now,
+            active_seconds=experiment.active_seconds_at(now),
+            clock_at=None,
+        )
+        _mark_all(experiment, "The experiment ended in ERROR.")
+    _stop_marked(experiment)
+
+
+def _finish(experiment: Experiment, phase: Phase, reason: str) -> None:
+    now = timezone.now()
+    with transaction.atomic():
+        # Who raised a limit or added a trial since the plan was made found it running: so it stays.
+        Experiment.objects.select_for_update().get(pk=experiment.pk)
+        if plan(snapshot(experiment)).finish != phase:
+            return
+        won = experiment.move(
+            phase,
+            reason=reason,
+            message=_why_nothing_succeeded(experiment),
+            finished_at=now,
+            active_seconds=experiment.active_seconds_at(now),
+            clock_at=None,
+        )
+        if won:
+            _mark_all(experiment, reason)
+    _stop_marked(experiment)
+
+
+def _why_nothing_succeeded(experiment: Experiment) -> str:
+    """Words for an end without a single success; "" where there is one, or nothing failed."""
+    if experiment.trials.filter(state=TrialState.SUCCEEDED).exists():
+        return ""
+    last = experiment.trials.filter(state__in=WENT_WRONG).order_by("number").last()
+    if last is None:
+        return ""
+    return f"No trial succeeded. Trial {last.number}: {last.reason or last.state}"
+
+
+def _mark_all(experiment: Experiment, reason: str) -> None:
+    for trial in experiment.trials.exclude(state__in=FINISHED):
+        changes.request_stop(trial, TrialState.CANCELED, reason)
+
+
+def _remove(experiment: Experiment) -> None:
+    """Delete for good, once nothing of it runs any more."""
+    _mark_all(experiment, "The experiment was deleted.")
+    _fold(experiment)
+    _stop_marked(experiment)
+    if experiment.trials.exclude(state__in=FINISHED).exists():
+        return
+    for trial in experiment.trials.exclude(handle=None):
+        backend().forget(trial.handle or {})
+    checkpoints.forget(experiment.pk)
+    experiment.delete()
+
+
+# ---------------------------------------------------------------- time
+
+
+def _bank_time(experiment: Experiment) -> None:
+    """Add the running clock to active_seconds, so that a crash loses at most one tick of it."""
+    if experiment.clock_at is None:
+        return
+    now = timezone.now()
+    banked = experiment.active_seconds_at(now)
+    won = Experiment.objects.filter(pk=experiment.pk, clock_at=experiment.clock_at).update(
+        active_seconds=banked, clock_at=now
+    )
+    if won:
+        experiment.active_seconds, experiment.clock_at = banked, now
+    else:  # suspended or resumed this very moment
+        experiment.refresh_from_db()
+
+
+def restart_clocks() -> None:
+    """Leave out the time in which nothing of ours ran; called when the ticker starts."""
+    Experiment.objects.exclude(clock_at=None).update(clock_at=timezone.now())
+
+
+# ---------------------------------------------------------------- what happened
+
+
+def _fold(experiment: Experiment) -> list[Trial]:
+    """Fold what the backend says of running trials into their rows; returns those that go on."""
+    running = list(
+        experiment.trials.filter(state=TrialState.RUNNING).defer("parameters", "note", "metrics")
+    )
+    statuses = backend().poll([trial.handle or {} for trial in running])
+    ended = False
+    for trial, status in zip(running, statuses, strict=True):
+        if status.state in ENDED:
+            ended |= end_trial(trial, status)
+        elif status.message != trial.reason:
+            _remark(trial, status)
+    if ended:
+        changes.update_best(experiment)
+    return [trial for trial in running if trial.state == TrialState.RUNNING]
+
+
+def _allow_the_time_left(experiment: Experiment, running: Sequence[Trial]) -> None:
+    """No backend may end a trial before the experiment's time is up, however it has grown."""
+    seconds_left = experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now())
+    for trial in running:
+        if trial.handle and not trial.stop_as:
+            backend().allow(trial.handle, seconds_left)
+
+
+def _remark(trial: Trial, status: JobStatus) -> None:
+    """Show on a running trial what its backend says of it, e.g. why its pod waits."""
+    with transaction.atomic():
+        if Trial.objects.filter(pk=trial.pk, state=TrialState.RUNNING).update(
+            reason=status.message
+        ):
+            trial.reason = status.message
+            trial.experiment.record("remark", trial=trial, reason=status.message)
+
+
+def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
+    """Let the assessor judge each report that it has not seen, in order."""
+    if spec.assessor is None:
+        return
+    fresh = [
+        trial
+        for trial in experiment.trials.filter(state=TrialState.RUNNING, stop_as="")
+        if trial.latest_sequence is not None and trial.latest_sequence > trial.judged_sequence
+    ]
+    if not fresh:
+        return
+    records = {record.number: record for record in trial_records(experiment)}
+    for trial in fresh:
+        record = records[trial.number]
+        others = [other for number, other in records.items() if number != trial.number]
+        for prefix in session.unjudged(record, trial.judged_sequence):
+            verdict = session.assess(spec, prefix, others)
+            if verdict.stop:
+                changes.request_stop(
+                    trial, TrialState.EARLY_STOPPED, verdict.reason, **verdict.data
+                )
+                break
+            if verdict.reason:
+                _say_unjudged(trial, verdict.reason)
+        Trial.objects.filter(pk=trial.pk).update(judged_sequence=trial.latest_sequence)
+
+
+def _say_unjudged(trial: Trial, reason: str) -> None:
+    """Record why a report of it could not be judged; once a trial, for the next ones are alike."""
+    if not trial.experiment.events.filter(trial=trial, what="not judged").exists():
+        trial.experiment.record("not judged", trial=trial, reason=reason)
+
+
+# ---------------------------------------------------------------- what to do
+
+
+# What people may change in an experiment's row while it runs, and what the loop itself keeps there.
+_PLANNED_BY = [
+    *("phase", "suspended", "finish_requested", "deleting", "exhausted", "max_trials"),
+    *("concurrency", "max_exec_seconds", "active_seconds", "clock_at"),
+]
+
+
+def snapshot(experiment: Experiment) -> Snapshot:
+    """Freeze what ``plan()`` needs to know, as it stands now."""
+    experiment.refresh_from_db(fields=_PLANNED_BY)
+    return Snapshot(
+        phase=experiment.phase,
+        suspended=experiment.suspended,
+        finish_requested=experiment.finish_requested,
+        deleting=experiment.deleting,
+        max_trials=experiment.max_trials,
+        concurrency=experiment.concurrency,
+        seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
+        exhausted=experiment.exhausted,
+        trials=tuple(
+            TrialSnapshot.of(
+                number,
+                state,
+                stop_as=stop_as,
+                stop_reason=stop_reason,
+                superseded=retried,
+            )
+            for number, state, stop_as, stop_reason, retried in experiment.trials.order_by(
+                "number"
+            ).values_list("number", "state", "stop_as", "stop_reason", "retried")
+        ),
+    )
+
+
+def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> None:
+    now = snapshot(experiment)
+    todo = plan(now)
+    if todo.finish:
+        _finish(experiment, Phase(todo.finish), todo.reason)
+        return
+    if todo.stop:
+        for trial in experiment.trials.filter(number__in=todo.stop):
+            changes.request_stop(trial, TrialState.CANCELED, todo.reason)
+    if todo.stop or any(trial.stopping for trial in now.active):
+        _stop_marked(experiment)
+    waiting: list[Trial] = []
+    if todo.launch:
+        waiting += experiment.trials.filter(
+            number__in=todo.launch, state=TrialState.WAITING, stop_as=""
+        ).order_by("number")
+    if todo.ask:
+        waiting += _ask(experiment, spec, todo.ask, lease)
+    _launch(experiment, spec, waiting[:LAUNCHES_PER_PASS], lease)
+
+
+def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease) -> list[Trial]:
+    """Ask the tuner for ``count`` trials and commit their rows; returns them."""
+    proposal = session.propose(
+        spec, trial_records(experiment), min(count, LAUNCHES_PER_PASS), experiment.seed
+    )
+    if not lease.renew():
+        logger.warning("Experiment %s: the lease ran out while proposing", experiment.pk)
+        return []
+    with transaction.atomic():
+        trials = [
+            changes.add_trial(
+                experiment,
+                checkpoints.placed(suggestion.parameters, spec.adds, experiment.pk),
+                origin=suggestion.origin,
+                note=suggestion.note,
+                reason=suggestion.remark,
+            )
+            for suggestion in proposal.suggestions
+        ]
+        if proposal.exhausted and not experiment.exhausted:
+            Experiment.objects.filter(pk=experiment.pk).update(exhausted=True)
+            experiment.exhausted = True
+            experiment.record("exhausted", reason="The tuner has tried all it can propose.")
+            Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
+    return trials
+
+
+def _launch(
+    experiment: Experiment, spec: ExperimentSpec, waiting: Sequence[Trial], lease: Lease
+) -> None:
+    for trial in waiting:
+        if not lease.renew():
+            return
+        try:
+            checkpoints.make(trial.parameters, spec.adds)
+            handle = backend().launch(launch_of(experiment, spec, trial))
+        except (LaunchError, OSError) as error:
+            trial.move(TrialState.FAILED, reason=str(error), finished_at=timezone.now())
+            if _never_started(experiment):
+                fail(experiment, f"No trial could be started. {error}")
+                return
+            Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
+            continue
+        trial.move(TrialState.RUNNING, handle=handle, started_at=timezone.now())
+
+
+def _never_started(experiment: Experiment) -> bool:
+    """Whether nothing ever ran and several launches were refused: a set-up error."""
+    if experiment.trials.exclude(started_at=None).exists():
+        return False
+    enough = min(GIVE_UP_AFTER, experiment.max_trials)
+    return experiment.trials.filter(state=TrialState.FAILED).count() >= enough
+
+
+def _stop_marked(experiment: Experiment) -> None:
+    """Carry out decided stops: waiting trials end at once, running ones are asked to."""
+    marked = experiment.trials.exclude(stop_as="").exclude(state__in=FINISHED)
+    for trial in marked:
+        if trial.state == TrialState.WAITING:
+            trial.move(TrialState.CANCELED, reason=trial.stop_reason, finished_at=timezone.now())
+        elif trial.handle:
+            backend().stop(trial.handle)
+
+
+def _trouble(experiment: Experiment, message: str) -> None:
+    """Say that something outside is wrong; the experiment goes on when it is well again."""
+    if experiment.message == message:
+        return
+    logger.warning("Experiment %s: %s", experiment.pk, message)
+    Experiment.objects.filter(pk=experiment.pk).update(message=message)
+    experiment.record("trouble", reason=message)
+
+
+def _trouble_over(experiment: Experiment) -> None:
+    if experiment.message and not experiment.is_ended:
+        Experiment.objects.filter(pk=experiment.pk).update(message="")
+        experiment.record("well again", reason=experiment.message)

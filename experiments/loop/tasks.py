@@ -1,0 +1,18 @@
+"""Celery's thin calls: ids in, one call out. Every task may run twice or never."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from experiments.aistore.uploader import upload
+from experiments.loop.reconcile import reconcile
+
+
+@shared_task(name="experiments.tasks.reconcile_experiment")
+def reconcile_experiment(experiment_id: str) -> None:
+    reconcile(experiment_id)
+
+
+@shared_task(name="experiments.tasks.upload_experiment")
+def upload_experiment(experiment_id: str) -> None:
+    upload(experiment_id)

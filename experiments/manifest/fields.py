@@ -1,0 +1,371 @@
+"""Every field of a manifest, declared once: what it is for, what may stand in it.
+
+``spec``, ``training_spec`` and ``algorithm_spec`` read lists of fields and bounds from here, and
+``crd`` turns the whole tree into the schema that a Kubernetes API server checks, so that both
+refuse the same. A rule that no declaration can say is code in the parser and, where CEL can say it,
+a Rule here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from experiments.algorithms import registry
+from experiments.manifest.names import LABEL, MAX_NAME
+from experiments.redaction import KEY
+
+API_GROUP, API_VERSION_NAME = "tensorstack.dev", "v1beta1"
+API_VERSION = f"{API_GROUP}/{API_VERSION_NAME}"
+KIND = "AutoTuneExperiment"
+
+MAX_EXEC_SECONDS = 10**9  # 31 years
+MAX_TRIALS = 10**6
+MAX_CONCURRENCY = 10_000
+MAX_REPLICAS = 1000
+MAX_TASKS = 32
+MAX_CONTAINERS = 32  # of a pod, init containers apart
+MAX_TEXT = 4096  # characters
+
+FRAMEWORKS = ("tensorflow", "pytorch", "xgboost")
+RESTART_POLICIES = ("Always", "OnFailure", "Never", "ExitCode")
+# Replica types each TrainingJob knows; PyTorch's may be named freely.
+REPLICA_TYPES: dict[str, tuple[str, ...]] = {
+    "tensorflow": ("worker", "chief", "ps", "evaluator"),
+    "xgboost": ("master", "worker"),
+}
+SINGLE_TYPES = {"tensorflow": "chief", "xgboost": "master"}
+NAME_FIELDS = {
+    "tuner": "builtinTunerName",
+    "assessor": "builtinAssessorName",
+    "advisor": "builtinAdvisorName",
+}
+LEGACY_STORES = ("aimd", "em")  # earlier spellings of aistore
+NO_TUNER = "A tuner is required: it chooses the parameters."
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What no single field can say, as CEL, with the words of its refusal."""
+
+    cel: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number."""
+
+    doc: str
+    low: int
+    high: int
+    required: bool = False
+    hint: str = ""
+
+    @property
+    def check(self) -> dict[str, Any]:
+        """Arguments of ``reading.whole_number``."""
+        return {
+            "low": self.low, "high": self.high, "required": self.required, "hint": self.hint,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text; what it must look like is ``one_of`` or ``pattern``, if anything."""
+
+    doc: str
+    required: bool = False
+    hint: str = ""
+    max_length: int = MAX_TEXT
+    one_of: tuple[str, ...] = ()
+    pattern: re.Pattern[str] | None = None
+    ignores_case: bool = False  # the pattern does
+    never: re.Pattern[str] | None = None  # what it must not look like
+
+    @property
+    def check(self) -> dict[str, Any]:
+        """Arguments of ``reading.text``."""
+        return {"required": self.required, "hint": self.hint, "max_length": self.max_length}
+
+
+@dataclass(frozen=True)
+class JsonMapping:
+    """A mapping, or JSON text of one; with ``required`` not an empty one."""
+
+    doc: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A Kubernetes quantity; ``above_zero``, or zero too."""
+
+    doc: str
+    above_zero: bool = False
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Anything:
+    """A mapping that is Kubernetes' business and passes through unchanged."""
+
+    doc: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Amounts:
+    """A mapping of names to quantities."""
+
+    doc: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A list; ``most`` None: as long as you like. With ``required`` not an empty one."""
+
+    doc: str
+    of: Field
+    required: bool = False
+    most: int | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """A mapping with fields of its own; ``is_open`` lets further ones (Kubernetes') pass through.
+
+    ``never_both`` names two fields of which one at most may be given.
+    """
+
+    doc: str
+    fields: Mapping[str, Field]
+    required: bool = False
+    is_open: bool = False
+    never_both: tuple[str, ...] = ()
+    rules: tuple[Rule, ...] = field(default=())
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self.fields)
+
+    def whole(self, name: str) -> Whole:
+        """The declaration of a whole number among the fields."""
+        found = self.fields[name]
+        assert isinstance(found, Whole)
+        return found
+
+    def text(self, name: str) -> Text:
+        """The declaration of a text among the fields."""
+        found = self.fields[name]
+        assert isinstance(found, Text)
+        return found
+
+    def rows(self, name: str) -> Rows:
+        """The declaration of a list among the fields."""
+        found = self.fields[name]
+        assert isinstance(found, Rows)
+        return found
+
+
+Field: TypeAlias = Whole | Text | JsonMapping | Quantity | Anything | Amounts | Rows | Section
+
+
+def _listed(words: tuple[str, ...]) -> str:
+    return ", ".join(f"'{word}'" for word in words)
+
+
+# ---------------------------------------------------------------- trainingConfig
+
+ENV = Section(
+    "An environment variable.",
+    {
+        "name": Text("Its name, without '='.", required=True, pattern=re.compile(r"[^=]*\Z")),
+        "value": Text("Its value.", max_length=131_072),
+        "valueFrom": Anything("Where Kubernetes takes the value from."),
+    },
+    never_both=("value", "valueFrom"),
+)
+RESOURCES = Section(
+    "What the container needs and may use at most.",
+    {
+        "requests": Amounts("What the scheduler keeps free for it."),
+        "limits": Amounts("What it may use at most."),
+    },
+    is_open=True,
+)
+CONTAINER = Section(
+    "A container of Kubernetes; fields not listed here are passed on.",
+    {
+        "name": Text("Its name, unique in the pod.", max_length=MAX_NAME, pattern=LABEL),
+        "image": Text("The image it runs."),
+        "workingDir": Text("The directory in which its command starts."),
+        "command": Rows("The program and its arguments, one entry a word.", Text("A word.")),
+        "args": Rows("Arguments, one entry a word.", Text("A word.")),
+        "env": Rows("Environment variables.", ENV),
+        "resources": RESOURCES,
+    },
+    is_open=True,
+)
+_CONTAINERS = replace(CONTAINER, required=True)
+POD = Section(
+    "A PodSpec of Kubernetes; fields not listed here are passed on.",
+    {
+        "containers": Rows(
+            "What runs; the main container is named for the framework.",
+            _CONTAINERS, required=True, most=MAX_CONTAINERS,
+        ),
+        "initContainers": Rows(
+            "What runs to its end before.", _CONTAINERS, most=MAX_CONTAINERS
+        ),
+    },
+    required=True,
+    is_open=True,
+    rules=(
+        Rule(
+            "self.containers.all(c, !has(c.name) || self.containers.exists_one(d, has(d.name) && "
+            "d.name == c.name)) && (!has(self.initContainers) || self.initContainers.all(c, "
+            "!has(c.name) || (self.initContainers.exists_one(d, has(d.name) && d.name == c.name) "
+            "&& !self.containers.exists(d, has(d.name) && d.name == c.name))))",
+            "Each container name may be given once.",
+        ),
+    ),
+)  # fmt: skip
+TEMPLATE = Section(
+    "The pods of this type: a PodTemplateSpec of Kubernetes, passed on unchanged.",
+    {"metadata": Anything("Labels and annotations of the pods."), "spec": POD},
+    required=True,
+    is_open=True,
+)
+TASK = Section(
+    "Replicas of one type.",
+    {
+        "type": Text(
+            "The replica type, e.g. worker: "
+            + "; ".join(f"{name} knows {_listed(t)}" for name, t in REPLICA_TYPES.items())
+            + "; pytorch's may be named freely.",
+            required=True, hint="E.g. 'worker'.", max_length=MAX_NAME, pattern=LABEL,
+            ignores_case=True,
+        ),
+        "replicas": Whole("How many pods of this type; 1 if absent.", 1, MAX_REPLICAS),
+        "restartPolicy": Text(
+            "What the job does when a container of it ends.", one_of=RESTART_POLICIES
+        ),
+        "template": TEMPLATE,
+    },
+    required=True,
+)  # fmt: skip
+T9K_SCHEDULER = Section(
+    "The T9k scheduler's.",
+    {
+        "queue": Text("The queue in which the job waits.", required=True),
+        "priority": Whole("The job's priority in the queue.", 0, 100),
+    },
+)
+SCHEDULER = Section("Which scheduler places the pods.", {"t9kScheduler": T9K_SCHEDULER})
+TRAINING = Section(
+    "What every trial runs.",
+    {
+        "type": Text(
+            "The framework, which decides the kind of training job.",
+            required=True, one_of=FRAMEWORKS,
+        ),
+        "tasks": Rows(
+            "The replicas of a trial, by type.", TASK, required=True, most=MAX_TASKS
+        ),
+        "scheduler": SCHEDULER,
+    },
+    required=True,
+    rules=(
+        Rule(
+            "self.tasks.all(t, self.tasks.exists_one(u, "
+            "u.type.lowerAscii() == t.type.lowerAscii()))",
+            "Each replica type may be given once.",
+        ),
+        *(
+            Rule(
+                f"self.type != '{name}' || self.tasks.all(t, t.type.lowerAscii() in "
+                f"[{_listed(types)}])",
+                f"{name} has no replica types but {', '.join(types)}.",
+            )
+            for name, types in REPLICA_TYPES.items()
+        ),
+        *(
+            Rule(
+                f"self.type != '{name}' || self.tasks.all(t, t.type.lowerAscii() != '{single}' || "
+                "!has(t.replicas) || t.replicas <= 1)",
+                f"There can be one {single} only.",
+            )
+            for name, single in SINGLE_TYPES.items()
+        ),
+    ),
+)  # fmt: skip
+
+# ---------------------------------------------------------------- spec
+
+
+def _algorithm(kind: str, doc: str) -> Section:
+    known = [entry.name for entry in registry.KINDS[kind].values() if entry.available]
+    return Section(
+        doc,
+        {
+            NAME_FIELDS[kind]: Text(
+                f"One of {', '.join(known)}.", required=True, hint=f"One of: {', '.join(known)}.",
+                pattern=registry.names_pattern(kind),
+            ),
+            "classArgs": JsonMapping("Its settings: a mapping, or JSON text of one."),
+        },
+    )  # fmt: skip
+
+
+AISTORE = Section(
+    "Where the experiment's data is uploaded.",
+    {
+        "folder": Text(
+            "The ID of an AIStore folder.",
+            required=True, hint="The ID of an AIStore folder.", max_length=512,
+        ),
+        "secret": Text(
+            "The name of the Secret whose key 'apikey' holds the API key.",
+            required=True, hint="The name of the Secret that holds the API key.", max_length=253,
+            never=KEY,  # it would be stored and shown with the manifest
+        ),
+    },
+)  # fmt: skip
+
+SPEC = Section(
+    "What is tuned, by which algorithm, on what, and within which limits.",
+    {
+        "maxExecSeconds": Whole(
+            "After how many seconds of running the experiment ends with TIMEOUT.",
+            1, MAX_EXEC_SECONDS, required=True, hint="Seconds, e.g. 7200 for two hours.",
+        ),
+        "maxTrialNum": Whole(
+            "After how many trials the experiment is DONE.",
+            1, MAX_TRIALS, required=True, hint="How many trials to run, e.g. 50.",
+        ),
+        "trialConcurrency": Whole(
+            "How many trials run at once.",
+            1, MAX_CONCURRENCY, required=True, hint="How many trials run at once, e.g. 3.",
+        ),
+        "searchSpace": JsonMapping(
+            "The hyperparameters by name, each with _type and _value: JSON text, or a mapping.",
+            required=True,
+        ),
+        "trainingConfig": TRAINING,
+        "tuner": _algorithm("tuner", "What chooses the parameters. It wins over an advisor."),
+        "assessor": _algorithm("assessor", "What stops bad trials early, beside a tuner."),
+        "advisor": _algorithm("advisor", "Tuner and assessor in one."),
+        "storage": Quantity(
+            "Size of the volume for configuration and metrics; kept, and not needed here.",
+            above_zero=True,
+        ),
+        "aistore": AISTORE,
+        **{name: replace(AISTORE, doc="An old spelling of 'aistore'.") for name in LEGACY_STORES},
+    },
+    required=True,
+    rules=(Rule("has(self.tuner) || has(self.advisor)", NO_TUNER),),
+)  # fmt: skip

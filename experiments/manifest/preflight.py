@@ -1,0 +1,257 @@
+"""What can be foretold about an experiment before it starts: refusals, warnings, needs, samples.
+
+Called when a manifest is validated or created, and once more before it starts. ``spec`` says
+whether a manifest is well formed; this says what will become of it on the engine at hand.
+"""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from experiments.algorithms.base import LOAD_KEY
+from experiments.manifest.quantity import parse_quantity
+from experiments.manifest.reading import LineOf, Notes, at
+from experiments.manifest.spec import ExperimentSpec
+from experiments.manifest.training_spec import TaskSpec, containers_of, main_container_index
+from experiments.manifest.words import warn_of_shell_habits
+from experiments.problems import Problem
+
+N_SAMPLES = 10
+SAMPLE_SEED = 20_231_204  # fixed: the same manifest shows the same samples
+LOCAL = "local"
+
+_TASKS = "spec.trainingConfig.tasks"
+_TRY_EACH_ONCE = ("GridSearch", "Batch")
+_GPU_SUFFIX = "gpu"  # nvidia.com/gpu, amd.com/gpu, …
+
+
+@dataclass(frozen=True)
+class Peak:
+    """What runs at once at most, by the containers' requests (or limits, where none)."""
+
+    pods: int = 0
+    cpu: float = 0.0  # cores
+    memory: int = 0  # bytes
+    gpu: int = 0
+
+    def as_dict(self) -> dict[str, int | float]:
+        return {"pods": self.pods, "cpu": self.cpu, "memory": self.memory, "gpu": self.gpu}
+
+
+@dataclass(frozen=True)
+class Preflight:
+    problems: tuple[Problem, ...]  # it cannot run on this engine
+    warnings: tuple[Problem, ...]
+    n_distinct: int | None  # distinct configurations; None: without end
+    peak: Peak
+    samples: tuple[dict[str, Any], ...]  # what configurations look like
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON as the REST API sends it beside errors and warnings."""
+        return {
+            "n_distinct": self.n_distinct,
+            "peak": self.peak.as_dict(),
+            "samples": list(self.samples),
+        }
+
+
+def preflight(
+    spec: ExperimentSpec, *, engine: str = LOCAL, line_of: LineOf | None = None
+) -> Preflight:
+    """Look ahead. ``engine`` is AUTOTUNE_TRAINING_ENGINE's value, ``line_of`` Parsed's."""
+    notes = Notes(line_of)
+    for index, task in enumerate(spec.training.tasks):
+        pod_path = f"{at(_TASKS, index)}.template.spec"
+        main = main_container_index(task.template, spec.training.framework)
+        container = containers_of(task.template)[main]
+        path = at(f"{pod_path}.containers", main)
+        warn_of_shell_habits(notes, container, path, is_here=engine == LOCAL)
+        if engine == LOCAL:
+            _check_local(notes, task, main, pod_path)
+        else:
+            _check_cluster(notes, task, main, pod_path)
+    if engine == LOCAL and spec.training.scheduler:
+        message = "Local trials have no scheduler: queue and priority are ignored."
+        notes.warn("spec.trainingConfig.scheduler", message)
+    n_distinct = spec.space.n_distinct()
+    _check_direction(notes, spec)
+    _check_enough(notes, spec, n_distinct)
+    _check_assessor(notes, spec)
+    _check_checkpoints(notes, spec, engine)
+    rng = np.random.default_rng(SAMPLE_SEED)
+    samples = tuple(spec.space.sample(rng) for _ in range(N_SAMPLES))
+    problems, warnings = tuple(notes.problems), tuple(notes.warnings)
+    return Preflight(problems, warnings, n_distinct, _peak(spec), samples)
+
+
+def _check_cluster(notes: Notes, task: TaskSpec, main: int, pod_path: str) -> None:
+    container = containers_of(task.template)[main]
+    if not container.get("command") and not container.get("args"):
+        message = "There is neither command nor args: the image's own entry point runs."
+        notes.warn(f"{at(f'{pod_path}.containers', main)}.command", message)
+    if not container.get("image"):
+        path = f"{at(f'{pod_path}.containers', main)}.image"
+        notes.error(path, "is required: on a cluster a container runs an image.")
+    defined: set[str] = set()
+    for number, entry in enumerate(container.get("env") or []):
+        name, value = str(entry.get("name")), str(entry.get("value") or "").replace("$$", "")
+        if f"$({name})" in value and name not in defined:
+            path = f"{at(f'{pod_path}.containers', main)}.env"
+            message = f"Kubernetes does not know the image's {name}: '$({name})' stays as it is."
+            notes.warn(f"{at(path, number)}.value", message, "Write the image's own value out.")
+        defined.add(name)
+
+
+def _check_local(notes: Notes, task: TaskSpec, main: int, pod_path: str) -> None:
+    """Refuse what a process of this machine cannot do without, warn of what it does without."""
+    container = containers_of(task.template)[main]
+    path = at(f"{pod_path}.containers", main)
+    if not container.get("command"):
+        notes.error(
+            f"{path}.command",
+            "is required for local trials: no image is run whose entry point could be used.",
+            "E.g. command: [python3, train.py].",
+        )
+    directory = container.get("workingDir") or ""
+    if directory and not directory.startswith("/"):
+        message = f"must be an absolute path for local trials, but got '{directory}'."
+        home = os.path.expanduser(directory)
+        hint = "" if home == directory else f"'~' is not expanded. Write '{home}'."
+        notes.error(f"{path}.workingDir", message, hint)
+    for number, entry in enumerate(container.get("env") or []):
+        if entry.get("valueFrom") is not None:
+            where = f"{at(f'{path}.env', number)}.valueFrom"
+            message = "cannot be looked up for local trials: there is no cluster."
+            notes.error(where, message, "Give a 'value' instead.")
+    if container.get("envFrom"):
+        message = "cannot be looked up for local trials: there is no cluster."
+        notes.error(f"{path}.envFrom", message, "List the variables in 'env' instead.")
+    _warn_ignored_locally(notes, task, main, pod_path)
+
+
+def _warn_ignored_locally(notes: Notes, task: TaskSpec, main: int, pod_path: str) -> None:
+    pod: Mapping[str, Any] = task.template["spec"]
+    rows = containers_of(task.template)
+    container, path = rows[main], at(f"{pod_path}.containers", main)
+    if container.get("image"):
+        message = "Local trials run on this machine as it is: the image is ignored."
+        notes.warn(f"{path}.image", message)
+    if pod.get("volumes") or container.get("volumeMounts"):
+        where = f"{pod_path}.volumes" if pod.get("volumes") else f"{path}.volumeMounts"
+        message = "Local trials see this machine's files: volumes are ignored."
+        hint = "Check that workingDir and the paths in the command exist here."
+        notes.warn(where, message, hint)
+    if container.get("resources"):
+        message = "Local trials are not limited: resources are ignored."
+        notes.warn(f"{path}.resources", message)
+    if len(rows) > 1:
+        name = container.get("name") or str(main)
+        message = f"Of each replica only the container '{name}' runs locally."
+        notes.warn(f"{pod_path}.containers", message)
+    if pod.get("initContainers"):
+        notes.warn(f"{pod_path}.initContainers", "Local trials run no init containers.")
+
+
+def _check_direction(notes: Notes, spec: ExperimentSpec) -> None:
+    """Say which way is better where nobody said it: NNI's default is another for some tuners."""
+    chooser = spec.tuner or spec.advisor
+    if chooser is None or chooser.raw.get("optimize_mode") is not None:
+        return
+    notes.warn(
+        f"spec.{chooser.kind}.classArgs.optimize_mode",
+        "is not given: the LARGEST result is the best one (maximize).",
+        'Write "optimize_mode": "minimize" for a loss or an error, "maximize" for an accuracy.',
+    )
+
+
+def _check_enough(notes: Notes, spec: ExperimentSpec, n_distinct: int | None) -> None:
+    if n_distinct is None or n_distinct >= spec.max_trials:
+        return
+    chooser = spec.tuner or spec.advisor
+    if spec.adds:
+        return  # it runs configurations again on purpose, with more budget or from a checkpoint
+    ends = chooser is not None and chooser.name in _TRY_EACH_ONCE
+    effect = "the experiment is done after them" if ends else "some will be tried again"
+    notes.warn(
+        "spec.maxTrialNum",
+        f"The search space has {n_distinct} distinct configurations, fewer than "
+        f"maxTrialNum={spec.max_trials}: {effect}.",
+        f"Widen the search space or set maxTrialNum to {n_distinct}.",
+    )
+
+
+def _check_assessor(notes: Notes, spec: ExperimentSpec) -> None:
+    assessor = spec.assessor
+    if assessor is None:
+        return
+    path = "spec.assessor.classArgs"
+    if assessor.name == "Medianstop" and assessor.args.start_step == 0:
+        notes.warn(
+            f"{path}.start_step",
+            "With start_step 0 trials are judged from their first report on, which may stop some "
+            "that merely start slowly.",
+            "Let a few reports pass: start_step 3 to 5.",
+        )
+    if assessor.name == "Curvefitting" and assessor.args.start_step >= assessor.args.epoch_num:
+        notes.warn(
+            f"{path}.start_step",
+            f"No trial will ever be judged: it starts at {assessor.args.start_step} reports, but "
+            f"the forecast is of report {assessor.args.epoch_num} (epoch_num).",
+            "Set epoch_num to the number of reports of a whole trial.",
+        )
+    if LOAD_KEY in spec.adds:
+        notes.warn(
+            "spec.assessor",
+            "A trial that is stopped early may have saved no checkpoint: it counts among the worst "
+            "of its generation.",
+            "Leave the assessor out: population based training drops bad trials itself.",
+        )
+
+
+def _check_checkpoints(notes: Notes, spec: ExperimentSpec, engine: str) -> None:
+    if LOAD_KEY not in spec.adds or spec.tuner is None:
+        return
+    path = "spec.tuner.classArgs.all_checkpoint_dir"
+    given = spec.tuner.args.all_checkpoint_dir
+    if given is not None and not given.startswith(("/", "~/")):
+        notes.error(path, f"must be an absolute path, but got '{given}'.")
+    elif engine != LOCAL and (given is None or not given.startswith("/")):
+        notes.error(
+            path,
+            "is required on a cluster: an absolute path on a volume that every trial mounts.",
+            "E.g. /mnt/checkpoints, with a volume of access mode ReadWriteMany.",
+        )
+
+
+def _peak(spec: ExperimentSpec) -> Peak:
+    at_once = min(spec.concurrency, spec.max_trials)
+    pods = sum(task.replicas for task in spec.training.tasks)
+    totals = {"cpu": Decimal(0), "memory": Decimal(0), "gpu": Decimal(0)}
+    for task in spec.training.tasks:
+        for container in containers_of(task.template):
+            for name, amount in _wanted(container).items():
+                totals[name] += amount * task.replicas
+    return Peak(
+        pods=at_once * pods,
+        cpu=float(at_once * totals["cpu"]),
+        memory=int(at_once * totals["memory"]),
+        gpu=int(at_once * totals["gpu"]),
+    )
+
+
+def _wanted(container: Mapping[str, Any]) -> dict[str, Decimal]:
+    """Return a container's cpu, memory and GPUs: requests, else limits, as Kubernetes counts."""
+    resources = container.get("resources") or {}
+    amounts = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    found = {"cpu": Decimal(0), "memory": Decimal(0), "gpu": Decimal(0)}
+    for name, raw in amounts.items():
+        kind = _GPU_SUFFIX if name.rpartition("/")[2].lower() == _GPU_SUFFIX else name
+        if kind in found:
+            found[kind] += parse_quantity(raw) or Decimal(0)
+    return found

@@ -1,0 +1,34 @@
+"""Everything that is stored, and its legal moves. Import the rows from here."""
+
+from experiments.models.secrets import Secret
+from experiments.models.state import (
+    ClusterObject,
+    Event,
+    Experiment,
+    Metric,
+    Project,
+    Trial,
+    new_experiment_id,
+    new_seed,
+    new_trial_key,
+    raise_seq,
+)
+from experiments.models.tokens import ApiToken, SignInLink
+from experiments.models.uploads import Upload
+
+__all__ = [
+    "ApiToken",
+    "ClusterObject",
+    "Event",
+    "Experiment",
+    "Metric",
+    "Project",
+    "Secret",
+    "SignInLink",
+    "Trial",
+    "Upload",
+    "new_experiment_id",
+    "new_seed",
+    "new_trial_key",
+    "raise_seq",
+]

@@ -1,0 +1,357 @@
+"""What trials speak to: parameters out, reports in, for T9k's SDK, NNI's and our own client.
+
+An ASGI function that stands ahead of Django (autotune_web/asgi.py), because Django's request path
+costs more than a report. Paths ``/t/TOKEN/…`` (T9k), ``/n/TOKEN`` (NNI) and
+``/client/autotune_trial.py`` are its own, all others are passed on. It never redirects (a
+redirected POST loses its report) and never answers a failure with anything but one line, the only
+thing of it that a user will see. It also answers the server's lifespan messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+
+from experiments.access.tokens import TrialClaim, read_trial_token
+from experiments.live import hub
+from experiments.models import Trial
+from experiments.reports import wire
+from experiments.reports.rows import STORED, Answer, Asked, BadText
+from experiments.reports.store import ReportStore, StoreIsFull
+from experiments.reports.wire import BadReport, Report
+from experiments.states import TrialState
+
+logger = logging.getLogger(__name__)
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+MAX_BODY = 1024 * 1024  # bytes; T9k's SDK itself refuses more than 1,000,000 characters
+DRAINED_BODY = 64 * MAX_BODY  # bytes read of a body that is too large, so that its sender hears so
+KEPT_BYTES = 4096  # of an unreadable body; fewer are stored
+
+_TEXT = b"text/plain; charset=utf-8"
+_JSON = b"application/json"
+_FULL = Answer(503, "not stored: too many reports wait; send it again in a second")
+_TOO_LARGE = Answer(413, f"not stored: a report must have at most {MAX_BODY} bytes")
+# nni.load runs code for such keys
+_MAGIC_KEY = re.compile(r"__\w+__")
+_CLIENT_PATH = ["client", "autotune_trial.py"]
+
+
+class _Parameters(NamedTuple):
+    """What a trial may fetch."""
+
+    record: dict[str, Any]
+    is_canceled: bool
+
+
+class TrialApi:
+    """ASGI middleware; one per process, as it owns the report writer."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self.store = ReportStore()
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="trial-parameters")
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if kind == "http":
+            parts = [part for part in scope["path"].split("/") if part]
+            if parts and parts[0] in ("t", "n"):
+                await self._trial(parts, scope, receive, send)
+                return
+            if parts == _CLIENT_PATH:
+                await self._client(scope["method"], send)
+                return
+        await self._app(scope, receive, send)
+
+    async def close(self) -> None:
+        """Flush the writer and end the threads."""
+        await asyncio.to_thread(self.store.close)
+        await hub.close()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await send({"type": "lifespan.startup.complete"})
+            elif message["type"] == "lifespan.shutdown":
+                await self.close()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    # ---- routes
+
+    async def _trial(
+        self, parts: list[str], scope: MutableMapping[str, Any], receive: Receive, send: Send
+    ) -> None:
+        method = scope["method"]
+        claim = _claim(parts[1]) if len(parts) > 1 else None
+        route = parts[2:]
+        if parts[0] == "n" and not route:
+            if method == "GET":
+                await self._nni_get(claim, send)
+            elif method == "PUT":
+                await self._nni_put(claim, scope, receive, send)
+            else:
+                await _reply(send, Answer(405, "use GET or PUT"), allow=b"GET, PUT")
+        elif parts[0] == "t" and route == ["apis", "v1", "metric"]:
+            if method == "POST":
+                await self._t9k_post(claim, scope, receive, send)
+            else:
+                await _reply(send, Answer(405, "use POST"), allow=b"POST")
+        elif parts[0] == "t" and route[:3] == ["apis", "v1", "parameter"] and len(route) == 4:
+            if method == "GET":
+                await self._t9k_get(claim, route[3], send)
+            else:
+                await _reply(send, Answer(405, "use GET"), allow=b"GET")
+        else:
+            await _reply(send, Answer(404, "no such path of the trial API"))
+
+    async def _client(self, method: str, send: Send) -> None:
+        if method != "GET":
+            await _reply(send, Answer(405, "use GET"), allow=b"GET")
+            return
+        try:
+            text = await asyncio.to_thread((settings.CLIENT_DIR / _CLIENT_PATH[1]).read_bytes)
+        except FileNotFoundError:
+            await _reply(send, Answer(404, "the client is not installed here"))
+            return
+        await _respond(send, 200, b"text/x-python; charset=utf-8", text)
+
+    # ---- parameters
+
+    async def _t9k_get(self, claim: TrialClaim | None, key: str, send: Send) -> None:
+        try:
+            found = await self._parameters(claim) if claim and claim.key == key else None
+        except (OperationalError, InterfaceError):
+            logger.exception("Parameters of trial %s could not be read", key)
+            await _respond(send, 503, _JSON, b'{"error": "the database cannot be read now"}')
+            return
+        if found is None:
+            # An object without parameters makes the script fail at once; null would let it run on
+            # with its defaults.
+            error = json.dumps({"error": f"unknown trial {key}"})
+            await _respond(send, 404, _JSON, error.encode())
+            return
+        await _respond(send, 200, _JSON, _dump(found.record).encode())
+
+    async def _nni_get(self, claim: TrialClaim | None, send: Send) -> None:
+        try:
+            found = await self._parameters(claim) if claim else None
+        except (OperationalError, InterfaceError):
+            logger.exception("Parameters could not be read")
+            await asyncio.sleep(1)  # NNI's client asks again at once
+            await _reply(send, Answer(408, "the database cannot be read now"))
+            return
+        if found is None:
+            await _reply(send, Answer(410, "unknown trial"))
+        elif found.is_canceled:
+            await _reply(send, Answer(410, "the trial is canceled"))
+        elif (key := _magic_key(found.record["parameters"])) is not None:
+            await _reply(send, Answer(410, f"NNI would run the parameter named {key!r} as code"))
+        else:
+            message = {"type": "parameter", "parameter": _dump(found.record)}
+            await _respond(send, 200, _JSON, json.dumps(message).encode())
+
+    async def _parameters(self, claim: TrialClaim) -> _Parameters | None:
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._readers, _read_parameters, claim)
+        if found is not None:
+            with suppress(StoreIsFull):
+                self.store.submit(claim, Asked())  # not awaited: a stamp, no promise
+        return found
+
+    # ---- reports
+
+    async def _t9k_post(
+        self,
+        claim: TrialClaim | None,
+        scope: MutableMapping[str, Any],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        body = await _read_body(scope, receive)
+        if body is None:
+            await _reply(send, _TOO_LARGE)
+        elif claim is None:
+            await _reply(send, Answer(404, "unknown trial: the address holds no valid token"))
+        else:
+            await _reply(send, await self._take(claim, body, wire.parse_t9k))
+
+    async def _nni_put(
+        self,
+        claim: TrialClaim | None,
+        scope: MutableMapping[str, Any],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        body = await _read_body(scope, receive)
+        if body is None:
+            await _reply(send, _TOO_LARGE)
+        elif claim is None:
+            await _reply(send, Answer(404, "unknown trial: the address holds no valid token"))
+        else:
+            answer = await self._take(claim, body, _parse_nni_body)
+            if answer.status == 200:
+                answer = Answer(200, "")
+            await _reply(send, answer)
+
+    async def _take(
+        self, claim: TrialClaim, body: bytes, parse: Callable[[bytes], Report | None]
+    ) -> Answer:
+        item: Report | BadText
+        try:
+            report = parse(body)
+            if report is None:  # NNI announces that it will ask for parameters
+                return Answer(200, "")
+            if report.trial_key != claim.key:
+                return Answer(
+                    403, f"not stored: the token is of trial {claim.key}, the report of another"
+                )
+            item = report
+        except BadReport as error:
+            item = BadText(f"not stored: {error}", body[:KEPT_BYTES].decode("utf-8", "replace"))
+        try:
+            answer = await self.store.submit(claim, item)
+        except StoreIsFull:
+            answer = _FULL
+        if isinstance(item, BadText) and answer.status >= 500:
+            return Answer(400, item.line)  # that its text was not kept is our trouble alone
+        return answer
+
+
+@lru_cache(maxsize=4096)
+def _claim(token: str) -> TrialClaim | None:
+    """Check a token once, not at each report."""
+    return read_trial_token(token)
+
+
+def _read_parameters(claim: TrialClaim) -> _Parameters | None:
+    """Read in one of our threads; the trial's row never changes its parameters."""
+    try:
+        row = (
+            Trial.objects.filter(pk=claim.trial_id, key=claim.key)
+            .values_list("number", "parameters", "state", "stop_as")
+            .first()
+        )
+    finally:
+        connection.close()  # fetched once per trial: no thread keeps a connection for it
+    if row is None:
+        return None
+    number, parameters, state, stop_as = row
+    record = {
+        "parameter_id": number,
+        "parameter_source": "algorithm",
+        "parameters": parameters,
+    }
+    return _Parameters(record, TrialState.CANCELED in (state, stop_as))
+
+
+def _dump(record: dict[str, Any]) -> str:
+    # Bare NaN would be refused by T9k's SDK; none can be in a JSON column.
+    return json.dumps(record, sort_keys=True, allow_nan=False)
+
+
+def _magic_key(value: Any) -> str | None:
+    """First key, at any depth, that nni.load would interpret."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if _MAGIC_KEY.fullmatch(key):
+                return str(key)
+            if (found := _magic_key(inner)) is not None:
+                return found
+    elif isinstance(value, list):
+        for inner in value:
+            if (found := _magic_key(inner)) is not None:
+                return found
+    return None
+
+
+def _parse_nni_body(body: bytes) -> Report | None:
+    command = wire.parse_command(body)
+    return None if command["type"] == "request_parameter" else wire.parse_nni(command)
+
+
+async def _read_body(scope: MutableMapping[str, Any], receive: Receive) -> bytes | None:
+    """The request's body; None where it is too large.
+
+    Even then it is read on, unless it is absurd: a client whose connection is closed while it sends
+    never sees the answer, and NNI's would end its trial for that.
+    """
+    sizes = [
+        int(value)
+        for name, value in scope["headers"]
+        if name == b"content-length" and value.isdigit()
+    ]
+    if any(size > DRAINED_BODY for size in sizes):
+        return None
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None  # nobody hears the answer, and half a body is no bad report
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > DRAINED_BODY:
+            return None
+        if size <= MAX_BODY:
+            chunks.append(chunk)
+        if not message.get("more_body"):
+            return b"".join(chunks) if size <= MAX_BODY else None
+
+
+async def _reply(send: Send, answer: Answer, *, allow: bytes = b"") -> None:
+    """Send one plain-text line."""
+    if answer is STORED:  # what nearly every report gets
+        for message in _STORED:
+            await send(message)
+        return
+    extra = [(b"allow", allow)] if allow else []
+    if answer.status == 503:
+        extra.append((b"retry-after", b"1"))
+    await _respond(send, answer.status, _TEXT, answer.line.encode("utf-8", "replace"), extra)
+
+
+async def _respond(
+    send: Send,
+    status: int,
+    content_type: bytes,
+    body: bytes,
+    extra: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
+    for message in _messages(status, content_type, body, extra):
+        await send(message)
+
+
+def _messages(
+    status: int, content_type: bytes, body: bytes, extra: Sequence[tuple[bytes, bytes]] = ()
+) -> tuple[Message, Message]:
+    """The two messages of an answer."""
+    headers = [
+        (b"content-type", content_type),
+        (b"content-length", str(len(body)).encode()),
+        *extra,
+    ]
+    start = {"type": "http.response.start", "status": status, "headers": headers}
+    return start, {"type": "http.response.body", "body": body}
+
+
+_STORED = _messages(STORED.status, _TEXT, STORED.line.encode())

@@ -1,0 +1,468 @@
+"""REST: experiments, their manifests, charts, exports and events; and the algorithms there are.
+
+Each view authorises, reads its input, makes one call and answers. Mutations are ``actions``'.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.http import Http404, HttpResponse
+from django.urls import reverse
+from django.utils.cache import get_conditional_response
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.authentication import SessionAuthentication
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from experiments.access import policy
+from experiments.algorithms import registry
+from experiments.algorithms.settings import describe
+from experiments.algorithms.space.reading import TYPES
+from experiments.charts import CHARTS
+from experiments.manifest.spec import Parsed, to_manifest
+from experiments.manifest.yaml_text import dump_yaml
+from experiments.models import Experiment
+from experiments.problems import Problem, nearest
+from experiments.rest import serializers as shapes
+from experiments.rest.base import (
+    BAD,
+    COMMON,
+    MANIFEST_PARSERS,
+    NO_TOKEN,
+    REFUSED,
+    ApiView,
+    manifest_of,
+    page_of,
+)
+from experiments.rest.errors import InvalidManifest
+from experiments.selectors import chart_data
+from experiments.selectors.export import CONTENT_TYPES, export
+from experiments.selectors.manifest import current_manifest, manifest_text
+from experiments.selectors.present import (
+    aistore_by_id,
+    count_trials,
+    event_json,
+    experiment_json,
+    trial_json,
+)
+from experiments.services import actions
+from experiments.services.actions import LIMITS, Refused
+from experiments.services.intake import Intake, keep_secrets, take_in, take_in_file
+
+MANIFEST_BODY: Any = {
+    "application/json": OpenApiTypes.OBJECT,
+    "application/yaml": OpenApiTypes.STR,
+    "text/yaml": OpenApiTypes.STR,
+    "multipart/form-data": {
+        "type": "object",
+        "properties": {"file": {"type": "string", "format": "binary"}},
+        "required": ["file"],
+    },
+}
+
+
+def _require_runnable(intake: Intake) -> Parsed:
+    """The parsed manifest, or InvalidManifest with all that stands against it."""
+    if intake.problems or intake.parsed is None:
+        raise InvalidManifest(intake.problems, intake.warnings)
+    return intake.parsed
+
+
+def _require_permission(user: Any) -> None:
+    if not policy.may_create(user):
+        raise PermissionDenied("You may not create experiments.")
+    if settings.TRAINING_ENGINE != "local":
+        return
+    if not settings.LOCAL_TRIALS:
+        raise PermissionDenied(
+            "This server does not run trials on its own host (AUTOTUNE_LOCAL_TRIALS is off)."
+        )
+    if not policy.may_run_locally(user):
+        raise PermissionDenied("You may not run commands on this host.")
+
+
+def _created(request: Request, made: list[Experiment], warnings: Iterable[Problem]) -> Response:
+    """The first one's head; ``more`` holds those of the others, where a file held several."""
+    first, *others = [_head(request, experiment) for experiment in made]
+    shown = [problem.as_dict() for problem in warnings]
+    answer = {**first, "warnings": shown, "more": others}
+    return Response(answer, status=status.HTTP_201_CREATED, headers={"Location": first["api_url"]})
+
+
+def _head(request: Request, experiment: Experiment) -> dict[str, Any]:
+    api_url = reverse("api-experiment", args=[experiment.pk])
+    page = reverse("experiment-detail", args=[experiment.pk])
+    return {
+        "id": experiment.pk,
+        "name": experiment.name,
+        "phase": experiment.phase,
+        "url": request.build_absolute_uri(page),
+        "api_url": request.build_absolute_uri(api_url),
+    }
+
+
+def _origin(request: Request) -> str:
+    """Who made it: the new-experiment page has a session, programs have tokens."""
+    by_session = isinstance(request.successful_authenticator, SessionAuthentication)
+    return Experiment.Origin.WEB if by_session else Experiment.Origin.API
+
+
+class Experiments(ApiView):
+    parser_classes = MANIFEST_PARSERS
+
+    @extend_schema(
+        operation_id="experiments_list",
+        summary="List experiments",
+        parameters=[shapes.ExperimentsQuery],
+        responses={
+            200: shapes.page_shape("Experiment", shapes.ExperimentShape(many=True)),
+            400: BAD,
+            **COMMON,
+        },
+    )
+    def get(self, request: Request) -> Response:
+        query = self.read(shapes.ExperimentsQuery, request.query_params)
+        found = _ordered(_searched(policy.visible_experiments(request.user), query), query)
+        page, pager = page_of(found, request, self)
+        counts, aistore = count_trials(page), aistore_by_id(page)
+        return pager.get_paginated_response(
+            [experiment_json(e, counts[e.pk], aistore) for e in page]
+        )
+
+    @extend_schema(
+        operation_id="experiments_create",
+        summary="Create an experiment from its manifest",
+        request=MANIFEST_BODY,
+        responses={
+            201: shapes.CreatedShape,
+            400: shapes.ManifestErrorsShape,
+            401: NO_TOKEN,
+            403: OpenApiResponse(shapes.ErrorsShape, description="You may not create it."),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        _require_permission(request.user)
+        body = manifest_of(request)
+        found = take_in_file(body.raw, is_json=body.is_json)
+        if found.problems:
+            raise InvalidManifest(found.problems, found.warnings)
+        project = policy.secrets_project(request.user)
+        if found.secrets and project is None:
+            raise PermissionDenied("You may not set secrets.")
+        with transaction.atomic():
+            keep_secrets(found.secrets, project)
+            made = [
+                actions.create_experiment(
+                    _require_runnable(intake),
+                    owner=request.user,
+                    origin=_origin(request),
+                    source=given.text,
+                )
+                for given, intake in found.experiments
+            ]
+        return _created(request, made, found.warnings)
+
+
+def _searched(found: QuerySet[Experiment], query: dict[str, Any]) -> QuerySet[Experiment]:
+    if phases := query.get("phase"):
+        found = found.filter(phase__in=phases)
+    if words := query.get("search", "").strip():
+        found = found.filter(Q(name__icontains=words) | Q(pk=words))
+    return found
+
+
+def _ordered(found: QuerySet[Experiment], query: dict[str, Any]) -> QuerySet[Experiment]:
+    orders = query.get("order") or ["-created_at"]
+    columns = [
+        F(word.removeprefix("-")).desc(nulls_last=True)
+        if word.startswith("-")
+        else F(word).asc(nulls_last=True)
+        for word in orders
+    ]
+    return found.order_by(*columns, "id")
+
+
+class ValidateManifest(ApiView):
+    parser_classes = MANIFEST_PARSERS
+
+    @extend_schema(
+        operation_id="experiments_validate",
+        summary="Check a manifest without storing it",
+        request=MANIFEST_BODY,
+        responses={200: shapes.ValidShape, 400: shapes.ManifestErrorsShape, 401: NO_TOKEN},
+    )
+    def post(self, request: Request) -> Response:
+        body = manifest_of(request)
+        found = take_in_file(body.raw, is_json=body.is_json)
+        if found.problems:
+            raise InvalidManifest(found.problems, found.warnings)
+        first, *others = [_forecast(intake) for _, intake in found.experiments]
+        warnings = [problem.as_dict() for problem in found.warnings]
+        return Response({"errors": [], "warnings": warnings, **first, "more": others})
+
+
+def _forecast(intake: Intake) -> dict[str, Any]:
+    manifest = to_manifest(_require_runnable(intake).spec)
+    assert intake.forecast is not None
+    return {"manifest": manifest, "yaml": dump_yaml(manifest), **intake.forecast.as_dict()}
+
+
+class OneExperiment(ApiView):
+    @extend_schema(
+        operation_id="experiments_read",
+        summary="Read an experiment",
+        responses={200: shapes.ExperimentShape, **COMMON},
+    )
+    def get(self, request: Request, experiment_id: str) -> Response:
+        return Response(experiment_json(self.experiment(experiment_id)))
+
+    @extend_schema(
+        operation_id="experiments_change",
+        summary="Change limits, name or notes, suspend or resume",
+        request=shapes.ExperimentPatch,
+        responses={200: shapes.ExperimentShape, 400: BAD, 409: REFUSED, **COMMON},
+    )
+    def patch(self, request: Request, experiment_id: str) -> Response:
+        experiment = self.experiment_to_change(experiment_id)
+        wanted = self.read(shapes.ExperimentPatch, request.data)
+        with transaction.atomic():
+            _apply(experiment, wanted)
+        return Response(experiment_json(self.experiment(experiment_id)))
+
+    @extend_schema(
+        operation_id="experiments_delete",
+        summary="Delete an experiment, its trials and logs",
+        responses={204: None, **COMMON},
+    )
+    def delete(self, request: Request, experiment_id: str) -> Response:
+        actions.delete(self.experiment_to_change(experiment_id))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _apply(experiment: Experiment, wanted: dict[str, Any]) -> None:
+    """Change everything that was asked for, or nothing: the caller holds the transaction."""
+    locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+    expected = wanted.pop("expected", {})
+    for name, seen in expected.items():
+        present = getattr(locked, name)
+        if present != seen:
+            raise Refused(
+                f"{name} is {present!r} by now, not {seen!r}: somebody else changed it meanwhile. "
+                "Look again before you change it."
+            )
+    if limits := {name: wanted[name] for name in LIMITS if name in wanted}:
+        actions.change_limits(locked, limits)
+    if "suspended" in wanted:
+        if wanted["suspended"]:
+            actions.suspend(locked)
+        else:
+            actions.resume(locked)
+    name, notes = wanted.get("name"), wanted.get("notes")
+    actions.update_details(locked, name=name, notes=notes)
+
+
+class Manifest(ApiView):
+    @extend_schema(
+        operation_id="experiments_manifest",
+        summary="The manifest as it was written, with today's limits, as YAML",
+        responses={(200, "application/yaml"): OpenApiTypes.STR, **COMMON},
+    )
+    def get(self, request: Request, experiment_id: str) -> HttpResponse:
+        experiment = self.experiment(experiment_id)
+        name = experiment.manifest["metadata"]["name"]
+        return HttpResponse(
+            manifest_text(experiment),
+            content_type="application/yaml; charset=utf-8",
+            headers={"Content-Disposition": f'inline; filename="{name}.yaml"'},
+        )
+
+
+class Finish(ApiView):
+    @extend_schema(
+        operation_id="experiments_finish",
+        summary="End an experiment early",
+        request=None,
+        responses={200: shapes.ExperimentShape, 409: REFUSED, **COMMON},
+    )
+    def post(self, request: Request, experiment_id: str) -> Response:
+        actions.finish(self.experiment_to_change(experiment_id))
+        return Response(experiment_json(self.experiment(experiment_id)))
+
+
+class Clone(ApiView):
+    @extend_schema(
+        operation_id="experiments_clone",
+        summary="Create a new experiment from this one's manifest",
+        request=shapes.CloneBody,
+        responses={201: shapes.CreatedShape, 400: shapes.ManifestErrorsShape, **COMMON},
+    )
+    def post(self, request: Request, experiment_id: str) -> Response:
+        experiment = self.experiment(experiment_id)
+        _require_permission(request.user)
+        wanted = self.read(shapes.CloneBody, request.data)
+        manifest = current_manifest(experiment)
+        if "name" in wanted:
+            manifest["metadata"] = {**manifest["metadata"], "name": wanted["name"]}
+        intake = take_in(manifest)
+        if "name" in wanted and intake.problems:
+            problems = [
+                Problem("name", p.message, p.hint) if p.path == "metadata.name" else p
+                for p in intake.problems
+            ]
+            raise InvalidManifest(problems, intake.warnings)
+        copy = actions.create_experiment(
+            _require_runnable(intake),
+            owner=request.user,
+            origin=_origin(request),
+            source=manifest_text(experiment, name=manifest["metadata"]["name"]),
+        )
+        return _created(request, [copy], intake.warnings)
+
+
+class RetryFailed(ApiView):
+    @extend_schema(
+        operation_id="experiments_retry_failed",
+        summary="Retry every failed or lost trial",
+        request=None,
+        responses={200: shapes.RetriedShape, 409: REFUSED, **COMMON},
+    )
+    def post(self, request: Request, experiment_id: str) -> Response:
+        again = actions.retry_failed(self.experiment_to_change(experiment_id))
+        return Response({"count": len(again), "trials": [trial_json(trial) for trial in again]})
+
+
+class Chart(ApiView):
+    @extend_schema(
+        operation_id="experiments_chart",
+        summary="A chart as a Plotly figure",
+        description="Other query parameters are the chart's options. Send the ETag back as "
+        "If-None-Match: an experiment without news answers 304.",
+        parameters=[OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=sorted(CHARTS))],
+        responses={
+            200: OpenApiTypes.OBJECT,
+            304: OpenApiResponse(description="Unchanged."),
+            400: BAD,
+            **COMMON,
+        },
+    )
+    def get(self, request: Request, experiment_id: str, kind: str) -> Any:
+        experiment = self.experiment(experiment_id)
+        options = {name: str(value) for name, value in request.query_params.items()}
+        # The cursor is read before the rows: a figure may be newer than its tag, never older.
+        tag = _etag(experiment, kind, options)
+        unchanged = get_conditional_response(request._request, etag=tag)
+        if unchanged is not None:
+            return unchanged
+        if kind not in CHARTS:
+            close = nearest(kind, CHARTS)
+            words = f"Did you mean {close!r}?" if close else f"Known: {', '.join(CHARTS)}."
+            raise Http404(f"No chart {kind!r}. {words}")
+        figure = chart_data.figure(experiment, kind, options)
+        return Response(figure, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
+
+
+def _etag(experiment: Experiment, kind: str, options: dict[str, str]) -> str:
+    key = repr((experiment.pk, kind, sorted(options.items())))
+    return f'"{experiment.last_seq}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"'
+
+
+class Export(ApiView):
+    @extend_schema(
+        operation_id="experiments_export",
+        summary="Download the experiment with all trials",
+        parameters=[shapes.ExportQuery],
+        responses={
+            (200, "application/json"): OpenApiTypes.OBJECT,
+            (200, "text/csv"): OpenApiTypes.STR,
+            (200, "application/yaml"): OpenApiTypes.STR,
+            (200, "text/html"): OpenApiTypes.STR,
+            400: BAD,
+            **COMMON,
+        },
+    )
+    def get(self, request: Request, experiment_id: str) -> HttpResponse:
+        experiment = self.experiment(experiment_id)
+        kind = self.read(shapes.ExportQuery, request.query_params)["format"]
+        filename = f"{experiment.pk}.{kind}"
+        return HttpResponse(
+            export(experiment, kind),
+            content_type=CONTENT_TYPES[kind],
+            headers={"Content-Disposition": f'attachment; filename="{filename}"'},
+        )
+
+
+class Events(ApiView):
+    @extend_schema(
+        operation_id="experiments_events",
+        summary="What happened, in order",
+        parameters=[shapes.EventsQuery],
+        responses={
+            200: shapes.page_shape("Event", shapes.EventShape),
+            400: BAD,
+            **COMMON,
+        },
+    )
+    def get(self, request: Request, experiment_id: str) -> Response:
+        experiment = self.experiment(experiment_id)
+        query = self.read(shapes.EventsQuery, request.query_params)
+        found = experiment.events.select_related("trial").order_by("seq")
+        if "after" in query:
+            found = found.filter(seq__gt=query["after"])
+        if "trial" in query:
+            found = found.filter(trial__number=query["trial"])
+        page, pager = page_of(found, request, self)
+        return pager.get_paginated_response(
+            [event_json(event, event.trial.number if event.trial else None) for event in page]
+        )
+
+
+class Algorithms(ApiView):
+    @extend_schema(
+        operation_id="algorithms_list",
+        summary="Tuners, assessors and advisors with their settings",
+        responses={200: shapes.AlgorithmsShape, 401: NO_TOKEN},
+    )
+    def get(self, request: Request) -> Response:
+        return Response(
+            {
+                f"{kind}s": [_algorithm_json(entry) for entry in entries.values()]
+                for kind, entries in registry.KINDS.items()
+            }
+        )
+
+
+def _algorithm_json(entry: registry.Entry) -> dict[str, Any]:
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "label": entry.label,
+        "summary": entry.summary,
+        "available": entry.available,
+        "types": [name for name in TYPES if name in entry.types],
+        "needs": entry.needs,
+        "numeric_choice_only": entry.numeric_choice_only,
+        "settings": [
+            {
+                "name": info.name,
+                "type": info.type,
+                "default": info.default,
+                "help": info.help,
+                "low": info.low,
+                "high": info.high,
+                "above": info.above,
+                "below": info.below,
+                "choices": list(info.choices),
+                "optional": info.optional,
+            }
+            for info in describe(entry.args)
+        ],
+    }

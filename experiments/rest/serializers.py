@@ -1,0 +1,487 @@
+"""What REST takes and gives, field by field: bodies and queries checked, answers described.
+
+A field nobody knows is an error that names the nearest one, never silently dropped. The ``…Shape``
+classes only describe what ``present`` builds, for the OpenAPI schema; a test keeps the two equal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field, inline_serializer
+from rest_framework import serializers
+from rest_framework.exceptions import ErrorDetail
+
+from experiments.models import Metric
+from experiments.problems import nearest
+from experiments.services.actions import LIMIT_HIGHEST, LIMITS
+from experiments.states import Phase, TrialState
+
+PHASES = [phase.value for phase in Phase]
+STATES = [state.value for state in TrialState]
+EXPORT_FORMATS = ("json", "csv", "yaml", "html")
+EXPERIMENT_ORDERS = ("created_at", "name", "phase", "started_at", "finished_at")
+MAX_PAGE_SIZE = 200
+MAX_LOG_BYTES = 1024 * 1024  # of one answer
+DEFAULT_LOG_BYTES = 64 * 1024
+
+
+def _with_hint(message: str, hint: str) -> ErrorDetail:
+    """An error whose hint ``rest.errors`` will find."""
+    return ErrorDetail(message, code=f"hint:{hint}")
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    close = nearest(word, known)
+    return f"Did you mean {close!r}?" if close else f"Known: {', '.join(known)}."
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses unknown fields, together with whatever else is wrong."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        errors: dict[str, Any] = {}
+        if isinstance(data, Mapping):
+            known = list(self.fields)
+            for name in data:
+                if name not in self.fields:
+                    hint = _did_you_mean(str(name), known) if known else "It takes no fields."
+                    errors[str(name)] = [_with_hint("There is no such field.", hint)]
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if not errors:
+                raise
+            found = error.detail if isinstance(error.detail, dict) else {}
+            raise serializers.ValidationError({**errors, **found}) from None
+        if errors:
+            raise serializers.ValidationError(errors)
+        return value
+
+
+class WholeNumber(serializers.IntegerField):
+    """A JSON number without a fraction: not "50", not true, not 5.0."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, bool) or not isinstance(data, int):
+            raise serializers.ValidationError(f"Must be a whole number, but got {data!r:.60}.")
+        low, high = self.min_value, self.max_value
+        if low is not None and high is not None and not low <= data <= high:
+            raise serializers.ValidationError(
+                f"Must be a whole number from {low} to {high}, but got {str(data)[:40]}."
+            )
+        return data
+
+
+class TrueOrFalse(serializers.BooleanField):
+    """JSON's true or false: not "yes", not 1."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            raise serializers.ValidationError(f"Must be true or false, but got {data!r:.60}.")
+        return data
+
+
+class Text(serializers.CharField):
+    """JSON text: a number is not turned into one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError(f"Must be text, but got {data!r:.60}.")
+        return super().to_internal_value(data)
+
+
+class QueryNumber(serializers.IntegerField):
+    """A whole number in a query; DRF's own field would also take "5.0"."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", str(data)):
+            raise serializers.ValidationError(f"Must be a whole number, but got {data!r:.60}.")
+        return int(data)
+
+
+@extend_schema_field(OpenApiTypes.OBJECT)
+class JSONObject(serializers.DictField):
+    """A JSON object with free names."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError(f"Must be an object, but got {data!r:.60}.")
+        return data
+
+
+class Words(serializers.ListField):
+    """Several of a few words in a query: ``state=A,B`` or ``state=A&state=B``."""
+
+    def __init__(self, words: list[str], *, signed: bool = False, **kwargs: Any) -> None:
+        self.words = words
+        self.signed = signed  # may each carry a minus sign?
+        kwargs.setdefault("child", serializers.CharField())
+        super().__init__(required=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        given = [word.strip() for part in data for word in str(part).split(",")]
+        wrong = [
+            _with_hint(f"Is unknown: {word!r:.80}.", _did_you_mean(word, self.words))
+            for word in given
+            if word and (word.removeprefix("-") if self.signed else word) not in self.words
+        ]
+        if wrong:
+            raise serializers.ValidationError(wrong)
+        return [word for word in given if word]
+
+
+class FreeWords(serializers.ListField):
+    """Several names in a query; what they mean is checked where they are used."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("child", serializers.CharField())
+        super().__init__(required=False, **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        if any("\x00" in str(part) for part in data):
+            raise serializers.ValidationError("Must not hold the character NUL.")
+        given = [word.strip() for part in data for word in str(part).split(",")]
+        return [word for word in given if word]
+
+
+# ---- bodies
+
+
+def _limit(column: str, **kwargs: Any) -> WholeNumber:
+    return WholeNumber(
+        required=False, min_value=1, max_value=LIMIT_HIGHEST[column], source=column, **kwargs
+    )
+
+
+class _Editable(StrictSerializer):
+    """Limits in both spellings: the API's own and the manifest's."""
+
+    maxExecSeconds = _limit("max_exec_seconds", help_text="Same as max_exec_seconds.")
+    maxTrialNum = _limit("max_trials", help_text="Same as max_trials.")
+    trialConcurrency = _limit("concurrency", help_text="Same as concurrency.")
+    suspended = TrueOrFalse(required=False)
+    name = Text(required=False, max_length=63)
+    notes = Text(required=False, allow_blank=True, max_length=100_000, trim_whitespace=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        # DRF refuses source == name, so the plain spellings are made here.
+        plain = {
+            column: WholeNumber(required=False, min_value=1, max_value=LIMIT_HIGHEST[column])
+            for column in LIMITS
+        }
+        return {**plain, **super().get_fields()}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for column, path in LIMITS.items():
+                spelled = path.rpartition(".")[2]
+                if column in data and spelled in data:
+                    message = f"Is the same as {column!r}; give one of them."
+                    raise serializers.ValidationError({spelled: [message]})
+        return super().to_internal_value(data)
+
+
+class Expected(_Editable):
+    """The values the client last saw; where one differs by now nothing is changed (409)."""
+
+
+class ExperimentPatch(_Editable):
+    expected = Expected(required=False)
+
+
+class CloneBody(StrictSerializer):
+    name = Text(required=False, max_length=63, help_text="Name of the new experiment.")
+
+
+class CustomTrialBody(StrictSerializer):
+    parameters = JSONObject(help_text="A value for each parameter of the search space.")
+    force = TrueOrFalse(
+        required=False, default=False, help_text="Allow values outside the search space."
+    )
+
+
+class HiddenText(serializers.CharField):
+    """Text that no error repeats."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("Must be text.")
+        return data
+
+
+class SecretBody(StrictSerializer):
+    value = HiddenText(max_length=1000, write_only=True, help_text="The API key.")
+
+
+class ExcludeBody(StrictSerializer):
+    reason = Text(required=False, allow_blank=True, default="", max_length=2000)
+
+
+# ---- queries
+
+
+class PageQuery(StrictSerializer):
+    page = QueryNumber(required=False, min_value=1)
+    page_size = QueryNumber(required=False, min_value=1, max_value=MAX_PAGE_SIZE)
+
+
+class ExperimentsQuery(PageQuery):
+    phase = Words(PHASES, help_text="Only these phases, separated by commas.")
+    search = serializers.CharField(
+        required=False, allow_blank=True, max_length=200, help_text="Part of the name, or an id."
+    )
+    order = Words(
+        list(EXPERIMENT_ORDERS),
+        signed=True,
+        help_text=f"One or several of {', '.join(EXPERIMENT_ORDERS)}; '-' first for descending.",
+    )
+
+
+class TrialsQuery(PageQuery):
+    state = Words(STATES, help_text="Only these states, separated by commas.")
+    where = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        help_text="Condition on fields, parameters and metrics, e.g. "
+        "`lr<0.01 and value>=0.9 and optimizer=adam`; `param:NAME` and `metric:NAME` tell equal "
+        "names apart; also `or`, `not`, `in (…)`, `~` (contains), parentheses, `= none`.",
+    )
+    order = FreeWords(
+        help_text="One or several of number, value, duration, started_at, state, a parameter or "
+        "metric (param:NAME, metric:NAME); '-' first for descending; missing values come last."
+    )
+
+
+class MetricsQuery(StrictSerializer):
+    kind = Words([kind.value for kind in Metric.Kind], help_text="Only reports of this kind.")
+    name = FreeWords(help_text="Only metrics of these names.")
+
+
+class EventsQuery(PageQuery):
+    after = QueryNumber(
+        required=False, min_value=0, max_value=2**62, help_text="Only events after this seq."
+    )
+    trial = QueryNumber(
+        required=False, min_value=0, max_value=10**9, help_text="Only events of this trial."
+    )
+
+
+class LogQuery(StrictSerializer):
+    log = serializers.CharField(
+        required=False, help_text="Name of the log; the deciding replica's first one if left out."
+    )
+    offset = QueryNumber(
+        required=False,
+        default=0,
+        min_value=-(2**53),
+        max_value=2**53,
+        help_text="Byte to start at; negative: that many bytes before the end.",
+    )
+    limit = QueryNumber(
+        required=False, default=DEFAULT_LOG_BYTES, min_value=1, max_value=MAX_LOG_BYTES
+    )
+
+
+class ExportQuery(StrictSerializer):
+    format = serializers.ChoiceField(EXPORT_FORMATS, required=False, default="json")
+
+
+# ---- answers, described
+
+
+class ProblemShape(serializers.Serializer[Any]):
+    path = serializers.CharField(help_text="Where in the request or manifest; empty: all of it.")
+    message = serializers.CharField()
+    hint = serializers.CharField()
+    line = serializers.IntegerField(required=False, help_text="Of the manifest's text, from 1.")
+
+
+class ErrorsShape(serializers.Serializer[Any]):
+    errors = ProblemShape(many=True)  # type: ignore[assignment]  # a field, not its answer
+
+
+class ManifestErrorsShape(ErrorsShape):
+    warnings = ProblemShape(many=True)
+
+
+class TrialShape(serializers.Serializer[Any]):
+    number = serializers.IntegerField()
+    id = serializers.CharField()
+    state = serializers.ChoiceField(STATES)
+    stopping = serializers.BooleanField()
+    origin = serializers.CharField()
+    reason = serializers.CharField()
+    parameters = JSONObject()
+    value = serializers.FloatField(allow_null=True)
+    metrics = JSONObject(help_text='Final metrics by name; "NaN", "Infinity", "-Infinity" as text.')
+    latest_value = serializers.FloatField(allow_null=True)
+    latest_sequence = serializers.IntegerField(allow_null=True)
+    n_reports = serializers.IntegerField()
+    has_final = serializers.BooleanField()
+    excluded = serializers.BooleanField()
+    retriable = serializers.BooleanField(help_text="It did not succeed and was not retried yet.")
+    attempt = serializers.IntegerField()
+    exit_code = serializers.IntegerField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    seq = serializers.IntegerField()
+
+
+class AIStoreShape(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(["off", "waiting", "retrying", "failed", "done"])
+    folder = serializers.CharField(help_text="spec.aistore.folder")
+    secret = serializers.CharField(help_text="Name of the secret; its value is never told.")
+    runs = serializers.IntegerField(help_text="Trials that have ended.")
+    uploaded = serializers.IntegerField(help_text="Of these, those that are in AIStore.")
+    failed = serializers.IntegerField(help_text="Uploads that wait for somebody to try again.")
+    error = serializers.CharField(help_text="What went wrong last; may be empty.")
+    next_try_at = serializers.DateTimeField(allow_null=True)
+    url = serializers.URLField(allow_null=True, help_text="The folder in the platform's console.")
+
+
+class ClusterObjectShape(serializers.Serializer[Any]):
+    namespace = serializers.CharField()
+    name = serializers.CharField()
+    trouble = serializers.CharField(help_text="What the cluster, or an edit there, met with.")
+
+
+class ExperimentShape(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    project = serializers.CharField()
+    notes = serializers.CharField()
+    origin = serializers.CharField()
+    optimize_mode = serializers.CharField()
+    phase = serializers.ChoiceField(PHASES)
+    suspended = serializers.BooleanField()
+    finishing = serializers.BooleanField()
+    message = serializers.CharField()
+    max_exec_seconds = serializers.IntegerField()
+    max_trials = serializers.IntegerField()
+    concurrency = serializers.IntegerField()
+    active_seconds = serializers.FloatField()
+    clock_running = serializers.BooleanField()
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text="Trials by state.")
+    n_trials = serializers.IntegerField()
+    n_finished = serializers.IntegerField()
+    n_to_retry = serializers.IntegerField(help_text="Failed or lost, and not retried yet.")
+    best = TrialShape(allow_null=True)
+    aistore = AIStoreShape(allow_null=True, help_text="null: the manifest names none.")
+    cluster_object = ClusterObjectShape(
+        allow_null=True, help_text="Its AutoTuneExperiment in the cluster; null: it has none."
+    )
+    seed = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    seq = serializers.IntegerField()
+
+
+class SecretShape(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    changed_at = serializers.DateTimeField()
+
+
+class CreatedHeadShape(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    phase = serializers.ChoiceField(PHASES)
+    url = serializers.URLField(help_text="The experiment's page.")
+    api_url = serializers.URLField()
+
+
+class CreatedShape(CreatedHeadShape):
+    warnings = ProblemShape(many=True)
+    more = CreatedHeadShape(many=True, help_text="The others, where a file held several.")
+
+
+class ForecastShape(serializers.Serializer[Any]):
+    manifest = JSONObject(help_text="The manifest as it would be stored.")
+    yaml = serializers.CharField()
+    n_distinct = serializers.IntegerField(allow_null=True, help_text="Configurations; null: many.")
+    peak = JSONObject(help_text="Resources wanted at once, at most.")
+    samples = serializers.ListField(child=JSONObject())
+
+
+class ValidShape(ForecastShape):
+    errors = ProblemShape(many=True)  # type: ignore[assignment]  # a field, not its answer
+    warnings = ProblemShape(many=True)
+    more = ForecastShape(many=True, help_text="The others, where a file held several.")
+
+
+class RetriedShape(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    trials = TrialShape(many=True)
+
+
+class MetricShape(serializers.Serializer[Any]):
+    trial = serializers.IntegerField()
+    kind = serializers.ChoiceField([kind.value for kind in Metric.Kind])
+    sequence = serializers.IntegerField()
+    step = serializers.FloatField(allow_null=True)
+    name = serializers.CharField()
+    value = serializers.JSONField(help_text='A number, or "NaN", "Infinity", "-Infinity".')
+    time = serializers.DateTimeField()
+    seq = serializers.IntegerField()
+
+
+class MetricsShape(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    results = MetricShape(many=True)
+
+
+class LogFileShape(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    size = serializers.IntegerField(help_text="Bytes.")
+
+
+class AlgorithmShape(serializers.Serializer[Any]):
+    kind = serializers.ChoiceField(["tuner", "assessor", "advisor"])
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # a field, not a label
+    summary = serializers.CharField()
+    available = serializers.BooleanField()
+    types = serializers.ListField(child=serializers.CharField())
+    needs = serializers.CharField(help_text="What else it asks of the search space; may be empty.")
+    numeric_choice_only = serializers.BooleanField()
+    settings = serializers.ListField(child=JSONObject())
+
+
+class AlgorithmsShape(serializers.Serializer[Any]):
+    tuners = AlgorithmShape(many=True)
+    assessors = AlgorithmShape(many=True)
+    advisors = AlgorithmShape(many=True)
+
+
+# A class body cannot hold a field named "from".
+EventShape = inline_serializer(
+    "Event",
+    {
+        "seq": serializers.IntegerField(),
+        "trial": serializers.IntegerField(allow_null=True),
+        "what": serializers.CharField(),
+        "from": serializers.CharField(),
+        "to": serializers.CharField(),
+        "reason": serializers.CharField(),
+        "data": JSONObject(),
+        "time": serializers.DateTimeField(),
+    },
+)
+
+
+def page_shape(name: str, results: Any) -> Any:
+    """Describe one page of a list; ``results`` is the rows' serializer, many=True."""
+    return inline_serializer(
+        f"{name}Page",
+        {
+            "count": serializers.IntegerField(),
+            "next": serializers.URLField(allow_null=True),
+            "previous": serializers.URLField(allow_null=True),
+            "results": results,
+        },
+    )

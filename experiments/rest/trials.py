@@ -1,0 +1,230 @@
+"""REST: trials of an experiment, their reports and logs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import F, QuerySet
+from django.http import Http404, HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from experiments.algorithms.space.flat import flat_names
+from experiments.models import Experiment, Metric, Trial
+from experiments.rest import serializers as shapes
+from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, page_of
+from experiments.selectors.present import metric_json, trial_json
+from experiments.selectors.trial_filter import Names, parse_where, read_facts, sort_facts
+from experiments.services import actions
+from experiments.services.actions import Refused
+from experiments.training.base import LogFile
+from experiments.trials.backends import backend
+
+# Sorted by the database; everything else is sorted here, by what the trials hold.
+_COLUMN_ORDERS = frozenset(
+    {"number", "value", "state", "origin", "started_at", "finished_at", "created_at"}
+)
+AWAY = OpenApiResponse(shapes.ErrorsShape, description="The training backend is away; try later.")
+
+
+class Trials(ApiView):
+    @extend_schema(
+        operation_id="trials_list",
+        summary="List trials",
+        parameters=[shapes.TrialsQuery],
+        responses={
+            200: shapes.page_shape("Trial", shapes.TrialShape(many=True)),
+            400: BAD,
+            **COMMON,
+        },
+    )
+    def get(self, request: Request, experiment_id: str) -> Response:
+        experiment = self.experiment(experiment_id)
+        query = self.read(shapes.TrialsQuery, request.query_params)
+        trials = experiment.trials.all()
+        if states := query.get("state"):
+            trials = trials.filter(state__in=states)
+        page, pager = page_of(_picked(experiment, trials, query), request, self)
+        if page and not isinstance(page[0], Trial):
+            by_id = experiment.trials.in_bulk(page)
+            page = [by_id[pk] for pk in page if pk in by_id]
+        return pager.get_paginated_response([trial_json(trial) for trial in page])
+
+    @extend_schema(
+        operation_id="trials_create",
+        summary="Try parameters of your own",
+        request=shapes.CustomTrialBody,
+        responses={201: shapes.TrialShape, 400: BAD, 409: REFUSED, **COMMON},
+    )
+    def post(self, request: Request, experiment_id: str) -> Response:
+        experiment = self.experiment_to_change(experiment_id)
+        body = self.read(shapes.CustomTrialBody, request.data)
+        trial = actions.custom_trial(experiment, body["parameters"], force=body["force"])
+        return Response(trial_json(trial), status=status.HTTP_201_CREATED)
+
+
+def _picked(
+    experiment: Experiment, trials: QuerySet[Trial], query: dict[str, Any]
+) -> QuerySet[Trial] | list[int]:
+    """Rows in order: a queryset where columns suffice, else primary keys picked by hand."""
+    where, orders = query.get("where", ""), query.get("order") or ["number"]
+    if not where.strip() and all(order.removeprefix("-") in _COLUMN_ORDERS for order in orders):
+        columns = [
+            F(order.removeprefix("-")).desc(nulls_last=True)
+            if order.startswith("-")
+            else F(order).asc(nulls_last=True)
+            for order in orders
+        ]
+        return trials.order_by(*columns, "number")
+    facts = read_facts(trials)
+    # Names come from the manifest and from all trials, not only those in the wanted states.
+    everybody = read_facts(experiment.trials.all()) if query.get("state") else facts
+    names = Names.of(everybody, flat_names(experiment.spec.space.parameters))
+    test = parse_where(where, names)
+    return [fact.pk for fact in sort_facts([f for f in facts if test(f)], orders, names)]
+
+
+class OneTrial(ApiView):
+    @extend_schema(
+        operation_id="trials_read",
+        summary="Read a trial",
+        responses={200: shapes.TrialShape, **COMMON},
+    )
+    def get(self, request: Request, experiment_id: str, number: int) -> Response:
+        return Response(trial_json(self.trial(self.experiment(experiment_id), number)))
+
+
+class _TrialAction(ApiView):
+    """One POST that changes one trial."""
+
+    def trial_to_change(self, experiment_id: str, number: int) -> Trial:
+        return self.trial(self.experiment_to_change(experiment_id), number)
+
+
+class KillTrial(_TrialAction):
+    @extend_schema(
+        operation_id="trials_kill",
+        summary="Stop a trial",
+        request=None,
+        responses={200: shapes.TrialShape, 409: REFUSED, **COMMON},
+    )
+    def post(self, request: Request, experiment_id: str, number: int) -> Response:
+        trial = self.trial_to_change(experiment_id, number)
+        if trial.is_finished:
+            raise Refused(f"Trial {trial.number} has ended already ({trial.state}).")
+        actions.kill_trial(trial)
+        trial.refresh_from_db()
+        return Response(trial_json(trial))
+
+
+class RetryTrial(_TrialAction):
+    @extend_schema(
+        operation_id="trials_retry",
+        summary="Try the same parameters again, as a new trial",
+        request=None,
+        responses={201: shapes.TrialShape, 409: REFUSED, **COMMON},
+    )
+    def post(self, request: Request, experiment_id: str, number: int) -> Response:
+        again = actions.retry_trial(self.trial_to_change(experiment_id, number))
+        return Response(trial_json(again), status=status.HTTP_201_CREATED)
+
+
+class ExcludeTrial(_TrialAction):
+    @extend_schema(
+        operation_id="trials_exclude",
+        summary="Leave a trial out of the best and of the tuner's history",
+        request=shapes.ExcludeBody,
+        responses={200: shapes.TrialShape, 400: BAD, **COMMON},
+    )
+    def post(self, request: Request, experiment_id: str, number: int) -> Response:
+        trial = self.trial_to_change(experiment_id, number)
+        body = self.read(shapes.ExcludeBody, request.data)
+        actions.set_excluded(trial, True, reason=body["reason"])
+        return Response(trial_json(trial))
+
+
+class RestoreTrial(_TrialAction):
+    @extend_schema(
+        operation_id="trials_restore",
+        summary="Take an excluded trial back in",
+        request=None,
+        responses={200: shapes.TrialShape, **COMMON},
+    )
+    def post(self, request: Request, experiment_id: str, number: int) -> Response:
+        trial = self.trial_to_change(experiment_id, number)
+        actions.set_excluded(trial, False)
+        return Response(trial_json(trial))
+
+
+class Metrics(ApiView):
+    @extend_schema(
+        operation_id="trials_metrics",
+        summary="Every report of a trial, in order",
+        parameters=[shapes.MetricsQuery],
+        responses={200: shapes.MetricsShape, 400: BAD, **COMMON},
+    )
+    def get(self, request: Request, experiment_id: str, number: int) -> Response:
+        trial = self.trial(self.experiment(experiment_id), number)
+        query = self.read(shapes.MetricsQuery, request.query_params)
+        # PERIODICAL sorts behind FINAL by name, but comes first in time.
+        found = Metric.objects.filter(trial=trial).order_by("-kind", "sequence", "name")
+        if kinds := query.get("kind"):
+            found = found.filter(kind__in=kinds)
+        if names := query.get("name"):
+            found = found.filter(name__in=names)
+        rows = [metric_json(metric, trial.number) for metric in found]
+        return Response({"count": len(rows), "results": rows})
+
+
+def _logs(trial: Trial) -> list[LogFile]:
+    """Logs kept for a trial: none before it was launched."""
+    return backend().logs(trial.handle) if trial.handle else []
+
+
+class Logs(ApiView):
+    @extend_schema(
+        operation_id="trials_logs",
+        summary="Names and sizes of a trial's logs",
+        responses={200: shapes.LogFileShape(many=True), 503: AWAY, **COMMON},
+    )
+    def get(self, request: Request, experiment_id: str, number: int) -> Response:
+        trial = self.trial(self.experiment(experiment_id), number)
+        return Response([{"name": log.name, "size": log.size} for log in _logs(trial)])
+
+
+class Log(ApiView):
+    @extend_schema(
+        operation_id="trials_log",
+        summary="A piece of a log, as plain text",
+        description="X-Log-Size is the whole log's size, X-Log-Offset where this piece starts, "
+        "X-Log-Next where to go on, all in bytes; X-Log-Name names the log.",
+        parameters=[shapes.LogQuery],
+        responses={(200, "text/plain"): OpenApiTypes.STR, 400: BAD, 503: AWAY, **COMMON},
+    )
+    def get(self, request: Request, experiment_id: str, number: int) -> HttpResponse:
+        trial = self.trial(self.experiment(experiment_id), number)
+        query = self.read(shapes.LogQuery, request.query_params)
+        logs = {log.name: log.size for log in _logs(trial)}
+        name = query.get("log") or next(iter(logs), "")
+        if query.get("log") and name not in logs:
+            raise Http404(f"Trial {number} has no log {name[:80]!r}; it has: {', '.join(logs)}.")
+        size = logs.get(name, 0)
+        offset = query["offset"]
+        start = max(0, size + offset) if offset < 0 else min(offset, size)
+        # Names come from the backend's own list, so no path can be asked for.
+        text = backend().read_log(trial.handle or {}, name, start, query["limit"]) if name else b""
+        return HttpResponse(
+            text,
+            content_type="text/plain; charset=utf-8",
+            headers={
+                "X-Log-Name": name,
+                "X-Log-Size": str(max(size, start + len(text))),
+                "X-Log-Offset": str(start),
+                "X-Log-Next": str(start + len(text)),
+                "X-Content-Type-Options": "nosniff",
+                "Cache-Control": "no-store",
+            },
+        )

@@ -1,0 +1,73 @@
+"""Routes of the REST API, below /api/."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
+
+from experiments.rest import experiments, schema, secrets, trials
+
+
+class ExperimentId:
+    regex = "[a-z0-9]{1,8}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+class TrialNumber:
+    regex = "[0-9]{1,9}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
+
+    def to_url(self, value: int) -> str:
+        return str(value)
+
+
+register_converter(ExperimentId, "experiment")
+register_converter(TrialNumber, "number")
+
+trial_urlpatterns: list[URLPattern | URLResolver] = [
+    path("", trials.OneTrial.as_view(), name="api-trial"),
+    path("kill/", trials.KillTrial.as_view(), name="api-trial-kill"),
+    path("retry/", trials.RetryTrial.as_view(), name="api-trial-retry"),
+    path("exclude/", trials.ExcludeTrial.as_view(), name="api-trial-exclude"),
+    path("restore/", trials.RestoreTrial.as_view(), name="api-trial-restore"),
+    path("metrics/", trials.Metrics.as_view(), name="api-trial-metrics"),
+    path("logs/", trials.Logs.as_view(), name="api-trial-logs"),
+    path("log/", trials.Log.as_view(), name="api-trial-log"),
+]
+
+experiment_urlpatterns: list[URLPattern | URLResolver] = [
+    path("", experiments.OneExperiment.as_view(), name="api-experiment"),
+    path("manifest/", experiments.Manifest.as_view(), name="api-manifest"),
+    path("finish/", experiments.Finish.as_view(), name="api-finish"),
+    path("clone/", experiments.Clone.as_view(), name="api-clone"),
+    path("retry-failed/", experiments.RetryFailed.as_view(), name="api-retry-failed"),
+    path("charts/<slug:kind>/", experiments.Chart.as_view(), name="api-chart"),
+    path("export/", experiments.Export.as_view(), name="api-export"),
+    path("events/", experiments.Events.as_view(), name="api-events"),
+    path("aistore/retry/", secrets.RetryUploads.as_view(), name="api-aistore-retry"),
+    path("trials/", trials.Trials.as_view(), name="api-trials"),
+    path("trials/<number:number>/", include(trial_urlpatterns)),
+]
+
+urlpatterns = [
+    path("schema/", schema.Schema.as_view(), name="api-schema"),
+    path("docs/", schema.Docs.as_view(), name="api-docs"),
+    path("v1/algorithms/", experiments.Algorithms.as_view(), name="api-algorithms"),
+    path("v1/secrets/", secrets.Secrets.as_view(), name="api-secrets"),
+    path("v1/secrets/<str:name>/", secrets.OneSecret.as_view(), name="api-secret"),
+    path("v1/experiments/", experiments.Experiments.as_view(), name="api-experiments"),
+    # Before the ids: "validate" looks like one.
+    path(
+        "v1/experiments/validate/",
+        experiments.ValidateManifest.as_view(),
+        name="api-validate",
+    ),
+    path("v1/experiments/<experiment:experiment_id>/", include(experiment_urlpatterns)),
+    re_path(r"^v1/(?P<rest>.*)$", schema.NoSuchRoute.as_view()),
+]

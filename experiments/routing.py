@@ -1,7 +1,0 @@
-"""Websocket routes."""
-
-from django.urls import path
-
-from experiments.consumers import ExperimentConsumer
-
-websocket_urlpatterns = [path("ws/experiments/<str:experiment_id>/", ExperimentConsumer.as_asgi())]

@@ -1,0 +1,194 @@
+"""From rows to a Plotly figure: reads what a chart needs in few queries and draws it.
+
+Called by REST, pages and exported reports. Quick enough to be asked again each second by every
+open page: rows come as tuples, and figures of an unchanged experiment are kept for a while.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from django.utils import timezone
+
+from experiments.algorithms import registry
+from experiments.algorithms.space.batch import spread
+from experiments.charts import CHARTS
+from experiments.charts.base import (
+    DEFAULT_METRIC,
+    Curve,
+    Figure,
+    Record,
+    StopReceipt,
+    TrialRecord,
+)
+from experiments.models import Event, Experiment, Metric, Trial
+from experiments.states import TrialState
+
+KEEP_S = 5.0  # seconds; durations of running trials grow without any news
+MOST_KEPT = 64
+MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
+
+_kept: OrderedDict[tuple[Any, ...], tuple[float, Figure]] = OrderedDict()
+_lock = Lock()
+
+
+def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Figure:
+    """The chart of that kind as a Plotly figure.
+
+    Raises KeyError for an unknown kind, ProblemsError for an option that makes no sense.
+    """
+    chart = CHARTS[kind]
+    key = (experiment.pk, experiment.last_seq, kind, tuple(sorted(options.items())))
+    now = time.monotonic()
+    with _lock:
+        found = _kept.get(key)
+        if found is not None and now - found[0] < KEEP_S:
+            return found[1]
+    drawn = chart.draw(record(experiment, options, with_curves=chart.needs_curves), options)
+    if chart.needs_curves:
+        drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
+    drawn["layout"]["meta"]["seq"] = experiment.last_seq
+    drawn["layout"]["meta"]["redrawn_at"] = sorted(chart.redrawn_at)
+    with _lock:
+        _kept[key] = (now, drawn)
+        while len(_kept) > MOST_KEPT:
+            _kept.popitem(last=False)
+    return drawn
+
+
+def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: bool) -> Record:
+    """The experiment as charts see it."""
+    numbers: dict[int, int] = {}
+    trials = []
+    columns = (
+        "id", "number", "state", "value", "latest_value", "latest_sequence", "parameters",
+        "excluded", "created_at", "started_at", "finished_at",
+    )  # fmt: skip
+    rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
+    for pk, number, *rest in rows.values_list(*columns):
+        numbers[pk] = number
+        trials.append(TrialRecord(number, *rest))
+    curves: tuple[Curve, ...] = ()
+    receipts: dict[int, StopReceipt] = {}
+    if with_curves:
+        curves = _curves(
+            experiment,
+            numbers,
+            name=options.get("metric") or DEFAULT_METRIC,
+            with_time=options.get("x") == "time",
+        )
+        if options.get("trial"):
+            receipts = _receipts(experiment, options["trial"])
+    return Record(
+        optimize_mode=experiment.optimize_mode,
+        space=search_space(experiment),
+        trials=tuple(trials),
+        now=timezone.now(),
+        curves=curves,
+        receipts=receipts,
+    )
+
+
+def search_space(experiment: Experiment) -> dict[str, Any]:
+    """The search space as charts and tables have it; of a Batch, spread out."""
+    spec = experiment.configuration
+    tuner = registry.find("tuner", (spec.get("tuner") or {}).get("builtinTunerName"))
+    is_batch = isinstance(tuner, registry.Entry) and tuner.name == "Batch"
+    space: dict[str, Any] = spec["searchSpace"]
+    return spread(space) if is_batch else space
+
+
+def metric_names(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the intermediate metrics reported so far, the default one first."""
+    rows = Metric.objects.filter(experiment_id=experiment.pk, kind=Metric.Kind.PERIODICAL)
+    names = rows.order_by("name").values_list("name", flat=True).distinct()[:MOST_NAMES]
+    return tuple(sorted(names, key=lambda n: (n != DEFAULT_METRIC, n)))
+
+
+def _curves(
+    experiment: Experiment, numbers: Mapping[int, int], *, name: str, with_time: bool
+) -> tuple[Curve, ...]:
+    """One curve a trial that reported this metric, in order of trial numbers.
+
+    Exactly the reports up to the experiment's ``last_seq`` as it was read: pages add what comes
+    after it, none twice and none left out.
+    """
+    rows = Metric.objects.filter(
+        experiment_id=experiment.pk,
+        kind=Metric.Kind.PERIODICAL,
+        name=name,
+        seq__lte=experiment.last_seq,
+    ).order_by()
+    columns = ["trial_id", "sequence", "step", "value"]
+    if with_time:
+        columns.append("time")
+    found = [row for row in rows.values_list(*columns) if row[0] in numbers]
+    if not found:
+        return ()
+    if with_time:
+        found = [(*row[:4], _seconds(row[4])) for row in found]
+    table = np.array(found, dtype=np.float64)  # (n_points, 4 or 5); None becomes NaN
+    table = table[np.lexsort((table[:, 1], table[:, 0]))]
+    starts = np.flatnonzero(np.diff(table[:, 0], prepend=-1.0))
+    curves = []
+    for part in np.split(table, starts[1:]):
+        curves.append(
+            Curve(
+                trial=numbers[int(part[0, 0])],
+                sequence=part[:, 1],
+                step=part[:, 2],
+                value=part[:, 3],
+                time=part[:, 4] if with_time else np.empty(0),
+            )
+        )
+    return tuple(sorted(curves, key=lambda c: c.trial))
+
+
+def _seconds(when: datetime) -> float:
+    return when.timestamp()
+
+
+def _receipts(experiment: Experiment, trial_number: str) -> dict[int, StopReceipt]:
+    """Why that trial was stopped early, in the assessor's numbers."""
+    if not trial_number.isdecimal():
+        return {}
+    receipt = stop_receipt(experiment, int(trial_number))
+    return {} if receipt is None else {int(trial_number): receipt}
+
+
+def stop_event(experiment: Experiment, trial_number: int) -> Event | None:
+    """The event that decided to stop the trial early, with the assessor's numbers in its data."""
+    events = Event.objects.filter(
+        experiment_id=experiment.pk,
+        trial__number=trial_number,
+        trial__experiment_id=experiment.pk,
+        to_state=TrialState.EARLY_STOPPED,
+    ).order_by("seq")
+    return next((e for e in events if e.data), None)
+
+
+def stop_receipt(experiment: Experiment, trial_number: int) -> StopReceipt | None:
+    """What the trial had to reach, in the names that assessors give their numbers."""
+    event = stop_event(experiment, trial_number)
+    if event is None:
+        return None
+    data = event.data
+    names = ("threshold_value", "median_value", "threshold")
+    threshold = next((data[n] for n in names if _is_number(data.get(n))), None)
+    sequence = data.get("step")
+    pairs = zip(data.get("threshold_steps", ()), data.get("threshold_values", ()), strict=False)
+    return StopReceipt(
+        sequence=float(sequence) if _is_number(sequence) else None,
+        threshold=None if threshold is None else float(threshold),
+        line=tuple((float(s), float(v)) for s, v in pairs if _is_number(s) and _is_number(v)),
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

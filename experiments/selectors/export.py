@@ -1,0 +1,280 @@
+"""An experiment as a file: JSON (the contract), YAML, CSV and one self-contained HTML page.
+
+Pure reading; called by REST and the command line. Names and values come from users: CSV cells never
+become formulas, HTML is escaped throughout.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from experiments.algorithms.space.flat import flat
+from experiments.manifest.yaml_text import dump_yaml
+from experiments.models import Experiment, Metric, Trial
+from experiments.selectors.manifest import current_manifest, manifest_text
+from experiments.selectors.present import experiment_json, iso
+
+CONTENT_TYPES = {
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "yaml": "application/yaml",
+    "html": "text/html; charset=utf-8",
+}
+_BATCH = 200  # trials whose reports are read in one query
+
+_FIXED_COLUMNS = (
+    "number", "id", "state", "origin", "reason", "value", "excluded", "exit_code",
+    "started_at", "finished_at", "duration_seconds",
+)  # fmt: skip
+
+
+def export(experiment: Experiment, format: str) -> bytes:
+    """The experiment in one of ``CONTENT_TYPES``, in UTF-8."""
+    if format == "csv":
+        return csv_text(experiment).encode()
+    if format == "html":
+        return html_text(experiment).encode()
+    if format == "yaml":
+        return dump_yaml(export_json(experiment)).encode()
+    return b"".join(chunk.encode() for chunk in json_chunks(experiment))
+
+
+def export_json(experiment: Experiment) -> dict[str, Any]:
+    """The JSON export: experiment, best trial, every trial with every report."""
+    trials = list(_trials_json(experiment))
+    return {"experiment": _head(experiment), "best": _best(experiment, trials), "trials": trials}
+
+
+def json_chunks(experiment: Experiment) -> Iterator[str]:
+    """The JSON export in pieces, a trial at a time, so that its text is never built twice."""
+    best_id = experiment.best_trial_id
+    best = _one_trial(experiment, best_id) if best_id else None
+    yield '{"experiment": ' + _dumps(_head(experiment)) + ',\n "best": ' + _dumps(best)
+    yield ',\n "trials": ['
+    for index, trial in enumerate(_trials_json(experiment)):
+        yield (",\n  " if index else "\n  ") + _dumps(trial)
+    yield "]}\n"
+
+
+def _dumps(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, allow_nan=False)
+
+
+def _head(experiment: Experiment) -> dict[str, Any]:
+    head = experiment_json(experiment)
+    del head["best"]
+    return {**head, "manifest": current_manifest(experiment)}
+
+
+def _best(experiment: Experiment, trials: list[dict[str, Any]]) -> dict[str, Any] | None:
+    best = experiment.best_trial
+    if best is None:
+        return None
+    return next((trial for trial in trials if trial["number"] == best.number), None)
+
+
+def _one_trial(experiment: Experiment, pk: int) -> dict[str, Any] | None:
+    trial = experiment.trials.filter(pk=pk).first()
+    if trial is None:
+        return None
+    return _trial_json(trial, _reports([trial])[trial.pk])
+
+
+def _trials_json(experiment: Experiment) -> Iterator[dict[str, Any]]:
+    last = -1
+    while True:
+        batch = list(experiment.trials.filter(number__gt=last).order_by("number")[:_BATCH])
+        if not batch:
+            return
+        reports = _reports(batch)
+        for trial in batch:
+            yield _trial_json(trial, reports[trial.pk])
+        last = batch[-1].number
+
+
+def _reports(trials: list[Trial]) -> dict[int, list[dict[str, Any]]]:
+    """Intermediate reports of each trial, in order, in one query."""
+    found: dict[int, list[dict[str, Any]]] = {trial.pk: [] for trial in trials}
+    rows = (
+        Metric.objects.filter(trial_id__in=found, kind=Metric.Kind.PERIODICAL)
+        .order_by("trial_id", "sequence", "name")
+        .values_list("trial_id", "sequence", "step", "name", "value", "nonfinite", "time")
+    )
+    for pk, sequence, step, name, value, nonfinite, time in rows:
+        found[pk].append(
+            {
+                "sequence": sequence,
+                "step": step,
+                "name": name,
+                "value": nonfinite if value is None else value,
+                "time": iso(time),
+            }
+        )
+    return found
+
+
+def _trial_json(trial: Trial, intermediate: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "id": trial.key,
+        "state": trial.state,
+        "origin": trial.origin,
+        "reason": trial.reason,
+        "parameters": trial.parameters,
+        "value": trial.value,
+        "metrics": trial.metrics,
+        "started_at": iso(trial.started_at),
+        "finished_at": iso(trial.finished_at),
+        "intermediate": intermediate,
+    }
+
+
+# ---- tables
+
+
+def _table(experiment: Experiment) -> tuple[list[str], list[list[Any]]]:
+    """One row a trial; parameters (nested ones by dotted names) and metrics are those of any."""
+    trials = list(experiment.trials.order_by("number"))
+    values = [flat(trial.parameters) for trial in trials]
+    parameters = _names(iter(values))
+    metrics = _names(trial.metrics for trial in trials)
+    header = [
+        *_FIXED_COLUMNS,
+        *(f"param:{name}" for name in parameters),
+        *(f"metric:{name}" for name in metrics),
+    ]
+    now = timezone.now()
+    rows = [
+        [
+            trial.number,
+            trial.key,
+            trial.state,
+            trial.origin,
+            trial.reason,
+            trial.value,
+            trial.excluded,
+            trial.exit_code,
+            iso(trial.started_at),
+            iso(trial.finished_at),
+            ((trial.finished_at or now) - trial.started_at).total_seconds()
+            if trial.started_at
+            else None,
+            *(found.get(name) for name in parameters),
+            *(trial.metrics.get(name) for name in metrics),
+        ]
+        for trial, found in zip(trials, values, strict=True)
+    ]
+    return header, rows
+
+
+def _names(mappings: Iterator[dict[str, Any]]) -> list[str]:
+    """Every name, in the order of first appearance."""
+    return list(dict.fromkeys(name for mapping in mappings for name in mapping))
+
+
+def csv_text(experiment: Experiment) -> str:
+    header, rows = _table(experiment)
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow([_cell(name) for name in header])
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return out.getvalue()
+
+
+# A spreadsheet runs text that starts with one of these as a formula.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+_NOT_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
+
+
+def _cell(value: Any) -> Any:
+    """A CSV cell: numbers as they are, text that no spreadsheet takes for a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return value
+    text = value if isinstance(value, str) else _dumps(value)
+    if text in _NOT_FINITE:
+        return text
+    return "'" + text if text.startswith(_FORMULA_STARTS) else text
+
+
+_STYLE = """
+body { font: 14px/1.5 system-ui, sans-serif; margin: 2rem; color: #1c2330; background: #fff; }
+h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
+p { margin: .25rem 0; color: #56607a; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; } caption { text-align: left; padding-bottom: .5rem; }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid #dde2ec; text-align: left;
+         white-space: nowrap; font-variant-numeric: tabular-nums; }
+th { background: #f3f5f9; } tr.best td { background: #e7f6ec; font-weight: 600; }
+pre { background: #f3f5f9; padding: 1rem; overflow-x: auto; }
+@media (prefers-color-scheme: dark) {
+  body { color: #e6e9f0; background: #14181f; } p { color: #9aa5bd; }
+  th, pre { background: #1f2631; } th, td { border-color: #313a4a; }
+  tr.best td { background: #173626; }
+}
+"""
+
+
+def html_text(experiment: Experiment) -> str:
+    """A page that needs nothing else: no script, no link, everything escaped."""
+    header, rows = _table(experiment)
+    best = experiment.best_trial
+    head = experiment_json(experiment)
+    summary = (
+        ("Phase", head["phase"]),
+        ("Trials", f"{head['n_finished']} of {head['max_trials']} finished"),
+        ("Best value", "" if best is None else f"{best.value} (trial {best.number})"),
+        ("Optimize mode", head["optimize_mode"]),
+        ("Created", head["created_at"]),
+        ("Message", head["message"]),
+        ("Notes", head["notes"]),
+    )
+    page = format_html(
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<title>{name}</title><style>{style}</style></head><body>"
+        "<h1>{name}</h1><p>Experiment {pk}</p>"
+        "<table>{summary}</table>"
+        '<h2>Trials</h2><div class="wide"><table><thead><tr>{header}</tr></thead>'
+        "<tbody>{rows}</tbody></table></div>"
+        "<h2>Manifest</h2><pre>{manifest}</pre></body></html>\n",
+        name=experiment.name,
+        pk=experiment.pk,
+        style=SafeString(_STYLE),
+        summary=format_html_join(
+            "", '<tr><th scope="row">{}</th><td>{}</td></tr>', (s for s in summary if s[1])
+        ),
+        header=format_html_join("", '<th scope="col">{}</th>', ((name,) for name in header)),
+        rows=format_html_join(
+            "\n",
+            "<tr{}>{}</tr>",
+            (
+                (
+                    SafeString(' class="best"') if best and row[0] == best.number else "",
+                    format_html_join("", "<td>{}</td>", ((_shown(value),) for value in row)),
+                )
+                for row in rows
+            ),
+        ),
+        manifest=manifest_text(experiment),
+    )
+    return str(page)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return _dumps(value)

@@ -1,0 +1,383 @@
+"""The small language that picks and sorts trials: ``lr < 0.01 and optimizer = adam``.
+
+Called by REST and the trial page. An expression is parsed into plain comparisons, never evaluated
+as code. Names are the trial's own fields first (``FIELDS``), then parameters (a nested one as
+``opt.lr``), then metrics; ``param:NAME`` and ``metric:NAME`` say which, quotes take any characters.
+Integers are compared exactly, of whatever size. What a trial lacks matches nothing, except
+``NAME = none``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from experiments.algorithms.space.flat import flat
+from experiments.models import Trial
+from experiments.problems import Problem, ProblemsError, nearest
+
+MAX_LENGTH = 2000  # characters of an expression
+MAX_DEPTH = 20  # parentheses within parentheses
+
+_COLUMNS = (
+    "number", "state", "origin", "value", "latest_value", "n_reports", "exit_code", "attempt",
+    "excluded", "started_at", "finished_at", "created_at",
+)  # fmt: skip
+FIELDS = (
+    "number", "id", "state", "origin", "value", "latest_value", "n_reports", "exit_code",
+    "attempt", "excluded", "duration",
+)  # fmt: skip
+ORDER_FIELDS = (*FIELDS, "started_at", "finished_at", "created_at")
+
+
+@dataclass(frozen=True)
+class TrialFacts:
+    """What a comparison may ask of one trial."""
+
+    pk: int
+    fields: Mapping[str, Any]
+    parameters: Mapping[str, Any]  # flat
+    metrics: Mapping[str, Any]
+
+
+Test = Callable[[TrialFacts], bool]
+Getter = Callable[[TrialFacts], Any]
+
+
+def read_facts(trials: QuerySet[Trial]) -> list[TrialFacts]:
+    """Read what expressions and orders can ask about, without building model instances."""
+    now = timezone.now()
+    found = []
+    for pk, key, parameters, metrics, *values in trials.values_list(
+        "pk", "key", "parameters", "metrics", *_COLUMNS
+    ):
+        fields = dict(zip(_COLUMNS, values, strict=True))
+        fields["id"] = key
+        started = fields["started_at"]
+        ended = fields["finished_at"] or now
+        fields["duration"] = (ended - started).total_seconds() if started else None
+        found.append(TrialFacts(pk, fields, flat(parameters), metrics))
+    return found
+
+
+@dataclass(frozen=True)
+class Names:
+    """Parameter and metric names that an experiment knows, to explain a misspelt one."""
+
+    parameters: frozenset[str]
+    metrics: frozenset[str]
+
+    @classmethod
+    def of(cls, facts: Iterable[TrialFacts], declared: Iterable[str] = ()) -> Names:
+        """``declared`` are the search space's names: known before there is a trial."""
+        parameters, metrics = set(declared), set[str]()
+        for fact in facts:
+            parameters.update(fact.parameters)
+            metrics.update(fact.metrics)
+        return cls(frozenset(parameters), frozenset(metrics))
+
+    def getter(self, name: str, path: str, fields: Sequence[str] = FIELDS) -> Getter:
+        """Return what reads ``name`` from a trial. Raises ProblemsError for an unknown name."""
+        kind, colon, rest = name.partition(":")
+        if colon and kind == "param":
+            return self._known(rest, self.parameters, "parameter", path, _parameter(rest))
+        if colon and kind == "metric":
+            return self._known(rest, self.metrics, "metric", path, _metric(rest))
+        if name in fields:
+            return lambda facts: facts.fields[name]
+        if name in self.parameters:
+            return _parameter(name)
+        if name in self.metrics:
+            return _metric(name)
+        known = (*fields, *sorted(self.parameters), *sorted(self.metrics))
+        raise _unknown(path, f"No field, parameter or metric is named {name!r}.", name, known)
+
+    def _known(
+        self, name: str, known: frozenset[str], what: str, path: str, getter: Getter
+    ) -> Getter:
+        if name in known:
+            return getter
+        raise _unknown(path, f"No {what} is named {name!r}.", name, sorted(known))
+
+
+def _parameter(name: str) -> Getter:
+    return lambda facts: facts.parameters.get(name)
+
+
+def _metric(name: str) -> Getter:
+    return lambda facts: facts.metrics.get(name)
+
+
+def _unknown(path: str, message: str, name: str, known: Sequence[str]) -> ProblemsError:
+    close = nearest(name, known)
+    hint = f"Did you mean {close!r}?" if close else f"Known: {', '.join(known[:30])}."
+    return ProblemsError([Problem(path, message, hint)])
+
+
+# ---- expressions
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+        (?P<prefix>(?:param|metric):)?"(?P<quoted>(?:[^"\\]|\\.)*)"
+      | '(?P<single>(?:[^'\\]|\\.)*)'
+      | (?P<op><=|>=|==|!=|<>|=|<|>|~)
+      | (?P<punct>[(),])
+      | (?P<word>[^\s"'<>=!~(),]+)
+    )""",
+    re.VERBOSE,
+)
+_JOINERS = ("and", "or", "not", "in")
+_SPELLINGS = {"=": "==", "<>": "!="}  # the same, written differently
+
+
+@dataclass(frozen=True)
+class _Token:
+    kind: str  # text (quoted) | op | punct | word | end
+    text: str
+    start: int
+
+
+def _tokens(source: str, path: str) -> list[_Token]:
+    found: list[_Token] = []
+    position = 0
+    source = source.rstrip()
+    while position < len(source):
+        match = _TOKEN.match(source, position)
+        if match is None:
+            at = position + len(source[position:]) - len(source[position:].lstrip())
+            hint = "Is a closing quote missing?" if source[at] in "\"'" else ""
+            raise _bad(path, f"Cannot read {source[at : at + 20]!r}", at, hint)
+        start = match.start() + len(match.group()) - len(match.group().lstrip())
+        if (quoted := match["quoted"]) is not None:
+            text = (match["prefix"] or "") + re.sub(r"\\(.)", r"\1", quoted)
+            found.append(_Token("text", text, start))
+        elif (single := match["single"]) is not None:
+            found.append(_Token("text", re.sub(r"\\(.)", r"\1", single), start))
+        elif match["op"]:
+            found.append(_Token("op", match["op"], start))
+        elif match["punct"]:
+            found.append(_Token("punct", match["punct"], start))
+        else:
+            found.append(_Token("word", match["word"], start))
+        position = match.end()
+    found.append(_Token("end", "", len(source)))
+    return found
+
+
+def _bad(path: str, message: str, position: int, hint: str = "") -> ProblemsError:
+    example = "E.g. lr < 0.01 and value >= 0.9 and optimizer = adam."
+    return ProblemsError(
+        [Problem(path, f"{message} at character {position + 1}.", hint or example)]
+    )
+
+
+def parse_where(source: str, names: Names, path: str = "where") -> Test:
+    """Parse an expression to a test of one trial.
+
+    Raises:
+        ProblemsError: with the character where the expression stops making sense.
+    """
+    if len(source) > MAX_LENGTH:
+        message = f"Must be at most {MAX_LENGTH} characters, but got {len(source)}."
+        raise ProblemsError([Problem(path, message, "Filter by state, then by fewer names.")])
+    if not source.strip():
+        return lambda facts: True
+    return _Parser(_tokens(source, path), names, path).parse()
+
+
+class _Parser:
+    """``or`` binds weaker than ``and``, ``and`` weaker than ``not``; a comma is an ``and``."""
+
+    def __init__(self, tokens: list[_Token], names: Names, path: str) -> None:
+        self.tokens = tokens
+        self.names = names
+        self.path = path
+        self.position = 0
+
+    def parse(self) -> Test:
+        test = self.either(0)
+        token = self.peek()
+        if token.kind != "end":
+            raise self.bad(f"Expected 'and', 'or' or the end, but got {token.text!r}", token)
+        return test
+
+    def peek(self) -> _Token:
+        return self.tokens[self.position]
+
+    def next(self) -> _Token:
+        token = self.tokens[self.position]
+        if token.kind != "end":
+            self.position += 1
+        return token
+
+    def bad(self, message: str, token: _Token, hint: str = "") -> ProblemsError:
+        return _bad(self.path, message, token.start, hint)
+
+    def takes(self, *words: str) -> bool:
+        """Step over one of these words or marks, if it comes next."""
+        token = self.peek()
+        if token.kind not in ("word", "punct") or token.text.lower() not in words:
+            return False
+        self.position += 1
+        return True
+
+    def either(self, depth: int) -> Test:
+        tests = [self.every(depth)]
+        while self.takes("or"):
+            tests.append(self.every(depth))
+        return tests[0] if len(tests) == 1 else lambda facts: any(t(facts) for t in tests)
+
+    def every(self, depth: int) -> Test:
+        tests = [self.one(depth)]
+        while self.takes("and", ","):
+            tests.append(self.one(depth))
+        return tests[0] if len(tests) == 1 else lambda facts: all(t(facts) for t in tests)
+
+    def one(self, depth: int) -> Test:
+        if depth > MAX_DEPTH:
+            raise self.bad(f"More than {MAX_DEPTH} levels of parentheses", self.peek())
+        if self.takes("not"):
+            inner = self.one(depth + 1)
+            return lambda facts: not inner(facts)
+        if self.takes("("):
+            inner = self.either(depth + 1)
+            if not self.takes(")"):
+                raise self.bad("A closing parenthesis is missing", self.peek())
+            return inner
+        return self.comparison()
+
+    def comparison(self) -> Test:
+        token = self.next()
+        if token.kind not in ("word", "text") or (
+            token.kind == "word" and token.text.lower() in _JOINERS
+        ):
+            what = "the end" if token.kind == "end" else repr(token.text)
+            raise self.bad(f"Expected a name, but got {what}", token)
+        get = self.names.getter(token.text, self.path)
+        if self.takes("in"):
+            return self.membership(get)
+        op = self.next()
+        if op.kind != "op":
+            what = "the end" if op.kind == "end" else repr(op.text)
+            raise self.bad(f"Expected =, !=, <, <=, >, >=, ~ or 'in', but got {what}", op)
+        return self.compare(get, _SPELLINGS.get(op.text, op.text), self.literal())
+
+    def literal(self) -> _Token:
+        token = self.next()
+        if token.kind not in ("word", "text"):
+            what = "the end" if token.kind == "end" else repr(token.text)
+            raise self.bad(f"Expected a value, but got {what}", token)
+        return token
+
+    def membership(self, get: Getter) -> Test:
+        if not self.takes("("):
+            raise self.bad("Expected '(' after 'in'", self.peek(), "E.g. state in (FAILED, LOST).")
+        tests = [self.compare(get, "==", self.literal())]
+        while self.takes(","):
+            tests.append(self.compare(get, "==", self.literal()))
+        if not self.takes(")"):
+            raise self.bad("A closing parenthesis is missing", self.peek())
+        return lambda facts: any(test(facts) for test in tests)
+
+    def compare(self, get: Getter, op: str, literal: _Token) -> Test:
+        text = literal.text
+        if literal.kind == "word" and text.lower() in ("none", "null") and op in ("==", "!="):
+            return lambda facts: (get(facts) is None) == (op == "==")
+        number = _number(text)
+        if op == "~":
+            part = text.casefold()
+            return lambda facts: part in _as_text(get(facts)).casefold()
+        if op == "==":
+            return lambda facts: _equal(get(facts), text, number)
+        if op == "!=":
+            return lambda facts: (
+                (value := get(facts)) is not None and not _equal(value, text, number)
+            )
+        if number is None:
+            raise self.bad(f"{op} compares numbers, but got {text!r}", literal)
+        bound = number
+        order: dict[str, Callable[[int | float], bool]] = {
+            "<": lambda v: v < bound,
+            "<=": lambda v: v <= bound,
+            ">": lambda v: v > bound,
+            ">=": lambda v: v >= bound,
+        }
+        holds = order[op]
+
+        def test(facts: TrialFacts) -> bool:
+            value = get(facts)
+            return isinstance(value, (int, float)) and not isinstance(value, bool) and holds(value)
+
+        return test
+
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,400}")
+
+
+def _number(text: str) -> int | float | None:
+    if _INTEGER.fullmatch(text):
+        return int(text)  # 9007199254740993 is no float
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False)  # as tables and exports show it
+    return str(value)
+
+
+def _equal(value: Any, text: str, number: int | float | None) -> bool:
+    if value is None:
+        return False
+    if isinstance(value, bool):
+        return _as_text(value) == text.lower()
+    if isinstance(value, (int, float)):
+        return number is not None and value == number
+    return _as_text(value) == text
+
+
+# ---- orders
+
+
+def sort_facts(
+    facts: list[TrialFacts], orders: Sequence[str], names: Names, path: str = "order"
+) -> list[TrialFacts]:
+    """Sort by several names, ``-`` first for descending; what lacks a value comes last.
+
+    Raises:
+        ProblemsError: naming an unknown name.
+    """
+    found = sorted(facts, key=lambda fact: fact.fields["number"])
+    # From the least to the most important key: sorting is stable.
+    for order in reversed(orders):
+        name = order.removeprefix("-")
+        get = names.getter(name, path, ORDER_FIELDS)
+        present = [fact for fact in found if get(fact) is not None]
+        missing = [fact for fact in found if get(fact) is None]
+        present.sort(key=lambda fact: _sort_key(get(fact)), reverse=order.startswith("-"))
+        found = present + missing
+    return found
+
+
+def _sort_key(value: Any) -> tuple[int, Any]:
+    """Numbers among numbers, then everything else by its text: mixed choices sort without error."""
+    if isinstance(value, (int, float)):
+        return (0, value)
+    if hasattr(value, "timestamp"):
+        return (0, value.timestamp())
+    return (1, _as_text(value))

@@ -1,0 +1,321 @@
+"""What a person can do to an experiment or a trial: one function each, for pages, REST and CLI.
+
+Callers have authorised already. Each function checks, writes rows and events in one transaction
+and hints the loop; none waits for a backend. What cannot be done raises ``Refused`` or
+``ProblemsError`` with words for the user.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from experiments import wake
+from experiments.engine.snapshot import TIME_UP
+from experiments.manifest.fields import SPEC
+from experiments.manifest.spec import Parsed, to_manifest
+from experiments.models import Experiment, Project, Trial
+from experiments.problems import Problem, ProblemsError
+from experiments.states import RETRIABLE, WENT_WRONG, Phase, TrialState
+from experiments.trials.changes import add_trial, request_stop, update_best
+
+# Editable while it runs: column, path in the manifest.
+LIMITS = {
+    "max_exec_seconds": "spec.maxExecSeconds",
+    "max_trials": "spec.maxTrialNum",
+    "concurrency": "spec.trialConcurrency",
+}
+LIMIT_HIGHEST = {name: SPEC.whole(path.removeprefix("spec.")).high for name, path in LIMITS.items()}
+
+
+class Refused(Exception):
+    """The action makes no sense in the present state; the message says why."""
+
+
+def create_experiment(
+    parsed: Parsed,
+    *,
+    owner: Any = None,
+    origin: str = Experiment.Origin.API,
+    source: str = "",
+    project: Project | None = None,
+    notes: str = "",
+) -> Experiment:
+    """Store a parsed manifest as a PENDING experiment; the loop takes it from there."""
+    spec = parsed.spec
+    with transaction.atomic():
+        experiment = Experiment.objects.create(
+            project=project or Project.default(),
+            owner=owner,
+            name=spec.name,
+            notes=notes,
+            manifest=to_manifest(spec),
+            source=source,
+            origin=origin,
+            optimize_mode=spec.optimize_mode,
+            max_exec_seconds=spec.max_exec_seconds,
+            max_trials=spec.max_trials,
+            concurrency=spec.concurrency,
+            **({} if spec.seed is None else {"seed": spec.seed}),
+        )
+        experiment.record(
+            "created",
+            new=Phase.PENDING,
+            data={"warnings": [w.as_dict() for w in parsed.warnings]},
+        )
+    _wake(experiment)
+    return experiment
+
+
+def _check_limits(experiment: Experiment, limits: Mapping[str, Any]) -> None:
+    problems = []
+    for name, value in limits.items():
+        highest = LIMIT_HIGHEST[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= highest:
+            problems.append(
+                Problem(name, f"must be a whole number from 1 to {highest}, but got {value!r}.")
+            )
+    if problems:
+        raise ProblemsError(problems)
+
+
+def change_limits(
+    experiment: Experiment, limits: Mapping[str, int], *, expected: Mapping[str, int] | None = None
+) -> None:
+    """Set limits; raising one on a DONE or TIMEOUT experiment makes it run again.
+
+    ``expected`` holds the values the person saw: where somebody else changed one meanwhile nothing
+    is written and Refused says so, so that of two people editing at once neither loses unawares.
+    """
+    _check_limits(experiment, limits)
+    with transaction.atomic():
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        for name, seen in (expected or {}).items():
+            if name in limits and getattr(locked, name) != seen:
+                raise Refused(
+                    f"{name} was changed to {getattr(locked, name)} by somebody else meanwhile "
+                    f"(you saw {seen}). Look again before you change it."
+                )
+        changes = {
+            name: [getattr(locked, name), value]
+            for name, value in limits.items()
+            if getattr(locked, name) != value
+        }
+        if not changes:
+            return
+        Experiment.objects.filter(pk=experiment.pk).update(
+            **{name: new for name, (_, new) in changes.items()}
+        )
+        for name, (_, new) in changes.items():
+            setattr(locked, name, new)
+            setattr(experiment, name, new)
+        words = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changes.items())
+        locked.record("limits", reason=words, data={"changes": changes})
+        _resume_if_raised(locked, changes)
+        experiment.phase = locked.phase
+    _wake(experiment)
+
+
+def _resume_if_raised(experiment: Experiment, changes: Mapping[str, list[int]]) -> None:
+    raised = {name for name, (old, new) in changes.items() if new > old}
+    if experiment.phase not in (Phase.DONE, Phase.TIMEOUT) or not raised:
+        return
+    n_counted = n_in_budget(experiment)
+    now = timezone.now()
+    time_left = experiment.active_seconds < experiment.max_exec_seconds
+    trials_left = n_counted < experiment.max_trials and not experiment.exhausted
+    if time_left and trials_left:
+        experiment.move(
+            Phase.RUNNING,
+            reason="A limit was raised.",
+            finished_at=None,
+            finish_requested=False,
+            clock_at=None if experiment.suspended else now,
+            message="",
+        )
+
+
+def n_in_budget(experiment: Experiment) -> int:
+    """Trials that count against max_trials, by the rule of ``engine.snapshot.TrialSnapshot.of``:
+
+    not those replaced by a retry, nor those cut off when the time was up.
+    """
+    return (
+        experiment.trials.filter(retried=False)
+        .exclude(state=TrialState.CANCELED, stop_reason=TIME_UP)
+        .count()
+    )
+
+
+def suspend(experiment: Experiment) -> None:
+    """Start no further trials; running ones go on; the clock stands still when none runs."""
+    _set_suspended(experiment, True)
+
+
+def resume(experiment: Experiment) -> None:
+    _set_suspended(experiment, False)
+
+
+def _set_suspended(experiment: Experiment, suspended: bool) -> None:
+    with transaction.atomic():
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        if locked.is_ended:
+            raise Refused(
+                f"The experiment has ended ({locked.phase}); there is nothing to suspend."
+            )
+        if locked.suspended == suspended:
+            return
+        now = timezone.now()
+        Experiment.objects.filter(pk=locked.pk).update(
+            suspended=suspended,
+            active_seconds=locked.active_seconds_at(now),
+            clock_at=None if suspended or locked.phase != Phase.RUNNING else now,
+        )
+        locked.record("suspended" if suspended else "resumed")
+    experiment.suspended = suspended
+    _wake(experiment)
+
+
+def finish(experiment: Experiment) -> None:
+    """End early: running trials are stopped and keep what they reported; the end is DONE."""
+    with transaction.atomic():
+        won = (
+            Experiment.objects.filter(pk=experiment.pk, finish_requested=False)
+            .exclude(phase__in=[Phase.DONE, Phase.TIMEOUT, Phase.ERROR])
+            .update(finish_requested=True)
+        )
+        if not won:
+            experiment.refresh_from_db()
+            if experiment.is_ended:
+                raise Refused(f"The experiment has ended already ({experiment.phase}).")
+            return
+        experiment.finish_requested = True
+        experiment.record("finish", reason="Finished early by the user.")
+    _wake(experiment)
+
+
+def delete(experiment: Experiment) -> None:
+    """Hide it at once; its trials are stopped, then rows and logs are removed by the loop."""
+    Experiment.objects.filter(pk=experiment.pk).update(deleting=True)
+    experiment.deleting = True
+    _wake(experiment)
+
+
+def update_details(experiment: Experiment, *, name: str | None, notes: str | None) -> None:
+    """Rename, or write notes."""
+    columns: dict[str, str] = {}
+    if name is not None:
+        if not name.strip() or len(name) > 63:
+            raise ProblemsError([Problem("name", f"must have 1 to 63 characters, got {name!r}.")])
+        columns["name"] = name.strip()
+    if notes is not None:
+        columns["notes"] = notes
+    if columns:
+        Experiment.objects.filter(pk=experiment.pk).update(**columns)
+        for key, value in columns.items():
+            setattr(experiment, key, value)
+        experiment.record("details", data={"changed": sorted(columns)})
+
+
+def kill_trial(trial: Trial, *, reason: str = "Killed by the user.") -> None:
+    """Stop one trial; it ends as CANCELED once its processes are gone."""
+    request_stop(trial, TrialState.CANCELED, reason)
+    _wake(trial.experiment)
+
+
+def _open_for_trials(experiment: Experiment) -> None:
+    """Refuse new trials where nothing would ever run them."""
+    if experiment.phase == Phase.ERROR or experiment.phase == Phase.TIMEOUT:
+        raise Refused(f"The experiment has ended ({experiment.phase}); raise a limit first.")
+    if experiment.finish_requested and experiment.phase != Phase.DONE:
+        raise Refused("The experiment is being finished.")
+
+
+def _reopen(experiment: Experiment) -> None:
+    """A DONE experiment runs again for a trial somebody asked for."""
+    if experiment.phase == Phase.DONE:
+        experiment.move(
+            Phase.RUNNING,
+            reason="A trial was added.",
+            finished_at=None,
+            finish_requested=False,
+            clock_at=None if experiment.suspended else timezone.now(),
+        )
+
+
+def custom_trial(experiment: Experiment, parameters: Mapping[str, Any], *, force: bool) -> Trial:
+    """Try the user's own parameters. Outside the search space only with ``force``.
+
+    Raises ProblemsError naming each parameter that does not fit.
+    """
+    _open_for_trials(experiment)
+    spec = experiment.spec
+    searched = {name: value for name, value in parameters.items() if name not in spec.adds}
+    problems = spec.space.contains(searched)
+    if problems and not force:
+        raise ProblemsError(problems)
+    if not problems:
+        added = {name: value for name, value in parameters.items() if name in spec.adds}
+        parameters = spec.space.configuration(searched) | added
+    with transaction.atomic():
+        trial = add_trial(experiment, parameters, origin="custom")
+        if n_in_budget(experiment) > experiment.max_trials:
+            # It was asked for on top of the budget: the budget follows.
+            change_limits(experiment, {"max_trials": n_in_budget(experiment)})
+        experiment.refresh_from_db()
+        _reopen(experiment)
+    _wake(experiment)
+    return trial
+
+
+def retry_trial(trial: Trial) -> Trial:
+    """Try the same parameters again as a new trial that replaces the failed one in the budget."""
+    experiment = trial.experiment
+    _open_for_trials(experiment)
+    if trial.state not in RETRIABLE:
+        raise Refused(f"Trial {trial.number} is {trial.state}; only failed ones can be retried.")
+    with transaction.atomic():
+        locked = Trial.objects.select_for_update().get(pk=trial.pk)
+        if locked.retried:
+            raise Refused(f"Trial {trial.number} has been retried already.")
+        again = add_trial(
+            experiment,
+            trial.parameters,
+            origin="retry",
+            note=trial.note,
+            retry_of=trial,
+            reason=f"Retry of trial {trial.number}.",
+        )
+        Trial.objects.filter(pk=trial.pk).update(retried=True)
+        trial.retried = True
+        experiment.record("retried", trial=trial, reason=f"As trial {again.number}.")
+        _reopen(experiment)
+    _wake(experiment)
+    return again
+
+
+def retry_failed(experiment: Experiment) -> list[Trial]:
+    """Retry every FAILED or LOST trial that was not retried yet."""
+    _open_for_trials(experiment)
+    failed = experiment.trials.filter(state__in=WENT_WRONG, retried=False)
+    return [retry_trial(trial) for trial in failed]
+
+
+def set_excluded(trial: Trial, excluded: bool, *, reason: str = "") -> None:
+    """Leave a trial out of the best, the charts' best line and the tuner's history; or back in."""
+    with transaction.atomic():
+        won = Trial.objects.filter(pk=trial.pk, excluded=not excluded).update(excluded=excluded)
+        if not won:
+            return
+        trial.excluded = excluded
+        trial.experiment.record("excluded" if excluded else "restored", trial=trial, reason=reason)
+        update_best(trial.experiment)
+    _wake(trial.experiment)
+
+
+def _wake(experiment: Experiment) -> None:
+    """Make the loop look at it sooner than the ticker would."""
+    transaction.on_commit(lambda: wake.reconcile_soon(experiment.pk))

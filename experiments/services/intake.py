@@ -1,0 +1,185 @@
+"""A manifest's way in: text or data to a parsed spec with its forecast, or every problem at once.
+
+Called by REST, pages and commands before anything is stored, so that all of them accept and refuse
+the same manifests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from experiments.aistore import outbox, vault
+from experiments.manifest.files import GivenManifest, GivenSecret, read_contents
+from experiments.manifest.preflight import LOCAL, Preflight, preflight
+from experiments.manifest.reading import LineOf
+from experiments.manifest.spec import ExperimentSpec, Parsed, parse_manifest, parse_text
+from experiments.problems import Problem, ProblemsError
+from experiments.services.samples import resolved
+from experiments.trials.backends import backend
+from experiments.trials.launching import rehearsal
+
+_NO_TRIAL = "As things stand, no trial could start."
+MAX_BYTES = 1024 * 1024  # of a manifest's text
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What came of a manifest. ``parsed`` and ``forecast`` are None where it could not be read."""
+
+    parsed: Parsed | None
+    forecast: Preflight | None
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+    @property
+    def can_start(self) -> bool:
+        """Whether, as the backend foresees it, a trial would start here and now."""
+        return not any(warning.hint == _NO_TRIAL for warning in self.warnings)
+
+
+NOTHING = Intake(None, None, (), ())
+
+
+@dataclass(frozen=True)
+class FileIntake:
+    """What came of a file: its experiments in order, and the API keys that stand beside them.
+
+    ``problems`` are those of the file and of every experiment in it: with one, nothing is taken.
+    """
+
+    experiments: tuple[tuple[GivenManifest, Intake], ...] = ()
+    secrets: tuple[GivenSecret, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+
+def decoded(raw: bytes) -> str:
+    """The text of a manifest's bytes. Raises ProblemsError."""
+    if len(raw) > MAX_BYTES:
+        message = f"The manifest must be at most 1 MiB, but it is {len(raw) / MAX_BYTES:.1f} MiB."
+        hint = "Keep data and code in the trial's own files."
+        raise ProblemsError([Problem("", message, hint)])
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ProblemsError([Problem("", "The manifest must be UTF-8 text.", line=line)]) from None
+
+
+def take_in_file(raw: bytes, *, is_json: bool = False, directory: Path | None = None) -> FileIntake:
+    """Parse a file as ``kubectl apply -f`` takes it and look ahead; never raises for bad input.
+
+    Args:
+        directory: where the file is; a relative ``workingDir`` in it is relative to that.
+    """
+    try:
+        contents = read_contents(decoded(raw), is_json=is_json)
+    except ProblemsError as error:
+        return FileIntake(problems=error.problems)
+    kept, warnings = keepable(contents.secrets)
+    found = []
+    for given in contents.manifests:
+        if directory is not None:
+            given = resolved(given, directory)
+        found.append((given, _take_in_one(given, {secret.name for secret in kept})))
+    return FileIntake(
+        tuple(found),
+        kept,
+        tuple(problem for _, intake in found for problem in intake.problems),
+        (
+            *contents.ignored,
+            *warnings,
+            *(warning for _, intake in found for warning in intake.warnings),
+        ),
+    )
+
+
+def keepable(secrets: Sequence[GivenSecret]) -> tuple[tuple[GivenSecret, ...], list[Problem]]:
+    """The secrets of a file that are kept here, and warnings for the others."""
+    if settings.TRAINING_ENGINE == LOCAL:
+        return tuple(secrets), []
+    message = "Secret '{}' is left out: on a cluster the API key is read from the cluster's own."
+    return (), [
+        Problem("", message.format(s.name), "Apply it with kubectl.", s.line) for s in secrets
+    ]
+
+
+def keep_secrets(secrets: Sequence[GivenSecret], project: Any) -> None:
+    """Store API keys that came beside an experiment; what failed for want of them is tried again.
+
+    Raises ProblemsError, which never shows a key.
+    """
+    for secret in secrets:
+        vault.put(project, secret.name, secret.value)
+        outbox.secret_changed(project, secret.name)
+
+
+def _take_in_one(given: GivenManifest, known_secrets: Collection[str]) -> Intake:
+    try:
+        parsed = parse_manifest(given.data, line_of=given.line_of)
+    except ProblemsError as error:
+        return Intake(None, None, error.problems, ())
+    return _foreseen(parsed, known_secrets)
+
+
+def take_in(source: bytes | dict[str, Any]) -> Intake:
+    """Parse a manifest (its text or its data) and look ahead; never raises for bad input.
+
+    What preflight finds impossible counts as a problem like any other.
+    """
+    try:
+        parsed = parse_manifest(source) if isinstance(source, dict) else parse_text(source)
+    except ProblemsError as error:
+        return Intake(None, None, error.problems, ())
+    return _foreseen(parsed)
+
+
+def _foreseen(parsed: Parsed, known_secrets: Collection[str] = ()) -> Intake:
+    forecast = look_ahead(parsed, known_secrets)
+    warnings = (*parsed.warnings, *forecast.warnings)
+    return Intake(parsed, forecast, tuple(forecast.problems), warnings)
+
+
+def obstacles(spec: ExperimentSpec) -> tuple[Problem, ...]:
+    """What keeps a parsed manifest from ever running here; needs neither backend nor database."""
+    return _preflight(spec, None).problems
+
+
+def _no_trials_here() -> bool:
+    return settings.TRAINING_ENGINE == LOCAL and not settings.LOCAL_TRIALS
+
+
+def _preflight(spec: ExperimentSpec, line_of: LineOf | None) -> Preflight:
+    forecast = preflight(spec, engine=settings.TRAINING_ENGINE, line_of=line_of)
+    if not _no_trials_here():
+        return forecast
+    message = "Trials may not run on this server's own host (AUTOTUNE_LOCAL_TRIALS is 0)."
+    return replace(forecast, problems=(*forecast.problems, Problem("spec.trainingConfig", message)))
+
+
+def look_ahead(parsed: Parsed, known_secrets: Collection[str] = ()) -> Preflight:
+    """What will become of a manifest here: ``manifest.preflight`` and what the backend foresees.
+
+    The backend's are warnings, since the world may change before a trial starts (a directory may
+    be made); what it foresees of a field that is a problem already is left out. ``known_secrets``
+    are those that come with the manifest.
+    """
+    forecast = _preflight(parsed.spec, parsed.line_of)
+    if _no_trials_here():
+        return forecast
+    unstored = tuple(
+        replace(problem, line=parsed.line_of(problem.path) if parsed.line_of else None)
+        for problem in vault.foresee(parsed.spec.aistore, known_secrets)
+    )
+    known = {problem.path for problem in forecast.problems}
+    foreseen = tuple(
+        Problem(path, message, _NO_TRIAL, parsed.line_of(path) if parsed.line_of else None)
+        for path, message in backend().foresee(rehearsal(parsed.spec))
+        if path not in known
+    )
+    return replace(forecast, warnings=(*forecast.warnings, *foreseen, *unstored))

@@ -1,0 +1,226 @@
+"""One cluster as the Kubernetes backend sees it: watches by namespace, and what it serves.
+
+A ``NamespaceView`` starts a watch when a kind is first asked for, and refuses to answer
+(``Unreachable``) while what it shows may be out of date.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
+from experiments.training.kubernetes.jobs import ENGINES, JOB_LABEL, KINDS, MANAGED_BY
+from experiments.training.kubernetes.watch import Object, Watch
+
+FIRST_LIST_S = 10.0
+ENDED_PHASES = ("Succeeded", "Failed")
+
+# called with (job, pod) when a pod ended, and with (job, pod) when it is about to be removed
+PodListener = Callable[[str, Object], None]
+
+
+class Cluster:
+    """Made once per process; its views live as long as it does."""
+
+    def __init__(self, api: KubeApi, on_pod_end: PodListener, on_pod_leaving: PodListener) -> None:
+        self.api = api
+        self._listeners = (on_pod_end, on_pod_leaving)
+        self._views: dict[str, NamespaceView] = {}
+        self._lock = threading.Lock()
+        self._engine = ""
+
+    def view(self, namespace: str) -> NamespaceView:
+        with self._lock:
+            if namespace not in self._views:
+                self._views[namespace] = NamespaceView(self.api, namespace, *self._listeners)
+            return self._views[namespace]
+
+    def best_engine(self) -> str:
+        """Return the engine whose kinds the cluster serves; asked once.
+
+        Raises:
+            ApiError, Unreachable
+        """
+        if not self._engine:
+            self._engine = next(
+                (name for name in ("tensorstack", "kubeflow") if self._serves(name)), "batch"
+            )
+        return self._engine
+
+    def _serves(self, engine: str) -> bool:
+        wanted = ENGINES[engine].kinds
+        try:
+            found = self.api.get(f"/apis/{wanted[0].group_version}")
+        except ApiError as error:
+            if error.status == 404:
+                return False
+            raise
+        names = {resource["name"] for resource in found.get("resources") or []}
+        return all(kind.plural in names for kind in wanted)
+
+    def close(self) -> None:
+        for view in self._views.values():
+            view.close()
+
+
+class NamespaceView:
+    """The objects, pods and warnings of our trials in one namespace."""
+
+    def __init__(
+        self,
+        api: KubeApi,
+        namespace: str,
+        on_pod_end: PodListener,
+        on_pod_leaving: PodListener,
+    ) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._on_pod_end = on_pod_end
+        self._on_pod_leaving = on_pod_leaving
+        self._lock = threading.Lock()
+        self._watches: dict[str, Watch] = {}
+        self._followed: set[str] = set()
+        self._pods: dict[str, dict[str, Object]] = {}  # job -> uid -> pod, gone ones of followed
+        self._gone: set[str] = set()  # uids of the latter
+
+    # jobs
+
+    def job(self, kind: str, name: str, uid: str) -> Object | None:
+        """Return the object as the cluster has it; None when it is not there (any more).
+
+        Raises:
+            ApiError, Unreachable: what is known may be out of date.
+        """
+        found = self._sure(kind).find(name)
+        if found is not None and found["metadata"]["uid"] == uid:
+            return found
+        if self._watches[kind].last_seen(uid) is not None:
+            return None
+        # It may be newer than what the watch has seen: the one case that costs a request.
+        try:
+            found = self._api.get(f"{self._path(kind)}/{name}")
+        except ApiError as error:
+            if error.status == 404:
+                return None
+            raise
+        return found if found["metadata"]["uid"] == uid else None
+
+    def last_seen(self, kind: str, uid: str) -> Object | None:
+        """Return a deleted object as it last was, if it was seen here."""
+        return self._sure(kind).last_seen(uid)
+
+    def jobs_of(self, job: str) -> list[Object]:
+        """Return the batch Jobs of a trial."""
+        return [j for j in self._sure("Job").all() if j["metadata"]["labels"].get(JOB_LABEL) == job]
+
+    # pods
+
+    def follow(self, job: str) -> None:
+        """From now on tell when pods of this job end or leave, and remember those that are gone."""
+        if job in self._followed:
+            return
+        self._sure("Pod")
+        with self._lock:
+            self._followed.add(job)
+            pods = list(self._pods.get(job, {}).values())
+        for pod in pods:
+            self._tell(job, pod)
+
+    def unfollow(self, job: str) -> None:
+        with self._lock:
+            self._followed.discard(job)
+            self._gone -= self._pods.pop(job, {}).keys()
+
+    def pods(self, job: str) -> list[Object]:
+        """Return the pods of a trial, those that are gone as they last were."""
+        with self._lock:
+            return list(self._pods.get(job, {}).values())
+
+    def is_over(self, pod: Object) -> bool:
+        """Whether nothing of this pod runs any more."""
+        phase = (pod.get("status") or {}).get("phase")
+        return phase in ENDED_PHASES or pod["metadata"]["uid"] in self._gone
+
+    def _on_pod(self, what: str, pod: Object) -> None:
+        job = (pod["metadata"].get("labels") or {}).get(JOB_LABEL, "")
+        with self._lock:
+            followed = job in self._followed
+            if what == "DELETED" and followed:
+                self._gone.add(pod["metadata"]["uid"])
+            if what == "DELETED" and not followed:
+                self._pods.get(job, {}).pop(pod["metadata"]["uid"], None)
+            else:
+                self._pods.setdefault(job, {})[pod["metadata"]["uid"]] = pod
+            if not self._pods.get(job):
+                self._pods.pop(job, None)
+        if followed and what != "DELETED":
+            self._tell(job, pod)
+
+    def _tell(self, job: str, pod: Object) -> None:
+        if (pod.get("status") or {}).get("phase") in ENDED_PHASES:
+            self._on_pod_end(job, pod)
+        elif pod["metadata"].get("deletionTimestamp"):
+            self._on_pod_leaving(job, pod)
+
+    # warnings
+
+    def remarks(self, job: str) -> list[str]:
+        """Return what the cluster warned of about this trial's objects and pods, newest last."""
+        watch = self._watch("Event")
+        if watch.trouble:  # not allowed to see them, perhaps: they are an extra
+            return []
+        found = [
+            event
+            for event in watch.all()
+            if (name := (event.get("involvedObject") or {}).get("name", "")) == job
+            or name.startswith(f"{job}-")
+        ]
+        found.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")))
+        return [f"{event.get('reason')}: {event.get('message')}" for event in found]
+
+    # watches
+
+    def _sure(self, kind: str) -> Watch:
+        """Return a watch that can be believed now."""
+        watch = self._watch(kind)
+        if not watch.wait_synced(FIRST_LIST_S) or watch.trouble:
+            trouble = watch.trouble or f"no list of {kind}s within {FIRST_LIST_S:g} s"
+            raise Unreachable(f"namespace {self._namespace}: {trouble}")
+        return watch
+
+    def _watch(self, kind: str) -> Watch:
+        with self._lock:
+            if kind not in self._watches:
+                warnings = {"fields": "type=Warning"} if kind == "Event" else {}
+                self._watches[kind] = Watch(
+                    self._api,
+                    self._path(kind),
+                    selector="" if kind == "Event" else MANAGED_BY,
+                    listener=self._on_pod if kind == "Pod" else None,
+                    **warnings,
+                )
+            return self._watches[kind]
+
+    def _path(self, kind: str) -> str:
+        if kind in ("Pod", "Event"):
+            return collection("v1", self._namespace, f"{kind.lower()}s")
+        known = KINDS[kind]
+        return collection(known.group_version, self._namespace, known.plural)
+
+    def close(self) -> None:
+        for watch in self._watches.values():
+            watch.close()
+
+
+def collection(api_version: str, namespace: str, plural: str) -> str:
+    """Return the path of all objects of a kind in a namespace."""
+    root = "/api" if "/" not in api_version else "/apis"
+    return f"{root}/{api_version}/namespaces/{namespace}/{plural}"
+
+
+def pods_of(api: KubeApi, namespace: str, job: str) -> list[Any]:
+    """Return a trial's pods by one request, for processes that watch nothing."""
+    found = api.get(collection("v1", namespace, "pods"), labelSelector=f"{JOB_LABEL}={job}")
+    return list(found.get("items") or [])

@@ -1,0 +1,66 @@
+"""From a Launch to the Kubernetes objects of its trial, for each training engine. Pure.
+
+Called by ``training.kubernetes``, which only sends what comes out of here. The first object is the
+trial's *deciding* one: its end is the trial's end, and the others belong to it (``owned_by``), so
+deleting it deletes them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.training.base import Launch, LaunchError
+from experiments.training.kubernetes.jobs import batch, kubeflow, tensorstack
+from experiments.training.kubernetes.jobs.common import (
+    JOB_LABEL,
+    MANAGED_BY,
+    REPLICA_LABEL,
+    Kind,
+    Options,
+)
+
+__all__ = ["ENGINES", "JOB_LABEL", "KINDS", "MANAGED_BY", "REPLICA_LABEL", "Kind", "Options"]
+__all__ += ["build", "owned_by"]
+
+Built = tuple[list[dict[str, Any]], list[str]]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One way to say a trial to a cluster."""
+
+    build: Callable[[Launch, Options], Built]
+    kinds: tuple[Kind, ...]  # of its deciding objects
+
+
+ENGINES = {
+    "tensorstack": Engine(tensorstack.build, tensorstack.KINDS),
+    "kubeflow": Engine(kubeflow.build, kubeflow.KINDS),
+    "batch": Engine(batch.build, batch.KINDS),
+}
+KINDS = {kind.name: kind for engine in ENGINES.values() for kind in engine.kinds}
+DEFAULTS = Options()
+
+
+def build(launch: Launch, engine: str, options: Options = DEFAULTS) -> Built:
+    """Return the trial's objects, the deciding one first, and the names of its replicas by rank.
+
+    Raises:
+        LaunchError: this engine cannot run it; one problem a line, each with its path.
+    """
+    if not launch.tasks:
+        raise LaunchError("spec.trainingConfig.tasks: at least one replica is needed")
+    return ENGINES[engine].build(launch, options)
+
+
+def owned_by(owner: Mapping[str, Any], thing: dict[str, Any]) -> dict[str, Any]:
+    """Return ``thing`` as a dependent of ``owner``, an object the API server has accepted."""
+    reference = {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+    }
+    return {**thing, "metadata": {**thing["metadata"], "ownerReferences": [reference]}}

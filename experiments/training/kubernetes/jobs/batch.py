@@ -1,0 +1,144 @@
+"""Plain batch/v1 Jobs, for clusters without a training operator. Pure.
+
+One type of replicas: one Indexed Job, index 0 decides. Several types: one Job per replica, since a
+global rank cannot be computed from an index; the deciding replica's Job comes first. More than one
+replica needs a headless Service, by which they find each other. Kubernetes 1.31 or newer.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from experiments.manifest.training_spec import main_container_index
+from experiments.training.base import Launch
+from experiments.training.environment import Replica, rank_environment, replicas_by_rank
+from experiments.training.kubernetes.jobs.common import (
+    JOB_LABEL,
+    PORTS,
+    RESTARTS,
+    RETRYABLE_CODES,
+    Kind,
+    Options,
+    deadline,
+    literal,
+    metadata,
+    pod_template,
+    require_short,
+    restart_policy,
+)
+
+JOB = Kind("Job", "batch/v1", "jobs")
+KINDS = (JOB,)
+INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+INDEX_LABEL = INDEX_ANNOTATION
+TASKS = "spec.trainingConfig.tasks"
+
+
+def build(launch: Launch, options: Options) -> tuple[list[dict[str, Any]], list[str]]:
+    """See ``jobs.build``."""
+    replicas = replicas_by_rank(launch)
+    if len(launch.tasks) == 1:
+        objects = [_indexed_job(launch, replicas, options)]
+    else:
+        addresses = [f"{r.name}.{_domain(launch)}:{PORTS[launch.framework]}" for r in replicas]
+        objects = [_replica_job(launch, replica, addresses, options) for replica in replicas]
+    if len(replicas) > 1:
+        objects.append(_service(launch))
+    return objects, [replica.name for replica in replicas]
+
+
+def _domain(launch: Launch) -> str:
+    return f"{launch.name}.{launch.namespace}.svc"
+
+
+def _service(launch: Launch) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(launch, launch.name),
+        "spec": {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": {JOB_LABEL: launch.name},
+        },
+    }
+
+
+def _indexed_job(launch: Launch, replicas: list[Replica], options: Options) -> dict[str, Any]:
+    task, count = launch.tasks[0], len(replicas)
+    name = f"{launch.name}-{task.type.lower()}"
+    require_short(f"{name}-{count - 1}", f"{TASKS}[0].type")
+    port = PORTS[launch.framework]
+    fields: dict[str, Any] = {}
+    if count == 1:
+        addresses = [f"127.0.0.1:{port}"]
+    else:
+        addresses = [f"{name}-{index}.{_domain(launch)}:{port}" for index in range(count)]
+        fields["subdomain"] = launch.name
+    # The controller's own JOB_COMPLETION_INDEX comes last, and $(NAME) sees earlier ones only.
+    field = {"fieldPath": f"metadata.annotations['{INDEX_ANNOTATION}']"}
+    extra: list[dict[str, Any]] = [{"name": "RANK", "valueFrom": {"fieldRef": field}}]
+    for key, value in rank_environment(launch, addresses, 0).items():
+        if key == "TF_CONFIG":
+            config = json.loads(value)
+            config["task"]["index"] = "$(RANK)"
+            extra.append({"name": key, "value": json.dumps(config).replace('"$(RANK)"', "$(RANK)")})
+        elif key != "RANK":
+            extra.append({"name": key, "value": literal(value)})
+    job = _job(launch, replicas[0], name, extra, fields, options)
+    job["spec"].update(completionMode="Indexed", completions=count, parallelism=count)
+    if count > 1:
+        job["spec"]["successPolicy"] = {"rules": [{"succeededIndexes": "0"}]}
+    return job
+
+
+def _replica_job(
+    launch: Launch, replica: Replica, addresses: list[str], options: Options
+) -> dict[str, Any]:
+    name = f"{launch.name}-{replica.name}"
+    require_short(name, f"{TASKS}[{replica.task_number}].type")
+    extra = [
+        {"name": key, "value": literal(value)}
+        for key, value in rank_environment(launch, addresses, replica.rank).items()
+    ]
+    fields = {"hostname": replica.name, "subdomain": launch.name}
+    return _job(launch, replica, name, extra, fields, options)
+
+
+def _job(
+    launch: Launch,
+    replica: Replica,
+    name: str,
+    extra: list[dict[str, Any]],
+    fields: dict[str, Any],
+    options: Options,
+) -> dict[str, Any]:
+    wanted = restart_policy(replica.task)
+    # Jobs have no Always; ExitCode is a policy of the Job, whose pods then never restart.
+    fields["restartPolicy"] = "OnFailure" if wanted in ("Always", "OnFailure") else "Never"
+    spec: dict[str, Any] = {
+        "backoffLimit": 0 if wanted == "Never" else RESTARTS,
+        **deadline(launch),
+        "ttlSecondsAfterFinished": options.keep_s,
+        "template": pod_template(launch, replica.task, extra, **fields),
+    }
+    if wanted == "ExitCode":
+        spec["podFailurePolicy"] = _fail_unless_retryable(launch, replica)
+    return {
+        "apiVersion": JOB.group_version,
+        "kind": JOB.name,
+        "metadata": metadata(launch, name),
+        "spec": spec,
+    }
+
+
+def _fail_unless_retryable(launch: Launch, replica: Replica) -> dict[str, Any]:
+    template = replica.task.template
+    main = template["spec"]["containers"][main_container_index(template, launch.framework)]
+    codes = {
+        "containerName": main.get("name", ""),
+        "operator": "NotIn",
+        "values": list(RETRYABLE_CODES),
+    }
+    return {"rules": [{"action": "FailJob", "onExitCodes": codes}]}

@@ -1,0 +1,80 @@
+"""What is written when a trial is added, when one is to stop, and which is the best.
+
+Called by ``loop`` for what the plan says, and by ``services`` for what a person asks. Each function
+writes rows and events in one transaction; nobody is woken, nothing is started or stopped here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+
+from experiments.models import Experiment, Trial, new_trial_key
+from experiments.states import FINISHED, TrialState
+
+
+def add_trial(
+    experiment: Experiment,
+    parameters: Mapping[str, Any],
+    *,
+    origin: str,
+    note: Mapping[str, Any] | None = None,
+    retry_of: Trial | None = None,
+    reason: str = "",
+) -> Trial:
+    """Write the row of a new WAITING trial under the next free number."""
+    with transaction.atomic(savepoint=False):
+        seq = experiment.next_seq()  # and the lock under which numbers are given
+        highest = experiment.trials.aggregate(n=Max("number"))["n"]
+        for _ in range(20):  # a key is 36^5: a clash is rare, and drawn again
+            try:
+                with transaction.atomic():
+                    trial = Trial.objects.create(
+                        experiment=experiment,
+                        key=new_trial_key(),
+                        number=0 if highest is None else highest + 1,
+                        parameters=dict(parameters),
+                        note=dict(note or {}),
+                        origin=origin,
+                        retry_of=retry_of,
+                        seq=seq,
+                    )
+                break
+            except IntegrityError:
+                continue
+        else:
+            raise RuntimeError("No free trial key was found in 20 draws.")
+        experiment.record("state", trial=trial, new=TrialState.WAITING, reason=reason, seq=seq)
+    return trial
+
+
+def request_stop(trial: Trial, as_state: TrialState, reason: str, **data: Any) -> bool:
+    """Record the decision to stop a trial; False where it has ended or is being stopped already."""
+    with transaction.atomic(savepoint=False):
+        won = (
+            Trial.objects.filter(pk=trial.pk, stop_as="")
+            .exclude(state__in=FINISHED)
+            .update(stop_as=as_state, stop_reason=reason)
+        )
+        if not won:
+            return False
+        trial.stop_as, trial.stop_reason = as_state, reason
+        trial.experiment.record("stopping", trial=trial, new=as_state, reason=reason, data=data)
+    return True
+
+
+def update_best(experiment: Experiment) -> None:
+    """Point the experiment at its best finished, not excluded trial; earliest wins a tie."""
+    order = "value" if experiment.optimize_mode == "minimize" else "-value"
+    best_id = (
+        experiment.trials.filter(state=TrialState.SUCCEEDED, excluded=False, value__isnull=False)
+        .order_by(order, "number")
+        .values_list("pk", flat=True)
+        .first()
+    )
+    if best_id != experiment.best_trial_id:
+        Experiment.objects.filter(pk=experiment.pk).update(best_trial_id=best_id)
+        experiment.best_trial_id = best_id

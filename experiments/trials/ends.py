@@ -1,0 +1,77 @@
+"""How a trial ends: its job's end becomes the state that its reports and its exit earn it.
+
+Called by ``reconcile`` for what the backend says, and by ``shutdown`` when this machine is to stop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from experiments.models import Metric, Trial
+from experiments.states import TrialState
+from experiments.training.base import JobState, JobStatus
+
+# What reports and people may change in a trial's row while it runs.
+_JUDGED_BY = [
+    *("state", "stop_as", "stop_reason", "has_final", "value", "latest_value", "metrics"),
+]
+
+
+def end_trial(trial: Trial, status: JobStatus) -> bool:
+    """Move a trial whose job has ended to the state that its reports and exit earn it."""
+    trial.refresh_from_db(fields=_JUDGED_BY)  # its final report may have come a moment ago
+    if status.state is JobState.STOPPED and not trial.stop_as and not trial.has_final:
+        # Nobody decided to stop it: the server was shut down around it.
+        return requeue(trial, "The server was shut down; it starts anew.")
+    state, reason = _verdict_on_end(trial, status)
+    columns: dict[str, Any] = {
+        "finished_at": timezone.now(),
+        "exit_code": status.exit_code,
+    }
+    if state is TrialState.EARLY_STOPPED and trial.value is None:
+        columns["value"] = trial.latest_value
+    return trial.move(state, reason=reason, **columns)
+
+
+def _verdict_on_end(trial: Trial, status: JobStatus) -> tuple[TrialState, str]:
+    """State and reason of an ended trial; a stop that came too late does not undo a success."""
+    if status.state is JobState.SUCCEEDED and trial.has_final:
+        if trial.value is None:
+            shown = trial.metrics.get(Metric.DEFAULT_NAME)
+            return TrialState.FAILED, f"The final result is {shown}, not a finite number."
+        return TrialState.SUCCEEDED, ""
+    if trial.stop_as:
+        return TrialState(trial.stop_as), trial.stop_reason
+    if status.state is JobState.SUCCEEDED:
+        return TrialState.FAILED, "It exited with code 0, but no final result was reported."
+    if status.state is JobState.STOPPED and trial.value is not None:
+        return TrialState.SUCCEEDED, "Stopped after its final result."
+    if status.state is JobState.LOST:
+        return TrialState.LOST, status.message or "The backend lost it."
+    return TrialState.FAILED, status.message or f"It exited with code {status.exit_code}."
+
+
+def requeue(trial: Trial, reason: str) -> bool:
+    """RUNNING → WAITING for another attempt, without the reports of this one."""
+    with transaction.atomic():
+        won = trial.move(
+            TrialState.WAITING,
+            reason=reason,
+            data={"requeued": True},
+            attempt=trial.attempt + 1,
+            handle=None,
+            started_at=None,
+            latest_value=None,
+            latest_sequence=None,
+            judged_sequence=-1,
+            n_reports=0,
+            value=None,
+            has_final=False,
+            metrics={},
+        )
+        if won:
+            trial.metric_set.all().delete()
+    return won

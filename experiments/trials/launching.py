@@ -1,0 +1,77 @@
+"""From a spec and a trial's row to the Launch that a backend starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from experiments.access.tokens import trial_token
+from experiments.manifest.fields import API_VERSION, KIND
+from experiments.manifest.spec import ExperimentSpec
+from experiments.models import ClusterObject, Experiment, Project, Trial
+from experiments.training.base import Launch, Task, name_of_job
+
+
+def _tasks(spec: ExperimentSpec) -> tuple[Task, ...]:
+    return tuple(
+        Task(task.type, task.replicas, task.template, task.restart_policy)
+        for task in spec.training.tasks
+    )
+
+
+def project_of(namespace: str) -> Project:
+    """The project of a namespace: ``Project.namespace``, read backwards."""
+    if namespace == settings.NAMESPACE:
+        return Project.default()
+    return Project.objects.get_or_create(name=namespace)[0]
+
+
+def _owner(link: ClusterObject) -> dict[str, Any]:
+    """The experiment's AutoTuneExperiment object: when that goes, the cluster removes its jobs."""
+    return {"apiVersion": API_VERSION, "kind": KIND, "name": link.name, "uid": link.uid}
+
+
+def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Launch:
+    """Everything the backend needs to start this trial."""
+    link = experiment.link if experiment.link and experiment.link.uid else None
+    return Launch(
+        experiment_id=experiment.pk,
+        experiment_name=experiment.name,
+        trial_key=trial.key,
+        trial_number=trial.number,
+        attempt=trial.attempt,
+        framework=spec.training.framework,
+        tasks=_tasks(spec),
+        parameters=trial.parameters,
+        server_url=settings.TRIAL_URL,
+        token=trial_token(trial),
+        scheduler=spec.training.scheduler or {},
+        namespace=link.namespace if link else experiment.project.namespace,
+        owner=_owner(link) if link else None,
+        seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
+    )
+
+
+def job_name(trial: Trial) -> str:
+    """Name of the job of this trial's present attempt, launched or not."""
+    return name_of_job(trial.experiment_id, trial.number, trial.attempt)
+
+
+def rehearsal(spec: ExperimentSpec) -> Launch:
+    """A launch of nobody's trial, for a backend to look at and never to start."""
+    return Launch(
+        experiment_id="x",
+        experiment_name=spec.name,
+        trial_key="00000",
+        trial_number=0,
+        attempt=1,
+        framework=spec.training.framework,
+        tasks=_tasks(spec),
+        parameters={},
+        server_url=settings.TRIAL_URL,
+        token="",
+        scheduler=spec.training.scheduler or {},
+        namespace=settings.NAMESPACE,
+    )

@@ -1,0 +1,155 @@
+"""The list of experiments: search, phase filter, order and page, all in the URL.
+
+The page asks for its rows again every few seconds; the same view answers that with the rows alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Lower
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from experiments.access import policy
+from experiments.manifest.fields import NAME_FIELDS
+from experiments.models import Experiment
+from experiments.selectors.present import count_trials
+from experiments.states import PHASE_ENDED, Phase
+
+PER_PAGE = 25
+
+# ?phase=…: the phases of the specification, and two groups that people look for.
+PHASES: dict[str, tuple[Any, Q]] = {
+    "": (_("All"), Q()),
+    "active": (_("Active"), ~Q(phase__in=PHASE_ENDED) & Q(suspended=False)),
+    "suspended": (_("Suspended"), ~Q(phase__in=PHASE_ENDED) & Q(suspended=True)),
+    "done": (_("Done"), Q(phase=Phase.DONE)),
+    "timeout": (_("Timed out"), Q(phase=Phase.TIMEOUT)),
+    "error": (_("Error"), Q(phase=Phase.ERROR)),
+}
+ORDERS: dict[str, tuple[Any, list[Any]]] = {
+    "newest": (_("Newest first"), ["-created_at", "id"]),
+    "oldest": (_("Oldest first"), ["created_at", "id"]),
+    "name": (_("Name"), [Lower("name"), "-created_at"]),
+    "finished": (_("Last finished"), [F("finished_at").desc(nulls_last=True), "-created_at"]),
+}
+
+
+@dataclass(frozen=True)
+class Query:
+    """What the URL asks for; unknown words mean the default."""
+
+    search: str
+    phase: str
+    order: str
+    page: str
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Query:
+        phase = request.GET.get("phase", "")
+        order = request.GET.get("order", "")
+        return cls(
+            search=request.GET.get("q", "").strip()[:200].replace("\x00", ""),
+            phase=phase if phase in PHASES else "",
+            order=order if order in ORDERS else "newest",
+            page=request.GET.get("page", "1"),
+        )
+
+    def url(self, **changes: str) -> str:
+        """This list with something changed; anything but a page goes back to the first."""
+        asked = {"q": self.search, "phase": self.phase, "order": self.order, "page": "1", **changes}
+        defaults = {"order": "newest", "page": "1"}
+        words = {k: v for k, v in asked.items() if v and v != defaults.get(k)}
+        path = reverse("experiment-list")
+        return f"{path}?{urlencode(words)}" if words else path
+
+    def apply(self, experiments: QuerySet[Experiment]) -> QuerySet[Experiment]:
+        found = experiments
+        for word in self.search.split():
+            found = found.filter(
+                Q(name__icontains=word) | Q(id__startswith=word.lower()) | Q(notes__icontains=word)
+            )
+        return found.filter(PHASES[self.phase][1]).order_by(*ORDERS[self.order][1])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One experiment as the list shows it."""
+
+    experiment: Experiment
+    counts: dict[str, int]
+    active_seconds: float
+    tuner: str
+
+
+def _rows(page: Page[Experiment]) -> list[Row]:
+    now = timezone.now()
+    counts = count_trials(page.object_list)
+    return [
+        Row(e, counts[e.pk].by_state, e.active_seconds_at(now), _chooser(e.configuration))
+        for e in page.object_list
+    ]
+
+
+def _chooser(spec: dict[str, Any]) -> str:
+    """Name of what chooses the parameters."""
+    for kind in ("tuner", "advisor"):
+        if section := spec.get(kind):
+            return str(section.get(NAME_FIELDS[kind], ""))
+    return ""
+
+
+def _tabs(visible: QuerySet[Experiment], query: Query) -> list[dict[str, Any]]:
+    counts = visible.order_by().aggregate(
+        **{f"n_{key or 'all'}": Count("pk", filter=rule) for key, (_label, rule) in PHASES.items()}
+    )
+    return [
+        {
+            "label": label,
+            "url": query.url(phase=key),
+            "n": counts[f"n_{key or 'all'}"],
+            "current": key == query.phase,
+        }
+        for key, (label, _rule) in PHASES.items()
+    ]
+
+
+@never_cache
+@login_required
+@require_GET
+def experiment_list(request: HttpRequest) -> HttpResponse:
+    query = Query.of(request)
+    visible = policy.visible_experiments(request.user)
+    page = Paginator(query.apply(visible), PER_PAGE).get_page(query.page)
+    context = {
+        "nav": "experiments",
+        "query": query,
+        "rows": _rows(page),
+        "page": page,
+        "page_urls": {
+            "previous": query.url(page=str(page.number - 1)) if page.has_previous() else "",
+            "next": query.url(page=str(page.number + 1)) if page.has_next() else "",
+        },
+        "tabs": _tabs(visible, query),
+        "orders": [(key, label) for key, (label, _rule) in ORDERS.items()],
+        "is_filtered": bool(query.search or query.phase),
+        "clear_url": query.url(q="", phase=""),
+    }
+    part = request.headers.get("HX-Request") and not request.headers.get(
+        "HX-History-Restore-Request"
+    )
+    name = "experiments/_list_results.html" if part else "experiments/list.html"
+    response = render(request, name, context)
+    response["Vary"] = "HX-Request"
+    return response

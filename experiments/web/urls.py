@@ -1,0 +1,29 @@
+"""Routes of the pages."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from experiments.web import account_pages, detail_pages, list_page, new_page
+
+urlpatterns = [
+    path("", list_page.experiment_list, name="experiment-list"),
+    path("experiments/new/", new_page.experiment_new, name="experiment-new"),
+    path("experiments/new/sync/", new_page.sync, name="experiment-sync"),
+    path("experiments/new/template/<str:name>/", new_page.template, name="experiment-template"),
+    path(
+        "experiments/<slug:experiment_id>/",
+        detail_pages.experiment_detail,
+        name="experiment-detail",
+    ),
+    path(
+        "experiments/<slug:experiment_id>/trials/<int:number>/",
+        detail_pages.trial_detail,
+        name="trial-detail",
+    ),
+    path("sign-in/", account_pages.sign_in, name="sign-in"),
+    path("sign-in/<str:secret>/", account_pages.sign_in_link, name="sign-in-link"),
+    path("sign-out/", account_pages.sign_out, name="sign-out"),
+    path("tokens/", account_pages.api_tokens, name="api-tokens"),
+    path("tokens/<int:pk>/delete/", account_pages.api_token_delete, name="api-token-delete"),
+]

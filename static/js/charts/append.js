@@ -1,0 +1,120 @@
+// Adds one report to a drawn figure. The figure says in its `layout.meta.live` what may be added
+// and how (experiments/charts decides); all else makes the server draw anew. Pure.
+
+const MARGIN = 0.04; // of the axis, beyond a value that widened it
+
+/** @typedef {"ignored" | "drawn" | "anew" | "later"} Outcome
+ * ignored: it is in the figure already, or none of its business; drawn: it was added;
+ * anew: what is drawn has changed in kind; later: the figure is a little out of date. */
+
+/**
+ * @param {Figure} figure
+ * @param {Metric} metric
+ * @returns {Outcome}
+ */
+export function addReport(figure, metric) {
+  const { meta } = figure.layout;
+  if (metric.kind !== "PERIODICAL" || metric.seq <= meta.seq) return "ignored";
+  const y = typeof metric.value === "number" ? metric.value : null;
+  if (meta.empty) return "anew";
+  const rule = meta.live;
+  if (!rule) return "ignored";
+  if (metric.name !== rule.metric) {
+    return meta.metrics && !meta.metrics.includes(metric.name) ? "anew" : "ignored"; // one to choose
+  }
+  if (y !== null && y <= 0 && figure.layout.yaxis?.type === "log") return "anew";
+  return rule.how === "append" ? append(figure, rule, metric, y) : move(figure, metric, y);
+}
+
+/**
+ * The line of the report's trial grows.
+ * @param {Figure} figure
+ * @param {LiveRule} rule
+ * @param {Metric} metric
+ * @param {number | null} y
+ * @returns {Outcome}
+ */
+function append(figure, rule, metric, y) {
+  const trace = figure.data.find((t) => t.meta?.trial === metric.trial);
+  if (!trace?.meta) return unknown(figure, metric.trial, y);
+  if (metric.sequence <= Number(trace.meta.last)) return "later"; // said again, or out of order
+  trace.x.push(placeOf(metric, rule, trace.meta.start ?? 0));
+  trace.y.push(y);
+  trace.meta.last = metric.sequence;
+  if (trace.x.length > (trace.meta.most ?? Infinity)) return "anew"; // time to thin it out
+  return y === null || widen(figure, y) ? "drawn" : "later";
+}
+
+/**
+ * @param {Metric} metric
+ * @param {LiveRule} rule
+ * @param {number} start
+ */
+function placeOf(metric, rule, start) {
+  for (const name of rule.x ?? []) {
+    if (name === "time") return Date.parse(metric.time) / 1000 - start;
+    const place = metric[name];
+    if (place !== null) return place;
+  }
+  return metric.sequence;
+}
+
+/**
+ * The point of a running trial goes to its newest value.
+ * @param {Figure} figure
+ * @param {Metric} metric
+ * @param {number | null} y
+ * @returns {Outcome}
+ */
+function move(figure, metric, y) {
+  const running = figure.data.find((t) => Array.isArray(t.meta?.last));
+  const at = running?.customdata?.indexOf(metric.trial) ?? -1;
+  if (!running || at < 0) return unknown(figure, metric.trial, y);
+  const last = /** @type {(number | null)[]} */ (running.meta?.last);
+  if (metric.sequence < (last[at] ?? 0)) return "ignored"; // an older report, come late
+  last[at] = metric.sequence;
+  running.y[at] = y;
+  return y === null || widen(figure, y) ? "drawn" : "later";
+}
+
+/**
+ * @param {Figure} figure
+ * @param {number} trial
+ * @param {number | null} y
+ * @returns {Outcome}
+ */
+function unknown(figure, trial, y) {
+  const isThere = figure.data.some((t) => t.meta?.trial === trial || t.customdata?.includes(trial));
+  if (isThere) return "later"; // one of many in a line that does not grow by itself
+  return y === null ? "ignored" : "anew"; // its first value
+}
+
+/**
+ * Let a new value into view. False where it is so far off that the server shall judge.
+ * @param {Figure} figure
+ * @param {number} y
+ */
+function widen(figure, y) {
+  const axis = figure.layout.yaxis;
+  if (!axis?.range) return true;
+  const place = axis.type === "log" ? Math.log10(y) : y;
+  const [low, high] = axis.range;
+  if (place >= low && place <= high) return true;
+  const room = (figure.layout.meta.live?.room ?? Infinity) * (high - low);
+  if (place < low - room || place > high + room) return false;
+  const margin = (high - low) * MARGIN;
+  axis.range = place < low ? [place - margin, high] : [low, place + margin];
+  return true;
+}
+
+/**
+ * Whether the event changes what the figure shows beyond what reports add to it.
+ * @param {Figure} figure
+ * @param {HappenedEvent} event
+ */
+export function isRedrawnAt({ layout: { meta } }, event) {
+  if (event.seq <= meta.seq) return false;
+  if (event.what === "excluded" || event.what === "restored") return true;
+  if (event.what !== "state") return false;
+  return (meta.redrawn_at ?? []).some(([from, to]) => from === event.from && to === event.to);
+}

@@ -1,0 +1,189 @@
+// A chart of the page: fetches its figure, adds what is reported since, and fetches anew only where
+// the server has to decide again how it is drawn.
+
+import { api } from "../api.js";
+import { find } from "../dom.js";
+import { addReport, isRedrawnAt } from "./append.js";
+import { ParallelPlot } from "./parcoords.js";
+import { loadPlotly, Plot } from "./plot.js";
+import { theme } from "./theme.js";
+
+const REFETCH = 1200; // milliseconds between two fetches of one figure
+const LATER = 15000; // the same, where it is but a little out of date
+const RETRY = 5000; // after a fetch that failed
+
+export class ChartPanel {
+  /**
+   * @param {HTMLElement} root has .chart-plot and .chart-empty
+   * @param {{
+   *   url: string, plotlyUrl: string, options?: Record<string, string>,
+   *   onTrial: (trial: number) => void, onFigure?: (meta: FigureMeta) => void,
+   * }} settings url: of the figure; options: its query
+   */
+  constructor(root, { url, plotlyUrl, options = {}, onTrial, onFigure }) {
+    this.root = root;
+    this.url = url;
+    this.plotlyUrl = plotlyUrl;
+    this.options = options;
+    this.onTrial = onTrial;
+    this.onFigure = onFigure;
+    this.element = find(root, ".chart-plot");
+    this.empty = find(root, ".chart-empty");
+    this.plot = new Plot(this.element, { onTrial });
+    /** @type {ParallelPlot | null} */
+    this.parallel = null;
+    /** @type {Figure | null} */
+    this.figure = null;
+    /** @type {Metric[]} reports that came while a figure was on its way */
+    this.meanwhile = [];
+    /** @type {AbortController | null} of the fetch under way */
+    this.fetching = null;
+    this.timer = 0;
+    this.fetchedAt = 0;
+    this.due = 0;
+    /** @type {number | null} how soon to fetch again after the last time; null: no need to */
+    this.pause = REFETCH;
+    document.documentElement.addEventListener("autotune:theme", () => this.draw());
+    document.addEventListener("visibilitychange", () => {
+      if (!document.hidden) this.freshen();
+    });
+  }
+
+  get isVisible() {
+    return [this.element, this.empty].some((box) => !box.hidden && box.offsetParent !== null);
+  }
+
+  /** @param {Record<string, string>} options */
+  setOptions(options) {
+    this.options = options;
+    this.plot.forgetZoom();
+    this.load();
+  }
+
+  // ---- news
+
+  /** @param {Metric[]} metrics */
+  addReports(metrics) {
+    if (this.fetching) this.meanwhile.push(...metrics);
+    this.place(metrics);
+  }
+
+  /** @param {Metric[]} metrics */
+  place(metrics) {
+    if (!this.figure) return;
+    const { figure } = this;
+    const outcomes = new Set(metrics.map((metric) => addReport(figure, metric)));
+    if (outcomes.has("anew")) this.refresh();
+    else if (outcomes.has("later")) this.refresh(LATER);
+    outcomes.delete("ignored");
+    if (outcomes.size) this.plot.drawSoon();
+  }
+
+  /** @param {HappenedEvent[]} events */
+  addEvents(events) {
+    const { figure } = this;
+    if (!figure || events.some((event) => isRedrawnAt(figure, event))) this.refresh();
+  }
+
+  // ---- fetching
+
+  /**
+   * Fetch again, `pause` after the last time; charts out of sight wait until they are seen.
+   * @param {number} [pause]
+   */
+  refresh(pause = REFETCH) {
+    this.pause = Math.min(this.pause ?? pause, pause);
+    // One fetch at a time: on a slow server, news would abort each answer before it comes.
+    if (this.fetching || !this.isVisible || document.hidden) return;
+    const due = Math.max(Date.now(), this.fetchedAt + this.pause);
+    if (this.timer && this.due <= due) return;
+    clearTimeout(this.timer);
+    this.due = due;
+    this.timer = window.setTimeout(() => this.load(), due - Date.now());
+  }
+
+  /** It has come into sight. */
+  seen() {
+    this.plot.resize();
+    this.freshen();
+  }
+
+  freshen() {
+    if (this.pause !== null) this.refresh(this.pause);
+    else this.draw();
+  }
+
+  async load() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    this.fetching?.abort();
+    const abort = new AbortController();
+    this.fetching = abort;
+    this.meanwhile = []; // what came before is in the answer
+    this.pause = null;
+    this.fetchedAt = Date.now();
+    this.root.classList.toggle("is-loading", !this.figure);
+    try {
+      const query = new URLSearchParams(this.options).toString();
+      const url = query ? `${this.url}?${query}` : this.url;
+      const figure = await api("GET", url, undefined, { signal: abort.signal });
+      if (figure.data.length && figure.data[0].type !== "parcoords") {
+        await loadPlotly(this.plotlyUrl);
+      }
+      if (this.fetching === abort) this.take(figure); // no other options were chosen meanwhile
+    } catch (error) {
+      if (this.fetching === abort) this.failed(error);
+    } finally {
+      if (this.fetching === abort) {
+        this.fetching = null;
+        this.root.classList.remove("is-loading");
+        if (this.pause !== null) this.refresh(this.pause);
+      }
+    }
+  }
+
+  /** @param {Figure} figure */
+  take(figure) {
+    this.figure = figure;
+    this.onFigure?.(figure.layout.meta);
+    this.place(this.meanwhile);
+    this.draw();
+  }
+
+  /** @param {any} error */
+  failed(error) {
+    const isFinal = error.status >= 400 && error.status < 500; // asking again would not help
+    this.pause = isFinal ? null : RETRY;
+    this.fetchedAt = Date.now();
+    if (!this.figure) this.say(error.message);
+  }
+
+  // ---- drawing
+
+  /** @param {string} text */
+  say(text) {
+    this.element.hidden = true;
+    this.empty.hidden = false;
+    this.empty.textContent = text;
+  }
+
+  draw() {
+    const { figure } = this;
+    if (!figure) return;
+    const message = figure.layout.meta.empty;
+    if (message) {
+      this.plot.clear();
+      this.say(message);
+      return;
+    }
+    this.empty.hidden = true;
+    this.element.hidden = false;
+    if (figure.data[0]?.type !== "parcoords") {
+      this.plot.show(figure);
+    } else if (this.element.offsetParent !== null) {
+      this.parallel ??= new ParallelPlot(this.element, { onTrial: this.onTrial });
+      this.parallel.show(/** @type {any} */ (figure.data[0]), theme());
+      this.element.dataset.drawn = String(Number(this.element.dataset.drawn ?? 0) + 1);
+    }
+  }
+}

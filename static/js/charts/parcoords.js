@@ -1,0 +1,196 @@
+// Draws a Plotly `parcoords` figure on a plain canvas: no WebGL needed, lines can be pointed at.
+// Drag along an axis to keep only the lines that pass there, drag an axis' name to move it.
+
+import { h } from "../dom.js";
+import { Frame, TOP } from "./parallel_frame.js";
+import { cleared, paint, paintPointed } from "./parallel_paint.js";
+
+const BRUSH_WIDTH = 14; // pixels from an axis at which it can be brushed
+const NAME_WIDTH = 44; // the same, at which its name can be dragged
+
+/**
+ * Plotly's labels hold <b> and entities; a canvas wants the words.
+ * @param {string} label
+ */
+const wordsIn = (label) =>
+  new DOMParser().parseFromString(label, "text/html").body.textContent ?? "";
+
+export class ParallelPlot {
+  /**
+   * @param {HTMLElement} element
+   * @param {{ onTrial: (trial: number) => void }} options
+   */
+  constructor(element, { onTrial }) {
+    this.element = element;
+    this.onTrial = onTrial;
+    this.frame = new Frame();
+    this.canvas = h("canvas", { role: "img", tabindex: "-1" });
+    this.front = h("canvas", { class: "parcoords-front", "aria-hidden": "true" });
+    this.tip = h("div", { class: "parcoords-tip", hidden: true });
+    /** @type {Theme | null} */
+    this.theme = null;
+    /** @type {ColourScale} */
+    this.scale = [];
+    /** @type {{ i: number, from: number, isMove: boolean, isDone: boolean } | null} */
+    this.drag = null;
+    /** @type {{ i: number, x: number, y: number } | null} line that is pointed at, and where */
+    this.pointed = null;
+    element.classList.add("parcoords");
+    element.replaceChildren(this.canvas, this.front, this.tip);
+    new ResizeObserver(() => this.draw()).observe(element);
+    this.front.addEventListener("pointerdown", (event) => this.pressed(event));
+    this.front.addEventListener("pointermove", (event) => this.moved(event));
+    this.front.addEventListener("pointerup", (event) => this.released(event));
+    this.front.addEventListener("pointerleave", () => this.drag || this.point(null));
+    this.front.addEventListener("dblclick", () => {
+      this.frame.clearBrushes();
+      this.draw();
+    });
+  }
+
+  /**
+   * Take over a figure. Brushes, the order of axes and the line pointed at stay.
+   * @param {ParallelTrace} trace
+   * @param {Theme} theme
+   */
+  show(trace, theme) {
+    const { frame } = this;
+    this.theme = theme;
+    this.scale = theme.dark ? trace.meta.colorscale_dark : trace.meta.colorscale_light;
+    const { color, cmin, cmax } = trace.line;
+    const before = this.pointed && frame.numbers[this.pointed.i];
+    const shades = color.map((c) => (c - cmin) / (cmax - cmin || 1));
+    frame.take(trace.dimensions.map(axisOf), trace.customdata, shades);
+    const i = frame.numbers.indexOf(before ?? -1);
+    this.pointed = this.pointed && i >= 0 ? { ...this.pointed, i } : null;
+    const names = frame.axes.map((axis) => axis.label).join(", ");
+    const words = `Parallel coordinates of ${frame.numbers.length} trials: ${names}`;
+    this.canvas.setAttribute("aria-label", words);
+    this.draw();
+  }
+
+  draw() {
+    const { element, frame, theme } = this;
+    if (!theme || !element.clientWidth) return;
+    frame.resize(element.clientWidth, element.clientHeight);
+    paint(cleared(this.canvas, frame), frame, this.scale, theme);
+    this.point(this.pointed);
+  }
+
+  // ---- pointing, brushing, moving axes
+
+  /**
+   * @param {PointerEvent} event
+   * @returns {[x: number, y: number]}
+   */
+  at(event) {
+    const box = this.front.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  /**
+   * The axis under the pointer, -1 where there is none, and whether it is at its name.
+   * @param {number} x
+   * @param {number} y
+   * @returns {[k: number, isName: boolean]}
+   */
+  axisAt(x, y) {
+    const isName = y < TOP - 6;
+    return [this.frame.axisAt(x, isName ? NAME_WIDTH : BRUSH_WIDTH), isName];
+  }
+
+  /** @param {PointerEvent} event */
+  pressed(event) {
+    const [x, y] = this.at(event);
+    const [i, isMove] = this.axisAt(x, y);
+    if (i < 0) return;
+    this.front.setPointerCapture(event.pointerId);
+    this.drag = { i, from: y, isMove, isDone: false };
+    this.point(null);
+  }
+
+  /** @param {PointerEvent} event */
+  moved(event) {
+    const [x, y] = this.at(event);
+    if (this.drag) this.dragged(this.drag, x, y);
+    else this.hovered(x, y);
+  }
+
+  /**
+   * @param {number} x
+   * @param {number} y
+   */
+  hovered(x, y) {
+    const [k, isName] = this.axisAt(x, y);
+    const i = k < 0 ? this.frame.nearest(x, y) : null;
+    let cursor = isName ? "grab" : "ns-resize";
+    if (k < 0) cursor = i === null ? "default" : "pointer";
+    this.front.style.cursor = cursor;
+    this.point(i === null ? null : { i, x, y });
+  }
+
+  /**
+   * @param {NonNullable<ParallelPlot["drag"]>} drag
+   * @param {number} x
+   * @param {number} y
+   */
+  dragged(drag, x, y) {
+    const { frame } = this;
+    if (drag.isMove) {
+      const to = frame.moveAxis(drag.i, x);
+      if (to === drag.i) return;
+      drag.i = to;
+    } else {
+      if (Math.abs(y - drag.from) <= 3) return;
+      frame.brush(drag.i, drag.from, y);
+    }
+    drag.isDone = true;
+    this.draw();
+  }
+
+  /** @param {PointerEvent} event */
+  released(event) {
+    const { drag, frame } = this;
+    this.drag = null;
+    if (!drag) {
+      const i = frame.nearest(...this.at(event));
+      if (i !== null) this.onTrial(frame.numbers[i]);
+    } else if (!drag.isDone && !drag.isMove) {
+      frame.clearBrushes(drag.i); // a click on an axis takes its brush away
+      this.draw();
+    }
+  }
+
+  /**
+   * Lift one line over the others and say whose it is.
+   * @param {ParallelPlot["pointed"]} pointed
+   */
+  point(pointed) {
+    const { frame, theme, tip } = this;
+    this.pointed = pointed;
+    const context = cleared(this.front, frame);
+    tip.hidden = !pointed;
+    if (!pointed || !theme) return;
+    const { i, x, y } = pointed;
+    paintPointed(context, frame, i, theme);
+    const rows = frame.axes.map((axis) =>
+      h("div", {}, h("span", {}, axis.label), h("b", {}, frame.valueText(axis, i))),
+    );
+    tip.replaceChildren(h("strong", {}, `#${frame.numbers[i]}`), ...rows);
+    const isRight = x > frame.width / 2;
+    tip.style.left = isRight ? "" : `${x + 14}px`;
+    tip.style.right = isRight ? `${frame.width - x + 14}px` : "";
+    tip.style.top = `${Math.max(0, Math.min(y - 20, frame.height - tip.offsetHeight))}px`;
+  }
+}
+
+/**
+ * @param {ParallelTrace["dimensions"][number]} dimension
+ * @returns {import("./parallel_frame.js").ParallelAxis}
+ */
+function axisOf({ label, values, range, tickvals, ticktext }) {
+  const ticks = tickvals.map(
+    (place, i) => /** @type {[number, string]} */ ([place, wordsIn(ticktext[i])]),
+  );
+  return { label: wordsIn(label), values, range, ticks };
+}

@@ -1,0 +1,164 @@
+// One figure drawn with Plotly. What a person did to it (zoom, hidden lines, the pointer on a
+// point, a drag that is not over) outlives every drawing.
+
+import { fit, theme, themed } from "./theme.js";
+import { View } from "./view.js";
+
+const REDRAW = 350; // milliseconds between two drawings of one chart
+const AFTER_DRAG = 100; // until Plotly has told where a drag has ended
+const RESET_ICON = {
+  width: 24,
+  height: 24,
+  path: "M12 3 3 10.6V21h6.5v-6h5v6H21V10.6zm0 2.6 7 5.9V19h-2.5v-6h-9v6H5v-7.5z",
+};
+
+/** @type {Promise<unknown> | undefined} */
+let library;
+/**
+ * Load Plotly once, after the page itself: it is large and the tables need not wait for it.
+ * @param {string} url
+ */
+export function loadPlotly(url) {
+  library ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = url;
+    script.onload = resolve;
+    script.onerror = () => reject(new Error("The chart library could not be loaded."));
+    document.head.append(script);
+  });
+  return library;
+}
+
+export class Plot {
+  /**
+   * @param {HTMLElement} element
+   * @param {{ onTrial: (trial: number) => void }} options
+   */
+  constructor(element, { onTrial }) {
+    this.element = /** @type {PlotElement} */ (element);
+    this.onTrial = onTrial;
+    this.view = new View();
+    /** @type {Figure | null} */
+    this.figure = null;
+    this.revision = 0;
+    this.drawnAt = 0;
+    this.timer = 0;
+    this.isDrawn = false;
+    this.isPressed = false;
+    // A drawing in the middle of a drag would take the drag away.
+    element.addEventListener("pointerdown", () => this.press(), true);
+    this.config = {
+      responsive: true,
+      displaylogo: false,
+      displayModeBar: "hover",
+      showSendToCloud: false, // Plotly's own button would upload the chart to its makers
+      plotlyServerURL: "",
+      modeBarButtonsToRemove: [
+        ...["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "resetScale2d"],
+      ],
+      modeBarButtonsToAdd: [
+        { name: "reset", title: "Reset the axes", icon: RESET_ICON, click: () => this.reset() },
+      ],
+      doubleClick: false, // ours goes back to what the figure says now, not to what it once said
+    };
+  }
+
+  press() {
+    this.isPressed = true;
+    const release = () => {
+      window.removeEventListener("pointerup", release, true);
+      window.removeEventListener("pointercancel", release, true);
+      this.isPressed = false;
+      if (!this.isLate) return;
+      this.drawnAt = Date.now() - REDRAW + AFTER_DRAG;
+      this.drawSoon();
+    };
+    window.addEventListener("pointerup", release, true);
+    window.addEventListener("pointercancel", release, true);
+  }
+
+  /** @param {Figure} figure */
+  show(figure) {
+    this.figure = figure;
+    this.draw();
+  }
+
+  /** Other axes were chosen: what was zoomed to means nothing now. */
+  forgetZoom() {
+    this.view.forget();
+  }
+
+  /** Back to what the figure shows at first; from there to all there is. */
+  reset() {
+    if (!this.figure) return;
+    if (this.view.isZoomed) this.view.forget();
+    else this.view.showAll(this.figure.layout);
+    this.draw();
+  }
+
+  /** The figure's data have changed. */
+  drawSoon() {
+    if (this.timer || document.hidden) return;
+    const wait = Math.max(0, this.drawnAt + REDRAW - Date.now());
+    this.timer = window.setTimeout(() => {
+      this.timer = 0;
+      this.draw();
+    }, wait);
+  }
+
+  draw() {
+    const { figure, element } = this;
+    if (!figure || element.offsetParent === null) return;
+    this.isLate = this.isPressed && this.isDrawn;
+    if (this.isLate) return;
+    this.revision += 1;
+    const layout = themed(this.seen(figure.layout), theme());
+    layout.autosize = true;
+    layout.datarevision = this.revision;
+    fit(layout, element.clientWidth);
+    this.drawnAt = Date.now();
+    // Copies: Plotly notes in them which traces a person has hidden, and would then take that for
+    // the figure's own wish.
+    const data = figure.data.map((trace) => ({ ...trace }));
+    window.Plotly.react(element, data, layout, this.config);
+    element.dataset.drawn = String(this.revision);
+    if (!this.isDrawn) this.listen();
+    this.isDrawn = true;
+  }
+
+  /**
+   * The layout with the axes as the person looks at them.
+   * @param {Layout} given
+   */
+  seen(given) {
+    const layout = { ...given };
+    for (const name of /** @type {const} */ (["xaxis", "yaxis"])) {
+      // Another revision each time: Plotly is to remember nothing of the axes, `view` does.
+      layout[name] = { ...this.view.axis(name, given), uirevision: this.revision };
+    }
+    return layout;
+  }
+
+  listen() {
+    const { element } = this;
+    element.on("plotly_relayout", (changes) => {
+      if (this.figure) this.view.note(changes, element.layout, this.figure.layout);
+    });
+    element.on("plotly_doubleclick", () => this.reset());
+    element.on("plotly_click", (event) => {
+      const point = event.points?.[0];
+      const trial = point?.data?.meta?.trial ?? point?.customdata;
+      if (typeof trial === "number") this.onTrial(trial);
+    });
+  }
+
+  resize() {
+    if (this.isDrawn) window.Plotly.Plots.resize(this.element);
+  }
+
+  clear() {
+    this.figure = null;
+    if (this.isDrawn) window.Plotly.purge(this.element);
+    this.isDrawn = false;
+  }
+}

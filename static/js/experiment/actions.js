@@ -1,0 +1,102 @@
+// What a person can do to a whole experiment: the buttons of its page.
+
+import { api, wordsOf } from "../api.js";
+import { byId, confirmAction, hit, toast } from "../dom.js";
+
+/** @typedef {() => Promise<Experiment | null> | null} Action resolves to the changed experiment */
+
+/**
+ * @param {HTMLElement} root
+ * @param {{
+ *   api: string, list: string, current: () => Experiment,
+ *   onChanged: (experiment: Experiment) => void, onTrials: () => void,
+ *   openCustom: (experiment: Experiment) => void, openNotes: (experiment: Experiment) => void,
+ * }} page onTrials: there are other trials now
+ */
+export function listenToActions(root, page) {
+  const url = page.api;
+  /** @type {Record<string, Action>} */
+  const actions = {
+    suspend: () => api("PATCH", url, { suspended: true }),
+    resume: () => api("PATCH", url, { suspended: false }),
+    finish: () => finish(url, page.current()),
+    delete: () => remove(url, page.current(), page.list),
+    "retry-failed": async () => {
+      const { count } = await api("POST", `${url}retry-failed/`);
+      toast(
+        count === 1 ? "1 trial is tried again." : `${count} trials are tried again.`,
+        "success",
+      );
+      page.onTrials();
+      return null;
+    },
+    "retry-uploads": () => api("POST", `${url}aistore/retry/`),
+    custom: () => {
+      page.openCustom(page.current());
+      return null;
+    },
+    notes: () => {
+      page.openNotes(page.current());
+      return null;
+    },
+    manifest: () => showManifest(url),
+  };
+  root.addEventListener("click", async (event) => {
+    const button = hit(event, "[data-action]");
+    if (!(button instanceof HTMLButtonElement)) return;
+    button.disabled = true;
+    try {
+      const fresh = await actions[button.dataset.action ?? ""]();
+      if (fresh?.phase) page.onChanged(fresh);
+    } catch (error) {
+      toast(wordsOf(error), "danger");
+    } finally {
+      button.disabled = false;
+    }
+  });
+}
+
+/**
+ * @param {string} url
+ * @param {Experiment} experiment
+ */
+async function finish(url, { counts }) {
+  const running = (counts.RUNNING ?? 0) + (counts.WAITING ?? 0);
+  const agreed = await confirmAction({
+    title: "Finish this experiment now?",
+    text: running
+      ? `${running} unfinished trials are stopped; they keep what they reported.`
+      : "No further trials will be started.",
+    action: "Finish early",
+  });
+  return agreed ? api("POST", `${url}finish/`) : null;
+}
+
+/**
+ * @param {string} url
+ * @param {Experiment} experiment
+ * @param {string} list address of the page to go to
+ */
+async function remove(url, { name, n_trials: n }, list) {
+  const agreed = await confirmAction({
+    title: `Delete “${name}”?`,
+    text: `Its ${n} trials, their reports and logs are removed for good.`,
+    action: "Delete",
+    danger: true,
+  });
+  if (!agreed) return null;
+  await api("DELETE", url);
+  location.assign(list);
+  return null;
+}
+
+/** @param {string} url */
+async function showManifest(url) {
+  const response = await fetch(`${url}manifest/`, { credentials: "same-origin" });
+  if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+  const text = await response.text();
+  byId("manifest-text").textContent = text;
+  byId("manifest-copy").dataset.copy = text;
+  byId("manifest-dialog", HTMLDialogElement).showModal();
+  return null;
+}

@@ -1,0 +1,75 @@
+// The four charts of the experiment page, and which of them is looked at.
+
+import { params, remember } from "../address.js";
+import { Controls } from "../charts/controls.js";
+import { ChartPanel } from "../charts/panel.js";
+import { all, byId, hit } from "../dom.js";
+
+const narrow = window.matchMedia("(max-width: 767.98px)");
+const defaultView = () => (narrow.matches ? "history" : "all");
+
+export class Charts {
+  /** @param {{ api: string, plotly: string, page: string }} urls */
+  constructor({ api, plotly, page }) {
+    this.root = byId("charts");
+    this.tabs = byId("chart-tabs");
+    this.figures = all(this.root, ".chart");
+    /** @type {Map<string, ChartPanel>} */
+    this.panels = new Map();
+    for (const element of this.figures) {
+      const kind = element.dataset.kind ?? "";
+      const controls = new Controls(element, {
+        prefix: `${kind}.`,
+        onChange: (options) => panel.setOptions(options),
+      });
+      const panel = new ChartPanel(element, {
+        url: `${api}charts/${kind}/`,
+        plotlyUrl: plotly,
+        options: controls.options(),
+        onTrial: (trial) => location.assign(`${page}trials/${trial}/`),
+        onFigure: (meta) => controls.adapt(meta),
+      });
+      this.panels.set(kind, panel);
+    }
+    this.tabs.addEventListener("click", (event) => {
+      const view = hit(event, "[data-view]")?.dataset.view;
+      if (!view) return;
+      remember({ chart: view === defaultView() ? null : view });
+      this.show(view);
+    });
+    narrow.addEventListener("change", () => params.has("chart") || this.show(defaultView()));
+  }
+
+  /** Show what the address says. */
+  start() {
+    this.show(params.get("chart") ?? defaultView());
+  }
+
+  /** @param {string} view */
+  show(view) {
+    const chosen = this.panels.has(view) ? view : "all";
+    this.root.dataset.view = chosen;
+    for (const button of all(this.tabs, "[data-view]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.view === chosen));
+    }
+    for (const element of this.figures) {
+      element.hidden = chosen !== "all" && element.dataset.kind !== chosen;
+    }
+    requestAnimationFrame(() => {
+      for (const panel of this.panels.values()) if (panel.isVisible) panel.seen();
+    });
+  }
+
+  /** @param {News} news */
+  receive({ metrics = [], events = [] }) {
+    for (const panel of this.panels.values()) {
+      if (metrics.length) panel.addReports(metrics);
+      if (events.length) panel.addEvents(events);
+    }
+  }
+
+  /** Something has happened, and nobody said what. */
+  refresh() {
+    for (const panel of this.panels.values()) panel.refresh();
+  }
+}

@@ -1,0 +1,66 @@
+// The head of the experiment page: name, phase, what is wrong, what can be done now.
+
+import { all, byId, find, onChange } from "../dom.js";
+import { isEnded, phaseBadge } from "../format.js";
+
+const changed = onChange();
+
+/**
+ * @param {Experiment} experiment
+ * @param {boolean} mayChange
+ */
+export function drawHead(experiment, mayChange) {
+  const { phase, suspended, finishing, message, name, notes } = experiment;
+  changed("phase", [phase, suspended, finishing, message], () => {
+    byId("phase").replaceChildren(phaseBadge(experiment));
+    byId("message").hidden = !message;
+    byId("message-text").textContent = message;
+  });
+  changed("cluster-object", experiment.cluster_object, () => drawClusterObject(experiment));
+  drawActions(experiment, mayChange);
+  byId("notes").hidden = !notes;
+  byId("notes").textContent = notes;
+  const title = find(document, "#experiment-page h1");
+  if (title.textContent !== name) title.textContent = name;
+  const progress = `${experiment.n_finished}/${experiment.max_trials} · `;
+  document.title = `${isEnded(experiment) ? "" : progress}${name} · AutoTune`;
+}
+
+/** @param {Experiment} experiment */
+function drawClusterObject({ cluster_object: there }) {
+  const tag = byId("cluster-object");
+  tag.hidden = !there;
+  if (there) {
+    tag.textContent = `${there.namespace}/${there.name}`;
+    tag.title = `${tag.textContent}: copy the command that shows it in the cluster`;
+    tag.dataset.copy = `kubectl --namespace ${there.namespace} get ate ${there.name}`;
+  }
+  const trouble = byId("cluster-trouble");
+  trouble.hidden = !there?.trouble;
+  find(trouble, "div").textContent = there?.trouble ? `In the cluster: ${there.trouble}` : "";
+}
+
+/**
+ * @param {Experiment} experiment
+ * @param {boolean} mayChange
+ */
+function drawActions(experiment, mayChange) {
+  const { phase, suspended, finishing, n_to_retry: failed } = experiment;
+  const ended = isEnded(experiment);
+  const isOver = phase === "ERROR" || phase === "TIMEOUT";
+  const possible = {
+    suspend: !ended && !suspended && !finishing,
+    resume: !ended && suspended,
+    finish: !ended && !finishing,
+    notes: true,
+    delete: true,
+    custom: !isOver && !finishing,
+    "retry-failed": failed > 0 && !isOver,
+  };
+  for (const [action, when] of Object.entries(possible)) {
+    for (const button of all(document, `#experiment-page [data-action="${action}"]`)) {
+      button.hidden = !(when && mayChange);
+    }
+  }
+  find(document, '[data-action="retry-failed"] span').textContent = `Retry all ${failed} failed`;
+}

@@ -1,0 +1,145 @@
+// The experiment page: draws the state that came with it and keeps it fresh over the websocket.
+// Everything that is news goes through `receive`.
+
+import { params, remember } from "../address.js";
+import { api } from "../api.js";
+import { byId, onChange, pageData } from "../dom.js";
+import { connectionBadge, Live } from "../live.js";
+import { Timeline } from "../timeline.js";
+import { act } from "../trials/actions.js";
+import { TrialTable } from "../trials/table.js";
+import { listenToActions } from "./actions.js";
+import { drawAIStore } from "./aistore.js";
+import { Charts } from "./charts.js";
+import { CustomTrial } from "./custom_trial.js";
+import { drawHead } from "./head.js";
+import { Limits } from "./limits.js";
+import { Notes } from "./notes.js";
+import { drawBest, drawProgress, drawTime } from "./overview.js";
+
+const root = byId("experiment-page");
+/**
+ * @type {{
+ *   experiment: Experiment, cursor: number, trials: Page<Trial>, events: HappenedEvent[],
+ *   space: Record<string, SpaceNode>, metric_names: string[], may_change: boolean,
+ * }}
+ */
+const state = pageData("page-state");
+const urls = {
+  api: root.dataset.api ?? "",
+  page: root.dataset.page ?? "",
+  list: root.dataset.list ?? "",
+  socket: root.dataset.socket ?? "",
+  plotly: root.dataset.plotly ?? "",
+};
+const trialsUrl = `${urls.api}trials/`;
+let { experiment } = state;
+let receivedAt = Date.now(); // when active_seconds was true
+
+const charts = new Charts(urls);
+const table = new TrialTable({
+  url: trialsUrl,
+  page: urls.page,
+  space: state.space,
+  metrics: state.metric_names,
+  params,
+  first: state.trials,
+  mayChange: state.may_change,
+  onAction: rowAction,
+  onState: (changes) => remember(changes),
+});
+const timeline = new Timeline({
+  url: `${urls.api}events/`,
+  page: urls.page,
+  events: state.events,
+});
+/** @param {Experiment} fresh */
+const onSaved = (fresh) => receive({ experiment: fresh });
+const limits = new Limits({ url: urls.api, mayChange: state.may_change, onSaved });
+const notes = new Notes({ url: urls.api, onSaved });
+const custom = new CustomTrial({
+  url: trialsUrl,
+  space: state.space,
+  onAdded: () => table.refresh(),
+});
+listenToActions(root, {
+  ...urls,
+  current: () => experiment,
+  onChanged: onSaved,
+  onTrials: () => table.refresh(),
+  openNotes: () => notes.open(experiment),
+  openCustom({ best }) {
+    custom.open(
+      best?.parameters,
+      best
+        ? `Starts from the best so far, trial ${best.number}.`
+        : "Leave a field empty to leave its parameter out.",
+    );
+  },
+});
+
+/**
+ * @param {string} name
+ * @param {Trial} trial
+ * @param {HTMLButtonElement} button
+ */
+async function rowAction(name, trial, button) {
+  if (name === "copy") {
+    custom.open(trial.parameters, `Starts from the parameters of trial ${trial.number}.`);
+    return;
+  }
+  button.disabled = true;
+  const changed = await act(name, trial, trialsUrl);
+  button.disabled = false;
+  if (!changed) return;
+  if (changed.number === trial.number) table.update([changed], experiment.best?.number);
+  else table.refresh();
+}
+
+const changed = onChange();
+function draw() {
+  drawHead(experiment, state.may_change);
+  drawProgress(experiment);
+  drawTime(experiment, receivedAt);
+  drawBest(experiment, urls.page);
+  changed("chips", experiment.counts, () => table.drawChips(experiment.counts));
+  changed("aistore", experiment.aistore, () => drawAIStore(experiment.aistore, state.may_change));
+  limits.show(experiment);
+}
+
+/** @param {News} news */
+function receive(news) {
+  if (news.experiment && news.experiment.seq >= experiment.seq) {
+    const phaseBefore = experiment.phase;
+    experiment = news.experiment;
+    receivedAt = Date.now();
+    draw();
+    if (experiment.phase === "ERROR" && phaseBefore !== "ERROR") location.reload(); // for details
+  }
+  table.update(news.trials ?? [], experiment.best?.number);
+  for (const metric of news.metrics ?? []) table.report(metric);
+  charts.receive(news);
+  timeline.add(news.events ?? []);
+}
+
+const badge = connectionBadge();
+table.update([], experiment.best?.number);
+draw();
+charts.start();
+const live = new Live({
+  url: urls.socket,
+  after: state.cursor,
+  onMessage: receive,
+  onState: (shown) => badge.show(shown),
+  async onPoll() {
+    const [fresh] = await Promise.all([api("GET", urls.api), table.load(), timeline.poll()]);
+    const isNew = fresh.seq > experiment.seq;
+    receive({ experiment: fresh });
+    if (isNew) charts.refresh();
+  },
+});
+setInterval(() => {
+  if (document.hidden) return;
+  drawTime(experiment, receivedAt);
+  badge.tick(live.updatedAt);
+}, 1000);

@@ -1,0 +1,100 @@
+// The overview of the experiment page: how far it is, and the best trial.
+
+import { byId, h, icon, onChange } from "../dom.js";
+import { ago, duration, full, number, plain, trialBar } from "../format.js";
+
+const changed = onChange();
+
+/** @param {Experiment} experiment */
+export function drawProgress(experiment) {
+  const { counts, max_trials: most, n_finished: n, started_at, finished_at } = experiment;
+  changed("bar", [counts, most], () => {
+    byId("trials-bar").replaceChildren(trialBar(counts, most));
+    byId("trials-text").replaceChildren(h("strong", {}, n), ` of ${most} finished`);
+  });
+  changed("started", [started_at, finished_at], () => {
+    if (finished_at) byId("started").replaceChildren("ended ", ago(finished_at));
+    else if (started_at) byId("started").replaceChildren("started ", ago(started_at));
+    else byId("started").replaceChildren("made ", ago(experiment.created_at));
+  });
+}
+
+/**
+ * The meter of the active time, which moves without news.
+ * @param {Experiment} experiment
+ * @param {number} receivedAt when its active_seconds were true
+ */
+export function drawTime(experiment, receivedAt) {
+  const running = experiment.clock_running ? (Date.now() - receivedAt) / 1000 : 0;
+  const active = experiment.active_seconds + running;
+  const share = Math.min(100, (100 * active) / experiment.max_exec_seconds);
+  const bar = byId("time-bar");
+  /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${share}%`;
+  bar.setAttribute("aria-valuenow", share.toFixed(0));
+  bar.classList.toggle("is-running", experiment.clock_running);
+  bar.classList.toggle("is-full", experiment.phase === "TIMEOUT");
+  const text = `${duration(Math.floor(active))} of ${duration(experiment.max_exec_seconds)}`;
+  const box = byId("time-text");
+  if (box.textContent !== text) box.textContent = text;
+}
+
+/**
+ * @param {Experiment} experiment
+ * @param {string} page address of the experiment's page
+ */
+export function drawBest(experiment, page) {
+  const { best } = experiment;
+  changed("best", best, () => {
+    byId("best").replaceChildren(...(best ? bestParts(best, page) : [noBest(experiment)]));
+  });
+}
+
+/** @param {Experiment} experiment */
+function noBest({ n_finished: n }) {
+  const words = n
+    ? "No trial has succeeded yet."
+    : "The first trial that succeeds will be shown here.";
+  return h(
+    "div",
+    { class: "best-none" },
+    h("span", { class: "best-value muted", "data-testid": "best-value" }, "–"),
+    h("p", { class: "muted" }, words),
+  );
+}
+
+/**
+ * @param {Best} best
+ * @param {string} page
+ */
+function bestParts(best, page) {
+  const rows = Object.entries(best.parameters).map(([name, value]) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row", class: "mono" }, name),
+      h("td", { class: "mono", title: full(value) }, plain(value)),
+    ),
+  );
+  const value = { class: "best-value num", "data-testid": "best-value", title: String(best.value) };
+  const link = {
+    class: "tag tag-accent",
+    href: `${page}trials/${best.number}/`,
+    "data-testid": "best-link",
+  };
+  const copy = {
+    type: "button",
+    class: "btn btn-quiet btn-sm",
+    "data-copy": JSON.stringify(best.parameters, null, 2),
+    "data-copied": "The parameters were copied.",
+  };
+  return [
+    h(
+      "div",
+      { class: "best-head" },
+      h("span", value, number(best.value)),
+      h("a", link, `trial ${best.number}`),
+      h("button", copy, icon("copy"), "Copy JSON"),
+    ),
+    h("div", { class: "best-table" }, h("table", { class: "kv-table" }, h("tbody", {}, rows))),
+  ];
+}

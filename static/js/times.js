@@ -1,0 +1,46 @@
+// How long ago something was: the words, and keeping those of the page true.
+
+import { all } from "./dom.js";
+
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
+const UNITS = [
+  ["day", 86400],
+  ["hour", 3600],
+  ["minute", 60],
+];
+const MONTH = 2592000; // seconds; what is older is shown as a date
+
+const language = () => globalThis.document?.documentElement.lang || "en";
+
+/** @type {Intl.RelativeTimeFormat | undefined} */
+let words;
+
+/**
+ * "3 min. ago"
+ * @param {Date} date
+ */
+export function ago(date, now = Date.now()) {
+  const seconds = (date.getTime() - now) / 1000;
+  if (Math.abs(seconds) >= MONTH) {
+    return date.toLocaleDateString(language(), { day: "numeric", month: "short", year: "numeric" });
+  }
+  words ??= new Intl.RelativeTimeFormat(language(), { numeric: "auto", style: "short" });
+  for (const [unit, size] of UNITS) {
+    if (Math.abs(seconds) >= size) return words.format(Math.trunc(seconds / size), unit);
+  }
+  return words.format(Math.trunc(seconds / 5) * 5, "second");
+}
+
+/**
+ * Bring every <time datetime="…" data-ago> up to date.
+ * @param {ParentNode} root
+ */
+export function refreshTimes(root = document) {
+  for (const element of all(root, "time[data-ago]", HTMLTimeElement)) {
+    const date = new Date(element.dateTime);
+    if (Number.isNaN(date.getTime())) continue;
+    const text = ago(date);
+    if (element.textContent !== text) element.textContent = text;
+    if (!element.title) element.title = date.toLocaleString();
+  }
+}

@@ -1,0 +1,199 @@
+// What is known of one trial: state, why it ended, result, parameters, the run's facts.
+
+import { all, byId, h, icon } from "../dom.js";
+import {
+  ago,
+  duration,
+  full,
+  isFinished,
+  number,
+  plain,
+  STATES,
+  stateBadge,
+  trialSeconds,
+} from "../format.js";
+
+/**
+ * A table of names and values.
+ * @param {[name: string | Node, value: import("../dom.js").Child][]} rows
+ */
+function pairs(rows) {
+  const lines = rows.map(([name, value]) =>
+    h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, value)),
+  );
+  return h("table", { class: "kv-table" }, h("tbody", {}, lines));
+}
+
+/**
+ * @param {Trial} trial
+ * @param {{ isBest: boolean, mayChange: boolean, stop: HappenedEvent | null }} about stop: the
+ *   event by which an assessor stopped it
+ */
+export function drawTrial(trial, { isBest, mayChange, stop }) {
+  byId("state").replaceChildren(stateBadge(trial.state, trial));
+  const marks = [
+    isBest && h("span", { class: "tag tag-accent" }, icon("star"), "best"),
+    trial.origin && h("span", { class: "tag" }, trial.origin),
+    trial.excluded && h("span", { class: "tag tag-excluded" }, "excluded"),
+  ];
+  byId("marks").replaceChildren(.../** @type {Node[]} */ (marks.filter(Boolean)));
+  drawActions(trial, mayChange);
+  drawWhy(trial, stop);
+  drawResult(trial);
+  byId("parameters").replaceChildren(
+    h("table", { class: "kv-table" }, h("tbody", {}, parameterRows(trial.parameters))),
+  );
+  byId("copy-parameters").dataset.copy = JSON.stringify(trial.parameters, null, 2);
+  byId("facts").replaceChildren(pairs(facts(trial)));
+}
+
+/**
+ * @param {Trial} trial
+ * @param {boolean} mayChange
+ */
+function drawActions(trial, mayChange) {
+  const isOver = isFinished(trial);
+  const possible = {
+    kill: !isOver && !trial.stopping,
+    retry: trial.retriable,
+    exclude: isOver && !trial.excluded,
+    restore: trial.excluded,
+  };
+  for (const [name, when] of Object.entries(possible)) {
+    for (const button of all(document, `#trial-page [data-action="${name}"]`)) {
+      button.hidden = !(when && mayChange);
+    }
+  }
+}
+
+/**
+ * @param {ParameterValues} parameters
+ * @returns {HTMLElement[]}
+ */
+function parameterRows(parameters, depth = 0) {
+  return Object.entries(parameters).flatMap(([name, value]) => {
+    const isNested = value !== null && typeof value === "object" && !Array.isArray(value);
+    const words = isNested ? plain(value._name ?? "") : plain(value);
+    const row = h(
+      "tr",
+      {},
+      h("th", { scope: "row", class: `mono depth-${Math.min(depth, 3)}` }, name),
+      h("td", { class: "mono", title: full(value) }, words),
+    );
+    if (!isNested) return [row];
+    const { _name: _, ...inner } = value;
+    return [row, ...parameterRows(inner, depth + 1)];
+  });
+}
+
+/**
+ * @param {Trial} trial
+ * @returns {[string, import("../dom.js").Child][]}
+ */
+function facts(trial) {
+  const { created_at, started_at, finished_at, exit_code } = trial;
+  /** @type {[string, import("../dom.js").Child][]} */
+  const rows = [
+    ["Made", ago(created_at)],
+    ["Started", ago(started_at)],
+  ];
+  if (started_at) {
+    const waited = (Date.parse(started_at) - Date.parse(created_at)) / 1000;
+    rows.push(["Waited", duration(Math.max(0, waited))]);
+  }
+  if (finished_at) rows.push(["Ended", ago(finished_at)]);
+  const took = duration(trialSeconds(trial));
+  rows.push(["Duration", h("span", { id: "duration", class: "num" }, took)]);
+  rows.push(["Reports", h("span", { class: "num" }, trial.n_reports)]);
+  rows.push(["Attempt", h("span", { class: "num" }, trial.attempt)]);
+  if (exit_code !== null) rows.push(["Exit code", h("span", { class: "mono" }, exit_code)]);
+  return rows;
+}
+
+/** @type {Partial<Record<TrialState, import("../format.js").Look>>} */
+const WHY = {
+  FAILED: ["notice-danger", "x-octagon", "Failed"],
+  LOST: ["notice-danger", "lost", "Lost"],
+  EARLY_STOPPED: ["notice-warning", "scissors", "Stopped early"],
+  CANCELED: ["", "slash", "Canceled"],
+};
+
+/**
+ * Why it ended; with the assessor's numbers where one stopped it.
+ * @param {Trial} trial
+ * @param {HappenedEvent | null} stop
+ */
+function drawWhy(trial, stop) {
+  const box = byId("why");
+  const look = WHY[trial.state];
+  const reason = trial.reason || (trial.stopping ? "It is being stopped." : "");
+  box.hidden = !reason && !look;
+  if (box.hidden) return;
+  const [css, name, word] = look ?? ["notice-info", "info", STATES[trial.state]?.[2] ?? ""];
+  box.className = `notice detail-message ${css}`;
+  const receipt = trial.state === "EARLY_STOPPED" ? stopReceipt(stop?.data ?? {}) : null;
+  const words = [h("strong", {}, word), reason ? `: ${reason}` : "."];
+  box.replaceChildren(icon(name), h("div", {}, words, receipt));
+}
+
+/** @param {Record<string, Json>} data */
+function stopReceipt({ step, best_value, median_value, n_completed }) {
+  /** @type {[string, Json | undefined][]} */
+  const known = [
+    ["At report", typeof step === "number" ? step + 1 : undefined],
+    ["Its best", best_value],
+    ["Median of the others", median_value],
+    ["Compared with", n_completed === undefined ? undefined : `${n_completed} trials`],
+  ];
+  const numbers = known.filter(([, value]) => value !== undefined);
+  if (!numbers.length) return null;
+  const rows = numbers.map(([label, value]) =>
+    h(
+      "div",
+      {},
+      h("dt", {}, label),
+      h("dd", { class: "num", title: String(value) }, number(value)),
+    ),
+  );
+  return h("dl", { class: "receipt", "data-testid": "stop-receipt" }, rows);
+}
+
+/** @param {Trial} trial */
+export function drawResult(trial) {
+  const isFinal = trial.value !== null;
+  const value = isFinal ? trial.value : trial.latest_value;
+  const props = {
+    class: `best-value num${isFinal ? "" : " muted"}`,
+    "data-testid": "trial-value",
+    title: value === null ? "" : String(value),
+  };
+  const head = h("div", { class: "best-head" }, h("span", props, number(value)), valueTag(trial));
+  byId("result").replaceChildren(head, otherMetrics(trial));
+}
+
+/** @param {Trial} trial */
+function valueTag(trial) {
+  if (trial.value !== null) {
+    return h("span", { class: "tag" }, trial.has_final ? "final" : "last report");
+  }
+  if (trial.latest_value !== null) return h("span", { class: "tag" }, "latest");
+  const words = isFinished(trial) ? "nothing reported" : "nothing reported yet";
+  return h("span", { class: "muted" }, words);
+}
+
+/** @param {Trial} trial */
+function otherMetrics(trial) {
+  const others = Object.entries(trial.metrics).filter(([name]) => name !== "default");
+  if (others.length) {
+    return pairs(
+      others.map(([name, v]) => [
+        h("span", { class: "mono" }, name),
+        h("span", { class: "mono", title: full(v) }, plain(v)),
+      ]),
+    );
+  }
+  let words = "Final metrics appear here at the end.";
+  if (trial.has_final) words = "No other final metrics.";
+  else if (isFinished(trial)) words = "It ended without a final report.";
+  return h("p", { class: "muted small" }, words);
+}

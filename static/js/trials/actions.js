@@ -1,0 +1,49 @@
+// What a person can do to one trial, from the table or from its own page.
+
+import { api, wordsOf } from "../api.js";
+import { confirmAction, toast } from "../dom.js";
+
+/** @type {Record<string, { title: (n: number) => string, text: string, action: string, danger?: boolean }>} */
+const QUESTIONS = {
+  kill: {
+    title: (n) => `Stop trial ${n}?`,
+    text: "Its processes are ended; what it reported so far is kept.",
+    action: "Stop",
+    danger: true,
+  },
+  exclude: {
+    title: (n) => `Leave trial ${n} out of the results?`,
+    text: "It no longer counts for the best value, the charts and the tuner. You can take it back at any time.",
+    action: "Leave out",
+  },
+};
+/** @type {Record<string, (n: number, answer: Trial) => string>} */
+const DONE = {
+  kill: (n) => `Trial ${n} is being stopped.`,
+  retry: (n, answer) => `Trial ${n} is tried again as trial ${answer.number}.`,
+  exclude: (n) => `Trial ${n} is left out of the results.`,
+  restore: (n) => `Trial ${n} counts again.`,
+};
+
+/**
+ * Ask where needed, send, say what happened. Resolves to the changed trial, or null.
+ * @param {string} name
+ * @param {Trial} trial
+ * @param {string} trialsUrl
+ * @returns {Promise<Trial | null>}
+ */
+export async function act(name, trial, trialsUrl) {
+  const question = QUESTIONS[name];
+  if (question && !(await confirmAction({ ...question, title: question.title(trial.number) }))) {
+    return null;
+  }
+  try {
+    const body = name === "exclude" ? {} : undefined;
+    const answer = await api("POST", `${trialsUrl}${trial.number}/${name}/`, body);
+    toast(DONE[name](trial.number, answer), "success");
+    return answer;
+  } catch (error) {
+    toast(wordsOf(error), "danger");
+    return null;
+  }
+}

@@ -1,0 +1,105 @@
+// The cells of a trial's row.
+
+import { h, icon } from "../dom.js";
+import { duration, full, isFinished, number, plain, trialSeconds } from "../format.js";
+
+/** @type {Record<string, string>} */
+const ORIGIN_WORDS = {
+  "start-up": "random start-up",
+  model: "proposed by the model",
+  grid: "from the grid",
+  batch: "from the batch",
+  random: "random",
+  custom: "added by hand",
+  retry: "retry of a failed trial",
+};
+
+/** @param {Json | undefined} value */
+export function valueCell(value) {
+  if (value === undefined) return h("td", { class: "muted" }, "–");
+  const isNumber = typeof value === "number";
+  return h(
+    "td",
+    { class: `mono value${isNumber ? " num" : ""}`, title: full(value) },
+    h("span", { class: "truncate" }, plain(value)),
+  );
+}
+
+/**
+ * @param {Trial} trial
+ * @param {string} href
+ * @param {boolean} isBest
+ */
+export function numberCell(trial, href, isBest) {
+  const link = h("a", { href, class: "trial-number" }, trial.number);
+  const mark = h("span", { class: "best-mark", title: "Best trial" }, icon("star"));
+  return h("td", { class: "number" }, link, isBest && mark);
+}
+
+/** @param {Trial} trial */
+export function resultCell({ value, latest_value: latest, latest_sequence: sequence }) {
+  if (value !== null) return h("td", { class: "num value", title: String(value) }, number(value));
+  if (latest === null) return h("td", { class: "num muted" }, "–");
+  return h(
+    "td",
+    { class: "num value", title: `${latest}, report ${sequence}` },
+    number(latest),
+    h("span", { class: "latest" }, "latest"),
+  );
+}
+
+/** @param {Trial} trial */
+export function durationCell(trial) {
+  const dataset = trial.state === "RUNNING" ? { ticks: "1" } : {};
+  return h("td", { class: "num nowrap", dataset }, duration(trialSeconds(trial)));
+}
+
+/** @param {Trial} trial */
+export function originCell({ origin, attempt, excluded }) {
+  const tag = h("span", { class: "tag", title: ORIGIN_WORDS[origin] }, origin);
+  const again = { class: "tag", title: "Times it was launched" };
+  return h(
+    "td",
+    {},
+    origin ? tag : "–",
+    attempt > 1 && h("span", again, `attempt ${attempt}`),
+    excluded && h("span", { class: "tag tag-excluded" }, "excluded"),
+  );
+}
+
+/** @param {Trial} trial */
+export function reasonCell({ reason }) {
+  return h("td", { class: "reason", title: reason }, h("span", { class: "truncate" }, reason));
+}
+
+/**
+ * @param {Trial} trial
+ * @param {boolean} mayChange
+ */
+export function actionsCell(trial, mayChange) {
+  /**
+   * @param {string} name
+   * @param {string} iconName
+   * @param {string} title
+   */
+  const button = (name, iconName, title, danger = false) => {
+    const props = {
+      type: "button",
+      class: `btn btn-icon btn-icon-s${danger ? " danger" : ""}`,
+      title,
+      "aria-label": `${title}: trial ${trial.number}`,
+      "data-row-action": name,
+    };
+    return h("button", props, icon(iconName));
+  };
+  const buttons = [];
+  if (!isFinished(trial)) {
+    if (!trial.stopping) buttons.push(button("kill", "x", "Stop this trial", true));
+  } else {
+    if (trial.retriable) buttons.push(button("retry", "refresh", "Try again"));
+    if (trial.excluded) buttons.push(button("restore", "eye", "Take back into the results"));
+    else buttons.push(button("exclude", "eye-off", "Leave out of the results"));
+  }
+  buttons.push(button("copy", "copy", "New trial from these parameters"));
+  return h("td", { class: "row-actions" }, mayChange ? buttons : []);
+}

@@ -1,0 +1,140 @@
+// The rows of the table of trials: drawn in place, so that focus and selected text stay.
+
+import { h } from "../dom.js";
+import { duration, trialSeconds } from "../format.js";
+import { actionsCell } from "./cells.js";
+
+const REDRAW = 250; // milliseconds between two drawings of what reports changed
+
+/** @typedef {{ trial: Trial, row: HTMLTableRowElement }} Entry */
+
+export class Rows {
+  /**
+   * @param {HTMLTableSectionElement} body
+   * @param {{ columns: () => import("./columns.js").Column[], mayChange: boolean }} settings
+   */
+  constructor(body, { columns, mayChange }) {
+    this.body = body;
+    this.columns = columns;
+    this.mayChange = mayChange;
+    /** @type {Map<number, Entry>} */
+    this.entries = new Map();
+    /** @type {Set<number>} trials whose row is behind its reports */
+    this.behind = new Set();
+    this.timer = 0;
+    setInterval(() => this.tick(), 1000);
+  }
+
+  get size() {
+    return this.entries.size;
+  }
+
+  /** @param {number} number */
+  get(number) {
+    return this.entries.get(number);
+  }
+
+  /**
+   * @param {Trial} trial
+   * @param {HTMLTableRowElement} [row]
+   */
+  draw(trial, row = h("tr", { "data-testid": "trial-row" })) {
+    row.dataset.number = String(trial.number);
+    row.dataset.state = trial.state;
+    row.className = trial.excluded ? "is-excluded" : "";
+    const cells = this.columns().map((column) => column.cell(trial));
+    row.replaceChildren(...cells, actionsCell(trial, this.mayChange));
+    return row;
+  }
+
+  /** @param {number | undefined} number */
+  redraw(number) {
+    const entry = number === undefined ? undefined : this.entries.get(number);
+    if (entry) this.draw(entry.trial, entry.row);
+  }
+
+  redrawAll() {
+    for (const { trial, row } of this.entries.values()) this.draw(trial, row);
+  }
+
+  /**
+   * These trials in this order, and no others.
+   * @param {Trial[]} trials
+   */
+  show(trials) {
+    const before = this.entries;
+    this.entries = new Map();
+    for (const fresh of trials) {
+      // What the socket brought meanwhile is newer than an answer that was under way.
+      const known = before.get(fresh.number);
+      const trial = known && known.trial.seq > fresh.seq ? known.trial : fresh;
+      this.entries.set(trial.number, { trial, row: this.draw(trial, known?.row) });
+    }
+    const rows = [...this.entries.values()].map((entry) => entry.row);
+    const { children } = this.body;
+    if (rows.length === children.length && rows.every((row, i) => row === children[i])) return;
+    const focused = document.activeElement?.closest("tr[data-number]");
+    this.body.replaceChildren(...rows);
+    if (focused?.isConnected) focused.querySelector("a")?.focus({ preventScroll: true });
+  }
+
+  /**
+   * A trial changed: draw its row anew. Says what that means for the page of the table.
+   * @param {Trial} trial
+   * @returns {"unknown" | "same" | "moved on"} moved on: to another state
+   */
+  update(trial) {
+    const entry = this.entries.get(trial.number);
+    if (!entry) return "unknown";
+    if (trial.seq < entry.trial.seq) return "same";
+    const hasMovedOn = entry.trial.state !== trial.state;
+    entry.trial = trial;
+    this.draw(trial, entry.row);
+    if (hasMovedOn) flash(entry.row);
+    return hasMovedOn ? "moved on" : "same";
+  }
+
+  /**
+   * A report: the trial's latest value and number of reports move on.
+   * @param {Metric} metric
+   */
+  report(metric) {
+    const trial = this.entries.get(metric.trial)?.trial;
+    if (!trial || !movesOn(trial, metric)) return;
+    this.behind.add(trial.number);
+    this.timer ||= window.setTimeout(() => {
+      this.timer = 0;
+      for (const number of this.behind) this.redraw(number);
+      this.behind.clear();
+    }, REDRAW);
+  }
+
+  /** Durations of running trials. */
+  tick() {
+    for (const cell of this.body.querySelectorAll("td[data-ticks]")) {
+      const entry = this.entries.get(Number(cell.parentElement?.dataset.number));
+      if (entry) cell.textContent = duration(trialSeconds(entry.trial));
+    }
+  }
+}
+
+/**
+ * Bring the trial up to a report of its own. False where the report changes nothing.
+ * @param {Trial} trial
+ * @param {Metric} metric
+ */
+export function movesOn(trial, metric) {
+  if (metric.kind !== "PERIODICAL" || metric.name !== "default") return false;
+  if (metric.seq < trial.seq) return false;
+  if (trial.latest_sequence !== null && metric.sequence <= trial.latest_sequence) return false;
+  trial.latest_sequence = metric.sequence;
+  trial.n_reports = Math.max(trial.n_reports, metric.sequence + 1);
+  if (typeof metric.value === "number") trial.latest_value = metric.value;
+  return true;
+}
+
+/** @param {HTMLElement} row */
+function flash(row) {
+  row.classList.remove("flash");
+  requestAnimationFrame(() => row.classList.add("flash"));
+}

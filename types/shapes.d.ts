@@ -1,0 +1,251 @@
+// Shapes of what the server sends, as experiments/present.py and experiments/charts make them.
+// Read by the type checker only; nothing here is served.
+
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+type ParameterValues = Record<string, Json>;
+/** A number of a report; "NaN", "Infinity" and "-Infinity" come as text. */
+type Reported = number | string | null;
+
+type TrialState =
+  | "WAITING"
+  | "RUNNING"
+  | "SUCCEEDED"
+  | "FAILED"
+  | "EARLY_STOPPED"
+  | "CANCELED"
+  | "LOST";
+type Phase = "PENDING" | "RUNNING" | "DONE" | "TIMEOUT" | "ERROR";
+
+interface Trial {
+  number: number;
+  id: string;
+  state: TrialState;
+  stopping: boolean;
+  origin: string;
+  reason: string;
+  parameters: ParameterValues;
+  value: number | null;
+  metrics: Record<string, Json>;
+  latest_value: number | null;
+  latest_sequence: number | null;
+  n_reports: number;
+  has_final: boolean;
+  excluded: boolean;
+  retriable: boolean;
+  attempt: number;
+  exit_code: number | null;
+  created_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+  seq: number;
+}
+
+interface Metric {
+  trial: number;
+  kind: "PERIODICAL" | "FINAL";
+  sequence: number;
+  step: number | null;
+  name: string;
+  value: Reported;
+  time: string;
+  seq: number;
+}
+
+interface HappenedEvent {
+  seq: number;
+  trial: number | null;
+  what: string;
+  from: string;
+  to: string;
+  reason: string;
+  data: Record<string, Json> | null;
+  time: string;
+}
+
+interface Upload {
+  state: "off" | "waiting" | "retrying" | "failed" | "done";
+  folder: string;
+  secret: string;
+  runs: number;
+  uploaded: number;
+  failed: number;
+  error: string;
+  next_try_at: string | null;
+  url: string | null;
+}
+
+interface Best {
+  number: number;
+  id: string;
+  value: number;
+  parameters: ParameterValues;
+}
+
+interface Experiment {
+  id: string;
+  name: string;
+  notes: string;
+  phase: Phase;
+  message: string;
+  suspended: boolean;
+  finishing: boolean;
+  max_trials: number;
+  concurrency: number;
+  max_exec_seconds: number;
+  optimize_mode: string;
+  counts: Partial<Record<TrialState, number>>;
+  n_trials: number;
+  n_finished: number;
+  n_to_retry: number;
+  best: Best | null;
+  active_seconds: number;
+  clock_running: boolean;
+  aistore: Upload | null;
+  cluster_object: { namespace: string; name: string; trouble: string } | null;
+  created_at: string;
+  started_at: string | null;
+  finished_at: string | null;
+  seq: number;
+}
+
+/** One message of the socket, or a part of one made from a REST answer. */
+interface News {
+  seq?: number;
+  experiment?: Experiment;
+  trials?: Trial[];
+  metrics?: Metric[];
+  events?: HappenedEvent[];
+}
+
+interface Page<T> {
+  count: number;
+  results: T[];
+}
+
+interface Problem {
+  path: string;
+  message: string;
+  hint?: string;
+  line?: number | null;
+  field?: string | null;
+}
+
+/** One node of a search space. */
+interface SpaceNode {
+  _type: string;
+  _value: Json;
+}
+
+// ---- figures
+
+type Place = number | string;
+type Ends = [number, number];
+
+interface Trace {
+  type: string;
+  uid: string;
+  x: Place[];
+  y: (number | null)[];
+  customdata?: number[];
+  /** curves: of the trial that the line belongs to; history: of the running trials' points */
+  meta?: {
+    trial?: number;
+    /** sequence of the newest report in it; of each point's in the history */
+    last?: number | (number | null)[];
+    /** when the first report came, in seconds since 1970 */
+    start?: number;
+    /** points that the line may have before it is thinned anew */
+    most?: number;
+  };
+  [key: string]: unknown;
+}
+
+interface Axis {
+  range?: Ends;
+  type?: string;
+  title?: { text: string };
+  [key: string]: unknown;
+}
+
+/** How the page may add a report to the drawn figure; what it may not is drawn anew. */
+interface LiveRule {
+  how: "append" | "move";
+  metric: string;
+  /** append: the first of these that the report has is its place on the x axis */
+  x?: ("step" | "sequence" | "time")[];
+  /** how far off a value may be to widen the y axis, as a share of its length; null: any */
+  room: number | null;
+}
+
+interface FigureMeta {
+  kind: string;
+  seq: number;
+  empty?: string;
+  x?: string;
+  metric?: string;
+  metrics?: string[];
+  log_possible?: boolean;
+  clipped?: number;
+  live?: LiveRule;
+  redrawn_at?: [string, string][];
+}
+
+interface Layout {
+  meta: FigureMeta;
+  uirevision?: string;
+  margin?: Record<string, number>;
+  legend?: Record<string, unknown>;
+  font?: Record<string, unknown>;
+  xaxis?: Axis;
+  yaxis?: Axis;
+  [key: string]: unknown;
+}
+
+interface Figure {
+  data: Trace[];
+  layout: Layout;
+}
+
+interface ParallelTrace {
+  type: "parcoords";
+  customdata: number[];
+  meta: { colorscale_dark: ColourScale; colorscale_light: ColourScale };
+  line: { color: number[]; cmin: number; cmax: number };
+  dimensions: {
+    label: string;
+    values: number[];
+    range: Ends;
+    tickvals: number[];
+    ticktext: string[];
+  }[];
+}
+type ColourScale = [number, string][];
+
+interface Theme {
+  dark: boolean;
+  font: string;
+  text: string;
+  muted: string;
+  grid: string;
+  strong: string;
+  surface: string;
+  accent: string;
+}
+
+// ---- what other scripts put into the page
+
+interface PlotElement extends HTMLElement {
+  layout: Layout;
+  data: Trace[];
+  on(event: string, listener: (event: any) => void): void;
+}
+
+interface Window {
+  Plotly: {
+    react(element: HTMLElement, data: Trace[], layout: object, config: object): Promise<unknown>;
+    purge(element: HTMLElement): void;
+    Plots: { resize(element: HTMLElement): Promise<unknown> };
+  };
+  autotuneTheme: { set(chosen: string): void };
+  htmx?: { process(element: Element): void };
+}
