@@ -1,6 +1,7 @@
 // How numbers, times and states look, the same on every live part of the pages.
 
 import { h, icon, svg } from "./dom.js";
+import { stringify } from "./exact.js";
 import { ago as words } from "./times.js";
 
 /** @typedef {[css: string, icon: string, word: string]} Look */
@@ -66,14 +67,14 @@ export function plain(value) {
       .join(", ");
     return inner ? `${plain(name)} (${inner})` : plain(name);
   }
-  return value === undefined ? "–" : JSON.stringify(value);
+  return value === undefined ? "–" : stringify(value);
 }
 
 /**
  * The value in full, for titles and copying.
  * @param {Json} value
  */
-export const full = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+export const full = (value) => (typeof value === "string" ? value : stringify(value));
 
 /**
  * Seconds as their two largest units: "1 h 05 m".

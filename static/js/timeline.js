@@ -21,6 +21,7 @@ const WORDS = {
   excluded: "Left out of the results",
   restored: "Taken back into the results",
   verdict: "Verdict",
+  "not judged": "Not judged",
   trouble: "Trouble",
   note: "Note",
   "upload failed": "Upload to AIStore failed",
