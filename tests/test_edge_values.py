@@ -201,10 +201,10 @@ def test_every_assessor_judges_whatever_is_reported(name: str, mode: str) -> Non
         for n in range(30)
     ]
     n_judged = 0
-    for n in range(26):
+    for n in range(13):
         for n_points in range(1, 12):
             running = session.TrialRecord(99, {}, TrialState.RUNNING, curve=curve_of(n, n_points))
-            for rivals in ([], others[:1], others[:4], others):
+            for rivals in ([], others[:4], others):
                 verdict = session.assess(spec, running, rivals)
                 assert "could not compute" not in verdict.reason
                 n_judged += bool(verdict.data)
