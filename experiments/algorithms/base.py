@@ -2,7 +2,10 @@
 
 Called by ``engine.session``; nothing here or below knows Django, clocks, files or whether the user
 maximises. A tuner is a function of (space, args, seed, history): it keeps nothing between calls
-that it could not rebuild from the history, so a crash loses nothing (see docs/algorithms.md).
+that it could not rebuild from the history, so a crash loses nothing. Promised exactly: rebuilt
+from its history it proposes equal parameters on one machine (one kind of processor, the same
+libraries and BLAS settings); anywhere else legal ones of the same quality, since the last bits of
+floating-point sums differ there.
 
 Vocabulary: a *loss* is what algorithms minimise; the user's *value* has its sign flipped once, in
 ``engine.session``. ``sequence`` counts a trial's intermediate reports from 0.
@@ -29,6 +32,9 @@ class Outcome(StrEnum):
     FAILED = "failed"  # ended without a usable loss
 
 
+Curve = tuple[tuple[int, float], ...]  # (sequence, value) of each intermediate report
+
+
 @dataclass(frozen=True)
 class Observation:
     """One trial as an algorithm sees it.
@@ -41,7 +47,7 @@ class Observation:
     parameters: Mapping[str, Any]
     outcome: Outcome
     loss: float | None = None
-    curve: tuple[tuple[int, float], ...] = ()  # (sequence, finite loss), by sequence
+    curve: Curve = ()  # finite losses, by sequence
     note: Mapping[str, Any] = field(default_factory=dict)  # what Suggestion.note held
     completed: bool = False  # ran to its own end; False for early-stopped trials
 

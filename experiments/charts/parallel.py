@@ -213,4 +213,4 @@ def draw(record: Record, options: Options) -> Figure:
 
 
 REDRAWN_AT = frozenset((TrialState.RUNNING, to) for to in VALUED_STATES)
-CHART = Chart(KIND, "Parallel coordinates", draw, redrawn_at=REDRAWN_AT)
+CHART = Chart(KIND, draw, redrawn_at=REDRAWN_AT)

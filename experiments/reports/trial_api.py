@@ -15,7 +15,6 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -26,7 +25,7 @@ from experiments.access.tokens import TrialClaim, read_trial_token
 from experiments.live import hub
 from experiments.models import Trial
 from experiments.reports import wire
-from experiments.reports.rows import STORED, Answer, Asked, BadText
+from experiments.reports.rows import STORED, Answer, BadText
 from experiments.reports.store import ReportStore, StoreIsFull
 from experiments.reports.wire import BadReport, Report
 from experiments.states import TrialState
@@ -172,11 +171,7 @@ class TrialApi:
 
     async def _parameters(self, claim: TrialClaim) -> _Parameters | None:
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._readers, _read_parameters, claim)
-        if found is not None:
-            with suppress(StoreIsFull):
-                self.store.submit(claim, Asked())  # not awaited: a stamp, no promise
-        return found
+        return await loop.run_in_executor(self._readers, _read_parameters, claim)
 
     # ---- reports
 
@@ -227,7 +222,8 @@ class TrialApi:
                 )
             item = report
         except BadReport as error:
-            item = BadText(f"not stored: {error}", body[:KEPT_BYTES].decode("utf-8", "replace"))
+            text = body[:KEPT_BYTES].decode("utf-8", "replace")
+            item = BadText(f"not stored: {error}", text, is_final=wire.looks_final(body))
         try:
             answer = await self.store.submit(claim, item)
         except StoreIsFull:

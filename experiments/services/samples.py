@@ -62,7 +62,7 @@ def read_file(file: str) -> bytes:
 def resolved(given: GivenManifest, directory: Path) -> GivenManifest:
     """The manifest with working directories relative to ``directory`` made absolute.
 
-    ``~`` stays as it is: preflight says that nobody expands it.
+    ``~`` stays as it is: the forecast says that nobody expands it.
     """
     data = copy.deepcopy(given.data)
     for container in _containers(data):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 
 class LaunchError(Exception):
@@ -36,6 +36,11 @@ ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED, JobSta
 def name_of_job(experiment_id: str, trial_number: int, attempt: int) -> str:
     """The one rule by which jobs are named."""
     return f"at-{experiment_id}-{trial_number}-{attempt}"
+
+
+def experiment_of_job(name: str) -> str:
+    """``name_of_job`` read backwards: whose job this is."""
+    return name.split("-")[1]
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,29 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class Program:
+    """What a word of a manifest's command means where its trials will run."""
+
+    path: str  # of the word, in the manifest
+    word: str  # as it stands there: python3
+    executable: str  # the file that it names
+    version: str = ""  # of a Python, where it could be asked
+    environment: str = ""  # that a Python belongs to (sys.prefix)
+    missing: tuple[str, ...] = ()  # modules that the script imports and a Python does not have
+    is_ours: bool = False  # AutoTune's own, for an example of its own
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON as the REST API sends it, with a sentence for people."""
+        return {**asdict(self), "missing": list(self.missing), "sentence": self.sentence()}
+
+    def sentence(self) -> str:
+        """``python3 is /home/u/venv/bin/python3 (Python 3.11.2)``, for people."""
+        version = f" (Python {self.version})" if self.version else ""
+        ours = ": AutoTune's own, as yours lacks what this example imports" if self.is_ours else ""
+        return f"{self.word} is {self.executable}{version}{ours}"
+
+
+@dataclass(frozen=True)
 class JobStatus:
     """What ``poll`` tells of one job."""
 
@@ -88,9 +116,22 @@ Handle = dict[str, Any]  # plain JSON, stored on the trial's row
 
 
 class Backend(ABC):
-    """Runs trials somewhere. ``name`` is the value of AUTOTUNE_TRAINING_ENGINE that selects it."""
+    """Runs trials somewhere. ``name`` is the value of AUTOTUNE_TRAINING_ENGINE that selects it.
+
+    What its callers must know of where that is, it says of itself: they ask these four, never
+    which backend it is.
+    """
 
     name: str
+    # Trials are processes of this very host: who may start one may run commands here, they end
+    # with an orderly shutdown, and image, volumes and scheduler mean nothing.
+    runs_here: ClassVar[bool] = False
+    # Trials see this server's files under the same paths: what is made here is there for them.
+    shares_files: ClassVar[bool] = False
+    # API keys that manifests name are Secrets of the cluster it runs on, not rows of ours.
+    has_cluster_secrets: ClassVar[bool] = False
+    # ``take_exits`` tells of ended jobs at once, and is worth a call every few milliseconds.
+    tells_exits: ClassVar[bool] = False
 
     @abstractmethod
     def launch(self, launch: Launch) -> Handle:
@@ -101,8 +142,12 @@ class Backend(ABC):
             BackendUnavailable: try again later.
         """
 
-    def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
+    def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """Say what would keep this launch from starting now: (manifest path, message) pairs."""
+        return ()
+
+    def programs(self, launch: Launch) -> Sequence[Program]:
+        """Say which programs of this machine the commands of a launch would run."""
         return ()
 
     def find(self, name: str) -> Handle | None:
@@ -119,6 +164,10 @@ class Backend(ABC):
         Costs nothing where that is so already. Raises BackendUnavailable.
         """
         return
+
+    def take_exits(self) -> Sequence[str]:
+        """Jobs that ended since the last call, where it ``tells_exits``: a hint to poll now."""
+        return ()
 
     @abstractmethod
     def stop(self, handle: Handle) -> None:

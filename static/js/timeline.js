@@ -2,12 +2,14 @@
 
 import { api } from "./api.js";
 import { byId, h, icon } from "./dom.js";
-import { ago, STATES } from "./format.js";
+import { ago } from "./format.js";
+import { eventLook } from "./looks.js";
 
 const PAGE_SIZE = 200;
 const FIRST = 40; // come with the page; where there are fewer, there are no others
 const MOST = 2000; // rows kept in the page
 
+<<<<<<< HEAD
 /** @type {Record<string, string>} */
 const WORDS = {
   created: "Created",
@@ -79,6 +81,8 @@ export function look({ what, from, to }) {
   return [ICONS[what] ?? "info", isBad ? "failed" : "waiting", WORDS[what] ?? what];
 }
 
+=======
+>>>>>>> main
 export class Timeline {
   /**
    * @param {{ url: string, page: string, events: HappenedEvent[], trial?: number | null }} settings
@@ -127,7 +131,7 @@ export class Timeline {
 
   /** @param {HappenedEvent} event */
   row(event) {
-    const [name, tone, words] = look(event);
+    const { icon: name, label: words, tone } = eventLook(event);
     const user = event.data?.user;
     const who = typeof user === "string" && h("span", { class: "muted" }, ` by ${user}`);
     const reason = event.reason && h("span", { class: "timeline-reason" }, event.reason);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import "./looks.js";
 import { colourAt, Frame } from "../../static/js/charts/parallel_frame.js";
 import { quoted } from "../../static/js/trials/columns.js";
 import { Query } from "../../static/js/trials/query.js";

@@ -2,8 +2,12 @@
 
 import { ApiError, api, isAbort } from "../api.js";
 import { byId, debounce, find, h, hit, icon, toast } from "../dom.js";
+<<<<<<< HEAD
 import { flatNames } from "../flat.js";
 import { STATES } from "../format.js";
+=======
+import { LOOKS } from "../looks.js";
+>>>>>>> main
 import { allColumns, drawColumnsMenu, headCell, usualColumns } from "./columns.js";
 import { PAGE_SIZE, Query } from "./query.js";
 import { Rows } from "./rows.js";
@@ -206,7 +210,7 @@ export class TrialTable {
   drawChips(counts) {
     this.counts = counts;
     const { states } = this.query;
-    const all = /** @type {TrialState[]} */ (Object.keys(STATES));
+    const all = /** @type {TrialState[]} */ (Object.keys(LOOKS.states));
     const chips = all
       .filter((state) => counts[state] || states.has(state))
       .map((state) => this.chip(state, counts[state] ?? 0));
@@ -222,15 +226,15 @@ export class TrialTable {
    */
   chip(state, n) {
     const { states } = this.query;
-    const [css, name, word] = STATES[state];
+    const { icon: name, label, tone } = LOOKS.states[state];
     const props = {
       type: "button",
-      class: `chip state-${css}`,
+      class: `chip state-${tone}`,
       "aria-pressed": String(states.has(state)),
       dataset: { state },
     };
     const count = h("span", { class: "chip-count num" }, n);
-    const chip = h("button", props, icon(name), h("span", {}, word), count);
+    const chip = h("button", props, icon(name), h("span", {}, label), count);
     chip.addEventListener("click", () => {
       if (!states.delete(state)) states.add(state);
       this.drawChips(this.counts);
