@@ -96,14 +96,8 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
 
 
 def search_space(experiment: Experiment) -> dict[str, Any]:
-<<<<<<< HEAD
     """The search space as charts and tables have it; of a Batch, spread out."""
     spec = experiment.configuration
-=======
-    """The search space as written, read leniently; of Batch, spread out."""
-    spec = experiment.configuration
-    space = spec["searchSpace"]
->>>>>>> main
     tuner = registry.find("tuner", (spec.get("tuner") or {}).get("builtinTunerName"))
     is_batch = isinstance(tuner, registry.Entry) and tuner.name == "Batch"
     space: dict[str, Any] = spec["searchSpace"]
