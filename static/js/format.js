@@ -1,11 +1,8 @@
 // How numbers, times and states look, the same on every live part of the pages.
 
 import { h, icon, svg } from "./dom.js";
-<<<<<<< HEAD
 import { stringify } from "./exact.js";
-=======
 import { experimentLook, LOOKS, plainLook } from "./looks.js";
->>>>>>> main
 import { ago as words } from "./times.js";
 
 /** @param {{ state: TrialState }} trial */

@@ -2,12 +2,8 @@
 
 import { ApiError, api, isAbort } from "../api.js";
 import { byId, debounce, find, h, hit, icon, toast } from "../dom.js";
-<<<<<<< HEAD
 import { flatNames } from "../flat.js";
-import { STATES } from "../format.js";
-=======
 import { LOOKS } from "../looks.js";
->>>>>>> main
 import { allColumns, drawColumnsMenu, headCell, usualColumns } from "./columns.js";
 import { PAGE_SIZE, Query } from "./query.js";
 import { Rows } from "./rows.js";
