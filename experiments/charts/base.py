@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.problems import Problem, ProblemsError
-from experiments.states import FINISHED, TrialState
+from experiments.states import FINISHED, MOVES, TrialState
 
 Figure = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -27,8 +27,10 @@ FAILED_STATES = frozenset({TrialState.FAILED, TrialState.LOST, TrialState.CANCEL
 VALUED_STATES = frozenset({TrialState.SUCCEEDED, TrialState.EARLY_STOPPED})
 
 Moves = frozenset[tuple[str, str]]  # (from, to); from is "" for a new trial
-STOPS: Moves = frozenset((TrialState.RUNNING, to) for to in {*FINISHED, TrialState.WAITING})
-NEVER_RAN: Moves = frozenset((TrialState.WAITING, to) for to in FINISHED)
+STOPS: Moves = frozenset((TrialState.RUNNING, to) for to in MOVES[TrialState.RUNNING])
+NEVER_RAN: Moves = frozenset(
+    (TrialState.WAITING, to) for to in MOVES[TrialState.WAITING] & FINISHED
+)
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ def preflight(
         message = "Local trials have no scheduler: queue and priority are ignored."
         notes.warn("spec.trainingConfig.scheduler", message)
     n_distinct = spec.space.n_distinct()
+    _check_direction(notes, spec)
     _check_enough(notes, spec, n_distinct)
     _check_assessor(notes, spec)
     _check_checkpoints(notes, spec, runs_here)
@@ -154,6 +155,18 @@ def _warn_ignored_locally(notes: Notes, task: TaskSpec, main: int, pod_path: str
         notes.warn(f"{pod_path}.containers", message)
     if pod.get("initContainers"):
         notes.warn(f"{pod_path}.initContainers", "Local trials run no init containers.")
+
+
+def _check_direction(notes: Notes, spec: ExperimentSpec) -> None:
+    """Say which way is better where nobody said it: NNI's default is another for some tuners."""
+    chooser = spec.tuner or spec.advisor
+    if chooser is None or chooser.raw.get("optimize_mode") is not None:
+        return
+    notes.warn(
+        f"spec.{chooser.kind}.classArgs.optimize_mode",
+        "is not given: the LARGEST result is the best one (maximize).",
+        'Write "optimize_mode": "minimize" for a loss or an error, "maximize" for an accuracy.',
+    )
 
 
 def _check_enough(notes: Notes, spec: ExperimentSpec, n_distinct: int | None) -> None:

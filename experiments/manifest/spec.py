@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from experiments.algorithms.space.batch import BatchSpace
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.manifest import reading
 from experiments.manifest.algorithm_spec import (
@@ -250,6 +251,8 @@ def _spec(
     tuner, assessor, advisor = _algorithms(notes, raw, space)
     if notes.problems or space is None:
         return None
+    if tuner and tuner.name == "Batch":
+        space = BatchSpace(space)
     return ExperimentSpec(
         **metadata,
         max_exec_seconds=limits["maxExecSeconds"] or 0,
@@ -262,6 +265,7 @@ def _spec(
         advisor=advisor,
         storage=storage,
         aistore=aistore,
+        seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
 
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 
+from experiments.algorithms import registry
+from experiments.algorithms.space.batch import spread
 from experiments.charts import CHARTS
 from experiments.charts.base import (
     DEFAULT_METRIC,
@@ -30,7 +32,7 @@ from experiments.states import TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
 MOST_KEPT = 64
-MOST_NAMES = 50
+MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 
 _kept: OrderedDict[tuple[Any, ...], tuple[float, Figure]] = OrderedDict()
 _lock = Lock()
@@ -85,12 +87,21 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
             receipts = _receipts(experiment, options["trial"])
     return Record(
         optimize_mode=experiment.optimize_mode,
-        space=experiment.configuration["searchSpace"],
+        space=search_space(experiment),
         trials=tuple(trials),
         now=timezone.now(),
         curves=curves,
         receipts=receipts,
     )
+
+
+def search_space(experiment: Experiment) -> dict[str, Any]:
+    """The search space as written, read leniently; of Batch, spread out."""
+    spec = experiment.configuration
+    space = spec["searchSpace"]
+    tuner = registry.find("tuner", (spec.get("tuner") or {}).get("builtinTunerName"))
+    is_batch = isinstance(tuner, registry.Entry) and tuner.name == "Batch"
+    return spread(space) if is_batch else dict(space)
 
 
 def metric_names(experiment: Experiment) -> tuple[str, ...]:

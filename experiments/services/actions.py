@@ -59,6 +59,7 @@ def create_experiment(
             max_exec_seconds=spec.max_exec_seconds,
             max_trials=spec.max_trials,
             concurrency=spec.concurrency,
+            **({} if spec.seed is None else {"seed": spec.seed}),
         )
         experiment.record(
             "created",
@@ -256,6 +257,9 @@ def custom_trial(experiment: Experiment, parameters: Mapping[str, Any], *, force
     problems = spec.space.contains(searched)
     if problems and not force:
         raise ProblemsError(problems)
+    if not problems:
+        added = {name: value for name, value in parameters.items() if name in spec.adds}
+        parameters = spec.space.configuration(searched) | added
     with transaction.atomic():
         trial = add_trial(experiment, parameters, origin="custom")
         if n_in_budget(experiment) > experiment.max_trials:

@@ -158,7 +158,7 @@ const TOAST_ICONS = {
 
 /**
  * A short message at the corner of the page; spoken by screen readers.
- * @param {string} message
+ * @param {string | Node} message
  * @param {keyof typeof TOAST_ICONS} kind
  */
 export function toast(message, kind = "info") {

@@ -199,3 +199,38 @@ def test_a_custom_trial_may_name_what_an_advisor_adds(make_experiment):
     plain = make_experiment(phase=Phase.RUNNING)
     with pytest.raises(ProblemsError):
         actions.custom_trial(plain, given, force=False)
+
+
+BATCH = {
+    "searchSpace": {
+        "combine_params": {
+            "_type": "choice",
+            "_value": [{"optimizer": "Adam", "lr": 0.1}, {"optimizer": "SGD", "lr": 0.2}, 3],
+        }
+    },
+    "tuner": {"builtinTunerName": "Batch", "classArgs": {"optimize_mode": "maximize"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ({"optimizer": "SGD", "lr": 0.2}, {"optimizer": "SGD", "lr": 0.2}),
+        ({"combine_params": {"optimizer": "SGD", "lr": 0.2}}, {"optimizer": "SGD", "lr": 0.2}),
+        ({"combine_params": 3}, {"combine_params": 3}),
+    ],
+)
+def test_a_custom_trial_of_a_batch_gets_what_the_batch_would_give(make_experiment, given, stored):
+    experiment = make_experiment(BATCH)
+    assert actions.custom_trial(experiment, given, force=False).parameters == stored
+
+
+def test_a_seed_in_the_manifest_is_the_experiments(make_experiment):
+    manifest = make_experiment(
+        {"tuner": {"builtinTunerName": "TPE", "classArgs": {"seed": 4711}}}
+    ).manifest
+    seeded = actions.create_experiment(parse_manifest(manifest))
+    assert seeded.seed == 4711
+    manifest["spec"]["tuner"]["classArgs"] = {}
+    seeds = {actions.create_experiment(parse_manifest(manifest)).seed for _ in range(3)}
+    assert len(seeds) == 3

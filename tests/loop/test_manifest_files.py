@@ -160,7 +160,7 @@ def test_run_creates_all_and_keeps_the_secret(tmp_path: Path, alice: Any) -> Non
     assert [each.name for each in made] == ["sample", "small"]
     assert vault.reveal_key(made[0]) == KEY
     assert [KEY in each.source for each in made] == [False, False]
-    assert made[0].source == f"---\n{STORED}"
+    assert made[0].source == STORED
 
 
 # ---- several objects: REST and the form

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from experiments.manifest.fields import NAME_FIELDS
 from experiments.manifest.preflight import N_SAMPLES, Peak, preflight
 from experiments.manifest.spec import parse_manifest, parse_text
 from experiments.manifest.yaml_text import dump_yaml
@@ -15,8 +16,14 @@ CONTAINER_PATH = "spec.trainingConfig.tasks[0].template.spec.containers[0]"
 LOCALLY_FINE = {f"{CONTAINER}.image": ABSENT}
 
 
-def look_ahead(changes: dict[str, Any], *, runs_here: bool = True) -> Any:
-    return preflight(parse_manifest(small(changes)).spec, runs_here=runs_here)
+def look_ahead(
+    changes: dict[str, Any], *, runs_here: bool = True, mode: str | None = "maximize"
+) -> Any:
+    manifest = small(changes)
+    chooser = manifest["spec"].get("tuner") or manifest["spec"]["advisor"]
+    if mode is not None:
+        chooser["classArgs"] = {"optimize_mode": mode, **chooser.get("classArgs", {})}
+    return preflight(parse_manifest(manifest).spec, runs_here=runs_here)
 
 
 def test_a_plain_local_experiment_has_neither_problems_nor_warnings() -> None:
@@ -100,6 +107,31 @@ def test_local_warnings(changes: dict[str, Any], path: str, words: str) -> None:
     assert warning.path.endswith(path)
     assert words in warning.message
     assert found.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("tuner", "TPE"), ("tuner", "GridSearch"), ("advisor", "BOHB")]
+)
+def test_a_direction_that_nobody_gave_is_said(kind: str, name: str) -> None:
+    """NNI's own default is minimize for some tuners: a loss would be maximized in silence."""
+    space = {"x": {"_type": "randint", "_value": [0, 99]}}
+    changes: dict[str, Any] = {**LOCALLY_FINE, "spec.searchSpace": space, "spec.tuner": None}
+    changes[f"spec.{kind}"] = {NAME_FIELDS[kind]: name}
+    (warning,) = look_ahead(changes, mode=None).warnings
+    assert warning.path == f"spec.{kind}.classArgs.optimize_mode"
+    assert "the LARGEST result is the best one (maximize)" in warning.message
+    assert '"minimize" for a loss' in warning.hint
+    for mode in ("maximize", "minimize"):
+        assert look_ahead(changes, mode=mode).warnings == ()
+
+
+def test_samples_of_a_batch_are_its_configurations() -> None:
+    members = [{"optimizer": "Adam", "lr": 0.1}, {"optimizer": "SGD", "lr": 0.2}, 7]
+    space = {"combine_params": {"_type": "choice", "_value": members}}
+    tuner = {"builtinTunerName": "BatchTuner"}
+    samples = look_ahead({"spec.searchSpace": space, "spec.tuner": tuner}).samples
+    allowed = [*members[:2], {"combine_params": 7}]
+    assert all(sample in allowed for sample in samples)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from django.utils import timezone
 
 from experiments.access import policy
 from experiments.access.tokens import make_api_token
-from experiments.models import ApiToken, ClusterObject, Experiment, Trial
+from experiments.models import ApiToken, ClusterObject, Experiment, Metric, Trial
+from experiments.selectors import chart_data
 from experiments.states import Phase, TrialState
 from experiments.trials import changes
 from tests.conftest import MANIFEST
@@ -622,6 +623,28 @@ def test_a_chart_is_a_plotly_figure_and_304_until_there_is_news(
     again = client.get(url(experiment, "charts/history/"), headers=tag)
     assert again.status_code == 200
     assert again["ETag"] != first["ETag"]
+
+
+def test_a_figure_holds_exactly_the_reports_up_to_its_cursor(
+    make_experiment: Any, make_trial: Any
+) -> None:
+    experiment = make_experiment()
+    trial: Trial = make_trial(experiment, state=TrialState.RUNNING)
+    reports = [
+        Metric(
+            trial=trial, experiment=experiment, kind="PERIODICAL", sequence=sequence,
+            value=0.1 * (sequence + 1), time=timezone.now(), seq=sequence + 1,
+        )
+        for sequence in (0, 1)
+    ]  # fmt: skip
+    Metric.objects.bulk_create(reports)
+    experiment.last_seq = 1  # the second one came between reading the head and reading the rows
+    figure = chart_data.figure(experiment, "curves", {})
+    assert figure["data"][0]["y"] == [0.1]
+    assert figure["layout"]["meta"]["seq"] == experiment.last_seq
+    moves = figure["layout"]["meta"]["redrawn_at"]
+    assert ("RUNNING", "SUCCEEDED") in moves
+    assert ("WAITING", "RUNNING") not in moves
 
 
 def test_an_unknown_chart_is_404_and_names_the_near_one(
