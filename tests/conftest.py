@@ -13,6 +13,7 @@ from django.db import connection
 from django.test import Client
 
 from experiments import wake
+from experiments.access.throttle import sign_ins
 from experiments.loop import history
 from experiments.models import Experiment, Project, Trial
 from experiments.training.local.spawner import spawner
@@ -63,6 +64,7 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def nothing_kept() -> None:
     """Curves are kept by trial id, and a database that is rolled back gives ids again."""
     history.forget()
+    sign_ins.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)
