@@ -170,6 +170,8 @@ CELERY_BROKER_URL = env_str("CELERY_BROKER_URL") or REDIS_URL or "folder://local
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # tasks are hints; the ticker repeats them
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker never gives up on its broker
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # nor where it answers with errors, as in a failover
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "autotune"
 if CELERY_BROKER_URL.startswith("folder://"):
@@ -266,6 +268,8 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django.request": {"level": "ERROR"},
+        # A traceback for each stranger's request; web/errors.py writes a line instead.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         "httpx": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
     },

@@ -26,7 +26,7 @@ from django.core.management import call_command
 
 from experiments.embedded import addresses, role_logs, serving
 from experiments.embedded.nursery import CannotFork, Nursery
-from experiments.models import Experiment, Upload, leases
+from experiments.models import Experiment, Upload, leases, release
 from experiments.trials.shutdown import requeue_local_trials
 
 logger = logging.getLogger(__name__)
@@ -212,12 +212,14 @@ class Supervisor:
 
         Raises:
             AlreadyRunning: somebody else serves it.
-            CannotStart: the port cannot be served.
+            CannotStart: the port cannot be served, or the database is of a later version.
         """
         self._lock.take()
         self._sockets = listen(self.host, self.port)
         self._nursery.prepare(self._environment())
         role_logs.make_private(settings.DATA_DIR / "logs")
+        if words := release.too_new():
+            raise CannotStart(words)
         call_command("migrate", verbosity=0, interactive=False)
         leases.forget_all(Experiment, Upload)
         for stale in (settings.DATA_DIR / "queue").glob("*.msg"):

@@ -5,6 +5,7 @@ Named by autotune_web/urls.py as handlers of 400 and 500. They ask neither datab
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
@@ -15,6 +16,8 @@ from django.views import defaults
 from experiments.access import busy
 from experiments.problems import Problem
 
+logger = logging.getLogger(__name__)
+
 UNKNOWN_HOST = (
     "AutoTune Web is not known by the host name of this address. Whoever runs it can add the name "
     "to ALLOWED_HOSTS (docs/configuration.md).\n"
@@ -23,6 +26,8 @@ UNKNOWN_HOST = (
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, DisallowedHost):
+        host = request.META.get("HTTP_HOST", "")[:100]
+        logger.warning("Refused: host name %r is not in ALLOWED_HOSTS", host)
         return HttpResponse(UNKNOWN_HOST, status=400, content_type="text/plain; charset=utf-8")
     return defaults.bad_request(request, exception)
 

@@ -1,6 +1,7 @@
 // How numbers, times and states look, the same on every live part of the pages.
 
 import { h, icon, svg } from "./dom.js";
+import { stringify } from "./exact.js";
 import { experimentLook, LOOKS, plainLook } from "./looks.js";
 import { ago as words } from "./times.js";
 
@@ -45,14 +46,14 @@ export function plain(value) {
       .join(", ");
     return inner ? `${plain(name)} (${inner})` : plain(name);
   }
-  return value === undefined ? "–" : JSON.stringify(value);
+  return value === undefined ? "–" : stringify(value);
 }
 
 /**
  * The value in full, for titles and copying.
  * @param {Json} value
  */
-export const full = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+export const full = (value) => (typeof value === "string" ? value : stringify(value));
 
 /**
  * Seconds as their two largest units: "1 h 05 m".

@@ -19,6 +19,7 @@ from experiments.manifest.yaml_text import dump_yaml, load_yaml
 from experiments.models import Experiment, Project, Secret
 from experiments.services import samples
 from experiments.services.intake import take_in_file
+from experiments.trials.backends import backend
 from tests.conftest import MANIFEST
 from tests.manifest.test_files import CONFIG, EXPERIMENT, KEY, SECRET
 
@@ -200,8 +201,10 @@ def test_rest_makes_all_experiments_of_a_file_or_none(client: Client) -> None:
     assert [checked["manifest"]["metadata"]["name"], len(checked["more"])] == ["small", 1]
 
 
-def test_on_a_cluster_secrets_are_the_clusters(client: Client, settings: Any) -> None:
-    settings.TRAINING_ENGINE = "batch"
+def test_on_a_cluster_secrets_are_the_clusters(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(backend()), "has_cluster_secrets", True)
     found = take_in_file(f"{EXPERIMENT}---\n{SECRET}".encode())
     assert found.secrets == ()
     assert [(w.message.split(":")[0], w.hint) for w in found.warnings if not w.path] == [

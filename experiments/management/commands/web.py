@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from experiments.embedded import serving
+from experiments.embedded import health, serving
 
 
 class Command(BaseCommand):
@@ -22,6 +22,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if words := health.refusal():
+            raise CommandError(words)
         sockets = [socket.socket(fileno=number) for number in options["fd"] or ()]
         try:
             sockets = sockets or serving.inherited()
