@@ -6,28 +6,30 @@ import signal
 import sys
 
 
-def take_data_directory(argv: list[str]) -> str | None:
-    """Take ``--data DIR`` out of the words, for every command: settings are read before it parses.
+def take_option(argv: list[str], option: str) -> str | None:
+    """Take ``--data DIR`` or the like out of the words: settings are read before a command parses.
 
     Without a value it stays, for the command's own parser to complain about.
     """
     for position, word in enumerate(argv):
-        if word == "--data" and position + 1 < len(argv):
-            directory = argv[position + 1]
+        if word == option and position + 1 < len(argv):
+            value = argv[position + 1]
             del argv[position : position + 2]
-            return directory
-        if word.startswith("--data=") and word != "--data=":
+            return value
+        if word.startswith(f"{option}=") and word != f"{option}=":
             del argv[position]
-            return word.removeprefix("--data=")
+            return word.removeprefix(f"{option}=")
     return None
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "autotune_web.settings")
     words = sys.argv[2:]
-    directory = take_data_directory(words)
-    if directory:
+    if directory := take_option(words, "--data"):
         os.environ["AUTOTUNE_DATA"] = directory
+    runs_trials = sys.argv[1:2] in (["up"], ["run"], ["validate"])
+    if runs_trials and (python := take_option(words, "--python")):
+        os.environ["AUTOTUNE_TRIAL_PYTHON"] = python
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line

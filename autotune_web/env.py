@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import dj_database_url
@@ -48,6 +49,42 @@ def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
 
 def env_list(name: str, default: str) -> list[str]:
     return [part.strip() for part in env_str(name, default).split(",") if part.strip()]
+
+
+def env_path(name: str) -> list[str]:
+    """Read directories as PATH has them, made absolute: they are used from elsewhere.
+
+    Raises:
+        ImproperlyConfigured: if one is not there.
+    """
+    parts = [part for part in env_str(name).split(":") if part]
+    folders = [Path(part).expanduser().absolute() for part in parts]
+    for folder in folders:
+        if not folder.is_dir():
+            raise ImproperlyConfigured(f"{name} must name directories, but {folder} is none.")
+    return [str(folder) for folder in folders]
+
+
+def env_python(name: str) -> str:
+    """Read an interpreter: its file, a name on PATH, or an environment's directory.
+
+    Raises:
+        ImproperlyConfigured: if there is none.
+    """
+    given = env_str(name)
+    if not given:
+        return ""
+    path = Path(given).expanduser().absolute()
+    candidates = [path / "bin" / "python3", path / "bin" / "python"] if path.is_dir() else [path]
+    if "/" not in given and (found := shutil.which(given)):
+        candidates.insert(0, Path(found).absolute())
+    for candidate in candidates:
+        if candidate.is_file() and os.access(candidate, os.X_OK):
+            return str(candidate)
+    raise ImproperlyConfigured(
+        f"--python ({name}) must be a Python interpreter or the directory of an environment, "
+        f"but got {given!r}."
+    )
 
 
 def env_directory(name: str, default: Path) -> Path:

@@ -7,6 +7,7 @@ separate roles of a cluster.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shlex
@@ -22,6 +23,8 @@ from autotune_web.env import (
     env_database,
     env_directory,
     env_list,
+    env_path,
+    env_python,
     env_str,
     env_url,
 )
@@ -57,8 +60,11 @@ ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 PUBLIC_URL = env_str("AUTOTUNE_PUBLIC_URL", "http://127.0.0.1:8080").rstrip("/")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
-SESSION_COOKIE_NAME = "autotune_session"
-CSRF_COOKIE_NAME = "autotune_csrf"
+# Cookies go to every port of a host, where a second dashboard may live: names of our own.
+_installation = hashlib.sha256(b"autotune.cookies:" + SECRET_KEY.encode()).hexdigest()[:8]
+SESSION_COOKIE_NAME = f"autotune_session_{_installation}"
+CSRF_COOKIE_NAME = f"autotune_csrf_{_installation}"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 30  # seconds
 
 # ---- training
@@ -70,6 +76,9 @@ NAMESPACE = env_str("AUTOTUNE_NAMESPACE", "default")
 # Where trials reach the trial API; differs from PUBLIC_URL behind a proxy.
 TRIAL_URL = env_str("AUTOTUNE_TRIAL_URL", PUBLIC_URL).rstrip("/")
 LOCAL_TRIALS = env_bool("AUTOTUNE_LOCAL_TRIALS", True)  # may manifests run commands on this host?
+# Whose programs local trials run: by default those of the environment that AutoTune is started in.
+TRIAL_PATH = env_path("AUTOTUNE_TRIAL_PATH")
+TRIAL_PYTHON = env_python("AUTOTUNE_TRIAL_PYTHON")  # what --python sets
 CLIENT_DIR = BASE_DIR / "experiments" / "training" / "client"
 
 # ---- cluster: the operator's
@@ -101,7 +110,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "experiments.access.security.ContentSecurityPolicyMiddleware",
+    "experiments.access.security.SecurityHeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -161,6 +170,8 @@ CELERY_BROKER_URL = env_str("CELERY_BROKER_URL") or REDIS_URL or "folder://local
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # tasks are hints; the ticker repeats them
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker never gives up on its broker
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # nor where it answers with errors, as in a failover
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "autotune"
 if CELERY_BROKER_URL.startswith("folder://"):
@@ -257,6 +268,8 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django.request": {"level": "ERROR"},
+        # A traceback for each stranger's request; web/errors.py writes a line instead.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         "httpx": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
     },

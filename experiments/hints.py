@@ -8,9 +8,7 @@ once it is committed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 
 from django.db import transaction
 
@@ -37,22 +35,3 @@ def hint(experiment_id: str) -> None:
 
 def hint_on_commit(experiment_id: str) -> None:
     transaction.on_commit(lambda: hint(experiment_id))
-
-
-# Tells who asked for what is being done; "" while the loop acts on its own.
-_actor: ContextVar[Callable[[], str]] = ContextVar("autotune_actor", default=lambda: "")
-
-
-@contextmanager
-def acting_as(name: Callable[[], str]) -> Iterator[None]:
-    """Everything recorded inside is the doing of whom ``name()`` names, asked only then."""
-    token = _actor.set(name)
-    try:
-        yield
-    finally:
-        _actor.reset(token)
-
-
-def actor() -> str:
-    """Name of the person behind what is being recorded, or ""."""
-    return _actor.get()()

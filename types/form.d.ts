@@ -88,6 +88,7 @@ interface Forecast {
   concurrency: number;
   peak: { pods: number; cpu: number; gpu: number; memory: number };
   samples: Record<string, Json>[];
+  programs: { sentence: string }[];
 }
 
 interface Answer {

@@ -13,6 +13,7 @@ from experiments.aistore.run_files import ExperimentFacts, Report, RunFacts
 from experiments.models import Experiment, Metric, Trial
 from experiments.training.base import BackendUnavailable
 from experiments.trials.backends import backend
+from experiments.trials.logs import log_files, read_log
 
 LOG_TAIL = 256 * 1024  # bytes of a trial's log that go along
 _CUT = b"[earlier output is left out]\n"
@@ -79,18 +80,16 @@ def _command(training: dict[str, Any]) -> str:
 
 
 def log_tail(trial: Trial, *, patient: bool) -> bytes:
-    """The end of the deciding replica's log; empty where there is none.
+    """The end of the deciding replica's log, without tokens; empty where there is none.
 
     Raises:
         BackendUnavailable: it cannot be read now; not raised where ``patient`` is False.
     """
-    if trial.handle is None:
-        return b""
     try:
-        logs = backend().logs(trial.handle)
+        logs = log_files(trial)
         if not logs:
             return b""
-        tail = backend().read_log(trial.handle, logs[0].name, -LOG_TAIL, LOG_TAIL)
+        tail = read_log(trial, logs[0], -LOG_TAIL, LOG_TAIL)
     except BackendUnavailable:
         if patient:
             raise

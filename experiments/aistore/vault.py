@@ -126,7 +126,7 @@ def _is_known(name: str) -> bool:
         return False  # a manifest can be checked before there is a database
 
 
-def foresee(aistore: Any, known: Collection[str] = ()) -> list[Problem]:
+def forecast(aistore: Any, known: Collection[str] = ()) -> list[Problem]:
     """What keeps ``spec.aistore`` from working here: warnings, for the trials run all the same.
 
     ``known`` are names of secrets that are about to be set.

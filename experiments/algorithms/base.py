@@ -32,6 +32,9 @@ class Outcome(StrEnum):
     FAILED = "failed"  # ended without a usable loss
 
 
+Curve = tuple[tuple[int, float], ...]  # (sequence, value) of each intermediate report
+
+
 @dataclass(frozen=True)
 class Observation:
     """One trial as an algorithm sees it.
@@ -44,7 +47,7 @@ class Observation:
     parameters: Mapping[str, Any]
     outcome: Outcome
     loss: float | None = None
-    curve: tuple[tuple[int, float], ...] = ()  # (sequence, finite loss), by sequence
+    curve: Curve = ()  # finite losses, by sequence
     note: Mapping[str, Any] = field(default_factory=dict)  # what Suggestion.note held
     completed: bool = False  # ran to its own end; False for early-stopped trials
 

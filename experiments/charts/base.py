@@ -60,7 +60,7 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class ReportedCurve:
     """The intermediate values of one metric of one trial, by sequence; NaN where none is finite."""
 
     trial: int
@@ -87,8 +87,7 @@ class Record:
     space: Mapping[str, Any]
     trials: tuple[TrialRecord, ...]
     now: datetime
-    curves: tuple[Curve, ...] = ()
-    metric_names: tuple[str, ...] = (DEFAULT_METRIC,)
+    curves: tuple[ReportedCurve, ...] = ()
     receipts: Mapping[int, StopReceipt] = field(default_factory=dict)
 
     @property
@@ -101,7 +100,6 @@ class Chart:
     """One entry of the registry."""
 
     kind: str
-    title: str
     draw: Callable[[Record, Options], Figure]
     redrawn_at: Moves  # of a trial; at others the drawn figure stays true
     needs_curves: bool = False

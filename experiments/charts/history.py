@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments import looks
 from experiments.charts import scale, style
 from experiments.charts.base import (
     DEFAULT_METRIC,
@@ -138,18 +139,18 @@ def _best_line(
 
 
 _MARKERS: dict[str, dict[str, Any]] = {
-    "SUCCEEDED": {"symbol": "circle", "size": 8, "opacity": 0.85, "color": style.GREEN},
+    "SUCCEEDED": {"symbol": "circle", "size": 8, "opacity": 0.85, "color": looks.GREEN},
     "EARLY_STOPPED": {
-        "symbol": "diamond-open", "size": 8, "color": style.AMBER, "line": {"width": 1.8},
+        "symbol": "diamond-open", "size": 8, "color": looks.AMBER, "line": {"width": 1.8},
     },
-    "RUNNING": {"symbol": "circle-open", "size": 10, "color": style.BLUE, "line": {"width": 2.4}},
-    "EXCLUDED": {"symbol": "x-thin", "size": 7, "color": style.GREY,
-                 "line": {"width": 1.5, "color": style.GREY}},
+    "RUNNING": {"symbol": "circle-open", "size": 10, "color": looks.BLUE, "line": {"width": 2.4}},
+    "EXCLUDED": {"symbol": "x-thin", "size": 7, "color": looks.GREY,
+                 "line": {"width": 1.5, "color": looks.GREY}},
 }  # fmt: skip
 _NAMES = {
-    "SUCCEEDED": "Succeeded",
-    "EARLY_STOPPED": "Stopped early",
-    "RUNNING": "Running (latest value)",
+    "SUCCEEDED": style.STATE_NAMES["SUCCEEDED"],
+    "EARLY_STOPPED": style.STATE_NAMES["EARLY_STOPPED"],
+    "RUNNING": f"{style.STATE_NAMES['RUNNING']} (latest value)",
     "FAILED": "Without a value",
     "EXCLUDED": "Excluded",
 }
@@ -159,7 +160,7 @@ def figure(info: HistoryInfo) -> Figure:
     if not any(p.y is not None for p in info.points):
         n = len(info.points)
         words = f"None of {n} ended trials has a value." if n else "No trial has a value yet."
-        return style.empty(KIND, words)
+        return style.empty(KIND, words, live=_live(info))
     many = len(info.points) > MANY
     traces: list[dict[str, Any]] = []
     if info.best_y:
@@ -199,13 +200,18 @@ def figure(info: HistoryInfo) -> Figure:
         "kind": KIND,
         "log_possible": info.log_possible,
         "clipped": len(info.below) + len(info.above),
-        "live": {
-            "how": "move",
-            "metric": DEFAULT_METRIC,
-            "room": scale.WIDER if info.clip else None,
-        },
+        "live": _live(info),
     }
     return {"data": traces, "layout": frame}
+
+
+def _live(info: HistoryInfo) -> dict[str, Any]:
+    """How the page moves a running trial's point to its newest value."""
+    return {
+        "how": "move",
+        "metric": DEFAULT_METRIC,
+        "room": scale.WIDER if info.clip else None,
+    }
 
 
 def _hover(points: list[Point]) -> dict[str, Any]:
@@ -238,8 +244,8 @@ def _failed_trace(points: list[Point]) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "markers", "uid": "failed", "name": _NAMES["FAILED"],
         "x": [p.x for p in points], "y": [0.02] * len(points), "yaxis": "y2",
-        "marker": {"symbol": "line-ns", "size": 10, "color": style.VERMILION,
-                   "line": {"width": 2, "color": style.VERMILION}},
+        "marker": {"symbol": "line-ns", "size": 10, "color": looks.VERMILION,
+                   "line": {"width": 2, "color": looks.VERMILION}},
         "customdata": [p.trial.number for p in points],
         "hovertext": [style.STATE_NAMES.get(p.trial.state, p.trial.state) for p in points],
         "text": [style.parameters_text(p.trial.parameters) for p in points],
@@ -282,7 +288,7 @@ def _edge_traces(info: HistoryInfo) -> list[dict[str, Any]]:
                 "type": "scatter", "mode": "markers", "uid": f"edge-{symbol}", "name": "Off scale",
                 "x": [p.x for p in members], "y": [_edges(info)[at_top]] * len(members),
                 "marker": {"symbol": symbol, "size": 9, "opacity": 0.9,
-                           "color": [style.STATE_COLOURS.get(p.trial.state, style.GREY)
+                           "color": [style.STATE_COLOURS.get(p.trial.state, looks.GREY)
                                      for p in members]},
                 "showlegend": False, **_hover(members),
                 "hovertemplate":
@@ -314,4 +320,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, "History", draw, redrawn_at=STOPS | NEVER_RAN)
+CHART = Chart(KIND, draw, redrawn_at=STOPS | NEVER_RAN)

@@ -202,6 +202,7 @@ def figure(info: ParallelInfo) -> Figure:
         "n_trials": len(info.trials),
         "n_cut": info.n_cut,
         "n_axes": len(dimensions),
+        "shown": [style.escaped(axis.label) for axis in info.axes],
         "axes": [[style.escaped(label), round(score, 4)] for label, score in info.offered],
     }
     return {"data": [trace], "layout": frame}
@@ -212,4 +213,4 @@ def draw(record: Record, options: Options) -> Figure:
 
 
 REDRAWN_AT = frozenset((TrialState.RUNNING, to) for to in VALUED_STATES)
-CHART = Chart(KIND, "Parallel coordinates", draw, redrawn_at=REDRAWN_AT)
+CHART = Chart(KIND, draw, redrawn_at=REDRAWN_AT)

@@ -21,14 +21,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from experiments.algorithms.base import Assessor, Observation, Outcome, Proposal, Tuner, Verdict
+from experiments.algorithms.base import (
+    Assessor,
+    Curve,
+    Observation,
+    Outcome,
+    Proposal,
+    Tuner,
+    Verdict,
+)
 from experiments.manifest.algorithm_spec import AlgorithmSpec
 from experiments.manifest.spec import ExperimentSpec
 from experiments.states import FINISHED, TrialState
 
 logger = logging.getLogger(__name__)
-
-Curve = tuple[tuple[int, float], ...]
 
 LARGEST = 1e300
 # What float arithmetic, numpy and scipy raise for numbers that they cannot use: overflow, division
@@ -37,7 +43,7 @@ CANNOT_COMPUTE = (ArithmeticError, ValueError)
 
 
 @dataclass(frozen=True)
-class TrialRecord:
+class TrialSoFar:
     """One trial in the user's own numbers."""
 
     number: int
@@ -62,9 +68,7 @@ class AlgorithmError(Exception):
         self.detail = detail
 
 
-def propose(
-    spec: ExperimentSpec, records: Sequence[TrialRecord], count: int, seed: int
-) -> Proposal:
+def propose(spec: ExperimentSpec, records: Sequence[TrialSoFar], count: int, seed: int) -> Proposal:
     """Ask the tuner for up to ``count`` new trials.
 
     Built anew for each call from its whole history, so a restart changes nothing. Where it cannot
@@ -111,7 +115,7 @@ def _proposed(
     )
 
 
-def assess(spec: ExperimentSpec, record: TrialRecord, others: Sequence[TrialRecord]) -> Verdict:
+def assess(spec: ExperimentSpec, record: TrialSoFar, others: Sequence[TrialSoFar]) -> Verdict:
     """Ask the assessor whether to go on with a running trial, judged by its curve so far.
 
     Where it cannot compute the trial goes on, and the verdict's reason says why.
@@ -154,7 +158,7 @@ def _judged(
         )
 
 
-def unjudged(record: TrialRecord, judged: int) -> Iterator[TrialRecord]:
+def unjudged(record: TrialSoFar, judged: int) -> Iterator[TrialSoFar]:
     """Yield the record as it stood at each report after sequence ``judged``, oldest first."""
     curve = sorted(record.curve)
     for index, (sequence, _) in enumerate(curve):
@@ -162,7 +166,7 @@ def unjudged(record: TrialRecord, judged: int) -> Iterator[TrialRecord]:
             yield replace(record, curve=tuple(curve[: index + 1]))
 
 
-def observation(record: TrialRecord, *, maximizes: bool) -> Observation:
+def observation(record: TrialSoFar, *, maximizes: bool) -> Observation:
     """Translate one trial for an algorithm that minimises; beyond ±LARGEST counts as ±LARGEST."""
     sign = -1.0 if maximizes else 1.0
     finite = {sequence: _within(value) for sequence, value in record.curve if math.isfinite(value)}
@@ -187,7 +191,7 @@ def _within(value: float) -> float:
     return min(max(value, -LARGEST), LARGEST)
 
 
-def _result(record: TrialRecord) -> float | None:
+def _result(record: TrialSoFar) -> float | None:
     """Return the value that stands for a finished trial, None where there is none to use."""
     if record.state == TrialState.SUCCEEDED:
         candidates = [record.value]
@@ -200,7 +204,7 @@ def _result(record: TrialRecord) -> float | None:
     return next(finite, None)
 
 
-def _last_sequence(record: TrialRecord) -> int:
+def _last_sequence(record: TrialSoFar) -> int:
     return max(sequence for sequence, _ in record.curve)
 
 

@@ -19,19 +19,19 @@ from django.utils import timezone
 from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
-from experiments.loop.history import trial_records
+from experiments.loop.history import trials_so_far
 from experiments.loop.lease import Lease
 from experiments.manifest.spec import ExperimentSpec
 from experiments.models import Experiment, Trial, clock
 from experiments.models.leases import LostLease
 from experiments.problems import ProblemsError
+from experiments.redaction import redact
 from experiments.services.intake import obstacles
-from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
+from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, EventKind, Phase, TrialState
 from experiments.training.base import (
     ENDED,
     BackendUnavailable,
     Handle,
-    JobStatus,
     LaunchError,
 )
 from experiments.trials import changes, checkpoints
@@ -126,7 +126,7 @@ def _begin(experiment: Experiment) -> bool:
     """PENDING → RUNNING, or ERROR with every reason why it cannot run.
 
     It was checked when it came, but perhaps by a process with other settings, or before a restart
-    with another engine: what can never run here is asked again. What is merely foreseen (a
+    with another engine: what can never run here is asked again. What is merely forecast (a
     directory that lacks, a secret) is not: it was warned of, and may have come meanwhile.
     """
     try:
@@ -178,7 +178,7 @@ def _finish(experiment: Experiment, phase: Phase, reason: str) -> None:
             **clock.columns(None),
         )
         if won:
-            _mark_all(experiment, reason)
+            _mark_all(experiment, reason, cut_off=phase == Phase.TIMEOUT)
     _stop_marked(experiment)
 
 
@@ -192,9 +192,9 @@ def _why_nothing_succeeded(experiment: Experiment) -> str:
     return f"No trial succeeded. Trial {last.number}: {last.reason or last.state}"
 
 
-def _mark_all(experiment: Experiment, reason: str) -> None:
+def _mark_all(experiment: Experiment, reason: str, *, cut_off: bool = False) -> None:
     for trial in experiment.trials.exclude(state__in=FINISHED):
-        changes.request_stop(trial, TrialState.CANCELED, reason)
+        changes.request_stop(trial, TrialState.CANCELED, reason, cut_off=cut_off)
 
 
 def _remove(experiment: Experiment) -> None:
@@ -227,7 +227,7 @@ def _bank_time(experiment: Experiment) -> None:
         if won and slept:
             long = timedelta(seconds=round(slept))
             words = f"For {long} (h:mm:ss), which do not count as active time."
-            experiment.record("slept", reason=words, data={"seconds": round(slept, 3)})
+            experiment.record(EventKind.SLEPT, reason=words, data={"seconds": round(slept, 3)})
     if won:
         for name, value in columns.items():
             setattr(experiment, name, value)
@@ -253,8 +253,8 @@ def _fold(experiment: Experiment) -> list[Trial]:
     for trial, status in zip(running, statuses, strict=True):
         if status.state in ENDED:
             ended |= end_trial(trial, status)
-        elif status.message != trial.reason:
-            _remark(trial, status)
+        elif (remark := redact(status.message)) != trial.reason:
+            _remark(trial, remark)
     if ended:
         changes.update_best(experiment)
     return [trial for trial in running if trial.state == TrialState.RUNNING]
@@ -268,14 +268,12 @@ def _allow_the_time_left(experiment: Experiment, running: Sequence[Trial]) -> No
             backend().allow(trial.handle, seconds_left)
 
 
-def _remark(trial: Trial, status: JobStatus) -> None:
+def _remark(trial: Trial, remark: str) -> None:
     """Show on a running trial what its backend says of it, e.g. why its pod waits."""
     with transaction.atomic():
-        if Trial.objects.filter(pk=trial.pk, state=TrialState.RUNNING).update(
-            reason=status.message
-        ):
-            trial.reason = status.message
-            trial.experiment.record("remark", trial=trial, reason=status.message)
+        if Trial.objects.filter(pk=trial.pk, state=TrialState.RUNNING).update(reason=remark):
+            trial.reason = remark
+            trial.experiment.record(EventKind.REMARK, trial=trial, reason=remark)
 
 
 def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
@@ -289,7 +287,7 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
     ]
     if not fresh:
         return
-    records = {record.number: record for record in trial_records(experiment)}
+    records = {record.number: record for record in trials_so_far(experiment)}
     for trial in fresh:
         record = records[trial.number]
         others = [other for number, other in records.items() if number != trial.number]
@@ -310,8 +308,8 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
 
 def _say_unjudged(trial: Trial, reason: str) -> None:
     """Record why a report of it could not be judged; once a trial, for the next ones are alike."""
-    if not trial.experiment.events.filter(trial=trial, what="not judged").exists():
-        trial.experiment.record("not judged", trial=trial, reason=reason)
+    if not trial.experiment.events.filter(trial=trial, what=EventKind.NOT_JUDGED).exists():
+        trial.experiment.record(EventKind.NOT_JUDGED, trial=trial, reason=reason)
 
 
 # ---------------------------------------------------------------- what to do
@@ -341,12 +339,12 @@ def snapshot(experiment: Experiment) -> Snapshot:
                 number,
                 state,
                 stop_as=stop_as,
-                stop_reason=stop_reason,
+                cut_off=cut_off,
                 superseded=retried,
             )
-            for number, state, stop_as, stop_reason, retried in experiment.trials.order_by(
+            for number, state, stop_as, cut_off, retried in experiment.trials.order_by(
                 "number"
-            ).values_list("number", "state", "stop_as", "stop_reason", "retried")
+            ).values_list("number", "state", "stop_as", "cut_off", "retried")
         ),
     )
 
@@ -375,7 +373,7 @@ def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> 
 def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease) -> list[Trial]:
     """Ask the tuner for ``count`` trials and commit their rows; returns them."""
     proposal = session.propose(
-        spec, trial_records(experiment), min(count, LAUNCHES_PER_PASS), experiment.seed
+        spec, trials_so_far(experiment), min(count, LAUNCHES_PER_PASS), experiment.seed
     )
     if not lease.renew():
         logger.warning("Experiment %s: the lease ran out while proposing", experiment.pk)
@@ -394,7 +392,7 @@ def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease)
         if proposal.exhausted and not experiment.exhausted:
             Experiment.objects.filter(pk=experiment.pk).update(exhausted=True)
             experiment.exhausted = True
-            experiment.record("exhausted", reason="The tuner has tried all it can propose.")
+            experiment.record(EventKind.EXHAUSTED, reason="The tuner has tried all it can propose.")
             Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
     return trials
 
@@ -477,11 +475,11 @@ def _trouble(experiment: Experiment, message: str) -> None:
     logger.warning("Experiment %s: %s", experiment.pk, message)
     with transaction.atomic():
         Experiment.objects.filter(pk=experiment.pk).update(message=message)
-        experiment.record("trouble", reason=message)
+        experiment.record(EventKind.TROUBLE, reason=message)
 
 
 def _trouble_over(experiment: Experiment) -> None:
     if experiment.message and not experiment.is_ended:
         with transaction.atomic():
             Experiment.objects.filter(pk=experiment.pk).update(message="")
-            experiment.record("well again", reason=experiment.message)
+            experiment.record(EventKind.WELL_AGAIN, reason=experiment.message)

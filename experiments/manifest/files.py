@@ -26,6 +26,7 @@ from experiments.manifest.text_nodes import Tree
 from experiments.manifest.yaml_text import MAX_BYTES, dump_value, load_yaml, parser_events
 from experiments.problems import Problem, ProblemsError
 from experiments.redaction import KEY, KEY_RULE
+from experiments.strict_json import JsonRefused, read_json
 
 MOST_OBJECTS = 100  # of a file; each may hold as much as a manifest
 _MARKER = re.compile(r"---[ \t]*\r?\n")
@@ -295,16 +296,11 @@ def load_json(text: str) -> tuple[Any, LineOf]:
     Raises:
         ProblemsError: with the line.
     """
+    text = text.removeprefix("\ufeff")
     try:
-        data = json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        message = f"Is not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}."
-        hint = "YAML is sent as Content-Type: application/yaml, and its file ends in .yaml."
-        raise ProblemsError([Problem("", message, hint, error.lineno)]) from None
-    except RecursionError:
-        raise ProblemsError([Problem("", "Is nested too deeply.")]) from None
-    except ValueError as error:
-        raise ProblemsError([Problem("", f"Is not valid JSON: {error}.")]) from None
+        data = read_json(text, huge=True)  # the field that holds one says so
+    except JsonRefused as error:
+        raise ProblemsError([_not_json(error)]) from None
     if repeated := duplicate_keys(text):
         raise ProblemsError(
             [
@@ -327,5 +323,10 @@ def load_json(text: str) -> tuple[Any, LineOf]:
     return data, line_of
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"JSON has no {name}")
+def _not_json(error: JsonRefused) -> Problem:
+    found = error.syntax
+    if found is None:
+        return Problem("", f"Is not valid JSON: {error}.", line=error.line or None)
+    message = f"Is not valid JSON: {found.msg}, line {found.lineno}, column {found.colno}."
+    hint = "YAML is sent as Content-Type: application/yaml, and its file ends in .yaml."
+    return Problem("", message, hint, found.lineno)

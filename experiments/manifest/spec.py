@@ -3,7 +3,7 @@
 A manifest (a mapping, or YAML or JSON text) becomes a frozen ExperimentSpec, or ProblemsError with
 every problem at once: path, message, hint and, from text, the line. ``to_manifest`` writes a spec
 back so that parsing it again gives an equal spec. Field names at the edge are the platform's
-(``maxTrialNum``, ``builtinTunerName``, …); nobody else knows them.
+(``maxTrialNum``, ``builtinTunerName``, …); a spec's own are ours (``max_trials``, ``tuner.name``).
 """
 
 from __future__ import annotations

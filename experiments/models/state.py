@@ -20,6 +20,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from experiments import hints
+from experiments.actor import actor
 from experiments.manifest.spec import ExperimentSpec
 from experiments.manifest.stored import configuration, stored_spec
 from experiments.models import clock, leases, uploads
@@ -29,6 +30,7 @@ from experiments.states import (
     PHASE_ENDED,
     PHASE_MOVES,
     RETRIABLE,
+    EventKind,
     IllegalMove,
     Phase,
     TrialState,
@@ -101,6 +103,13 @@ class Project(models.Model):
     @classmethod
     def default(cls) -> Project:
         return cls.objects.get_or_create(name=cls.DEFAULT)[0]
+
+    @classmethod
+    def of_namespace(cls, namespace: str) -> Project:
+        """The project whose trials run there: ``namespace``, read backwards; made where new."""
+        if namespace == settings.NAMESPACE:
+            return cls.default()
+        return cls.objects.get_or_create(name=namespace)[0]
 
 
 class Experiment(models.Model):
@@ -233,7 +242,7 @@ class Experiment(models.Model):
 
     def record(
         self,
-        what: str,
+        what: EventKind,
         *,
         trial: Trial | None = None,
         old: str = "",
@@ -244,11 +253,13 @@ class Experiment(models.Model):
     ) -> Event:
         """Write one Event, and hint the browsers once it is committed.
 
-        Who asked for it (``events.acting_as``) is kept in ``data["user"]``. ``seq`` is given where
-        this transaction raised the counter already, and the trial's row has it.
+        Who asked for it (``actor.acting_as``) is kept in ``data["user"]``. ``seq`` is given where
+        this transaction raised the counter already, and the trial's row has it. Raises
+        ValueError for a kind of event that there is not.
         """
+        what = EventKind(what)
         data = dict(data or {})
-        if who := hints.actor():
+        if who := actor():
             data["user"] = who
         with transaction.atomic(savepoint=False):
             if seq is None:
@@ -281,7 +292,7 @@ class Experiment(models.Model):
                 setattr(self, name, value)
             self.phase = to
             uploads.phase_changed(self)
-            self.record("phase", old=old, new=to, reason=reason, data=data)
+            self.record(EventKind.PHASE, old=old, new=to, reason=reason, data=data)
         return True
 
 
@@ -335,6 +346,8 @@ class Trial(models.Model):
     # Set when somebody decided to stop it; becomes its state once the backend says it has ended.
     stop_as = models.CharField(max_length=13, blank=True, default="")
     stop_reason = models.TextField(blank=True, default="")
+    # That was decided because the time was up: a CANCELED one does not use up max_trials.
+    cut_off = models.BooleanField(default=False, db_default=False)
 
     value = models.FloatField(null=True, blank=True)  # finite final value (or last one, if stopped)
     metrics = models.JSONField(default=dict)  # every final metric; non-finite ones as strings
@@ -343,7 +356,8 @@ class Trial(models.Model):
     n_reports = models.PositiveIntegerField(default=0)  # intermediate reports stored
     judged_sequence = models.IntegerField(default=-1)  # the assessor has seen reports up to here
     has_final = models.BooleanField(default=False)
-    asked_at = models.DateTimeField(null=True, blank=True)  # first GET of its parameters
+    # Neither read nor written any more: to be dropped in the release after this one.
+    asked_at = models.DateTimeField(null=True, blank=True)
 
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -410,7 +424,9 @@ class Trial(models.Model):
             self.state = to
             if to in FINISHED:
                 uploads.trial_ended(self)
-            self.experiment.record("state", trial=self, old=old, new=to, reason=reason, data=data)
+            self.experiment.record(
+                EventKind.STATE, trial=self, old=old, new=to, reason=reason, data=data
+            )
         return True
 
 
@@ -468,9 +484,7 @@ class Event(models.Model):
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="events")
     seq = models.PositiveBigIntegerField()
     trial = models.ForeignKey(Trial, null=True, blank=True, on_delete=models.CASCADE)
-    what = models.CharField(
-        max_length=20
-    )  # phase, state, created, verdict, limits, note, trouble …
+    what = models.CharField(max_length=20, choices=[(kind.value, kind.value) for kind in EventKind])
     from_state = models.CharField(max_length=13, blank=True, default="")
     to_state = models.CharField(max_length=13, blank=True, default="")
     reason = models.TextField(blank=True, default="")

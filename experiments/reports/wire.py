@@ -1,7 +1,7 @@
 """What a trial sent, as plain values: both wire formats in, one ``Report`` or ``BadReport`` out.
 
-Called by trial_api.py for each report. Pure: no database, no Django. Texts are decoded with plain
-``json`` alone: json_tricks and nni.load can build classes that the text names.
+Called by trial_api.py for each report. Pure: no database, no Django. Texts are decoded as plain
+JSON alone: json_tricks and nni.load can build classes that the text names.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import math
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from experiments.strict_json import JsonRefused, read_json
 
 PERIODICAL = "PERIODICAL"
 FINAL = "FINAL"
@@ -22,6 +24,7 @@ MAX_NAME_LENGTH = 200  # characters
 # JSON's numbers, short enough to be no integer that is too large for a float
 _PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?")
 _NAMED = 5  # things left out that an answer names
+_FINAL_TYPE = re.compile(rb'\\?"type\\?"\s*:\s*\\?"FINAL\\?"')
 _SHOWN = 80  # characters of a wrong value that an error repeats
 
 
@@ -77,6 +80,11 @@ def parse_command(body: bytes) -> dict[str, Any]:
     return command
 
 
+def looks_final(body: bytes) -> bool:
+    """Whether a report that cannot be read meant to be a FINAL one; NNI's stands in a string."""
+    return _FINAL_TYPE.search(body) is not None
+
+
 def _report(fields: dict[str, Any]) -> Report:
     key = fields.get("trial_job_id")
     if not isinstance(key, str) or not key:
@@ -108,10 +116,8 @@ def _object(text: bytes | str, what: str) -> dict[str, Any]:
 
 def _decode(text: bytes | str, what: str) -> Any:
     try:
-        return json.loads(text if isinstance(text, str) else text.decode())
-    except RecursionError:
-        raise BadReport(f"{what} must be JSON text, but is nested too deeply") from None
-    except ValueError as error:  # also bad UTF-8, and integers of more than 4300 digits
+        return read_json(text, nan=True, huge=True)
+    except JsonRefused as error:
         raise BadReport(f"{what} must be JSON text, but: {_one_line(str(error))}") from None
 
 

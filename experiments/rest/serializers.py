@@ -18,7 +18,7 @@ from rest_framework.exceptions import ErrorDetail
 from experiments.models import Metric
 from experiments.problems import nearest
 from experiments.services.actions import LIMIT_HIGHEST, LIMITS
-from experiments.states import Phase, TrialState
+from experiments.states import EventKind, Phase, TrialState
 
 PHASES = [phase.value for phase in Phase]
 STATES = [state.value for state in TrialState]
@@ -395,6 +395,21 @@ class CreatedHeadShape(serializers.Serializer[Any]):
     api_url = serializers.URLField()
 
 
+class ProgramShape(serializers.Serializer[Any]):
+    """What a word of a command means on this machine."""
+
+    path = serializers.CharField(help_text="Of the word, in the manifest.")
+    word = serializers.CharField()
+    executable = serializers.CharField(help_text="The file that it names.")
+    version = serializers.CharField(allow_blank=True, help_text="Of a Python.")
+    environment = serializers.CharField(allow_blank=True, help_text="sys.prefix of a Python.")
+    missing = serializers.ListField(
+        child=serializers.CharField(), help_text="Modules that the script imports and it lacks."
+    )
+    is_ours = serializers.BooleanField(help_text="AutoTune's own, for one of its examples.")
+    sentence = serializers.CharField(help_text="The same, for people.")
+
+
 class CreatedShape(CreatedHeadShape):
     warnings = ProblemShape(many=True)
     more = CreatedHeadShape(many=True, help_text="The others, where a file held several.")
@@ -406,6 +421,7 @@ class ForecastShape(serializers.Serializer[Any]):
     n_distinct = serializers.IntegerField(allow_null=True, help_text="Configurations; null: many.")
     peak = JSONObject(help_text="Resources wanted at once, at most.")
     samples = serializers.ListField(child=JSONObject())
+    programs = ProgramShape(many=True, help_text="Local trials only.")
 
 
 class ValidShape(ForecastShape):
@@ -459,18 +475,19 @@ class AlgorithmsShape(serializers.Serializer[Any]):
 
 
 # A class body cannot hold a field named "from".
-EventShape = inline_serializer(
+EventsShape = inline_serializer(
     "Event",
     {
         "seq": serializers.IntegerField(),
         "trial": serializers.IntegerField(allow_null=True),
-        "what": serializers.CharField(),
+        "what": serializers.ChoiceField([kind.value for kind in EventKind]),
         "from": serializers.CharField(),
         "to": serializers.CharField(),
         "reason": serializers.CharField(),
         "data": JSONObject(),
         "time": serializers.DateTimeField(),
     },
+    many=True,
 )
 
 

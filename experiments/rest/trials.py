@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,18 +16,17 @@ from experiments.algorithms.space.flat import flat_names
 from experiments.models import Experiment, Metric, Trial
 from experiments.rest import serializers as shapes
 from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, page_of
+from experiments.selectors.listing import columns
 from experiments.selectors.present import metric_json, trial_json
 from experiments.selectors.trial_filter import Names, parse_where, read_facts, sort_facts
 from experiments.services import actions
 from experiments.services.actions import Refused
-from experiments.training.base import LogFile
-from experiments.trials.backends import backend
+from experiments.trials.logs import log_files, read_log
 
 # Sorted by the database; everything else is sorted here, by what the trials hold.
 _COLUMN_ORDERS = frozenset(
     {"number", "value", "state", "origin", "started_at", "finished_at", "created_at"}
 )
-AWAY = OpenApiResponse(shapes.ErrorsShape, description="The training backend is away; try later.")
 
 
 class Trials(ApiView):
@@ -72,13 +71,7 @@ def _picked(
     """Rows in order: a queryset where columns suffice, else primary keys picked by hand."""
     where, orders = query.get("where", ""), query.get("order") or ["number"]
     if not where.strip() and all(order.removeprefix("-") in _COLUMN_ORDERS for order in orders):
-        columns = [
-            F(order.removeprefix("-")).desc(nulls_last=True)
-            if order.startswith("-")
-            else F(order).asc(nulls_last=True)
-            for order in orders
-        ]
-        return trials.order_by(*columns, "number")
+        return trials.order_by(*columns(orders), "number")
     facts = read_facts(trials)
     # Names come from the manifest and from all trials, not only those in the wanted states.
     everybody = read_facts(experiment.trials.all()) if query.get("state") else facts
@@ -179,20 +172,15 @@ class Metrics(ApiView):
         return Response({"count": len(rows), "results": rows})
 
 
-def _logs(trial: Trial) -> list[LogFile]:
-    """Logs kept for a trial: none before it was launched."""
-    return backend().logs(trial.handle) if trial.handle else []
-
-
 class Logs(ApiView):
     @extend_schema(
         operation_id="trials_logs",
         summary="Names and sizes of a trial's logs",
-        responses={200: shapes.LogFileShape(many=True), 503: AWAY, **COMMON},
+        responses={200: shapes.LogFileShape(many=True), **COMMON},
     )
     def get(self, request: Request, experiment_id: str, number: int) -> Response:
         trial = self.trial(self.experiment(experiment_id), number)
-        return Response([{"name": log.name, "size": log.size} for log in _logs(trial)])
+        return Response([{"name": log.name, "size": log.size} for log in log_files(trial)])
 
 
 class Log(ApiView):
@@ -200,22 +188,24 @@ class Log(ApiView):
         operation_id="trials_log",
         summary="A piece of a log, as plain text",
         description="X-Log-Size is the whole log's size, X-Log-Offset where this piece starts, "
-        "X-Log-Next where to go on, all in bytes; X-Log-Name names the log.",
+        "X-Log-Next where to go on, all in bytes; X-Log-Name names the log. It is what the trial "
+        "printed, control characters and all, but for the signature of the token that it reports "
+        "with: that is starred out.",
         parameters=[shapes.LogQuery],
-        responses={(200, "text/plain"): OpenApiTypes.STR, 400: BAD, 503: AWAY, **COMMON},
+        responses={(200, "text/plain"): OpenApiTypes.STR, 400: BAD, **COMMON},
     )
     def get(self, request: Request, experiment_id: str, number: int) -> HttpResponse:
         trial = self.trial(self.experiment(experiment_id), number)
         query = self.read(shapes.LogQuery, request.query_params)
-        logs = {log.name: log.size for log in _logs(trial)}
+        logs = {log.name: log for log in log_files(trial)}
         name = query.get("log") or next(iter(logs), "")
         if query.get("log") and name not in logs:
             raise Http404(f"Trial {number} has no log {name[:80]!r}; it has: {', '.join(logs)}.")
-        size = logs.get(name, 0)
+        size = logs[name].size if name else 0
         offset = query["offset"]
         start = max(0, size + offset) if offset < 0 else min(offset, size)
         # Names come from the backend's own list, so no path can be asked for.
-        text = backend().read_log(trial.handle or {}, name, start, query["limit"]) if name else b""
+        text = read_log(trial, logs[name], start, query["limit"]) if name else b""
         return HttpResponse(
             text,
             content_type="text/plain; charset=utf-8",

@@ -21,9 +21,9 @@ from experiments.algorithms.space.batch import spread
 from experiments.charts import CHARTS
 from experiments.charts.base import (
     DEFAULT_METRIC,
-    Curve,
     Figure,
     Record,
+    ReportedCurve,
     StopReceipt,
     TrialRecord,
 )
@@ -74,7 +74,7 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
     for pk, number, *rest in rows.values_list(*columns):
         numbers[pk] = number
         trials.append(TrialRecord(number, *rest))
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[ReportedCurve, ...] = ()
     receipts: dict[int, StopReceipt] = {}
     if with_curves:
         curves = _curves(
@@ -96,12 +96,12 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
 
 
 def search_space(experiment: Experiment) -> dict[str, Any]:
-    """The search space as written, read leniently; of Batch, spread out."""
+    """The search space as charts and tables have it; of a Batch, spread out."""
     spec = experiment.configuration
-    space = spec["searchSpace"]
     tuner = registry.find("tuner", (spec.get("tuner") or {}).get("builtinTunerName"))
     is_batch = isinstance(tuner, registry.Entry) and tuner.name == "Batch"
-    return spread(space) if is_batch else dict(space)
+    space: dict[str, Any] = spec["searchSpace"]
+    return spread(space) if is_batch else space
 
 
 def metric_names(experiment: Experiment) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ def metric_names(experiment: Experiment) -> tuple[str, ...]:
 
 def _curves(
     experiment: Experiment, numbers: Mapping[int, int], *, name: str, with_time: bool
-) -> tuple[Curve, ...]:
+) -> tuple[ReportedCurve, ...]:
     """One curve a trial that reported this metric, in order of trial numbers.
 
     Exactly the reports up to the experiment's ``last_seq`` as it was read: pages add what comes
@@ -139,7 +139,7 @@ def _curves(
     curves = []
     for part in np.split(table, starts[1:]):
         curves.append(
-            Curve(
+            ReportedCurve(
                 trial=numbers[int(part[0, 0])],
                 sequence=part[:, 1],
                 step=part[:, 2],

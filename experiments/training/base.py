@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -79,6 +79,29 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class Program:
+    """What a word of a manifest's command means where its trials will run."""
+
+    path: str  # of the word, in the manifest
+    word: str  # as it stands there: python3
+    executable: str  # the file that it names
+    version: str = ""  # of a Python, where it could be asked
+    environment: str = ""  # that a Python belongs to (sys.prefix)
+    missing: tuple[str, ...] = ()  # modules that the script imports and a Python does not have
+    is_ours: bool = False  # AutoTune's own, for an example of its own
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON as the REST API sends it, with a sentence for people."""
+        return {**asdict(self), "missing": list(self.missing), "sentence": self.sentence()}
+
+    def sentence(self) -> str:
+        """``python3 is /home/u/venv/bin/python3 (Python 3.11.2)``, for people."""
+        version = f" (Python {self.version})" if self.version else ""
+        ours = ": AutoTune's own, as yours lacks what this example imports" if self.is_ours else ""
+        return f"{self.word} is {self.executable}{version}{ours}"
+
+
+@dataclass(frozen=True)
 class JobStatus:
     """What ``poll`` tells of one job."""
 
@@ -119,8 +142,12 @@ class Backend(ABC):
             BackendUnavailable: try again later.
         """
 
-    def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
+    def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """Say what would keep this launch from starting now: (manifest path, message) pairs."""
+        return ()
+
+    def programs(self, launch: Launch) -> Sequence[Program]:
+        """Say which programs of this machine the commands of a launch would run."""
         return ()
 
     def find(self, name: str) -> Handle | None:

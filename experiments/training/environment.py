@@ -190,12 +190,12 @@ def environment_for(
         given: the container's ``env``, entries with ``name`` and ``value``.
         ours: ``server_environment`` and ``rank_environment``.
         inherited: the server's own environment.
-        search_path: directory put first on PATH, unless the manifest sets PATH itself.
+        search_path: directories put first on PATH, unless the manifest sets PATH itself.
         client_dir: directory put first on PYTHONPATH, for ``import autotune_trial``.
     """
     environment = inheritable(inherited)
     path = environment.get("PATH", "/usr/local/bin:/usr/bin:/bin")
-    environment["PATH"] = f"{search_path}:{path}"
+    environment["PATH"] = f"{search_path}:{path}" if search_path else path
     known = dict(ours)
     for entry in given:
         name = str(entry["name"])

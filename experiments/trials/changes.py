@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from experiments.models import Experiment, Trial, new_trial_key
-from experiments.states import FINISHED, TrialState
+from experiments.states import FINISHED, EventKind, TrialState
 
 
 def add_trial(
@@ -47,22 +47,31 @@ def add_trial(
                 continue
         else:
             raise RuntimeError("No free trial key was found in 20 draws.")
-        experiment.record("state", trial=trial, new=TrialState.WAITING, reason=reason, seq=seq)
+        experiment.record(
+            EventKind.STATE, trial=trial, new=TrialState.WAITING, reason=reason, seq=seq
+        )
     return trial
 
 
-def request_stop(trial: Trial, as_state: TrialState, reason: str, **data: Any) -> bool:
-    """Record the decision to stop a trial; False where it has ended or is being stopped already."""
+def request_stop(
+    trial: Trial, as_state: TrialState, reason: str, *, cut_off: bool = False, **data: Any
+) -> bool:
+    """Record the decision to stop a trial; False where it has ended or is being stopped already.
+
+    ``cut_off``: because the experiment's time is up, so that it does not use up maxTrialNum.
+    """
     with transaction.atomic(savepoint=False):
         won = (
             Trial.objects.filter(pk=trial.pk, stop_as="")
             .exclude(state__in=FINISHED)
-            .update(stop_as=as_state, stop_reason=reason)
+            .update(stop_as=as_state, stop_reason=reason, cut_off=cut_off)
         )
         if not won:
             return False
-        trial.stop_as, trial.stop_reason = as_state, reason
-        trial.experiment.record("stopping", trial=trial, new=as_state, reason=reason, data=data)
+        trial.stop_as, trial.stop_reason, trial.cut_off = as_state, reason, cut_off
+        trial.experiment.record(
+            EventKind.STOPPING, trial=trial, new=as_state, reason=reason, data=data
+        )
     return True
 
 

@@ -10,8 +10,9 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from experiments.models import Metric, Trial
-from experiments.states import TrialState
+from experiments.models import Event, Metric, Trial
+from experiments.redaction import redact
+from experiments.states import EventKind, TrialState
 from experiments.training.base import JobState, JobStatus
 
 # What reports and people may change in a trial's row while it runs.
@@ -33,7 +34,7 @@ def end_trial(trial: Trial, status: JobStatus) -> bool:
     }
     if state is TrialState.EARLY_STOPPED and trial.value is None:
         columns["value"] = trial.latest_value
-    return trial.move(state, reason=reason, **columns)
+    return trial.move(state, reason=redact(reason), **columns)  # it may quote the log
 
 
 def _verdict_on_end(trial: Trial, status: JobStatus) -> tuple[TrialState, str]:
@@ -46,12 +47,27 @@ def _verdict_on_end(trial: Trial, status: JobStatus) -> tuple[TrialState, str]:
     if trial.stop_as:
         return TrialState(trial.stop_as), trial.stop_reason
     if status.state is JobState.SUCCEEDED:
-        return TrialState.FAILED, "It exited with code 0, but no final result was reported."
+        refused = _refused_final(trial)
+        none = "It exited with code 0, but no final result was reported."
+        return TrialState.FAILED, refused or none
     if status.state is JobState.STOPPED and trial.value is not None:
         return TrialState.SUCCEEDED, "Stopped after its final result."
     if status.state is JobState.LOST:
         return TrialState.LOST, status.message or "The backend lost it."
-    return TrialState.FAILED, status.message or f"It exited with code {status.exit_code}."
+    reason = status.message or f"It exited with code {status.exit_code}."
+    refused = "" if trial.has_final else _refused_final(trial)
+    return TrialState.FAILED, f"{reason}; {refused[0].lower()}{refused[1:]}" if refused else reason
+
+
+def _refused_final(trial: Trial) -> str:
+    """Why this attempt's newest final report was refused; "" where none came."""
+    events = Event.objects.filter(trial=trial, what=EventKind.BAD_REPORT, data__has_key="final")
+    if trial.started_at is not None:
+        events = events.filter(time__gte=trial.started_at)
+    newest = events.order_by("seq").last()
+    if newest is None:
+        return ""
+    return f"A final result was sent and refused: {newest.reason.removeprefix('not stored: ')}."
 
 
 def requeue(trial: Trial, reason: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -109,6 +110,48 @@ def test_a_bad_manifest_is_refused_with_path_and_line_and_exit_code_2(command, t
 def test_validate_accepts_the_specification_s_manifest(tmp_path):
     answer = manage(tmp_path / "data", "validate", str(ROOT / "examples" / "specification.yaml"))
     assert answer.returncode == 0, answer.stderr
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """An environment in which nothing is installed."""
+    folder = tmp_path_factory.mktemp("home") / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    return folder
+
+
+def test_which_python_trials_run_is_said_with_what_it_lacks(tmp_path, bare):
+    script = tmp_path / "train.py"
+    script.write_text("import numpy\nimport autotune_trial\n")
+    file = write_manifest(tmp_path)
+    file.write_text(file.read_text().replace(str(ROOT / "tests/e2e/trial.py"), str(script)))
+    named = manage(tmp_path / "data", "validate", str(file), "--python", str(bare))
+    active = {"VIRTUAL_ENV": str(bare), "PATH": f"{bare}/bin:{os.environ['PATH']}"}
+    found = manage(tmp_path / "data", "validate", str(file), **active)
+    for answer in (named, found):
+        assert answer.returncode == 0, answer.stderr
+        assert f"python3 is {bare}/bin/python3 (Python 3." in answer.stderr
+        assert "lacks what the script imports: numpy." in answer.stderr
+        assert "warning: spec.trainingConfig.tasks[0]" in answer.stderr
+    with_numpy = manage(tmp_path / "data", "validate", str(file), f"--python={sys.executable}")
+    assert "lacks" not in with_numpy.stderr
+
+
+def test_the_first_example_runs_without_anything_installed(tmp_path, bare):
+    active = {"VIRTUAL_ENV": str(bare), "PATH": f"{bare}/bin:{os.environ['PATH']}"}
+    answer = manage(tmp_path / "data", "validate", str(ROOT / "examples/digits-mlp.yaml"), **active)
+    assert answer.returncode == 0
+    assert f"python3 is {os.path.dirname(sys.executable)}/python3" in answer.stderr
+    assert "AutoTune's own, as yours lacks what this example imports" in answer.stderr
+    assert "warning" not in answer.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "run", "validate"])
+def test_a_python_that_is_none_is_refused_before_anything_runs(tmp_path, command):
+    answer = manage(tmp_path / "data", command, "x.yaml", "--python", "/nowhere/python")
+    assert answer.returncode == 1
+    assert "--python (AUTOTUNE_TRIAL_PYTHON) must be a Python interpreter" in answer.stderr
+    assert "/nowhere/python" in answer.stderr
 
 
 def test_a_file_that_is_not_there_is_said_plainly(tmp_path):

@@ -47,8 +47,8 @@ class Machine:
             (self.bin / name).symlink_to(found)
         self.add_python("python3")
 
-    def add_python(self, name: str) -> None:
-        (self.bin / name).write_text(PYTHON)
+    def add_python(self, name: str, text: str = PYTHON) -> None:
+        (self.bin / name).write_text(text)
         (self.bin / name).chmod(0o755)
 
     def autotune(self, *argv: str, script: Path | None = None, **env: str) -> Any:
@@ -134,6 +134,30 @@ def test_a_failed_installation_is_said_and_tried_again(machine):
     assert "network" in answer.stderr
     assert machine.autotune("up").returncode == 0
     assert machine.told[0].startswith("-m pip install")
+
+
+def test_what_the_user_exports_reaches_the_program_as_it_was(machine):
+    exported = {
+        name: "mine"
+        for name in (
+            "here",
+            "venv",
+            "stamp",
+            "python",
+            "command",
+            "name",
+            "VIRTUAL_ENV",
+            "PYTHONPATH",
+        )
+    }
+    machine.autotune("up")  # the first time sets up, which uses every variable
+    shutil.rmtree(machine.checkout / ".venv")
+    machine.add_python("python3", PYTHON + 'env >>"$NOTES"\n')
+    (machine.bin / "env").symlink_to(shutil.which("env"))
+    machine.autotune("up", **exported)
+    last = machine.notes.read_text().rpartition("manage.py up\n")[2].splitlines()
+    assert {f"{name}={value}" for name, value in exported.items()} <= set(last)
+    assert f"PATH={machine.bin}" in last
 
 
 def test_a_link_to_the_script_finds_the_checkout(machine):

@@ -2,10 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import "./looks.js";
 import { rangeWords, textOf } from "../../static/js/experiment/custom_trial.js";
 import { duration, number, plain, trialSeconds } from "../../static/js/format.js";
 import { ageWords } from "../../static/js/live.js";
-import { look } from "../../static/js/timeline.js";
+import { eventLook, experimentLook } from "../../static/js/looks.js";
 import { ago } from "../../static/js/times.js";
 import { size } from "../../static/js/trial/log_viewer.js";
 import { event } from "./figures.js";
@@ -105,12 +106,24 @@ test("a field's text is read as the value that it shows", () => {
 });
 
 test("an event has an icon, a tone and words", () => {
-  assert.deepEqual(look(event({})), ["check-circle", "succeeded", "Succeeded"]);
-  assert.deepEqual(look(event({ from: "", to: "WAITING" })), ["waiting", "waiting", "New"]);
-  assert.deepEqual(look(event({ what: "phase", to: "ERROR" }))[1], "failed");
-  assert.deepEqual(
-    look(event({ what: "stopping", to: "EARLY_STOPPED" }))[2],
-    "Stopped by the assessor",
-  );
-  assert.deepEqual(look(event({ what: "something new" })), ["info", "waiting", "something new"]);
+  const seen = (/** @type {object} */ given) => {
+    const { icon, tone, label } = eventLook(event(given));
+    return [icon, tone, label];
+  };
+  assert.deepEqual(seen({}), ["check-circle", "succeeded", "Succeeded"]);
+  assert.deepEqual(seen({ from: "", to: "WAITING" }), ["waiting", "waiting", "New"]);
+  assert.deepEqual(seen({ what: "phase", to: "ERROR" }), ["x-octagon", "failed", "Now in error"]);
+  assert.equal(seen({ what: "stopping", to: "EARLY_STOPPED" })[2], "Stopped by the assessor");
+  assert.equal(seen({ what: "stopping", to: "CANCELED" })[2], "Being stopped");
+  assert.equal(seen({ what: "well again" })[2], "All is well again");
+  assert.deepEqual(seen({ what: "something new" }), ["info", "waiting", "something new"]);
+});
+
+test("an experiment's badge tells what is asked of it while it lasts", () => {
+  const seen = (/** @type {Phase} */ phase, finishing = false, suspended = false) =>
+    experimentLook({ phase, finishing, suspended }).label;
+  assert.equal(seen("RUNNING"), "Running");
+  assert.equal(seen("RUNNING", false, true), "Suspended");
+  assert.equal(seen("RUNNING", true, true), "Finishing");
+  assert.equal(seen("TIMEOUT", true, true), "Timed out");
 });

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import "./looks.js";
 import { colourAt, Frame } from "../../static/js/charts/parallel_frame.js";
 import { quoted } from "../../static/js/trials/columns.js";
 import { Query } from "../../static/js/trials/query.js";
@@ -73,6 +74,7 @@ function frame() {
   const made = new Frame();
   made.resize(1000, 300);
   const axis = (/** @type {string} */ label, /** @type {number[]} */ values) => ({
+    key: label,
     label,
     values,
     range: /** @type {Ends} */ ([0, 1]),

@@ -16,7 +16,7 @@ from experiments.manifest.spec import parse_manifest
 from experiments.models import Project
 from experiments.models.secrets import SecretError
 from experiments.rest import experiments as rest
-from experiments.services.intake import look_ahead
+from experiments.services.intake import forecast_here
 from experiments.training.base import Backend, experiment_of_job, name_of_job
 from experiments.training.kubernetes.backend import KubernetesBackend
 from experiments.training.local.backend import LocalBackend
@@ -53,14 +53,14 @@ def test_a_jobs_name_names_its_experiment() -> None:
 def test_who_may_not_run_commands_here_may_run_them_elsewhere(alice, settings, elsewhere):
     settings.LOCAL_TRIALS = False
     rest._require_permission(alice)
-    assert not any("LOCAL_TRIALS" in p.message for p in look_ahead(_parsed()).problems)
+    assert not any("LOCAL_TRIALS" in p.message for p in forecast_here(_parsed()).problems)
 
 
 def test_commands_on_this_host_need_the_setting(alice, settings):
     settings.LOCAL_TRIALS = False
     with pytest.raises(PermissionDenied, match="AUTOTUNE_LOCAL_TRIALS"):
         rest._require_permission(get_user_model().objects.get())
-    assert any("LOCAL_TRIALS" in p.message for p in look_ahead(_parsed()).problems)
+    assert any("LOCAL_TRIALS" in p.message for p in forecast_here(_parsed()).problems)
 
 
 def test_files_are_made_only_where_trials_see_them(tmp_path, monkeypatch, elsewhere):

@@ -14,11 +14,11 @@ from django.test import Client
 from experiments.aistore import vault
 from experiments.management.commands.run import Command as Run
 from experiments.manifest.files import read_contents
+from experiments.manifest.working_dir import resolved
 from experiments.manifest.yaml_text import dump_yaml, load_yaml
 from experiments.models import Experiment, Project, Secret
 from experiments.services import samples
 from experiments.services.intake import take_in_file
-from experiments.services.samples import resolved
 from experiments.trials.backends import backend
 from tests.conftest import MANIFEST
 from tests.manifest.test_files import CONFIG, EXPERIMENT, KEY, SECRET

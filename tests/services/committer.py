@@ -17,6 +17,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 
 from experiments.models import Experiment, Project  # noqa: E402
+from experiments.states import EventKind  # noqa: E402
 
 call_command("migrate", verbosity=0)
 experiment = Experiment.objects.create(
@@ -26,5 +27,5 @@ experiment = Experiment.objects.create(
 print(experiment.pk, flush=True)
 for _ in sys.stdin:
     begun = time.monotonic()
-    experiment.record("note")
+    experiment.record(EventKind.REMARK)
     print(time.monotonic() - begun, flush=True)

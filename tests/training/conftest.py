@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,7 +48,9 @@ class Jobs:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.backend = LocalBackend(root, CLIENT_DIR, grace_s=0.4)
+        self.backend = LocalBackend(
+            root, CLIENT_DIR, grace_s=0.4, search_path=os.path.dirname(sys.executable)
+        )
         self.handles: list[Handle] = []
         self.count = 0
 

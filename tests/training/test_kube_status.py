@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from experiments.training.base import JobState
+from experiments.training.base import JobState, JobStatus
+from experiments.training.kubernetes.backend import KubernetesBackend
 from experiments.training.kubernetes.jobs import REPLICA_LABEL
 from experiments.training.kubernetes.status import (
     by_rank,
@@ -240,3 +242,22 @@ def test_a_job_gets_a_longer_deadline_only_where_it_needs_one(
         None if seconds is None else {"spec": {"runPolicy": {"activeDeadlineSeconds": seconds}}}
     )
     assert longer("PyTorchJob", of_another_kind, MIDNIGHT + until) == wanted
+
+
+def test_a_failure_is_told_with_the_exception_in_the_deciding_replica_s_log(tmp_path: Path) -> None:
+    backend = KubernetesBackend("batch", tmp_path)
+    handle = {"name": "at-x-0-1", "replicas": ["worker-0", "worker-1"]}
+    folder = tmp_path / "at-x-0-1"
+    folder.mkdir()
+    (folder / "worker-0.log").write_text("  File 'x'\nValueError: lr is 3\nok\n")
+    (folder / "worker-1.log").write_text("KeyError: 'of another'\n")
+    long = JobStatus(
+        JobState.FAILED, 1, "worker-0: container 'c' ended with exit code 1" + "!" * 2000
+    )
+    told = backend._with_error(long, handle).message
+    assert told.startswith("worker-0: container 'c' ended with exit code 1")
+    assert told.endswith("; ValueError: lr is 3")
+    assert len(told) <= 1000
+    done = JobStatus(JobState.SUCCEEDED, 0)
+    assert backend._with_error(done, handle) == done
+    backend.close()

@@ -77,7 +77,7 @@ def test_over_the_limit_the_beginning_and_the_end_are_kept(jobs: Jobs) -> None:
     note = f"\n[{missing} bytes are missing here: the limit of 1000 bytes is reached]\n"
     assert text == whole[:1000] + note + whole[-TAIL_BYTES:]
     assert status.message == (
-        f"exit code 1: the end; {missing} bytes of {WORKER} were dropped: "
+        f"exit code 1; last line: the end; {missing} bytes of {WORKER} were dropped: "
         "the limit of 1000 bytes is reached"
     )
 

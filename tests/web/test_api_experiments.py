@@ -302,7 +302,7 @@ def test_errors_of_json_carry_the_line_too(client: Client) -> None:
     assert (error["path"], error["line"]) == ("spec.maxTrialNum", line)
 
 
-def test_what_preflight_finds_impossible_is_an_error(client: Client) -> None:
+def test_what_the_forecast_finds_impossible_is_an_error(client: Client) -> None:
     manifest = changed()
     task = manifest["spec"]["trainingConfig"]["tasks"][0]
     task["template"]["spec"]["containers"][0] = {"name": "tensorflow"}
@@ -619,7 +619,7 @@ def test_a_chart_is_a_plotly_figure_and_304_until_there_is_news(
     assert client.get(url(experiment, "charts/history/"), headers=tag).status_code == 304
     # Another chart, or the same with another option, is not what the browser has.
     assert client.get(url(experiment, "charts/duration/"), headers=tag).status_code == 200
-    experiment.record("note", trial=trial)
+    experiment.record("remark", trial=trial)
     again = client.get(url(experiment, "charts/history/"), headers=tag)
     assert again.status_code == 200
     assert again["ETag"] != first["ETag"]
@@ -661,7 +661,7 @@ def test_events_come_in_order_after_a_cursor(
     experiment = make_experiment()
     trial = make_trial(experiment)
     for index in range(4):
-        experiment.record("note", trial=trial if index == 2 else None, reason=f"number {index}")
+        experiment.record("remark", trial=trial if index == 2 else None, reason=f"number {index}")
     found = client.get(url(experiment, "events/"), {"after": 2}).json()
     assert found["count"] == 2
     assert [event["seq"] for event in found["results"]] == [3, 4]
@@ -677,7 +677,7 @@ def test_events_cost_a_fixed_number_of_queries(
 ) -> None:
     experiment = make_experiment()
     for _ in range(20):
-        experiment.record("note", trial=make_trial(experiment))
+        experiment.record("remark", trial=make_trial(experiment))
     with django_assert_max_num_queries(5):
         client.get(url(experiment, "events/"))
 

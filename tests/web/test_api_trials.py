@@ -12,8 +12,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from experiments.aistore.facts import log_tail
 from experiments.models import Experiment, Metric, Trial
-from experiments.rest import trials
 from experiments.states import Phase, TrialState
 from experiments.training.base import (
     Backend,
@@ -23,6 +23,7 @@ from experiments.training.base import (
     Launch,
     LogFile,
 )
+from experiments.trials import logs
 
 
 def url(experiment: Experiment, rest: str = "") -> str:
@@ -362,7 +363,7 @@ def kept(tmp_path: Path, four: list[Trial], monkeypatch: pytest.MonkeyPatch) -> 
     (folder / "b.stderr").write_bytes("错误".encode())
     (tmp_path / "secret").write_text("not a log")
     backend = KeptLogs(folder)
-    monkeypatch.setattr(trials, "backend", lambda: backend)
+    monkeypatch.setattr(logs, "backend", lambda: backend)
     Trial.objects.filter(pk=four[0].pk).update(handle={"job": 1})
     return backend
 
@@ -447,3 +448,45 @@ def test_a_backend_that_is_away_is_503_with_a_time_to_come_back(
     assert response.status_code == 503
     assert response["Retry-After"] == "5"
     assert "no route to the cluster" in errors(response)[""]
+
+
+TOKEN = "17.abcde.3.exp12345." + "Ab-_" * 5 + "xy"
+
+
+def test_the_token_that_a_trial_reports_with_never_leaves_with_its_log(
+    client: Client, experiment: Experiment, kept: KeptLogs, four: list[Trial]
+) -> None:
+    line = f"channel http://127.0.0.1:8080/n/{TOKEN}\n"
+    printed = (line * 3).encode()
+    (kept.folder / "a.stdout").write_bytes(printed)
+    hidden = printed.replace(TOKEN[-22:].encode(), b"*" * 22)
+
+    def read(start: int, limit: int) -> bytes:
+        query = {"log": "a.stdout", "offset": start, "limit": limit}
+        response = client.get(url(experiment, "0/log/"), query)
+        assert response["X-Log-Offset"] == str(start % len(printed))
+        return bytes(response.content)
+
+    assert read(0, 1000) == hidden
+    for start in range(len(printed)):  # wherever a piece begins and ends
+        assert read(start, 30) == hidden[start : start + 30]
+    assert read(-40, 1000) == hidden[-40:]
+    assert run_log(four[0]) == hidden
+
+
+def test_a_token_that_is_being_written_is_not_shown_in_halves(
+    client: Client, experiment: Experiment, kept: KeptLogs
+) -> None:
+    whole = f"at {TOKEN} now"
+    for end in range(1, len(whole)):
+        (kept.folder / "a.stdout").write_text(whole[:end])
+        text = client.get(url(experiment, "0/log/"), {"log": "a.stdout"}).content.decode()
+        assert len(text) == end
+        shown = text.replace("*", "")
+        assert TOKEN[-22:-18] not in shown
+
+
+def run_log(trial: Trial) -> bytes:
+    """What AIStore would get as its stdout.log."""
+    trial.refresh_from_db()
+    return log_tail(trial, patient=True)

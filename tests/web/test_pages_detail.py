@@ -66,7 +66,7 @@ def test_the_page_starts_from_what_the_rows_say(
     for number in range(3):
         make_trial(experiment, state="SUCCEEDED", value=number / 10)
     changes.update_best(experiment)
-    event = experiment.record("note", reason="hello")
+    event = experiment.record("remark", reason="hello")
     html = client.get(f"/experiments/{experiment.pk}/").content.decode()
     state = state_of(html)
     assert state["cursor"] == event.seq

@@ -7,10 +7,14 @@ import json
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from experiments.access import tokens
+from experiments.access.tokens import trial_token
 from experiments.models import Event, Metric, Trial
 from experiments.states import TrialState
+from experiments.training.base import JobState, JobStatus
+from experiments.trials.ends import end_trial
 from tests.web.conftest import Server, nni_path, t9k_path
 
 
@@ -49,18 +53,16 @@ def test_every_worker_of_a_trial_gets_the_same_parameters(server: Server, trial:
     assert len({server.ask("GET", path).text for _ in range(4)}) == 1
 
 
-def test_the_first_fetch_is_stamped(server: Server, trial: Trial) -> None:
+def test_a_fetch_writes_nothing(server: Server, trial: Trial) -> None:
     path = f"{t9k_path(trial)}/apis/v1/parameter/{trial.key}"
+    before = Trial.objects.filter(pk=trial.pk).values().get()
     server.ask("GET", path)
-    server.report(trial, 1)  # its answer comes after the stamp's commit: same queue
-    trial.refresh_from_db()
-    first = trial.asked_at
-    server.ask("GET", path)
-    server.report(trial, 1)
+    server.report(trial, 1)  # its answer comes after what else stood in the queue
+    Trial.objects.filter(pk=trial.pk).update(
+        latest_value=None, latest_sequence=None, n_reports=0, seq=before["seq"]
+    )
 
-    trial.refresh_from_db()
-    assert first is not None
-    assert trial.asked_at == first
+    assert Trial.objects.filter(pk=trial.pk).values().get() == before
 
 
 @pytest.mark.parametrize("state", [TrialState.EARLY_STOPPED, TrialState.CANCELED])
@@ -328,6 +330,52 @@ def test_at_most_twenty_bad_reports_of_a_trial_are_kept(server: Server, trial: T
         assert server.report(trial, "text").status == 400
 
     assert Event.objects.filter(trial=trial).count() == 20
+
+
+@pytest.mark.parametrize("final", ["good", None, True, {"accuracy": 1}])
+def test_a_refused_final_result_is_why_the_trial_fails(
+    server: Server, trial: Trial, final: Any
+) -> None:
+    for _ in range(30):  # many bad reports leave room for it
+        server.report(trial, "text")
+    assert server.report_final(trial, final).status == 400
+
+    end_trial(trial, JobStatus(JobState.SUCCEEDED, exit_code=0))
+
+    assert trial.state == TrialState.FAILED
+    assert trial.reason.startswith("A final result was sent and refused: value must be")
+    assert trial.reason.endswith(".")
+
+
+def test_after_a_crash_the_refused_final_result_comes_second(server: Server, trial: Trial) -> None:
+    server.report_final(trial, None)
+    failed = JobStatus(JobState.FAILED, exit_code=1, message="exit code 1: KeyError: 'x'")
+
+    end_trial(trial, failed)
+
+    assert trial.reason.startswith(
+        "exit code 1: KeyError: 'x'; a final result was sent and refused"
+    )
+
+
+def test_the_refused_result_of_an_earlier_attempt_is_not_told(server: Server, trial: Trial) -> None:
+    server.report_final(trial, None)
+    Trial.objects.filter(pk=trial.pk).update(started_at=timezone.now())
+    trial.refresh_from_db()
+
+    end_trial(trial, JobStatus(JobState.SUCCEEDED, exit_code=0))
+
+    assert trial.reason == "It exited with code 0, but no final result was reported."
+
+
+def test_a_reason_that_quotes_the_log_does_not_quote_the_token(trial: Trial) -> None:
+    address = f"http://127.0.0.1:8080/t/{trial_token(trial)}"
+    message = f"exit code 1: ConnectionError: {address}/apis/v1/metric"
+
+    end_trial(trial, JobStatus(JobState.FAILED, exit_code=1, message=message))
+
+    assert trial_token(trial).rpartition(".")[2] not in trial.reason
+    assert trial.key in trial.reason
 
 
 def test_a_bad_step_does_not_cost_the_value(server: Server, trial: Trial) -> None:

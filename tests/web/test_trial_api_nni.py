@@ -113,3 +113,9 @@ def test_a_metric_of_another_trial_is_refused_on_nnis_channel_too(
 
     assert put_metric(server, trial, trial_job_id=other.key).status == 403
     assert put_metric(server, trial, trial_job_id=None).status == 400
+
+
+def test_a_refused_final_result_of_nni_is_known_as_one(server: Server, trial: Trial) -> None:
+    assert put_metric(server, trial, type="FINAL", value='"good"').status == 400
+
+    assert trial.event_set.get().data["final"] is True

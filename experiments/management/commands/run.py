@@ -53,6 +53,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file")
         parser.add_argument("--data", help="data directory (also AUTOTUNE_DATA)")
+        parser.add_argument("--python", help="the interpreter, or its environment, of trials")
         parser.add_argument("--json", action="store_true", help="print the JSON export")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -112,7 +113,10 @@ class Command(BaseCommand):
                 return self._serve()
             except AlreadyRunning as error:
                 if "url" in error.owner:
-                    self.stderr.write(f"Handing it to the server at {error.owner['url']}.")
+                    self.stderr.write(
+                        f"Handing it to the server at {error.owner['url']}, whose environment its "
+                        "trials run in."
+                    )
                     return None
                 if time.monotonic() > deadline:
                     raise CommandError(str(error)) from None

@@ -10,11 +10,13 @@ from django.db import connection
 
 from experiments.access import accounts
 from experiments.embedded.supervisor import DataLock
-from experiments.models import SignInLink
+from experiments.models import SignInLink, release
 
 
 def require_database() -> None:
-    """Raise CommandError where this data directory was never served."""
+    """Raise CommandError where this data directory was never served, or by a later version."""
+    if words := release.too_new():
+        raise CommandError(words)
     with connection.cursor() as cursor:
         if SignInLink._meta.db_table in connection.introspection.table_names(cursor):
             return

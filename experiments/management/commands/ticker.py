@@ -12,7 +12,7 @@ import signal
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import close_old_connections
 
 from experiments import wake
@@ -32,6 +32,8 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # they load every page; tests/test_checks.py runs them
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if words := health.refusal():
+            raise CommandError(words)
         self._stopping = False
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)

@@ -38,6 +38,9 @@ def read_file(command: BaseCommand, file: str) -> FileIntake:
         command.stderr.write(problem_line("error", file, problem))
     if found.problems:
         sys.exit(BAD_MANIFEST)
+    for _, intake in found.experiments:
+        for program in intake.forecast.programs if intake.forecast else ():
+            command.stderr.write(program["sentence"] + ".")
     return found
 
 
@@ -47,6 +50,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file")
+        parser.add_argument("--python", help="the interpreter, or its environment, of trials")
 
     def handle(self, *args: Any, **options: Any) -> None:
         file = options["file"]

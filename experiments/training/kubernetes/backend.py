@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,18 @@ from experiments.training.kubernetes.jobs import (
 from experiments.training.kubernetes.logs import ENDED as ENDED_MARK
 from experiments.training.kubernetes.logs import STOPPED, LogKeeper
 from experiments.training.kubernetes.status import (
+    MESSAGE_AT_MOST,
     by_rank,
     is_ended,
     longer,
     replica_name,
     status_of,
 )
+from experiments.training.last_words import error_of
 
 logger = logging.getLogger(__name__)
 
+LAST_BYTES = 16 * 1024  # of a log, to find an error in
 ENGINES = ("tensorstack", "kubeflow", "batch", "auto")
 LOGS_WITHIN_S = 20.0  # a job's end is told without its logs after this
 SETTLE_S = 5.0  # what the other replicas get to end after the deciding one, for their logs' sake
@@ -99,8 +103,8 @@ class KubernetesBackend(Backend):
             raise _unavailable(error) from error
         return _handle(launch.name, deciding, replicas)
 
-    def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
-        """See ``Backend.foresee``; says nothing while the cluster cannot be asked."""
+    def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
+        """See ``Backend.forecast``; says nothing while the cluster cannot be asked."""
         try:
             build(launch, self._engine(self._reach()), self._options)
         except LaunchError as error:
@@ -154,10 +158,21 @@ class KubernetesBackend(Backend):
             self._end_the_rest(cluster, view, handle)
             if not self._logs_are_here(view, handle, pods):
                 return JobStatus(JobState.RUNNING)
-            return status
+            return self._with_error(status, handle)
         if job["metadata"].get("deletionTimestamp"):
             return JobStatus(JobState.RUNNING, message="it is being deleted")
         return status
+
+    def _with_error(self, status: JobStatus, handle: Handle) -> JobStatus:
+        """Add to a failure the line of the deciding replica's log that says why."""
+        if status.state is not JobState.FAILED or not status.exit_code:
+            return status
+        log = f"{handle['replicas'][0]}.log"
+        error = error_of(self._logs.read(handle["name"], log, -LAST_BYTES, LAST_BYTES))
+        if not error or error in status.message:
+            return status
+        known = status.message[: MESSAGE_AT_MOST - len(error) - 2]
+        return replace(status, message=f"{known}; {error}" if known else error)
 
     def _of_the_gone(self, view: NamespaceView, handle: Handle) -> JobStatus:
         """Return how a job ended whose object is there no more."""

@@ -17,7 +17,7 @@ process that launched it; after its end none of its processes is left, daemons i
 its supervisor (``wrapper.py``) was killed.
 
 Image, volumes, resources, security context, init containers, sidecars and restart policies have no
-meaning here and are ignored; the preflight check tells the user.
+meaning here and are ignored; the forecast tells the user.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,17 @@ from experiments.training.base import (
     Launch,
     LaunchError,
     LogFile,
+    Program,
 )
-from experiments.training.local.job import JOB_MARK, OUTPUT, WORK, replica_commands
+from experiments.training.environment import inheritable
+from experiments.training.local.interpreter import ask, imports_of, is_python
+from experiments.training.local.job import (
+    JOB_MARK,
+    OUTPUT,
+    WORK,
+    Surroundings,
+    replica_commands,
+)
 from experiments.training.local.processes import boot_id, descendants, process_table, read_stat
 from experiments.training.local.spawner import spawner
 from experiments.training.local.wrapper import replace_file
@@ -76,6 +86,8 @@ class LocalBackend(Backend):
         client_dir: Path,
         python: str = sys.executable,
         *,
+        search_path: str = "",
+        own_code: Path | None = None,
         grace_s: float = GRACE_S,
         log_limit_bytes: int = LOG_LIMIT_BYTES,
         inherited: Mapping[str, str] | None = None,
@@ -83,8 +95,9 @@ class LocalBackend(Backend):
         """Args:
         root: where jobs live; made when needed, readable by the owner only.
         client_dir: the directory of ``autotune_trial.py``, put on the trials' PYTHONPATH.
-        python: runs the supervisor; its directory is put first on the trials' PATH, so that
-            ``python`` in a manifest is the interpreter the server runs on.
+        python: runs the supervisor.
+        search_path: put first on the trials' PATH, see ``interpreter.trial_path``.
+        own_code: where the examples lie that may run with ``python``'s environment.
         inherited: what trials see of the server's environment; by default ``os.environ``
             without the server's own settings.
         """
@@ -92,6 +105,8 @@ class LocalBackend(Backend):
         self.exits = self.root / "exits"
         self.client_dir = Path(client_dir).absolute()
         self.python = python
+        self.search_path = search_path
+        self.own_code = "" if own_code is None else os.path.realpath(own_code)
         self.grace_s = grace_s
         self.log_limit_bytes = log_limit_bytes
         self.inherited = inherited
@@ -133,8 +148,8 @@ class LocalBackend(Backend):
         """See ``Backend.find``."""
         return _find(self.root / name) if _NAME.fullmatch(name) else None
 
-    def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
-        """See ``Backend.foresee``."""
+    def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
+        """See ``Backend.forecast``."""
         try:
             self._commands(launch, self.root / launch.name)
         except LaunchError as error:
@@ -144,14 +159,48 @@ class LocalBackend(Backend):
             pass  # no free ports at this moment: says nothing of the manifest
         return ()
 
+    def programs(self, launch: Launch) -> Sequence[Program]:
+        """See ``Backend.programs``.
+
+        Only interpreters on the path that the server was started with are asked, never a file that
+        a manifest names: who may check a manifest need not be who may run one.
+        """
+        try:
+            specs = self._commands(launch, self.root / launch.name)
+        except (LaunchError, BackendUnavailable):
+            return ()
+        found: dict[str, Program] = {}
+        for spec in specs:
+            if "/" not in spec["argv"][0] and spec["executable"]:
+                found.setdefault(spec["where"], self._program(spec))
+        return tuple(found.values())
+
+    def _program(self, spec: Mapping[str, Any]) -> Program:
+        word, executable = spec["argv"][0], spec["executable"]
+        known = Program(spec["where"], word, executable, is_ours=spec["is_ours"])
+        if not is_python(word) or os.path.dirname(executable) not in self._own_path():
+            return known
+        needs = imports_of(spec["argv"], spec["cwd"], spec["env"]["PYTHONPATH"])
+        said = ask(executable, needs, inheritable(self._inherited()))
+        return replace(known, version=said.version, environment=said.prefix, missing=said.missing)
+
+    def _own_path(self) -> list[str]:
+        """Where programs are looked up unless a manifest says otherwise."""
+        own = os.path.dirname(os.path.abspath(self.python))
+        return [*self.search_path.split(":"), *self._inherited().get("PATH", "").split(":"), own]
+
+    def _inherited(self) -> Mapping[str, str]:
+        return os.environ if self.inherited is None else self.inherited
+
     def _commands(self, launch: Launch, directory: Path) -> list[dict[str, Any]]:
-        return replica_commands(
-            launch,
-            directory,
-            search_path=os.path.dirname(os.path.abspath(self.python)),
+        surroundings = Surroundings(
+            search_path=self.search_path,
             client_dir=str(self.client_dir),
-            inherited=os.environ if self.inherited is None else self.inherited,
+            inherited=self._inherited(),
+            own_code=self.own_code,
+            own_bin=os.path.dirname(os.path.abspath(self.python)),
         )
+        return replica_commands(launch, directory, surroundings)
 
     def _start(self, job: dict[str, Any], lock: int) -> None:
         """Start the supervisor and wait until it has started the replicas.

@@ -10,6 +10,7 @@ import random
 import re
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from experiments.training.environment import (
     Replica,
     environment_for,
     expand,
+    inheritable,
     main_container,
     rank_environment,
     replicas_by_rank,
     server_environment,
 )
+from experiments.training.local import interpreter
 
 # Marks every process of a job, so that they are found after the death of their supervisor.
 JOB_MARK = "AUTOTUNE_JOB_DIR"
@@ -33,22 +36,37 @@ WORK, OUTPUT = "work", "nni"
 # Below the range from which the kernel takes ports for outgoing connections.
 PORTS = range(20000, 32000)
 
+_NO_PYTHON = " (start AutoTune where your environment is active, or name one: --python)"
+
 _TYPE = re.compile(r"[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?")
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What a machine gives to all its trials.
+
+    ``search_path``, ``client_dir`` and ``inherited`` are as for ``environment_for``. Programs for
+    code in ``own_code``, our examples, are looked up in ``own_bin`` where those of ``search_path``
+    lack what it imports.
+    """
+
+    search_path: str
+    client_dir: str
+    inherited: Mapping[str, str]
+    own_code: str = ""
+    own_bin: str = ""
+
+
 def replica_commands(
-    launch: Launch,
-    directory: Path,
-    *,
-    search_path: str,
-    client_dir: str,
-    inherited: Mapping[str, str],
+    launch: Launch, directory: Path, surroundings: Surroundings
 ) -> list[dict[str, Any]]:
     """Return name, argv, executable, cwd and env of each replica, by rank.
 
+    Beside them: ``where`` the command stands in the manifest, and ``is_ours``, whether our own
+    programs run it.
+
     Args:
         directory: of the job.
-        search_path, client_dir, inherited: as for ``environment_for``.
 
     Raises:
         LaunchError: with all problems, one a line.
@@ -68,9 +86,7 @@ def replica_commands(
             ] = None
             continue
         names.add(replica.name)
-        spec, found = _replica_command(
-            launch, replica, addresses, directory, search_path, client_dir, inherited
-        )
+        spec, found = _replica_command(launch, replica, addresses, directory, surroundings)
         problems.update(dict.fromkeys(found))
         specs.append(spec)
     if problems:
@@ -83,9 +99,7 @@ def _replica_command(
     replica: Replica,
     addresses: Sequence[str],
     directory: Path,
-    search_path: str,
-    client_dir: str,
-    inherited: Mapping[str, str],
+    surroundings: Surroundings,
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the process of one replica, and what is wrong with it."""
     where = f"spec.trainingConfig.tasks[{replica.task_number}].template.spec.containers"
@@ -120,13 +134,13 @@ def _replica_command(
         launch,
         given,
         ours=ours,
-        inherited=inherited,
-        search_path=search_path,
-        client_dir=client_dir,
+        inherited=surroundings.inherited,
+        search_path=surroundings.search_path,
+        client_dir=surroundings.client_dir,
     )
     words = [*(container.get("command") or []), *(container.get("args") or [])]
     argv = [expand(str(word), known) for word in words]
-    executable = ""
+    executable, is_ours = "", False
     if not container.get("command"):
         problems.append(
             f"{where}.command: must be given for local trials, as no image is run whose "
@@ -134,8 +148,13 @@ def _replica_command(
         )
     else:
         executable = _executable(argv[0], environment["PATH"], cwd)
+        if _is_for_ours(argv, cwd, executable, environment, surroundings):
+            is_ours = True
+            environment["PATH"] = f"{surroundings.own_bin}:{environment['PATH']}"
+            executable = _executable(argv[0], environment["PATH"], cwd)
         if not executable:
-            problems.append(f"{where}.command[0]: command not found: {argv[0]}")
+            hint = _NO_PYTHON if argv[0] in ("python", "python3") else ""
+            problems.append(f"{where}.command[0]: command not found: {argv[0]}{hint}")
     if any("\0" in text for text in [*argv, *environment, *environment.values()]):
         problems.append(f"{where}: commands and variables must not hold NUL characters")
     spec = {
@@ -144,8 +163,32 @@ def _replica_command(
         "executable": executable,
         "cwd": cwd,
         "env": environment,
+        "where": f"{where}.command[0]",
+        "is_ours": is_ours,
     }
     return spec, problems
+
+
+def _is_for_ours(
+    argv: Sequence[str],
+    cwd: str,
+    executable: str,
+    environment: Mapping[str, str],
+    surroundings: Surroundings,
+) -> bool:
+    """Whether this is an example of ours that only our own interpreter can run."""
+    if not surroundings.own_code or os.path.realpath(cwd) != surroundings.own_code:
+        return False
+    if argv[0] not in ("python", "python3"):
+        return False
+    ours = _executable(argv[0], surroundings.own_bin, cwd)
+    if not ours or ours == executable:
+        return False
+    needs = interpreter.imports_of(argv, cwd, environment["PYTHONPATH"])
+    server = inheritable(surroundings.inherited)
+    if executable and not interpreter.ask(executable, needs, server).missing:
+        return False
+    return not interpreter.ask(ours, needs, server).missing
 
 
 def _executable(word: str, search_path: str, cwd: str) -> str:

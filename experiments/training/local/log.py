@@ -6,7 +6,7 @@ import os
 import time
 
 TAIL_BYTES = 64 * 1024
-LAST_BYTES = 2048
+LAST_BYTES = 16 * 1024  # a traceback, and what was printed after it
 RETRY_S = 1.0
 
 
@@ -27,7 +27,7 @@ class Log:
         self.gone = 0  # bytes lost before `held` since the file was last written
         self.why = ""
         self.retry_at = 0.0
-        self.last = b""
+        self.last = b""  # the end of what was printed
         self.fd = -1
         try:
             self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -82,17 +82,6 @@ class Log:
         if not self.dropped:
             return ""
         return f"{self.dropped} bytes of {self.name} were dropped: {self.why}"
-
-    def last_line(self) -> str:
-        """Return the last line that shows anything, without colours and control characters."""
-        text = self.last.decode("utf-8", "replace").replace("\r", "\n")
-        for raw in reversed(text.split("\n")):
-            plain, *coloured = raw.split("\x1b[")
-            plain += "".join(part.lstrip("0123456789;?")[1:] for part in coloured)
-            line = "".join(c for c in plain if c.isprintable()).strip()
-            if line:
-                return line[:300]
-        return ""
 
     def _put(self, data: bytes) -> int:
         """Return how much could be written."""

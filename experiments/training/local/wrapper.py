@@ -20,6 +20,7 @@ import signal
 import time
 from typing import Any
 
+from experiments.training.last_words import with_last_words
 from experiments.training.local.log import Log
 from experiments.training.local.processes import boot_id, descendants, process_table, read_stat
 
@@ -88,9 +89,7 @@ class Replica:
             text = f"killed by signal {-self.code}" + (f" ({name})" if name else "")
             return text + (": out of memory?" if -self.code == signal.SIGKILL else "")
         text = f"exit code {self.code}"
-        if self.code and (line := self.log.last_line()):
-            text += f": {line}"
-        return text
+        return with_last_words(text, self.log.last) if self.code else text
 
 
 class Supervisor:

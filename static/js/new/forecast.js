@@ -91,7 +91,7 @@ export function drawForecast(root, forecast) {
     );
     return;
   }
-  const { n_distinct: distinct, peak, samples } = forecast;
+  const { n_distinct: distinct, peak, samples, programs } = forecast;
   const needs = [
     `${peak.pods} ${peak.pods === 1 ? "process" : "processes"}`,
     peak.cpu && `${peak.cpu} CPU`,
@@ -100,7 +100,7 @@ export function drawForecast(root, forecast) {
   ].filter(Boolean);
   const enough = distinct === null || distinct >= forecast.max_trials;
   const open = !matchMedia("(max-height: 820px)").matches;
-  root.replaceChildren(
+  const parts = [
     h(
       "div",
       { class: "tiles" },
@@ -115,13 +115,22 @@ export function drawForecast(root, forecast) {
         needs.join(", "),
       ),
     ),
+    programs.length > 0 &&
+      h(
+        "ul",
+        { class: "programs", "data-testid": "programs" },
+        programs.map((program) =>
+          h("li", {}, icon("terminal"), h("span", {}, `${program.sentence}.`)),
+        ),
+      ),
     h(
       "details",
       { class: "samples", open },
       h("summary", {}, `${samples.length} sample configurations`),
       h("div", { class: "table-scroll" }, samplesTable(samples)),
     ),
-  );
+  ];
+  root.replaceChildren(...parts.filter((part) => part !== false));
 }
 
 /** @param {Forecast["samples"]} samples */

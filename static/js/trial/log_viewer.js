@@ -1,13 +1,17 @@
-// The log of a trial: the newest part first, follows while the trial runs, text only.
+// The log of a trial: the newest part first, follows while the trial runs, drawn as a terminal would.
+// What is downloaded is what was printed, control characters and all.
 
 import { api, wordsOf } from "../api.js";
 import { byId, h, toast } from "../dom.js";
+import { Terminal } from "./terminal.js";
 
 const WINDOW = 200 * 1024; // bytes shown at first, and at each "earlier"
 const MOST = 2 * 1024 * 1024; // characters kept in the page while following
 const FOLLOW = 1500; // milliseconds between two looks at a growing log
 const LIST = 10000; // between two looks for new logs
 const FIRST_LIST = 2000; // the same, until there is one
+
+const NEWLINE = 10;
 
 /** @typedef {{ name: string, size: number }} Log */
 /** @typedef {{ bytes: Uint8Array<ArrayBuffer>, start: number, next: number, size: number }} Piece */
@@ -20,6 +24,16 @@ export function size(bytes) {
   if (bytes < 1024) return `${bytes} B`;
   if (bytes < 1024 * 1024) return `${(bytes / 1024).toFixed(1)} KB`;
   return `${(bytes / 1024 / 1024).toFixed(1)} MB`;
+}
+
+/**
+ * The piece from its first whole line on, and where that begins; all of it where there is none.
+ * @param {Piece} piece
+ */
+function wholeLines({ bytes, start }) {
+  let skip = start > 0 ? bytes.indexOf(NEWLINE) + 1 : 0;
+  if (skip === bytes.length) skip = 0; // a part of one long line, a progress bar's say
+  return { bytes: bytes.subarray(skip), start: start + skip };
 }
 
 export class LogViewer {
@@ -47,6 +61,10 @@ export class LogViewer {
     /** @type {number | null} where to read on; null: nothing was read yet */
     this.next = null;
     this.decoder = new TextDecoder();
+    this.terminal = new Terminal();
+    this.live = h("span"); // the lines that may still change
+    /** @type {[HTMLElement, number][]} those that may not, oldest first, with their length */
+    this.blocks = [];
     this.timer = 0;
     this.listTimer = 0;
     this.box.addEventListener("scroll", () => {
@@ -136,6 +154,9 @@ export class LogViewer {
     this.start = 0;
     this.next = null;
     this.decoder = new TextDecoder();
+    this.terminal = new Terminal();
+    this.live = h("span");
+    this.blocks = [];
     this.follow(true);
     this.read();
   }
@@ -199,10 +220,10 @@ export class LogViewer {
     this.download.hidden = false;
     if (isFirst) this.start = piece.start;
     if (piece.bytes.length) {
-      // a character may be cut by the piece's end: the decoder keeps its beginning
-      const words = this.decoder.decode(piece.bytes, { stream: true });
+      const whole = isFirst ? wholeLines(piece) : piece;
+      if (isFirst) this.start = whole.start;
       this.text.querySelector(".log-none")?.remove();
-      this.text.append(isFirst && piece.start > 0 ? words.slice(words.indexOf("\n") + 1) : words);
+      this.draw(whole.bytes);
       this.trim();
       if (this.isFollowing) this.toEnd();
     }
@@ -214,6 +235,22 @@ export class LogViewer {
     this.earlier.hidden = this.start === 0;
   }
 
+  /**
+   * Draw what was printed next.
+   * @param {Uint8Array} bytes
+   */
+  draw(bytes) {
+    // a character may be cut by the piece's end: the decoder keeps its beginning
+    const settled = this.terminal.feed(this.decoder.decode(bytes, { stream: true }));
+    if (!this.live.isConnected) this.text.append(this.live);
+    if (settled.length) {
+      const block = h("span", {}, this.terminal.toNodes(settled));
+      this.live.before(block);
+      this.blocks.push([block, block.textContent?.length ?? 0]);
+    }
+    this.live.replaceChildren(this.terminal.toNodes(this.terminal.lines, { isOpen: true }));
+  }
+
   /** The trial ended: read what it wrote last. */
   ended() {
     setTimeout(() => (this.name === null ? this.list() : this.read()), 500);
@@ -221,11 +258,11 @@ export class LogViewer {
 
   trim() {
     if (!this.isFollowing) return;
-    let length = this.text.textContent?.length ?? 0;
-    while (length > MOST && this.text.childNodes.length > 1) {
-      const node = /** @type {ChildNode} */ (this.text.firstChild);
-      length -= node.textContent?.length ?? 0;
-      node.remove();
+    let length = this.blocks.reduce((sum, [, characters]) => sum + characters, 0);
+    while (length > MOST) {
+      const [block, characters] = /** @type {[HTMLElement, number]} */ (this.blocks.shift());
+      block.remove();
+      length -= characters;
       this.start = Math.max(1, this.start); // what was cut away can be had again only by reloading
     }
   }
@@ -234,9 +271,17 @@ export class LogViewer {
     this.earlier.disabled = true;
     try {
       const from = Math.max(0, this.start - WINDOW);
-      const piece = await this.fetchPiece(from, this.start - from);
+      const piece = wholeLines(await this.fetchPiece(from, this.start - from));
       const before = this.box.scrollHeight;
-      this.text.prepend(new TextDecoder().decode(piece.bytes));
+      const terminal = new Terminal();
+      const lines = terminal.feed(new TextDecoder().decode(piece.bytes));
+      const block = h(
+        "span",
+        {},
+        terminal.toNodes([...lines, ...terminal.lines], { isOpen: true }),
+      );
+      this.text.prepend(block);
+      this.blocks.unshift([block, block.textContent?.length ?? 0]);
       // what is being read stays in place
       this.scrollTo(this.box.scrollTop + this.box.scrollHeight - before);
       this.start = piece.start;

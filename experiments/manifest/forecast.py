@@ -44,12 +44,13 @@ class Peak:
 
 
 @dataclass(frozen=True)
-class Preflight:
+class Forecast:
     problems: tuple[Problem, ...]  # it cannot run on this engine
     warnings: tuple[Problem, ...]
     n_distinct: int | None  # distinct configurations; None: without end
     peak: Peak
     samples: tuple[dict[str, Any], ...]  # what configurations look like
+    programs: tuple[dict[str, Any], ...] = ()  # which of this machine's the commands would run
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON as the REST API sends it beside errors and warnings."""
@@ -57,12 +58,13 @@ class Preflight:
             "n_distinct": self.n_distinct,
             "peak": self.peak.as_dict(),
             "samples": list(self.samples),
+            "programs": list(self.programs),
         }
 
 
-def preflight(
+def forecast_of(
     spec: ExperimentSpec, *, runs_here: bool = True, line_of: LineOf | None = None
-) -> Preflight:
+) -> Forecast:
     """Look ahead. ``runs_here`` is the backend's: as processes of this host, or on a cluster."""
     notes = Notes(line_of)
     for index, task in enumerate(spec.training.tasks):
@@ -86,7 +88,7 @@ def preflight(
     rng = np.random.default_rng(SAMPLE_SEED)
     samples = tuple(spec.space.sample(rng) for _ in range(N_SAMPLES))
     problems, warnings = tuple(notes.problems), tuple(notes.warnings)
-    return Preflight(problems, warnings, n_distinct, _peak(spec), samples)
+    return Forecast(problems, warnings, n_distinct, _peak(spec), samples)
 
 
 def _check_cluster(notes: Notes, task: TaskSpec, main: int, pod_path: str) -> None:

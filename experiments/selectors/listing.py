@@ -1,0 +1,48 @@
+"""Which experiments a list shows, and in which order: for the page, REST and whoever lists.
+
+Callers have authorised and checked already: orders are names of columns, ``-`` before one that goes
+down. Rows without a value come last either way, and equal ones keep an order of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.db.models import F, Q, QuerySet
+from django.db.models.expressions import OrderBy
+from django.db.models.functions import Lower
+
+from experiments.models import Experiment
+
+_BY_LETTER = frozenset({"name"})  # sorted as people sort: Adam before berta before Caesar
+
+
+def listed(
+    experiments: QuerySet[Experiment],
+    *,
+    search: str = "",
+    shown: Q | None = None,
+    orders: Sequence[str] = (),
+) -> QuerySet[Experiment]:
+    """Those that ``search`` finds and ``shown`` lets through, newest first unless said otherwise.
+
+    Each word of ``search`` must stand in the name or the notes, or begin the id.
+    """
+    found = experiments
+    for word in search.replace("\x00", "").split():
+        found = found.filter(
+            Q(name__icontains=word) | Q(id__startswith=word.lower()) | Q(notes__icontains=word)
+        )
+    return found.filter(shown or Q()).order_by(*columns(orders or ["-created_at"]), "id")
+
+
+def columns(orders: Iterable[str]) -> list[OrderBy]:
+    """What the database sorts by."""
+    found = []
+    for order in orders:
+        name = order.removeprefix("-")
+        column = Lower(name) if name in _BY_LETTER else F(name)
+        found.append(
+            column.desc(nulls_last=True) if order[0] == "-" else column.asc(nulls_last=True)
+        )
+    return found
