@@ -22,7 +22,9 @@ from experiments.manifest.algorithm_spec import (
 )
 from experiments.manifest.fields import (
     AISTORE,
+    ALIKE,
     API_VERSION,
+    BREAKER,
     KIND,
     LEGACY_STORES,
     NAME_FIELDS,
@@ -90,6 +92,7 @@ class ExperimentSpec:
     namespace: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    alike: int = ALIKE  # failures alike that suspend it; 0: none do
     seed: int | None = None  # None: the server chooses one
 
     @property
@@ -246,6 +249,7 @@ def _spec(
     space = _space(notes, raw.get("searchSpace"), "spec.searchSpace")
     storage = _storage(notes, raw.get("storage"))
     aistore = _aistore(notes, raw)
+    alike = _alike(notes, raw.get("breaker"))
     training = parse_training(notes, raw.get("trainingConfig"), "spec.trainingConfig")
     tuner, assessor, advisor = _algorithms(notes, raw, space)
     if notes.problems or space is None:
@@ -262,6 +266,7 @@ def _spec(
         advisor=advisor,
         storage=storage,
         aistore=aistore,
+        alike=alike,
     )
 
 
@@ -335,6 +340,15 @@ def _aistore(notes: Notes, raw: Mapping[str, Any]) -> AIStoreSpec | None:
     return found
 
 
+def _alike(notes: Notes, raw: Any) -> int:
+    path = "spec.breaker"
+    section = reading.mapping(notes, raw, path, hint="E.g. breaker: {alike: 3}.")
+    reading.check_keys(notes, section, path, BREAKER.keys)
+    check = BREAKER.whole("alike").check
+    given = reading.whole_number(notes, section.get("alike"), at(path, "alike"), **check)
+    return ALIKE if given is None else given
+
+
 def _algorithms(
     notes: Notes, raw: Mapping[str, Any], space: SearchSpace | None
 ) -> tuple[AlgorithmSpec | None, AlgorithmSpec | None, AlgorithmSpec | None]:
@@ -382,6 +396,8 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
         body["storage"] = spec.storage
     if spec.aistore:
         body["aistore"] = {"folder": spec.aistore.folder, "secret": spec.aistore.secret}
+    if spec.alike != ALIKE:
+        body["breaker"] = {"alike": spec.alike}
     body["trainingConfig"] = spec.training.as_manifest()
     for algorithm in (spec.tuner, spec.assessor, spec.advisor):
         if algorithm:

@@ -350,6 +350,14 @@ class ClusterObjectShape(serializers.Serializer[Any]):
     trouble = serializers.CharField(help_text="What the cluster, or an edit there, met with.")
 
 
+class BreakerShape(serializers.Serializer[Any]):
+    """Why failures alike suspended the experiment. Setting suspended to false goes on anyway."""
+
+    trials = serializers.ListField(child=serializers.IntegerField(), help_text="Their numbers.")
+    reason = serializers.CharField()
+    log = serializers.CharField(allow_blank=True, help_text="The end of the last one's log.")
+
+
 class ExperimentShape(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
@@ -361,6 +369,9 @@ class ExperimentShape(serializers.Serializer[Any]):
     suspended = serializers.BooleanField()
     finishing = serializers.BooleanField()
     message = serializers.CharField()
+    breaker = BreakerShape(
+        allow_null=True, help_text="Why it suspended itself; null: it did not, or was resumed."
+    )
     max_exec_seconds = serializers.IntegerField()
     max_trials = serializers.IntegerField()
     concurrency = serializers.IntegerField()

@@ -183,6 +183,8 @@ def server_note(experiment: Experiment) -> str:
     """The message, and what is wrong with the upload: ``status.serverNote`` of the object."""
     upload = aistore_by_id([experiment])[experiment.pk]
     words = [experiment.message]
+    if experiment.suspended and experiment.breaker and not experiment.is_ended:
+        words.append(f"Suspended: {experiment.breaker['reason']}")
     if upload and upload["error"]:
         words.append(f"AIStore: {upload['error']}")
     return " ".join(word for word in words if word)
@@ -222,6 +224,7 @@ def experiment_json(
         "suspended": experiment.suspended,
         "finishing": experiment.finish_requested and not experiment.is_ended,
         "message": experiment.message,
+        "breaker": experiment.breaker if experiment.suspended else None,
         "max_exec_seconds": experiment.max_exec_seconds,
         "max_trials": experiment.max_trials,
         "concurrency": experiment.concurrency,

@@ -16,6 +16,7 @@ export function drawHead(experiment, mayChange) {
     byId("message").hidden = !message;
     byId("message-text").textContent = message;
   });
+  changed("breaker", [experiment.breaker, phase], () => drawBreaker(experiment));
   changed("cluster-object", experiment.cluster_object, () => drawClusterObject(experiment));
   drawActions(experiment, mayChange);
   byId("notes").hidden = !notes;
@@ -24,6 +25,22 @@ export function drawHead(experiment, mayChange) {
   if (title.textContent !== name) title.textContent = name;
   const progress = `${experiment.n_finished}/${experiment.max_trials} · `;
   document.title = `${isEnded(experiment) ? "" : progress}${name} · AutoTune`;
+}
+
+/**
+ * Why it suspended itself; going on is the same as Resume.
+ * @param {Experiment} experiment
+ */
+function drawBreaker(experiment) {
+  const { breaker } = experiment;
+  const box = byId("breaker");
+  box.hidden = !breaker || isEnded(experiment);
+  if (!breaker) return;
+  byId("breaker-reason").textContent = breaker.reason;
+  byId("breaker-log").textContent = breaker.log;
+  byId("breaker-log").hidden = !breaker.log;
+  const link = byId("breaker-trial", HTMLAnchorElement);
+  link.href = `trials/${breaker.trials[breaker.trials.length - 1]}/`;
 }
 
 /** @param {Experiment} experiment */

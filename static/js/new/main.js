@@ -176,6 +176,15 @@ function drawBasics() {
       { help: "Trials in parallel" },
     ),
     timeField(form),
+    field(
+      "Failures alike",
+      text("alike", form, "alike", app.changed, {
+        ...whole,
+        placeholder: "3",
+        "data-testid": "alike",
+      }),
+      { help: "In a row: then it suspends itself. 0: never" },
+    ),
   );
 }
 
