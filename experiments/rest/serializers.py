@@ -17,6 +17,7 @@ from rest_framework.exceptions import ErrorDetail
 
 from experiments.models import Metric
 from experiments.problems import nearest
+from experiments.selectors.trial_filter import split_names
 from experiments.services.actions import LIMIT_HIGHEST, LIMITS
 from experiments.states import Phase, TrialState
 
@@ -144,7 +145,7 @@ class FreeWords(serializers.ListField):
     def to_internal_value(self, data: Any) -> list[str]:
         if any("\x00" in str(part) for part in data):
             raise serializers.ValidationError("Must not hold the character NUL.")
-        given = [word.strip() for part in data for word in str(part).split(",")]
+        given = [word.strip() for part in data for word in split_names(str(part))]
         return [word for word in given if word]
 
 
@@ -252,7 +253,8 @@ class TrialsQuery(PageQuery):
     )
     order = FreeWords(
         help_text="One or several of number, value, duration, started_at, state, a parameter or "
-        "metric (param:NAME, metric:NAME); '-' first for descending; missing values come last."
+        "metric (param:NAME, metric:NAME, names in double quotes where they hold a comma); '-' "
+        "first for descending; missing values come last."
     )
 
 
@@ -379,7 +381,9 @@ class ExperimentShape(serializers.Serializer[Any]):
     clock_running = serializers.BooleanField()
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="Trials by state.")
     n_trials = serializers.IntegerField()
-    n_finished = serializers.IntegerField()
+    n_finished = serializers.IntegerField(
+        help_text="Of max_trials: a trial and its retries count once."
+    )
     n_to_retry = serializers.IntegerField(help_text="Failed or lost, and not retried yet.")
     best = TrialShape(allow_null=True)
     aistore = AIStoreShape(allow_null=True, help_text="null: the manifest names none.")

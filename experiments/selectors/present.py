@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
+from experiments.engine.snapshot import TIME_UP
 from experiments.models import Event, Experiment, Metric, Trial, Upload
 from experiments.models.uploads import destination
 from experiments.states import FINISHED, WENT_WRONG, TrialState
@@ -85,24 +86,28 @@ class TrialCounts:
 
     by_state: dict[str, int]
     to_retry: int  # failed or lost, and not retried yet
+    finished: int  # of max_trials: neither replaced by a retry nor cut off when the time was up
 
 
 def count_trials(experiments: Iterable[Experiment]) -> dict[str, TrialCounts]:
     """Trials of each experiment id, in one query."""
     ids = [experiment.pk for experiment in experiments]
     by_state = {pk: {state.value: 0 for state in TrialState} for pk in ids}
-    to_retry = dict.fromkeys(ids, 0)
+    to_retry, finished = dict.fromkeys(ids, 0), dict.fromkeys(ids, 0)
+    cut_off = Q(state=TrialState.CANCELED, stop_reason=TIME_UP)
     rows = (
         Trial.objects.filter(experiment_id__in=ids)
         .values_list("experiment_id", "state", "retried")
-        .annotate(n=Count("id"))
+        .annotate(n=Count("id"), n_cut_off=Count("id", filter=cut_off))
         .order_by()
     )
-    for pk, state, retried, n in rows:
+    for pk, state, retried, n, n_cut_off in rows:
         by_state[pk][state] += n
+        if state in FINISHED and not retried:
+            finished[pk] += n - n_cut_off
         if state in WENT_WRONG and not retried:
             to_retry[pk] += n
-    return {pk: TrialCounts(by_state[pk], to_retry[pk]) for pk in ids}
+    return {pk: TrialCounts(by_state[pk], to_retry[pk], finished[pk]) for pk in ids}
 
 
 def aistore_by_id(experiments: Iterable[Experiment]) -> dict[str, dict[str, Any] | None]:
@@ -232,7 +237,7 @@ def experiment_json(
         "clock_running": experiment.clock_at is not None,
         "counts": by_state,
         "n_trials": sum(by_state.values()),
-        "n_finished": sum(by_state[state] for state in FINISHED),
+        "n_finished": counts.finished,
         "n_to_retry": counts.to_retry,
         "best": trial_json(best) if best else None,
         "aistore": aistore[experiment.pk],

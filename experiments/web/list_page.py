@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Case, Count, F, Q, QuerySet, When
 from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -41,6 +41,19 @@ PHASES: dict[str, tuple[Any, Q]] = {
 ORDERS: dict[str, tuple[Any, list[Any]]] = {
     "newest": (_("Newest first"), ["-created_at", "id"]),
     "oldest": (_("Oldest first"), ["created_at", "id"]),
+    # Directions apart: a small loss says nothing beside a large accuracy.
+    "best": (
+        _("Best value"),
+        [
+            Case(When(best_trial=None, then=1), default=0),
+            "optimize_mode",
+            Case(
+                When(optimize_mode="minimize", then=F("best_trial__value")),
+                default=-F("best_trial__value"),
+            ),
+            "-created_at",
+        ],
+    ),
     "name": (_("Name"), [Lower("name"), "-created_at"]),
     "finished": (_("Last finished"), [F("finished_at").desc(nulls_last=True), "-created_at"]),
 }
@@ -48,12 +61,13 @@ ORDERS: dict[str, tuple[Any, list[Any]]] = {
 
 @dataclass(frozen=True)
 class Query:
-    """What the URL asks for; unknown words mean the default."""
+    """What the URL asks for; unknown words mean the default, and ``unknown`` names them."""
 
     search: str
     phase: str
     order: str
     page: str
+    unknown: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, request: HttpRequest) -> Query:
@@ -64,6 +78,11 @@ class Query:
             phase=phase if phase in PHASES else "",
             order=order if order in ORDERS else "newest",
             page=request.GET.get("page", "1"),
+            unknown=tuple(
+                f"{name}={word[:80]}"
+                for name, word, known in (("phase", phase, PHASES), ("order", order, ORDERS))
+                if word and word not in known
+            ),
         )
 
     def url(self, **changes: str) -> str:
@@ -89,6 +108,7 @@ class Row:
 
     experiment: Experiment
     counts: dict[str, int]
+    n_finished: int  # of max_trials
     active_seconds: float
     tuner: str
 
@@ -97,7 +117,13 @@ def _rows(page: Page[Experiment]) -> list[Row]:
     now = timezone.now()
     counts = count_trials(page.object_list)
     return [
-        Row(e, counts[e.pk].by_state, e.active_seconds_at(now), _chooser(e.configuration))
+        Row(
+            e,
+            counts[e.pk].by_state,
+            counts[e.pk].finished,
+            e.active_seconds_at(now),
+            _chooser(e.configuration),
+        )
         for e in page.object_list
     ]
 

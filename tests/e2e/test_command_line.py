@@ -313,3 +313,16 @@ def is_alive(pid: int) -> bool:
     import psutil
 
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_secret_and_a_token_can_be_kept_before_the_first_start(tmp_path):
+    data, key = tmp_path / "not" / "there", "01234567-89ab-cdef-0123-456789abcdef"
+    empty = manage(data, "secret", "--list")
+    assert (empty.returncode, empty.stdout) == (0, "")
+    kept = manage(data, "secret", "my-key", stdin=f"{key}\n")
+    assert (kept.returncode, kept.stdout) == (0, "The secret 'my-key' is set.\n"), kept.stderr
+    assert manage(data, "secret", "--list").stdout.startswith("my-key  set ")
+    token = manage(data, "token").stdout.strip()
+    with running_stack(data) as stack:
+        status, answer = stack.api("GET", "secrets/", Authorization=f"Bearer {token}")
+        assert (status, [secret["name"] for secret in answer]) == (200, ["my-key"])

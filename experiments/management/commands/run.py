@@ -207,7 +207,7 @@ class Command(BaseCommand):
         if best is None:
             self.stdout.write("There are no best parameters.")
             return
-        self.stdout.write(f"Best value {best.value:g} (trial {best.number}), with")
+        self.stdout.write(f"Best value {best.value:.6g} (trial {best.number}), with")
         self.stdout.write(json.dumps(best.parameters, indent=2))
 
 
@@ -233,8 +233,8 @@ def _still_busy(experiment: Experiment) -> bool:
 
 
 def _progress_line(experiment: Experiment) -> str:
-    counts = present.count_trials([experiment])[experiment.pk].by_state
-    n_finished = sum(counts[state] for state in FINISHED)
+    counted = present.count_trials([experiment])[experiment.pk]
+    counts, n_finished = counted.by_state, counted.finished
     filled = BAR_WIDTH * min(n_finished, experiment.max_trials) // experiment.max_trials
     words = [
         f"{experiment.phase:8}[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]",

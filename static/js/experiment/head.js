@@ -11,7 +11,7 @@ const changed = onChange();
  */
 export function drawHead(experiment, mayChange) {
   const { phase, suspended, finishing, message, name, notes } = experiment;
-  changed("phase", [phase, suspended, finishing, message], () => {
+  changed("phase", [phase, suspended, finishing, message, !experiment.best], () => {
     byId("phase").replaceChildren(phaseBadge(experiment));
     byId("message").hidden = !message;
     byId("message-text").textContent = message;
@@ -68,6 +68,7 @@ function drawActions(experiment, mayChange) {
   const possible = {
     suspend: !ended && !suspended && !finishing,
     resume: !ended && suspended,
+    continue: !ended && suspended,
     finish: !ended && !finishing,
     notes: true,
     delete: true,

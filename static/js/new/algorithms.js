@@ -43,20 +43,35 @@ function unsupported(entry, form) {
   ];
 }
 
+function labelOf(kind, entry, form) {
+  const bad = kind !== "assessor" && entry.available ? unsupported(entry, form) : [];
+  const note = !entry.available
+    ? " (not available yet)"
+    : bad.length
+      ? ` (not for ${bad.join(", ")})`
+      : "";
+  return `${entry.label.startsWith(entry.name) ? entry.label : `${entry.label} · ${entry.name}`}${note}`;
+}
+
+/** Say anew at each option which types of the search space it cannot take; the choice stays. */
+export function showFit(root, { form, catalogue }) {
+  for (const [kind, entries] of [
+    ["tuner", catalogue.tuners],
+    ["advisor", catalogue.advisors],
+  ]) {
+    for (const option of root.querySelectorAll(`[data-field="${kind}.name"] option`)) {
+      const entry = entries.find((e) => e.name === option.value);
+      if (entry) option.textContent = labelOf(kind, entry, form);
+    }
+  }
+}
+
 function algorithm(kind, entries, chosen, app, { none, help, redraw }) {
-  const choices = entries.map((entry) => {
-    const bad = kind !== "assessor" && entry.available ? unsupported(entry, app.form) : [];
-    const note = !entry.available
-      ? " (not available yet)"
-      : bad.length
-        ? ` (not for ${bad.join(", ")})`
-        : "";
-    return {
-      value: entry.name,
-      label: `${entry.label.startsWith(entry.name) ? entry.label : `${entry.label} · ${entry.name}`}${note}`,
-      disabled: !entry.available,
-    };
-  });
+  const choices = entries.map((entry) => ({
+    value: entry.name,
+    label: labelOf(kind, entry, app.form),
+    disabled: !entry.available,
+  }));
   choices.unshift({ value: "", label: none });
   const entry = entries.find((e) => e.name === chosen.name);
   const control = select(

@@ -3,7 +3,7 @@
 
 import { api } from "../api.js";
 import { debounce, h, icon, pageData, toast } from "../dom.js";
-import { drawAlgorithms, followDirection } from "./algorithms.js";
+import { drawAlgorithms, followDirection, showFit } from "./algorithms.js";
 import { Editor } from "./editor.js";
 import { field, focusField, select, showProblems, text } from "./fields.js";
 import { drawForecast, drawProblems } from "./forecast.js";
@@ -25,7 +25,10 @@ let creating = false;
 const app = {
   catalogue,
   form: start.form,
-  changed: () => edited("form"),
+  changed: () => {
+    showFit($("algorithms"), app);
+    edited("form");
+  },
   redrawSpace: () => drawSpace($("space"), app),
   redrawn: () => {
     showProblems($("new-form"), answer.problems);
@@ -183,7 +186,7 @@ function drawBasics() {
         placeholder: "3",
         "data-testid": "alike",
       }),
-      { help: "In a row: then it suspends itself. 0: never" },
+      { help: "So many suspend it; 0: never" },
     ),
   );
 }
