@@ -4,6 +4,7 @@ Served by uvicorn. The trial API stands ahead of Django because its endpoints ta
 every trial and Django's request path would cost more than the work itself.
 """
 
+import logging
 import os
 import warnings
 from typing import cast
@@ -20,22 +21,23 @@ from django.core.asgi import get_asgi_application  # noqa: E402
 
 django_application = get_asgi_application()  # sets Django up; the imports below need it
 
-from channels.auth import AuthMiddlewareStack  # noqa: E402
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
+from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from experiments.embedded.health import Health  # noqa: E402
-from experiments.live.routing import websocket_urlpatterns  # noqa: E402
+from experiments.live.door import WebsocketDoor  # noqa: E402
+from experiments.redaction import RedactingFilter  # noqa: E402
 from experiments.reports.trial_api import App, TrialApi  # noqa: E402
+
+# Whoever starts uvicorn by hand has its log format, which repeats addresses.
+for _name in ("uvicorn.access", "uvicorn.error", "uvicorn.asgi"):
+    logging.getLogger(_name).addFilter(RedactingFilter())
 
 pages_and_sockets = cast(
     App,
     ProtocolTypeRouter(
         {
             "http": django_application,
-            "websocket": AllowedHostsOriginValidator(
-                AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
-            ),
+            "websocket": WebsocketDoor(),
         }
     ),
 )

@@ -1,12 +1,13 @@
 """Settings of AutoTune Web: everything comes from the environment, and works without any of it.
 
-With nothing set: SQLite and a filesystem broker under the data directory, in-memory channel layer,
-local trials. ``DATABASE_URL``, ``REDIS_URL`` and the others of docs/configuration.md turn the same
-code into the separate roles of a cluster.
+With nothing set: SQLite and a filesystem broker under the data directory, local trials.
+``DATABASE_URL``, ``REDIS_URL`` and the others of docs/configuration.md turn the same code into the
+separate roles of a cluster.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shlex
@@ -59,8 +60,11 @@ ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 PUBLIC_URL = env_str("AUTOTUNE_PUBLIC_URL", "http://127.0.0.1:8080").rstrip("/")
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
-SESSION_COOKIE_NAME = "autotune_session"
-CSRF_COOKIE_NAME = "autotune_csrf"
+# Cookies go to every port of a host, where a second dashboard may live: names of our own.
+_installation = hashlib.sha256(b"autotune.cookies:" + SECRET_KEY.encode()).hexdigest()[:8]
+SESSION_COOKIE_NAME = f"autotune_session_{_installation}"
+CSRF_COOKIE_NAME = f"autotune_csrf_{_installation}"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 30  # seconds
 
 # ---- training
@@ -106,7 +110,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "experiments.access.security.ContentSecurityPolicyMiddleware",
+    "experiments.access.security.SecurityHeadersMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -159,12 +163,15 @@ else:
     DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 12, "timeout": 20}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# ---- broker and channel layer
+# ---- broker and hints
+# Channels has no layer: nothing is sent through one, and every socket would need it to be there.
 REDIS_URL = env_url("REDIS_URL", ("redis", "rediss", "unix"))
 CELERY_BROKER_URL = env_str("CELERY_BROKER_URL") or REDIS_URL or "folder://localhost"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # tasks are hints; the ticker repeats them
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker never gives up on its broker
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True  # nor where it answers with errors, as in a failover
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "autotune"
 if CELERY_BROKER_URL.startswith("folder://"):
@@ -176,16 +183,6 @@ if CELERY_BROKER_URL.startswith("folder://"):
         "control_folder": str(_queue / "control"),
         "polling_interval": 0.05,  # seconds
     }
-CHANNEL_LAYERS = {
-    "default": (
-        {
-            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [REDIS_URL]},
-        }
-        if REDIS_URL
-        else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
-    )
-}
 
 # ---- signing in
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
@@ -271,6 +268,8 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
         "django.request": {"level": "ERROR"},
+        # A traceback for each stranger's request; web/errors.py writes a line instead.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         "httpx": {"level": "WARNING"},
         "celery": {"level": "WARNING"},
     },

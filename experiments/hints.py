@@ -1,19 +1,18 @@
 """The one door by which news leaves: a hint to whoever watches an experiment.
 
 A hint carries no state ("read again after your cursor"), so a lost or doubled one is harmless, and
-watchers in other processes need no broker: they look every 250 ms anyway. ``models`` call this in
-the transaction that made the news; the hint leaves once it is committed.
+watchers in other processes need no broker: they look every 250 ms anyway. With one they are told at
+once (``live.relay``). ``models`` call this in the transaction that made the news; the hint leaves
+once it is committed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 
 from django.db import transaction
 
-# Set by hub.py in the web process, where the hint can wake subscriptions at once.
+# The hub of a web process, which wakes its subscriptions, and the relay to other processes.
 _listeners: list[Callable[[str], None]] = []
 
 
@@ -36,22 +35,3 @@ def hint(experiment_id: str) -> None:
 
 def hint_on_commit(experiment_id: str) -> None:
     transaction.on_commit(lambda: hint(experiment_id))
-
-
-# Tells who asked for what is being done; "" while the loop acts on its own.
-_actor: ContextVar[Callable[[], str]] = ContextVar("autotune_actor", default=lambda: "")
-
-
-@contextmanager
-def acting_as(name: Callable[[], str]) -> Iterator[None]:
-    """Everything recorded inside is the doing of whom ``name()`` names, asked only then."""
-    token = _actor.set(name)
-    try:
-        yield
-    finally:
-        _actor.reset(token)
-
-
-def actor() -> str:
-    """Name of the person behind what is being recorded, or ""."""
-    return _actor.get()()

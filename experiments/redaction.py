@@ -1,4 +1,4 @@
-"""What our secrets look like, and how they are kept out of every text.
+"""What secrets look like (API keys of AIStore, our own), and how they stay out of every text.
 
 AIStore takes its API key as a query parameter, so anything that shows a URL would show the key; a
 trial's signed token is part of the address it reports to, which NNI and every traceback of an HTTP
@@ -22,8 +22,14 @@ _TOKEN = rb"([0-9]{1,19}\.[a-z0-9]{5}\.[0-9]{1,10}\.[a-z][a-z0-9]{7}\.)[A-Za-z0-
 _SIGNATURE = 22  # characters: 128 bits in base64
 _TRIAL_TOKEN = re.compile(_TOKEN % _SIGNATURE)
 _BEGUN_TOKEN = re.compile(_TOKEN.replace(b"{%d}", b"*").replace(b")[", b")([") + rb")\Z")
-_TRIAL_TOKEN_TEXT = re.compile((_TOKEN % _SIGNATURE).decode())
 LONGEST_TOKEN = 19 + 1 + 5 + 1 + 10 + 1 + 8 + 1 + _SIGNATURE  # bytes
+
+# Secrets of ours: of one-time links, REST tokens, and the addresses that trials report to.
+_OURS = (
+    (re.compile(r"(/sign-in/)[A-Za-z0-9_-]{16,}"), rf"\1{HIDDEN}"),
+    (re.compile(r"\bat_[A-Za-z0-9_-]{20,}"), f"at_{HIDDEN}"),
+    (re.compile((_TOKEN % _SIGNATURE).decode()), rf"\1{HIDDEN}"),
+)
 
 
 def redact_tokens(log: bytes) -> bytes:
@@ -42,7 +48,8 @@ def redact(text: str, key: str = "") -> str:
     """
     if key:
         text = text.replace(key, HIDDEN)
-    text = _TRIAL_TOKEN_TEXT.sub(rf"\1{HIDDEN}", text)
+    for secret, shown in _OURS:
+        text = secret.sub(shown, text)
     return _IN_QUERY.sub(rf"\1{HIDDEN}", text)
 
 
@@ -60,4 +67,6 @@ class RedactingFilter(logging.Filter):
         message = record.getMessage()
         if (clean := redact(message)) != message:
             record.msg, record.args = clean, None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = redact(logging.Formatter().formatException(record.exc_info))
         return True

@@ -1,7 +1,8 @@
-"""Phases of an experiment and states of a trial: one table of legal moves, one set of ends.
+"""Phases of an experiment, states of a trial, kinds of events: every word that is stored.
 
-Nobody else writes a list of finished states. Words are the specification's (phases) and the
-design's (trial states); they are stored, sent and shown as they stand here.
+One table of legal moves, one set of ends; nobody else writes a list of finished states. Words are
+the specification's (phases) and the design's (trial states, events); they are stored and sent as
+they stand here. How they look to a person stands in ``looks``.
 """
 
 from __future__ import annotations
@@ -61,6 +62,34 @@ MOVES: dict[TrialState, frozenset[TrialState]] = {
     TrialState.RUNNING: FINISHED | {TrialState.WAITING},
     **{state: frozenset() for state in FINISHED},
 }
+
+
+class EventKind(StrEnum):
+    """What an Event tells of. New kinds may come: whoever reads events lets unknown ones pass."""
+
+    CREATED = "created"
+    PHASE = "phase"  # of the experiment; from_state, to_state
+    STATE = "state"  # of a trial; without a from_state it is new
+    STOPPING = "stopping"  # it was decided to stop a trial; to_state is what it will end as
+    LIMITS = "limits"
+    DETAILS = "details"  # name, notes
+    SUSPENDED = "suspended"
+    RESUMED = "resumed"
+    FINISH = "finish"  # somebody asked for the end
+    EXHAUSTED = "exhausted"  # the tuner has nothing left
+    RETRIED = "retried"  # the trial was; a new one stands in its place
+    EXCLUDED = "excluded"
+    RESTORED = "restored"
+    REMARK = "remark"  # what the backend says of a running trial
+    NOT_JUDGED = "not judged"  # the assessor could not compute
+    BAD_REPORT = "bad report"
+    LATE_FINAL = "late final"  # a second FINAL, other than the first
+    TROUBLE = "trouble"
+    WELL_AGAIN = "well again"
+    SLEPT = "slept"  # the machine; that time does not count
+    UPLOAD_FAILED = "upload failed"
+    UPLOAD_WELL_AGAIN = "upload well again"
+    UPLOADED = "uploaded"
 
 
 class IllegalMove(Exception):

@@ -78,3 +78,25 @@ def test_the_examples_need_what_the_project_pins():
     example, ours = pins("examples/requirements-xgboost.txt"), pins("requirements.txt")
     assert example.keys() >= {"scikit-learn", "xgboost-cpu"}, "what the script imports"
     assert {name: example[name] for name in example.keys() & ours.keys()}.items() <= ours.items()
+
+
+def test_the_folder_list_names_what_there_is_and_nothing_else():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    listed = re.search(r"```\nalgorithms/.*?\n```", text, re.S)
+    assert listed is not None
+    words = re.findall(r"^\S+|(?<= )[a-z_]+(?:\.py|/)(?= |\n)", listed[0], re.M)
+    named = {word.rstrip("/") for word in words if word.endswith((".py", "/"))}
+    there = {
+        path.name
+        for path in (ROOT / "experiments").iterdir()
+        if not path.name.startswith("__") and (path.suffix == ".py" or path.is_dir())
+    }
+    below = {"space", "tuners", "assessors", "advisors", "numerics", "local", "kubernetes", "jobs"}
+    assert named - below - {"jobs"} == there
+
+
+def test_the_front_page_of_the_architecture_names_files_that_are_there():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    for name in re.findall(r"`([a-z_/]+\.py)`", text):
+        found = ROOT / name if name.startswith("experiments/") else ROOT / "experiments" / name
+        assert found.exists(), name

@@ -1,5 +1,6 @@
-"""Content-Security-Policy for every answer: own scripts and styles only, nothing inline.
+"""Headers of every answer that tell browsers what to trust, what to keep, and what to encrypt.
 
+Content-Security-Policy: own scripts and styles only, nothing inline.
 ``style-src`` allows inline *attributes* (Plotly positions its hover boxes by them) and the style
 elements that Plotly injects; scripts stay strict.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 POLICY = "; ".join(
@@ -26,11 +28,19 @@ POLICY = "; ".join(
 )
 
 
-class ContentSecurityPolicyMiddleware:
+HSTS = "max-age=31536000"  # a year
+
+
+class SecurityHeadersMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         response.headers.setdefault("Content-Security-Policy", POLICY)
+        if request.path.startswith("/api/"):
+            response.headers.setdefault("Cache-Control", "no-store")
+        # Django's own needs to be told that the proxy speaks TLS; we know it from the address.
+        if settings.PUBLIC_URL.startswith("https://"):
+            response.headers.setdefault("Strict-Transport-Security", HSTS)
         return response

@@ -6,13 +6,13 @@ import platform
 import shlex
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Count
 from django.utils import timezone
 
 from experiments.aistore.run_files import ExperimentFacts, Report, RunFacts
 from experiments.models import Experiment, Metric, Trial
 from experiments.training.base import BackendUnavailable
+from experiments.trials.backends import backend
 from experiments.trials.logs import log_files, read_log
 
 LOG_TAIL = 256 * 1024  # bytes of a trial's log that go along
@@ -42,7 +42,7 @@ def experiment_facts(experiment: Experiment) -> ExperimentFacts:
 
 def run_facts(experiment: Experiment, trial: Trial, *, log: bytes = b"") -> RunFacts:
     finished = trial.finished_at or timezone.now()
-    is_local = settings.TRAINING_ENGINE == "local"
+    is_here = backend().runs_here
     training = experiment.configuration["trainingConfig"]
     return RunFacts(
         experiment_id=experiment.pk,
@@ -60,8 +60,8 @@ def run_facts(experiment: Experiment, trial: Trial, *, log: bytes = b"") -> RunF
         attempt=trial.attempt,
         framework=training.get("type", ""),
         command=_command(training),
-        hostname=platform.node() if is_local else "",
-        os=platform.platform() if is_local else "",
+        hostname=platform.node() if is_here else "",
+        os=platform.platform() if is_here else "",
     )
 
 

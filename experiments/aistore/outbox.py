@@ -5,7 +5,7 @@ Called by the ticker, ``uploader``, REST and the ``secret`` command; the rows ar
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,7 @@ from django.utils import timezone
 
 from experiments import wake
 from experiments.models import Upload
-
-LEASE = timedelta(minutes=5)  # longer than any one request to AIStore takes
+from experiments.models.leases import Lease, free_ones
 
 # ---------------------------------------------------------------- what is due
 
@@ -73,8 +72,7 @@ def _ready(now: datetime) -> QuerySet[Upload]:
 def due_ids() -> list[str]:
     """Experiments that the uploader is to be sent to, oldest need first."""
     now = timezone.now()
-    free = _ready(now).filter(Q(lease_until__isnull=True) | Q(lease_until__lt=now))
-    return list(free.order_by("next_try_at", "id").values_list("experiment_id", flat=True))
+    return free_ones(_ready(now).order_by("next_try_at", "id"), "experiment_id", now)
 
 
 def goes_on(experiment_id: str) -> bool:
@@ -87,36 +85,9 @@ def goes_on(experiment_id: str) -> bool:
 # ---------------------------------------------------------------- one uploader per experiment
 
 
-class UploadLease:
-    """Held while one process uploads for an experiment; who died is outwaited."""
-
-    def __init__(self, experiment_id: str) -> None:
-        self._folders = Upload.objects.filter(experiment=experiment_id, kind=Upload.Kind.FOLDER)
-        self._until: datetime | None = None
-
-    def take(self) -> bool:
-        now = timezone.now()
-        free = Q(lease_until__isnull=True) | Q(lease_until__lt=now)
-        return self._set(self._folders.filter(free), now + LEASE)
-
-    def renew(self) -> bool:
-        """Prolong it; False if somebody else has it by now, or the experiment is being deleted."""
-        mine = self._folders.filter(lease_until=self._until, experiment__deleting=False)
-        return self._set(mine, timezone.now() + LEASE)
-
-    def release(self) -> None:
-        self._folders.filter(lease_until=self._until).update(lease_until=None)
-
-    def _set(self, rows: QuerySet[Upload], until: datetime) -> bool:
-        if not rows.update(lease_until=until):
-            return False
-        self._until = until
-        return True
-
-
-def forget_leases() -> None:
-    """Only for the one supervisor of a data directory, before it starts."""
-    Upload.objects.exclude(lease_until=None).update(lease_until=None)
+def lease_of(experiment_id: str) -> Lease:
+    """Held, on the folder's row, while one process uploads for an experiment."""
+    return Lease(Upload.objects.filter(experiment=experiment_id, kind=Upload.Kind.FOLDER))
 
 
 # ---------------------------------------------------------------- trying again

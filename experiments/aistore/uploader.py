@@ -27,7 +27,6 @@ from experiments.aistore.client import (
     NotFound,
 )
 from experiments.aistore.facts import experiment_facts, log_tail, run_facts
-from experiments.aistore.outbox import UploadLease
 from experiments.aistore.run_files import (
     alternative_name,
     folder_description,
@@ -42,8 +41,9 @@ from experiments.aistore.run_files import (
     unix,
 )
 from experiments.models import Experiment, Trial, Upload, uploads
+from experiments.models.leases import Lease
 from experiments.models.secrets import SecretError
-from experiments.states import FINISHED
+from experiments.states import FINISHED, EventKind
 from experiments.training.base import BackendUnavailable
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,6 @@ logger = logging.getLogger(__name__)
 GIVE_UP_PASS = 3  # failures in a row, then AIStore is left alone for a while
 MOST_IN_PASS = 50  # rows, then other experiments have their turn
 PATIENCE = 3  # attempts at a trial's log before the Run goes without it
-TROUBLE, WELL_AGAIN, COMPLETE = "upload failed", "upload well again", "uploaded"
 
 # One upload at a time in a process: a slow AIStore must never take the loop's threads.
 _slot = threading.Lock()
@@ -62,7 +61,7 @@ def upload(experiment_id: str) -> None:
     if not settings.AISTORE_HOST or not _slot.acquire(blocking=False):
         return  # the ticker comes again
     try:
-        lease = UploadLease(experiment_id)
+        lease = outbox.lease_of(experiment_id)
         if not lease.take():
             return
         try:
@@ -72,12 +71,12 @@ def upload(experiment_id: str) -> None:
                 raise
             logger.info("Experiment %s was deleted while it was uploaded", experiment_id)
         finally:
-            lease.release()
+            lease.drop()
     finally:
         _slot.release()
 
 
-def _upload(experiment_id: str, lease: UploadLease) -> None:
+def _upload(experiment_id: str, lease: Lease) -> None:
     experiment = Experiment.objects.select_related("project").filter(pk=experiment_id).first()
     if experiment is None or experiment.deleting or uploads.destination(experiment) is None:
         return
@@ -104,9 +103,9 @@ def _upload(experiment_id: str, lease: UploadLease) -> None:
         error = f"A defect in the upload ({type(defect).__name__}); the worker's log has it."
         folder.put_off(error)
     if error and error != before:
-        _tell(experiment, TROUBLE, error)
+        _tell(experiment, EventKind.UPLOAD_FAILED, error)
     elif before and not error:
-        _tell(experiment, WELL_AGAIN, before)
+        _tell(experiment, EventKind.UPLOAD_WELL_AGAIN, before)
     else:
         experiment.announce()
 
@@ -115,7 +114,7 @@ class _Pass:
     """One pass over the experiment's rows. Raises what concerns all of them."""
 
     def __init__(
-        self, experiment: Experiment, folder: Upload, lease: UploadLease, store: AIStore
+        self, experiment: Experiment, folder: Upload, lease: Lease, store: AIStore
     ) -> None:
         self.experiment = experiment
         self.folder = folder
@@ -138,7 +137,8 @@ class _Pass:
         self._describe_folder()
 
     def _still_ours(self) -> bool:
-        return self.lease.renew()
+        going = Experiment.objects.filter(pk=self.experiment.pk, deleting=False).exists()
+        return going and self.lease.renew()
 
     def _try(self, row: Upload) -> None:
         """Do what a row asks for; a failure that is its own is kept on it."""
@@ -170,7 +170,7 @@ class _Pass:
             for_good = False  # it is there; only its label is not
         row.put_off(error, for_good=for_good)
         if is_new:
-            _tell(self.experiment, TROUBLE, error, trial=row.trial)
+            _tell(self.experiment, EventKind.UPLOAD_FAILED, error, trial=row.trial)
 
     # ---- the folder
 
@@ -314,10 +314,10 @@ class _Pass:
         if not self.experiment.is_ended or mine.exclude(state=Upload.State.DONE).exists():
             return
         n = mine.filter(kind=Upload.Kind.RUN).count()
-        told = self.experiment.events.filter(what=COMPLETE, data__runs=n).exists()
+        told = self.experiment.events.filter(what=EventKind.UPLOADED, data__runs=n).exists()
         if not told:
             reason = f"All {n} runs are in AIStore." if n != 1 else "The run is in AIStore."
-            self.experiment.record(COMPLETE, reason=reason, data={"runs": n})
+            self.experiment.record(EventKind.UPLOADED, reason=reason, data={"runs": n})
 
 
 class _FolderLost(AIStoreError):
@@ -331,7 +331,9 @@ def _last(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _tell(experiment: Experiment, what: str, reason: str, *, trial: Trial | None = None) -> None:
-    if what == TROUBLE:
+def _tell(
+    experiment: Experiment, what: EventKind, reason: str, *, trial: Trial | None = None
+) -> None:
+    if what == EventKind.UPLOAD_FAILED:
         logger.warning("Experiment %s: upload to AIStore: %s", experiment.pk, reason)
     experiment.record(what, trial=trial, reason=reason)

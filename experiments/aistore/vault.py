@@ -1,8 +1,8 @@
 """Secrets that manifests name: API keys of AIStore, by the name in ``spec.aistore.secret``.
 
-On this machine's own engine they are rows, encrypted with a key derived from SECRET_KEY; on a
-cluster they are Kubernetes Secrets with the key ``apikey``. A value goes in by REST or command line
-and comes out for the uploader alone; no text of ours repeats it.
+Where the backend has no Secrets of a cluster they are rows, encrypted with a key derived from
+SECRET_KEY; where it has, they are Kubernetes Secrets with the key ``apikey``. A value goes in by
+REST or command line and comes out for the uploader alone; no text of ours repeats it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from experiments.models import Secret
 from experiments.models.secrets import SecretError, seal
 from experiments.problems import Problem, ProblemsError
 from experiments.redaction import KEY, KEY_RULE
+from experiments.trials.backends import backend
 
 NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9._]{0,251}[A-Za-z0-9])?\Z")
 KUBERNETES_KEY = "apikey"  # of the Secret's data
@@ -65,7 +66,7 @@ def secrets_of(project: Any) -> QuerySet[Secret]:
 def reveal_key(experiment: Any) -> str:
     """The API key that an experiment's manifest names. Raises SecretError."""
     name = experiment.configuration["aistore"]["secret"]
-    if settings.TRAINING_ENGINE == "local":
+    if not backend().has_cluster_secrets:
         row = Secret.objects.filter(project=experiment.project_id, name=name).first()
         if row is None:
             raise SecretError(_missing(name))
@@ -125,7 +126,7 @@ def _is_known(name: str) -> bool:
         return False  # a manifest can be checked before there is a database
 
 
-def foresee(aistore: Any, known: Collection[str] = ()) -> list[Problem]:
+def forecast(aistore: Any, known: Collection[str] = ()) -> list[Problem]:
     """What keeps ``spec.aistore`` from working here: warnings, for the trials run all the same.
 
     ``known`` are names of secrets that are about to be set.
@@ -136,7 +137,7 @@ def foresee(aistore: Any, known: Collection[str] = ()) -> list[Problem]:
     if not settings.AISTORE_HOST:
         message = "AISTORE_HOST is not set on this server: nothing is uploaded until it is."
         found.append(Problem("spec.aistore", message))
-    if settings.TRAINING_ENGINE == "local":
+    if not backend().has_cluster_secrets:
         name = aistore.secret
         if name not in known and not _is_known(name):
             message = f"There is no secret '{name}' on this server: nothing is uploaded without it."

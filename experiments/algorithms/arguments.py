@@ -6,10 +6,13 @@ compute with. The registry ties each class to its algorithm.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from experiments.algorithms.settings import Args, setting
+from experiments.algorithms.space.parameters import join, show
+from experiments.problems import Problem
 
 OPTIMIZE_MODES = ("maximize", "minimize")
 
@@ -50,6 +53,10 @@ class TunerArgs(Args):
             "factor",
             "resample_probability",
             "fraction",
+            "n_startup_jobs",
+            "n_ei_candidates",
+            "prior_weight",
+            "tpe_args",
         }
     )
 
@@ -57,6 +64,13 @@ class TunerArgs(Args):
         "maximize",
         choices=OPTIMIZE_MODES,
         help="Whether larger or smaller final results are better.",
+    )
+    seed: int | None = setting(
+        None,
+        low=0,
+        high=2**53,
+        help="Seed of all draws, for an experiment that can be repeated; by default the server "
+        "chooses one.",
     )
 
 
@@ -77,15 +91,72 @@ class HyperoptArgs(TunerArgs):
     )
 
 
+# NNI's spellings of what a running trial is taken to reach
+_NNI_LIARS = {"best": "min", "worst": "max", "mean": "mean"}
+
+
 @dataclass(frozen=True)
 class TPEArgs(HyperoptArgs):
-    """TPE."""
+    """TPE. NNI's ``tpe_args`` is an object of some of these settings."""
 
     engine: str = setting(
         "parzen",
         choices=("parzen", "hyperopt"),
         help="This project's multivariate estimator (parzen), or the one of hyperopt.",
     )
+    n_startup_jobs: int | None = setting(
+        None,
+        low=1,
+        high=100_000,
+        help="Finished trials before the model starts; by default 10 (parzen) or 20 (hyperopt).",
+    )
+    n_ei_candidates: int = setting(
+        24, low=1, high=100_000, help="Draws of which the most promising one is proposed."
+    )
+    prior_weight: float = setting(
+        1.0, above=0, high=1e6, help="Weight of the even density beside the trials, in trials."
+    )
+    gamma: float | None = setting(
+        None,
+        above=0,
+        high=1,
+        help="Share of the trials that is good: of all, by default 0.1 (parzen); times the square "
+        "root of their number, by default 0.25 (hyperopt).",
+    )
+
+    @classmethod
+    def unfold(
+        cls, raw: Mapping[str, Any], path: str
+    ) -> tuple[dict[str, Any], list[Problem], list[Problem]]:
+        """Read NNI 3.0's ``tpe_args``; what has no meaning here is warned about."""
+        found, inner = {k: v for k, v in raw.items() if k != "tpe_args"}, raw.get("tpe_args")
+        here = f"{path}.tpe_args"
+        if inner is None:
+            return found, [], []
+        if not isinstance(inner, Mapping):
+            return found, [Problem(here, f"must be an object, but got {show(inner)}.")], []
+        problems, warnings = [], []
+        for name, value in inner.items():
+            if name == "linear_forgetting":
+                warnings.append(Problem(f"{here}.{name}", "has no meaning here and is ignored."))
+            elif name not in ("constant_liar_type", *_OF_TPE_ARGS):
+                known = ", ".join(("constant_liar_type", *_OF_TPE_ARGS, "linear_forgetting"))
+                message = f"is not one of tpe_args, which has: {known}."
+                problems.append(Problem(join(here, str(name)), message))
+            elif name in found:
+                problems.append(Problem(f"{here}.{name}", f"is given as {path}.{name} too."))
+            elif name == "constant_liar_type" and value is None:
+                found[name] = "max"
+                message = "null is read as max: running trials only keep others off their spot."
+                warnings.append(Problem(f"{here}.{name}", message))
+            elif name == "constant_liar_type":
+                found[name] = _NNI_LIARS.get(value, value) if isinstance(value, str) else value
+            else:
+                found[name] = value
+        return found, problems, warnings
+
+
+_OF_TPE_ARGS = ("n_startup_jobs", "n_ei_candidates", "prior_weight", "gamma")
 
 
 @dataclass(frozen=True)
@@ -242,10 +313,20 @@ class CurvefittingArgs(AssessorArgs):
 class AdvisorArgs(Args):
     """What every advisor takes. ``optimize_mode`` is read by the engine alone."""
 
+    # NNI's BOHB takes a file of ConfigSpace's in place of the search space
+    ignored: ClassVar[frozenset[str]] = frozenset({"config_space"})
+
     optimize_mode: str = setting(
         "maximize",
         choices=OPTIMIZE_MODES,
         help="Whether larger or smaller final results are better.",
+    )
+    seed: int | None = setting(
+        None,
+        low=0,
+        high=2**53,
+        help="Seed of all draws, for an experiment that can be repeated; by default the server "
+        "chooses one.",
     )
 
 

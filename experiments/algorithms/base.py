@@ -2,7 +2,10 @@
 
 Called by ``engine.session``; nothing here or below knows Django, clocks, files or whether the user
 maximises. A tuner is a function of (space, args, seed, history): it keeps nothing between calls
-that it could not rebuild from the history, so a crash loses nothing (see docs/algorithms.md).
+that it could not rebuild from the history, so a crash loses nothing. Promised exactly: rebuilt
+from its history it proposes equal parameters on one machine (one kind of processor, the same
+libraries and BLAS settings); anywhere else legal ones of the same quality, since the last bits of
+floating-point sums differ there.
 
 Vocabulary: a *loss* is what algorithms minimise; the user's *value* has its sign flipped once, in
 ``engine.session``. ``sequence`` counts a trial's intermediate reports from 0.
@@ -16,6 +19,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from experiments.algorithms.space.search_space import SearchSpace
 
 
@@ -25,6 +30,9 @@ class Outcome(StrEnum):
     RUNNING = "running"  # waiting or running: parameters are taken, loss is not known yet
     DONE = "done"  # ended with a finite loss (a final result, or the last one of a stopped trial)
     FAILED = "failed"  # ended without a usable loss
+
+
+Curve = tuple[tuple[int, float], ...]  # (sequence, value) of each intermediate report
 
 
 @dataclass(frozen=True)
@@ -39,7 +47,7 @@ class Observation:
     parameters: Mapping[str, Any]
     outcome: Outcome
     loss: float | None = None
-    curve: tuple[tuple[int, float], ...] = ()  # (sequence, finite loss), by sequence
+    curve: Curve = ()  # finite losses, by sequence
     note: Mapping[str, Any] = field(default_factory=dict)  # what Suggestion.note held
     completed: bool = False  # ran to its own end; False for early-stopped trials
 
@@ -59,6 +67,7 @@ class Suggestion:
     parameters: dict[str, Any]
     note: dict[str, Any] = field(default_factory=dict)
     origin: str = ""  # one of ORIGINS, shown to the user as the trial's badge
+    remark: str = ""  # what the user should know of how it came to be; told with the trial's start
 
 
 # How a suggestion came to be: shown as a badge, filterable. "exploit" goes on "… of #17".
@@ -82,6 +91,7 @@ class Proposal:
 class Verdict:
     """Answer of an assessor. ``reason`` is a sentence for the user, ``data`` its numbers (JSON).
 
+    A reason of a verdict that does not stop says why the trial could not be judged.
     Numbers named ``…loss`` or ``…losses`` get the user's sign and become ``…value``, ``…values``;
     the sentence is a format string over the result: "The best value {best_value:.6g} is worse …".
 
@@ -116,6 +126,17 @@ class Tuner(ABC, Generic[A]):
         ``history`` holds every trial of the experiment by number. Asking for two at once gives what
         asking for one, adding it to the history as RUNNING, and asking again would give.
         """
+
+    def propose_blind(self, history: Sequence[Observation], count: int) -> Proposal:
+        """Suggest ``count`` trials drawn at random: asked where ``propose`` could not compute.
+
+        A tuner whose trials carry notes or parameters of its own gives them these here too, so
+        that it can go on from such trials.
+        """
+        numbers = range(len(history), len(history) + count)
+        rngs = (np.random.default_rng([self.seed % 2**64, number]) for number in numbers)
+        drawn = (Suggestion(self.space.sample(rng), origin="random") for rng in rngs)
+        return Proposal(tuple(drawn))
 
 
 class Assessor(ABC, Generic[A]):

@@ -2,7 +2,7 @@
 
 Base of Random, Anneal and TPE. Guarantees what ``base.Tuner`` asks: proposing two at once is
 proposing one, counting it as running, and proposing again; every draw's seed comes from (seed,
-length of the history, attempt), so the same history gives the same proposals anywhere.
+length of the history, attempt), so the same history gives the same proposals (see ``base``).
 
 No exact duplicate is proposed while untried configurations exist in a finite space: a draw that was
 tried already is drawn again a few times, then replaced by an untried point of the grid. Once all

@@ -1,7 +1,8 @@
-"""The page of all algorithms, ``docs/algorithms.md``, written from what the code itself declares.
+"""What there is to choose from, written from what the code itself declares: as data, as a page.
 
-Names, arguments and types come from the registry, the description of each from its module. Called
-by the command ``algorithms_page`` and by the test that the page in the repository is up to date.
+``catalogue`` is what REST and the form tell of the algorithms, and ``docs/algorithms.md`` is made
+of the same rows, with the description of each from its module. The page is written by the command
+``algorithms_page``; a test compares it with the one in the repository.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from experiments.algorithms.registry import ADVISORS, ALL, ASSESSORS, TUNERS, Entry
-from experiments.algorithms.settings import SettingInfo, describe
+from experiments.algorithms.registry import ADVISORS, ALL, ASSESSORS, KINDS, TUNERS, Entry
+from experiments.algorithms.settings import describe
 from experiments.algorithms.space.reading import TYPES
 
 HEAD = """\
@@ -36,10 +38,19 @@ tuner:
 algorithms only ever minimise. An argument of another tuner is a warning and ignored, an unknown one
 is an error.
 
-What holds for all of them, by test: the same seed and history propose the same, in any process; a
-restart in the middle changes nothing; failed, killed, excluded, imported and custom trials, NaN and
-infinite results are survived; no configuration is tried twice while a finite space has untried ones
-(advisors and PBTTuner repeat on purpose); several trials at a time are told apart from each other.
+What holds for all of them, by test: the same seed and history propose the same, in any process of
+one installation, so a restart in the middle changes nothing; failed, killed, excluded, imported and
+custom trials, NaN and infinite results are survived; no configuration is tried twice while a finite
+space has untried ones (advisors and PBTTuner repeat on purpose); several trials at a time are told
+apart from each other.
+
+"One installation" means one kind of processor, the same versions of the libraries and the same BLAS
+settings. Elsewhere the last bits of a sum differ, and with them what a model proposes next: those
+proposals are just as legal and as good, and go on from any history, but are not the same numbers.
+
+Any finite result may be reported; beyond ±1e300 algorithms see ±1e300. A tuner that cannot compute
+with what was reported draws the next trials at random, an assessor gives no verdict; the events of
+those trials say so, and the experiment goes on.
 """
 
 BUDGETS = """\
@@ -64,6 +75,44 @@ A trial of PBTTuner finds two directories in its parameters: it resumes from wha
 `all_checkpoint_dir` they lie below the server's data and are removed with the experiment. On a
 cluster `all_checkpoint_dir` must be given: a path on a volume that every trial mounts.
 """
+
+
+def catalogue() -> dict[str, list[dict[str, Any]]]:
+    """Every algorithm as plain JSON: ``tuners``, ``assessors`` and ``advisors``."""
+    return {
+        f"{kind}s": [described(entry) for entry in entries.values()]
+        for kind, entries in KINDS.items()
+    }
+
+
+def described(entry: Entry) -> dict[str, Any]:
+    """One algorithm as plain JSON, its settings in the order of its Args."""
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "label": entry.label,
+        "summary": entry.summary,
+        "available": entry.available,
+        "types": [name for name in TYPES if name in entry.types],
+        "needs": entry.needs,
+        "numeric_choice_only": entry.numeric_choice_only,
+        "settings": [
+            {
+                "name": info.name,
+                "type": info.type,
+                "default": info.default,
+                "help": info.help,
+                "low": info.low,
+                "high": info.high,
+                "above": info.above,
+                "below": info.below,
+                "limits": info.limits(),
+                "choices": list(info.choices),
+                "optional": info.optional,
+            }
+            for info in describe(entry.args)
+        ],
+    }
 
 
 def algorithms_page() -> str:
@@ -104,7 +153,7 @@ def _section(entry: Entry) -> str:
     if entry.name == "PBTTuner":
         lines.append(CHECKPOINTS)
     lines += ["| argument | type | default | limits | meaning |", "|---|---|---|---|---|"]
-    lines += [_row(info) for info in describe(entry.args)]
+    lines += [_row(setting) for setting in described(entry)["settings"]]
     lines.append("")
     lines += [paragraph + "\n" for paragraph in _description(entry)]
     return "\n".join(lines)
@@ -113,19 +162,20 @@ def _section(entry: Entry) -> str:
 def _types(entry: Entry) -> str:
     if entry.types == ALL:
         return "all"
-    names = ", ".join(f"`{name}`" for name in TYPES if name in entry.types)
+    names = ", ".join(f"`{name}`" for name in described(entry)["types"])
     numbers = " (of `choice`, numbers only)" if entry.numeric_choice_only else ""
     needs = f"; {entry.needs}" if entry.needs else ""
     return names + numbers + needs
 
 
-def _row(info: SettingInfo) -> str:
-    if info.choices:
-        kind, limits = "text", "one of " + ", ".join(f"`{choice}`" for choice in info.choices)
+def _row(setting: Mapping[str, Any]) -> str:
+    if setting["choices"]:
+        kind = "text"
+        limits = "one of " + ", ".join(f"`{choice}`" for choice in setting["choices"])
     else:
-        kind, limits = info.type, info.limits()
-    default = "–" if info.default is None else f"`{_shown(info.default)}`"
-    return f"| `{info.name}` | {kind} | {default} | {limits} | {info.help} |"
+        kind, limits = setting["type"], setting["limits"]
+    default = "–" if setting["default"] is None else f"`{_shown(setting['default'])}`"
+    return f"| `{setting['name']}` | {kind} | {default} | {limits} | {setting['help']} |"
 
 
 def _shown(value: object) -> str:

@@ -56,10 +56,17 @@ class Args:
     """Base of every algorithm's settings.
 
     ``ignored`` names arguments that manifests carry for other algorithms of the same kind: given
-    here they do nothing and are warned about, not refused.
+    here they do nothing and are warned about, not refused. ``unfold`` is asked first.
     """
 
     ignored: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def unfold(
+        cls, raw: Mapping[str, Any], path: str
+    ) -> tuple[dict[str, Any], list[Problem], list[Problem]]:
+        """Translate another spelling of settings; return them, problems and warnings."""
+        return dict(raw), [], []
 
 
 A = TypeVar("A", bound=Args)
@@ -110,8 +117,7 @@ def parse_settings(
         raise ProblemsError([Problem(path, f"must be an object of settings, not {show(raw)}.")])
     infos = {info.name: info for info in describe(args_class)}
     values: dict[str, Any] = {}
-    problems: list[Problem] = []
-    warnings: list[Problem] = []
+    raw, problems, warnings = args_class.unfold(raw, path)
     for name, value in raw.items():
         here = join(path, str(name))
         if name in infos:

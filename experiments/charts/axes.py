@@ -1,18 +1,21 @@
 """Axes of a search space: from each parameter's ``_type`` to places on a line.
 
 Shared by charts that place parameters. A *place* is a plain float, whatever the parameter: itself
-on a linear axis, its decimal logarithm on a log axis, the position of its label on a choice axis.
+on a linear axis, its decimal logarithm on a log axis, its position among the choices on a choice
+axis. Choices are told apart by their values (1 is not "1", null not "null"), never by their labels.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from experiments.algorithms.base import LOAD_KEY, SAVE_KEY
+from experiments.algorithms.space.parameters import freeze, is_number
 from experiments.charts import scale, style
 
 MISSING_LABEL = "–"
@@ -91,23 +94,50 @@ def _look_up(parameters: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     return node
 
 
-def label_of(value: Any) -> str:
-    """What a choice is called: the ``_name`` of a nested one, else itself."""
+def key_of(value: Any) -> Hashable:
+    """What tells one choice from another: the ``_name`` of a nested one, else the value itself."""
+    if isinstance(value, Mapping) and isinstance(value.get("_name"), str):
+        return ("branch", value["_name"])
+    return freeze(value)
+
+
+def _text_of(value: Any) -> str:
     if isinstance(value, Mapping) and "_name" in value:
         value = value["_name"]
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def labels_of(values: Sequence[Any]) -> list[str]:
+    """What different choices are called: each another word, short where they can be."""
+    texts = [_text_of(value) for value in values]
+    count = Counter(texts)
+    for place, (value, text) in enumerate(zip(values, texts, strict=True)):
+        # "1" beside 1, "null" beside null; and what would be no word at all
+        if isinstance(value, str) and (count[text] > 1 or not text.strip()):
+            texts[place] = json.dumps(text, ensure_ascii=False)
+    for shorten in (_head, _ends):
+        labels = [shorten(text) for text in texts]
+        if len(set(labels)) == len(labels):
+            return labels
+    return [f"{_head(text)} ({place})" for place, text in enumerate(texts, start=1)]
+
+
+def _head(text: str) -> str:
     return text if len(text) <= LABEL_LENGTH else text[: LABEL_LENGTH - 1] + "…"
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _ends(text: str) -> str:
+    half = LABEL_LENGTH // 2
+    return text if len(text) <= LABEL_LENGTH else text[: half - 1] + "…" + text[-half:]
 
 
 def _axis(declared: _Declared, values: list[Any]) -> Axis:
     label = ".".join(declared.path)
-    numbers = [v for v in values if _is_number(v)]
-    others = [v for v in values if v is not _ABSENT and not _is_number(v)]
+    numbers = [v for v in values if is_number(v)]
+    others = [v for v in values if v is not _ABSENT and not is_number(v)]
     numeric_type = declared.type in LINEAR_TYPES | LOG_TYPES | NORMAL_TYPES | LOGNORMAL_TYPES
+    if not all(float(v) == v for v in numbers):
+        numeric_type, numbers = False, []  # integers that no axis of floats tells apart
     if others or not (numeric_type or (declared.type == "" and numbers)):
         return _choice_axis(label, declared, values)
     is_log = declared.type in LOG_TYPES | LOGNORMAL_TYPES and all(v > 0 for v in numbers)
@@ -120,12 +150,15 @@ def _axis(declared: _Declared, values: list[Any]) -> Axis:
     low, high = (min(seen), max(seen)) if seen else (0.0, 1.0)
     is_constant = ends is not None and ends[0] == ends[1] and low == high
     if is_log:
-        marks = scale.log_ticks(10.0**low, 10.0**high)
-        ticks = [(math.log10(t), scale.tick_text(t)) for t in marks]
+        marks = scale.log_ticks(scale.power_of_ten(low), scale.power_of_ten(high))
+        places_of_marks = [math.log10(mark) for mark in marks]
     else:
-        ticks = [(t, scale.tick_text(t)) for t in scale.linear_ticks(low, high)]
+        low, high = (min(max(end, -scale.DRAWABLE), scale.DRAWABLE) for end in (low, high))
+        marks = places_of_marks = scale.linear_ticks(low, high)
+    ticks = list(zip(places_of_marks, scale.tick_texts(marks), strict=True))
     places = [
-        (math.log10(v) if is_log else float(v)) if _is_number(v) else math.nan for v in values
+        (math.log10(v) if is_log else min(max(float(v), low), high)) if is_number(v) else math.nan
+        for v in values
     ]
     low, high = scale.padded(low, high, 0.03)
     return _with_missing(
@@ -139,7 +172,7 @@ def _axis(declared: _Declared, values: list[Any]) -> Axis:
 def _declared_ends(declared: _Declared) -> tuple[float, float] | None:
     """The bounds that the space names, or the part of a normal's range worth showing."""
     args = declared.args
-    if len(args) < 2 or not all(_is_number(a) for a in args[:2]):
+    if len(args) < 2 or not all(is_number(a) for a in args[:2]):
         return None
     first, second = float(args[0]), float(args[1])
     if declared.type == "randint":
@@ -156,20 +189,22 @@ def _declared_ends(declared: _Declared) -> tuple[float, float] | None:
 
 def _choice_axis(label: str, declared: _Declared, values: list[Any]) -> Axis:
     """Choices evenly spaced in the space's order; values from outside it follow."""
-    named = dict.fromkeys(label_of(v) for v in declared.args) if declared.type == "choice" else {}
-    is_constant = len(named) == 1
-    seen = [None if v is _ABSENT else label_of(v) for v in values]
-    if declared.type != "choice":
-        named = {}
-    names = list(dict.fromkeys([*named, *(s for s in seen if s is not None)]))
-    place_of = {name: float(i) for i, name in enumerate(names)}
-    every = max(1, math.ceil(len(names) / MOST_LABELS))
-    ticks = [(place_of[n], style.plain_text(n)) for n in names[::every]]
-    places = [math.nan if s is None else place_of[s] for s in seen]
+    known: dict[Hashable, Any] = {}
+    for value in declared.args if declared.type == "choice" else ():
+        known.setdefault(key_of(value), value)
+    is_constant = len(known) == 1
+    for value in values:
+        if value is not _ABSENT:
+            known.setdefault(key_of(value), value)
+    place_of = {key: float(i) for i, key in enumerate(known)}
+    labels = labels_of(list(known.values()))
+    every = max(1, math.ceil(len(labels) / MOST_LABELS))
+    ticks = [(float(i), style.plain_text(labels[i])) for i in range(0, len(labels), every)]
+    places = [math.nan if v is _ABSENT else place_of[key_of(v)] for v in values]
     return _with_missing(
         Axis(
-            label, "choice", -0.35, max(len(names) - 1, 0) + 0.35, tuple(ticks), tuple(places),
-            is_constant and len(names) == 1,
+            label, "choice", -0.35, max(len(known) - 1, 0) + 0.35, tuple(ticks), tuple(places),
+            is_constant and len(known) == 1,
         )
     )  # fmt: skip
 

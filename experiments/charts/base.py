@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.problems import Problem, ProblemsError
-from experiments.states import FINISHED, TrialState
+from experiments.states import FINISHED, MOVES, TrialState
 
 Figure = dict[str, Any]
 Floats = NDArray[np.float64]
@@ -27,8 +27,10 @@ FAILED_STATES = frozenset({TrialState.FAILED, TrialState.LOST, TrialState.CANCEL
 VALUED_STATES = frozenset({TrialState.SUCCEEDED, TrialState.EARLY_STOPPED})
 
 Moves = frozenset[tuple[str, str]]  # (from, to); from is "" for a new trial
-STOPS: Moves = frozenset((TrialState.RUNNING, to) for to in {*FINISHED, TrialState.WAITING})
-NEVER_RAN: Moves = frozenset((TrialState.WAITING, to) for to in FINISHED)
+STOPS: Moves = frozenset((TrialState.RUNNING, to) for to in MOVES[TrialState.RUNNING])
+NEVER_RAN: Moves = frozenset(
+    (TrialState.WAITING, to) for to in MOVES[TrialState.WAITING] & FINISHED
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class TrialRecord:
 
 
 @dataclass(frozen=True, eq=False)
-class Curve:
+class ReportedCurve:
     """The intermediate values of one metric of one trial, by sequence; NaN where none is finite."""
 
     trial: int
@@ -85,8 +87,7 @@ class Record:
     space: Mapping[str, Any]
     trials: tuple[TrialRecord, ...]
     now: datetime
-    curves: tuple[Curve, ...] = ()
-    metric_names: tuple[str, ...] = (DEFAULT_METRIC,)
+    curves: tuple[ReportedCurve, ...] = ()
     receipts: Mapping[int, StopReceipt] = field(default_factory=dict)
 
     @property
@@ -99,7 +100,6 @@ class Chart:
     """One entry of the registry."""
 
     kind: str
-    title: str
     draw: Callable[[Record, Options], Figure]
     redrawn_at: Moves  # of a trial; at others the drawn figure stays true
     needs_curves: bool = False

@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from experiments import looks
 from experiments.charts import scale, style
 from experiments.charts.base import (
     STOPS,
     Chart,
-    Curve,
     Figure,
     Floats,
     Options,
     Record,
+    ReportedCurve,
     StopReceipt,
     TrialRecord,
     choice_option,
@@ -89,7 +90,8 @@ def info(record: Record, options: Options) -> CurvesInfo:
     for curve in curves:
         is_own = curve.trial in own_numbers
         n_points = points_own if is_own else points_faint
-        xs, ys = scale.thin(_x_of(curve, x), curve.value, n_points, quick=not is_own)
+        ys = scale.drawable(curve.value)
+        xs, ys = scale.thin(_x_of(curve, x), ys, n_points, quick=not is_own)
         if xs.size:
             start = float(curve.time[0]) if curve.time.size else 0.0
             line = Line(trials[curve.trial], xs, ys, int(curve.sequence[-1]), start)
@@ -99,7 +101,10 @@ def info(record: Record, options: Options) -> CurvesInfo:
     log_possible = bool(values.size) and bool((values > 0).all())
     log = flag_option(options, "log") and log_possible
     clip = flag_option(options, "clip", default=True)
-    view, n_outside = _view([*own, *faint], log, clip=clip)
+    # On a trial's own page that trial sets the range, however far it is from all others.
+    is_alone = alone is not None and bool(_finite(own).size)
+    view = _view(own if is_alone else [*own, *faint], log, clip=clip and not is_alone)
+    n_outside = 0 if view is None else _n_outside([*own, *faint], view, log)
     receipt = record.receipts.get(alone) if alone is not None else None
     return CurvesInfo(
         x=x,
@@ -125,17 +130,15 @@ def _finite(lines: Sequence[Line]) -> Floats:
     return finite
 
 
-def _view(
-    lines: Sequence[Line], log: bool, *, clip: bool
-) -> tuple[tuple[float, float] | None, int]:
-    """The values shown at first, and how many points lie outside.
+def _view(lines: Sequence[Line], log: bool, *, clip: bool) -> tuple[float, float] | None:
+    """The values shown at first.
 
     Curves are judged by their own lowest and highest values: the steep beginning that all have is
     no outlier, one that ran away is.
     """
     values = _finite(lines)
     if not values.size:
-        return None, 0
+        return None
     scaled = np.log10(values) if log else values
     low, high = float(scaled.min()), float(scaled.max())
     if clip:
@@ -151,10 +154,16 @@ def _view(
             far = ABSURD * usual if usual > 0 else np.inf
             inside = scaled[np.abs(scaled - middle) <= far]
             low, high = float(inside.min()), float(inside.max())
-    outside = int(((scaled < low) | (scaled > high)).sum())
-    if log:
-        return (10.0**low, 10.0**high), outside
-    return (low, high), outside
+    return (scale.power_of_ten(low), scale.power_of_ten(high)) if log else (low, high)
+
+
+def _n_outside(lines: Sequence[Line], view: tuple[float, float], log: bool) -> int:
+    """How many points lie outside the view."""
+    low, high = view
+    if log:  # its ends went through a logarithm and back
+        low, high = low * (1 - 1e-9), high * (1 + 1e-9)
+    values = _finite(lines)
+    return int(((values < low) | (values > high)).sum())
 
 
 def _finite_of(line: Line) -> Floats:
@@ -162,7 +171,7 @@ def _finite_of(line: Line) -> Floats:
     return finite
 
 
-def _chosen(record: Record, curves: Sequence[Curve], alone: int | None) -> set[int]:
+def _chosen(record: Record, curves: Sequence[ReportedCurve], alone: int | None) -> set[int]:
     """Numbers of the trials that get a trace of their own."""
     if alone is not None:
         return {alone}
@@ -179,7 +188,7 @@ def _chosen(record: Record, curves: Sequence[Curve], alone: int | None) -> set[i
     return set(running) | set(chosen[:N_OWN])
 
 
-def _x_of(curve: Curve, x: str) -> Floats:
+def _x_of(curve: ReportedCurve, x: str) -> Floats:
     if x == "time" and curve.time.size:
         since_first: Floats = curve.time - curve.time[0]
         return since_first
@@ -200,7 +209,7 @@ def _stopped_ends(lines: Sequence[Line]) -> tuple[tuple[int, float, float], ...]
     return tuple(ends)
 
 
-def _threshold(receipt: StopReceipt | None, curve: Curve | None, x: str) -> dict[str, Any]:
+def _threshold(receipt: StopReceipt | None, curve: ReportedCurve | None, x: str) -> dict[str, Any]:
     """The receipt's numbers with sequences turned into places on the x axis."""
     if receipt is None or curve is None:
         return {}
@@ -219,7 +228,9 @@ def _threshold(receipt: StopReceipt | None, curve: Curve | None, x: str) -> dict
 def figure(info: CurvesInfo) -> Figure:
     if not info.own and not info.faint:
         named = "" if info.metric == "default" else f" of {style.plain_text(info.metric)}"
-        return style.empty(KIND, f"No intermediate value{named} was reported so far.")
+        return style.empty(
+            KIND, f"No intermediate value{named} was reported so far.", live=_live(info)
+        )
     traces = _faint_traces(info.faint)
     for line in info.own:
         traces.append(_own_trace(line, alone=info.alone is not None))
@@ -254,13 +265,18 @@ def figure(info: CurvesInfo) -> Figure:
     }  # fmt: skip
     drawn = {"data": traces, "layout": frame}
     _draw_threshold(info, drawn)
-    frame["meta"]["live"] = {
+    frame["meta"]["live"] = _live(info)
+    return drawn
+
+
+def _live(info: CurvesInfo) -> dict[str, Any]:
+    """How the page adds a report to a drawn line."""
+    return {
         "how": "append",
         "metric": info.metric,
         "x": {"step": ["step", "sequence"], "sequence": ["sequence"], "time": ["time"]}[info.x],
         "room": scale.WIDER if info.clip else None,
     }
-    return drawn
 
 
 def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:
@@ -305,7 +321,7 @@ def _faint_traces(lines: Sequence[Line]) -> list[dict[str, Any]]:
                 "y": scale.rounded(np.concatenate(ys), 6),
                 "customdata": numbers, "connectgaps": False,
                 "opacity": 0.28 if len(lines) < MANY_FAINT else 0.14,
-                "line": {"color": style.GREY, "width": 1},
+                "line": {"color": looks.GREY, "width": 1},
                 "hovertemplate": "#%{customdata} · %{y:.6g} at %{x}<extra></extra>",
             }
         )  # fmt: skip
@@ -320,7 +336,7 @@ def _stopped_trace(ends: Sequence[tuple[int, float, float]]) -> dict[str, Any]:
         "marker": {
             "symbol": "x",
             "size": 7 if len(ends) < MANY_STOPPED else 4,
-            "color": style.AMBER,
+            "color": looks.AMBER,
             "opacity": 0.85 if len(ends) < MANY_STOPPED else 0.5,
         },
         "hovertemplate": "<b>#%{customdata}</b> stopped early · %{y:.6g} at %{x}<extra></extra>",
@@ -338,13 +354,13 @@ def _draw_threshold(info: CurvesInfo, figure: Figure) -> None:
             "type": "scatter", "mode": "lines", "uid": "threshold",
             "name": f"Threshold of the assessor: {style.number_text(info.threshold)}",
             "x": [x for x, _ in points], "y": [y for _, y in points],
-            "line": {"color": style.VERMILION, "width": 1.8, "dash": "dash"},
+            "line": {"color": looks.VERMILION, "width": 1.8, "dash": "dash"},
             "hovertemplate": "threshold %{y:.6g} at %{x}<extra></extra>",
         }
     )  # fmt: skip
     frame = figure["layout"]
     if info.judged_x is not None:
-        mark = {"color": style.VERMILION, "width": 1, "dash": "dot"}
+        mark = {"color": looks.VERMILION, "width": 1, "dash": "dot"}
         frame["shapes"].append(
             {
                 "type": "line", "xref": "x", "x0": info.judged_x, "x1": info.judged_x,
@@ -367,4 +383,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, "Intermediate values", draw, redrawn_at=STOPS, needs_curves=True)
+CHART = Chart(KIND, draw, redrawn_at=STOPS, needs_curves=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments import looks
 from experiments.charts import scale, style
 from experiments.charts.base import NEVER_RAN, STOPS, Chart, Figure, Options, Record
 from experiments.states import TrialState
@@ -59,7 +60,7 @@ def figure(info: DurationInfo) -> Figure:
     traces: list[dict[str, Any]] = []
     waited = [b for b in info.bars if b.queue_s >= LEAST_QUEUE_S]
     if waited:
-        traces.append(_trace("queue", "In the queue", style.GREY, waited, info, queue=True))
+        traces.append(_trace("queue", "In the queue", looks.GREY, waited, info, queue=True))
         traces[-1]["marker"].update(opacity=0.45)
     for state in TrialState:
         members = [b for b in info.bars if b.state == state and b.run_s > 0]
@@ -114,4 +115,4 @@ def draw(record: Record, options: Options) -> Figure:
 
 
 STARTS = frozenset({("", TrialState.WAITING), (TrialState.WAITING, TrialState.RUNNING)})
-CHART = Chart(KIND, "Duration", draw, redrawn_at=STARTS | STOPS | NEVER_RAN)
+CHART = Chart(KIND, draw, redrawn_at=STARTS | STOPS | NEVER_RAN)

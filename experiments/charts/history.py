@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments import looks
 from experiments.charts import scale, style
 from experiments.charts.base import (
     DEFAULT_METRIC,
@@ -90,10 +91,11 @@ def info(record: Record, options: Options) -> HistoryInfo:
     view = scale.robust_range(scaled, keep=keep)
     clip = flag_option(options, "clip", default=True)
     if view is not None and not clip:
-        view = float(scaled.min()), float(scaled.max())
+        view = float(scale.drawable(scaled).min()), float(scale.drawable(scaled).max())
     if view is not None and log:
         # a hair wider, so that rounding does not push the extremes off
-        view = 10.0 ** view[0] * (1 - 1e-9), 10.0 ** view[1] * (1 + 1e-9)
+        low, high = (scale.power_of_ten(min(end, 300.0)) for end in view)
+        view = max(low * (1 - 1e-9), 5e-324), high * (1 + 1e-9)
     return HistoryInfo(
         maximize=record.maximize,
         by_time=by_time,
@@ -137,18 +139,18 @@ def _best_line(
 
 
 _MARKERS: dict[str, dict[str, Any]] = {
-    "SUCCEEDED": {"symbol": "circle", "size": 8, "opacity": 0.85, "color": style.GREEN},
+    "SUCCEEDED": {"symbol": "circle", "size": 8, "opacity": 0.85, "color": looks.GREEN},
     "EARLY_STOPPED": {
-        "symbol": "diamond-open", "size": 8, "color": style.AMBER, "line": {"width": 1.8},
+        "symbol": "diamond-open", "size": 8, "color": looks.AMBER, "line": {"width": 1.8},
     },
-    "RUNNING": {"symbol": "circle-open", "size": 10, "color": style.BLUE, "line": {"width": 2.4}},
-    "EXCLUDED": {"symbol": "x-thin", "size": 7, "color": style.GREY,
-                 "line": {"width": 1.5, "color": style.GREY}},
+    "RUNNING": {"symbol": "circle-open", "size": 10, "color": looks.BLUE, "line": {"width": 2.4}},
+    "EXCLUDED": {"symbol": "x-thin", "size": 7, "color": looks.GREY,
+                 "line": {"width": 1.5, "color": looks.GREY}},
 }  # fmt: skip
 _NAMES = {
-    "SUCCEEDED": "Succeeded",
-    "EARLY_STOPPED": "Stopped early",
-    "RUNNING": "Running (latest value)",
+    "SUCCEEDED": style.STATE_NAMES["SUCCEEDED"],
+    "EARLY_STOPPED": style.STATE_NAMES["EARLY_STOPPED"],
+    "RUNNING": f"{style.STATE_NAMES['RUNNING']} (latest value)",
     "FAILED": "Without a value",
     "EXCLUDED": "Excluded",
 }
@@ -158,14 +160,15 @@ def figure(info: HistoryInfo) -> Figure:
     if not any(p.y is not None for p in info.points):
         n = len(info.points)
         words = f"None of {n} ended trials has a value." if n else "No trial has a value yet."
-        return style.empty(KIND, words)
+        return style.empty(KIND, words, live=_live(info))
     many = len(info.points) > MANY
     traces: list[dict[str, Any]] = []
     if info.best_y:
         traces.append(
             {
                 "type": "scatter", "mode": "lines", "uid": "best", "name": "Best so far",
-                "x": list(info.best_x), "y": list(info.best_y),
+                "x": list(info.best_x),
+                "y": scale.drawable(np.array(info.best_y)).tolist(),
                 "line": {"shape": "hv", "color": style.ACCENT, "width": 2}, "hoverinfo": "skip",
             }
         )  # fmt: skip
@@ -197,13 +200,18 @@ def figure(info: HistoryInfo) -> Figure:
         "kind": KIND,
         "log_possible": info.log_possible,
         "clipped": len(info.below) + len(info.above),
-        "live": {
-            "how": "move",
-            "metric": DEFAULT_METRIC,
-            "room": scale.WIDER if info.clip else None,
-        },
+        "live": _live(info),
     }
     return {"data": traces, "layout": frame}
+
+
+def _live(info: HistoryInfo) -> dict[str, Any]:
+    """How the page moves a running trial's point to its newest value."""
+    return {
+        "how": "move",
+        "metric": DEFAULT_METRIC,
+        "room": scale.WIDER if info.clip else None,
+    }
 
 
 def _hover(points: list[Point]) -> dict[str, Any]:
@@ -236,8 +244,8 @@ def _failed_trace(points: list[Point]) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "markers", "uid": "failed", "name": _NAMES["FAILED"],
         "x": [p.x for p in points], "y": [0.02] * len(points), "yaxis": "y2",
-        "marker": {"symbol": "line-ns", "size": 10, "color": style.VERMILION,
-                   "line": {"width": 2, "color": style.VERMILION}},
+        "marker": {"symbol": "line-ns", "size": 10, "color": looks.VERMILION,
+                   "line": {"width": 2, "color": looks.VERMILION}},
         "customdata": [p.trial.number for p in points],
         "hovertext": [style.STATE_NAMES.get(p.trial.state, p.trial.state) for p in points],
         "text": [style.parameters_text(p.trial.parameters) for p in points],
@@ -249,7 +257,7 @@ def _best_trace(best: Point) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "markers", "uid": "star", "name": "Best",
         "showlegend": False,
-        "x": [best.x], "y": [best.y],
+        "x": [best.x], "y": scale.drawable(np.array([best.y])).tolist(),
         "marker": {"symbol": "star", "size": 15, "color": style.GOLD,
                    "line": {"width": 1, "color": "#7a5a00"}},
         **_hover([best]),
@@ -263,7 +271,7 @@ def _edges(info: HistoryInfo) -> tuple[float, float]:
     low, high = scale.axis_range(*info.view, log=info.log)
     inset = 0.02 * (high - low)
     low, high = low + inset, high - inset
-    return (10.0**low, 10.0**high) if info.log else (low, high)
+    return (scale.power_of_ten(low), scale.power_of_ten(high)) if info.log else (low, high)
 
 
 def _edge_traces(info: HistoryInfo) -> list[dict[str, Any]]:
@@ -280,7 +288,7 @@ def _edge_traces(info: HistoryInfo) -> list[dict[str, Any]]:
                 "type": "scatter", "mode": "markers", "uid": f"edge-{symbol}", "name": "Off scale",
                 "x": [p.x for p in members], "y": [_edges(info)[at_top]] * len(members),
                 "marker": {"symbol": symbol, "size": 9, "opacity": 0.9,
-                           "color": [style.STATE_COLOURS.get(p.trial.state, style.GREY)
+                           "color": [style.STATE_COLOURS.get(p.trial.state, looks.GREY)
                                      for p in members]},
                 "showlegend": False, **_hover(members),
                 "hovertemplate":
@@ -312,4 +320,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, "History", draw, redrawn_at=STOPS | NEVER_RAN)
+CHART = Chart(KIND, draw, redrawn_at=STOPS | NEVER_RAN)

@@ -6,8 +6,9 @@ minimises (on a dark page: brighter), and the best lines lie on top.
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,14 @@ from experiments.charts.base import (
     TrialRecord,
     number_option,
 )
+from experiments.problems import Problem, ProblemsError
 from experiments.states import TrialState
 
 KIND = "parcoords"
 LEAST_FOR_CONSTANT = 5  # trials; below that equal values say nothing
+MOST_AXES = 12  # parameters shown unless others are asked for
+MOST_ASKED = 60
+N_GROUPS = 5
 
 # From worst to best. Both end in a strong colour against their page.
 COLOURS_ON_LIGHT = [[0, "#d5dbe3"], [0.4, "#a3c4e3"], [0.75, "#3f8fd2"], [1, "#0b3f75"]]
@@ -43,10 +48,12 @@ class ParallelInfo:
     n_cut: int  # values beyond the range shown, drawn at its end
     axes: tuple[axes.Axis, ...]
     hidden: tuple[str, ...]  # labels of constant parameters
+    offered: tuple[tuple[str, float], ...] = ()  # every other one and how much it tells, most first
 
 
 def info(record: Record, options: Options) -> ParallelInfo:
-    """``top`` = share of the best trials to keep, in percent; at least one is kept."""
+    """``top`` = share of the best trials to keep, in percent; at least one is kept. ``axes`` =
+    JSON list of the parameters to show, in that order."""
     top = number_option(options, "top", low=0.01, high=100) or 100.0
     sign = 1.0 if record.maximize else -1.0
     trials = [t for t in record.trials if t.has_value and not t.excluded]
@@ -63,13 +70,10 @@ def info(record: Record, options: Options) -> ParallelInfo:
     values = np.array([t.value for t in trials[first:]], dtype=np.float64)
     best = float(values[-1]) if values.size else None
     low, high = scale.robust_range(values, keep=best) or (0.0, 1.0)
-    shown = [
-        axes.Axis(
-            a.label, a.kind, a.low, a.high, a.ticks, a.places[first:], a.is_constant, a.has_missing
-        )
-        for a, is_constant in zip(found, constant, strict=True)
-        if not is_constant
-    ]
+    varying = [a for a, is_constant in zip(found, constant, strict=True) if not is_constant]
+    ranks = np.array(_ranks(np.array([t.value for t in trials], dtype=np.float64)))
+    offered = sorted(((a.label, telling(a, ranks)) for a in varying), key=lambda pair: -pair[1])
+    shown = [replace(a, places=a.places[first:]) for a in _chosen(varying, found, offered, options)]
     return ParallelInfo(
         maximize=record.maximize,
         trials=tuple(trials[first:]),
@@ -79,7 +83,57 @@ def info(record: Record, options: Options) -> ParallelInfo:
         n_cut=int(((values < low) | (values > high)).sum()),
         axes=tuple(shown),
         hidden=tuple(a.label for a, c in zip(found, constant, strict=True) if c),
+        offered=tuple(offered),
     )
+
+
+def _chosen(
+    varying: list[axes.Axis],
+    found: list[axes.Axis],
+    offered: list[tuple[str, float]],
+    options: Options,
+) -> list[axes.Axis]:
+    """The axes to draw: those asked for, else all where they are few, else the most telling."""
+    by_label = {axis.label: axis for axis in found}
+    asked = _asked(options)
+    if asked:
+        return [by_label[label] for label in asked if label in by_label][:MOST_ASKED]
+    if len(varying) <= MOST_AXES:
+        return varying
+    return [by_label[label] for label, _ in offered[:MOST_AXES]]
+
+
+def _asked(options: Options) -> list[str]:
+    text = options.get("axes")
+    if not text:
+        return []
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, list) or not all(isinstance(label, str) for label in asked):
+        words = f'must be a JSON list of parameters, as ["lr", "units"], but got {text[:80]!r}.'
+        raise ProblemsError([Problem("axes", words)])
+    return list(dict.fromkeys(asked))
+
+
+def telling(axis: axes.Axis, ranks: Floats) -> float:
+    """How much a parameter tells of the value: 0 for nothing, to 1. See the module's docstring."""
+    places = np.array(axis.places)  # (n_trials,), as ranks
+    _, groups = np.unique(places, return_inverse=True)
+    n_groups = int(groups.max()) + 1 if places.size else 0
+    if axis.kind != "choice" and n_groups > N_GROUPS:
+        order = np.argsort(np.argsort(places, kind="stable"), kind="stable")
+        groups = order * N_GROUPS // places.size
+        n_groups = N_GROUPS
+    total = float(((ranks - ranks.mean()) ** 2).sum()) if ranks.size else 0.0
+    n_free = ranks.size - n_groups
+    if n_groups < 2 or n_free < 1 or total <= 0.0:
+        return 0.0
+    sizes = np.bincount(groups, minlength=n_groups)
+    means = np.bincount(groups, weights=ranks, minlength=n_groups) / np.maximum(sizes, 1)
+    within = float(((ranks - means[groups]) ** 2).sum())
+    return max(0.0, 1.0 - (within / n_free) / (total / (ranks.size - 1)))
 
 
 def _ranks(values: Floats) -> tuple[float, ...]:
@@ -104,10 +158,11 @@ def figure(info: ParallelInfo) -> Figure:
     dimensions = [
         {
             "label": "<b>Value</b>",
+            "name": "",
             "values": list(info.values),
             "range": [low, high],
             "tickvals": ticks,
-            "ticktext": [scale.tick_text(t) for t in ticks],
+            "ticktext": scale.tick_texts(ticks),
         }
     ]
     for axis in info.axes:
@@ -115,6 +170,7 @@ def figure(info: ParallelInfo) -> Figure:
         dimensions.append(
             {
                 "label": style.plain_text(text) + (" (log)" if axis.kind == "log" else ""),
+                "name": style.escaped(axis.label),
                 "values": scale.rounded(np.array(axis.places), 7),
                 "range": [axis.low, axis.high],
                 "tickvals": [place for place, _ in axis.ticks],
@@ -146,6 +202,8 @@ def figure(info: ParallelInfo) -> Figure:
         "n_trials": len(info.trials),
         "n_cut": info.n_cut,
         "n_axes": len(dimensions),
+        "shown": [style.escaped(axis.label) for axis in info.axes],
+        "axes": [[style.escaped(label), round(score, 4)] for label, score in info.offered],
     }
     return {"data": [trace], "layout": frame}
 
@@ -155,4 +213,4 @@ def draw(record: Record, options: Options) -> Figure:
 
 
 REDRAWN_AT = frozenset((TrialState.RUNNING, to) for to in VALUED_STATES)
-CHART = Chart(KIND, "Parallel coordinates", draw, redrawn_at=REDRAWN_AT)
+CHART = Chart(KIND, draw, redrawn_at=REDRAWN_AT)

@@ -1,8 +1,13 @@
-"""Arithmetic of axes and lines: ranges that outliers cannot ruin, thinning that keeps shapes."""
+"""Arithmetic of axes and lines: ranges that outliers cannot ruin, thinning that keeps shapes.
+
+Takes every finite float: axes end at ±DRAWABLE, so that the width of none overflows, here or in
+the browser, and what lies beyond is drawn at the edge.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,10 +16,24 @@ from experiments.charts.base import Floats
 FENCE = 3.0  # times the middle half's width: Tukey's "far out"
 WIDER = 0.5  # of an axis' length: how far off a new value may be to widen a drawn axis
 LEAST_FOR_FENCE = 8  # values; below that nothing is called an outlier
+DRAWABLE = 1e300
+
+
+def drawable(values: Floats) -> Floats:
+    """The values where an axis can show them: those beyond ±DRAWABLE at its very end."""
+    clipped: Floats = np.clip(values, -DRAWABLE, DRAWABLE)
+    return clipped
+
+
+def power_of_ten(exponent: float) -> float:
+    """10 to the exponent, within what a float holds: never 0, never infinite."""
+    power: float = 10.0 ** min(max(exponent, -323.0), 308.0)
+    return max(power, 5e-324)
 
 
 def padded(low: float, high: float, share: float = 0.06) -> tuple[float, float]:
     """The range with a margin; a single value gets some room around it."""
+    low, high = (min(max(end, -DRAWABLE), DRAWABLE) for end in (low, high))
     width = high - low
     if width <= 0:
         width = abs(high) * 0.2 or 1.0
@@ -29,6 +48,7 @@ def robust_range(values: Floats, *, keep: float | None = None) -> tuple[float, f
     """
     if values.size == 0:
         return None
+    values = drawable(values)
     low, high = float(values.min()), float(values.max())
     if values.size >= LEAST_FOR_FENCE:
         q1, q3 = (float(q) for q in np.quantile(values, (0.25, 0.75)))
@@ -39,6 +59,7 @@ def robust_range(values: Floats, *, keep: float | None = None) -> tuple[float, f
             inside = values[(values >= q1 - FENCE * width) & (values <= q3 + FENCE * width)]
             low, high = float(inside.min()), float(inside.max())
     if keep is not None:
+        keep = min(max(keep, -DRAWABLE), DRAWABLE)
         low, high = min(low, keep), max(high, keep)
     return low, high
 
@@ -58,6 +79,7 @@ def lttb(x: Floats, y: Floats, n_out: int) -> np.ndarray[tuple[int], np.dtype[np
     n = x.size
     if n_out >= n or n_out < 3:
         return np.arange(n) if n_out >= n else np.linspace(0, n - 1, max(n_out, 1)).astype(np.intp)
+    x, y = (side / max(float(np.abs(side).max()), 1.0) for side in (x, y))  # areas stay finite
     edges = np.linspace(1, n - 1, n_out - 1).astype(np.intp)  # of the n_out - 2 inner buckets
     sums_x, sums_y = np.concatenate([[0.0], np.cumsum(x)]), np.concatenate([[0.0], np.cumsum(y)])
     kept = np.empty(n_out, dtype=np.intp)
@@ -133,17 +155,32 @@ def thin(x: Floats, y: Floats, n_out: int, *, quick: bool = False) -> tuple[Floa
 
 
 def rounded(values: Floats, digits: int = 7) -> list[float | None]:
-    """Plain floats for JSON with ``digits`` significant ones, None for NaN and infinities."""
-    safe = np.where(np.isfinite(values) & (values != 0), values, 1.0)
+    """Plain floats for JSON with ``digits`` significant ones, None for NaN and infinities.
+
+    Digits count from where the values begin to differ: 1700000001 and 1700000002 stay two.
+    """
+    finite = np.isfinite(values)
+    digits += _shared_digits(values[finite])
+    safe = np.where(finite & (values != 0), values, 1.0)
     with np.errstate(over="ignore", invalid="ignore"):
         scale = 10.0 ** (digits - 1 - np.floor(np.log10(np.abs(safe))))
         short = np.round(safe * scale) / scale
     short = np.where(np.isfinite(short), short, safe)
     short = np.where(values == 0, 0.0, short)
     answer: list[float | None] = short.tolist()
-    for i in np.flatnonzero(~np.isfinite(values)).tolist():
+    for i in np.flatnonzero(~finite).tolist():
         answer[i] = None
     return answer
+
+
+def _shared_digits(values: Floats) -> int:
+    """How many leading digits all these finite values have in common, about."""
+    if values.size == 0:
+        return 0
+    largest, spread = float(np.abs(values).max()), float(np.ptp(values / 2.0))
+    if spread <= 0.0 or largest <= 0.0:
+        return 0
+    return max(0, math.floor(math.log10(largest) - math.log10(spread)))
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -152,8 +189,9 @@ def log_ticks(low: float, high: float) -> list[float]:
     decades = last - first
     steps = (1.0,) if decades > 3 else (1.0, 2.0, 5.0)
     every = max(1, math.ceil(decades / 6))
-    ticks = [s * 10.0**e for e in range(first, last + 1, every) for s in steps]
-    inside = [t for t in ticks if low * (1 - 1e-9) <= t <= high * (1 + 1e-9)]
+    powers = (power_of_ten(e) for e in range(first, last + 1, every))
+    ticks = [s * power for power in powers for s in steps]
+    inside = [t for t in ticks if low * (1 - 1e-9) <= t <= min(high * (1 + 1e-9), DRAWABLE)]
     return inside or [low, high]
 
 
@@ -163,16 +201,27 @@ def linear_ticks(low: float, high: float, most: int = 6) -> list[float]:
     if width <= 0:
         return [low]
     raw = width / max(1, most - 1)
+    if raw < 1e-300 or width < 1e-14 * max(abs(low), abs(high)):
+        return [low, high]  # no round values between: floats are no finer
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(s * power for s in (1, 2, 2.5, 5, 10) if s * power >= raw * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
+    return [float(f"{i * step:.{15 if abs(i) > 1e9 else 12}g}") for i in range(first, last + 1)]
 
 
-def tick_text(value: float) -> str:
+def tick_texts(values: Sequence[float]) -> list[str]:
+    """Round values for ticks as words, with as many digits as it takes to tell them apart."""
+    for digits in (6, 9, 12, 15):
+        texts = [tick_text(value, digits) for value in values]
+        if len(set(texts)) == len(set(values)):
+            return texts
+    return [tick_text(value, 17) for value in values]
+
+
+def tick_text(value: float, digits: int = 6) -> str:
     """A round value for a tick: 0.001, 500, 1e-5, 2e6."""
-    if value == 0 or 1e-4 <= abs(value) < 1e6:
-        return f"{value:.6g}"
-    mantissa, exponent = f"{value:.3e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
+    if value == 0 or 1e-4 <= abs(value) < 10.0**digits:
+        return f"{value:.{digits}g}"
+    mantissa, exponent = f"{value:.{3 if digits == 6 else digits - 1}e}".split("e")
+    return f"{float(mantissa):.{digits}g}e{int(exponent)}"

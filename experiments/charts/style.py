@@ -2,7 +2,7 @@
 
 Figures carry no background, font or grid colour: the page adds those of its theme. The colours are
 near Okabe and Ito's (told apart by the colour-blind), chosen to stand out on white as well as on
-near-black, and the pages' state badges use the same; states differ by symbol too.
+near-black, and ``looks`` holds those of the states, for pages too; states differ by symbol besides.
 """
 
 from __future__ import annotations
@@ -13,36 +13,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from experiments import looks
 from experiments.charts.base import Figure
-from experiments.states import TrialState
 
 ACCENT = "#5a71e8"  # the best line
-GREEN = "#14a37c"
-BLUE = "#2f86dd"
-AMBER = "#d09a10"
-VERMILION = "#e0602b"
-PURPLE = "#b06ac9"
-GREY = "#8d96a5"
 GOLD = "#f0b429"
 
-STATE_COLOURS: dict[str, str] = {
-    TrialState.SUCCEEDED: GREEN,
-    TrialState.EARLY_STOPPED: AMBER,
-    TrialState.RUNNING: BLUE,
-    TrialState.WAITING: "#b3bbc7",
-    TrialState.FAILED: VERMILION,
-    TrialState.LOST: PURPLE,
-    TrialState.CANCELED: GREY,
-}
-STATE_NAMES: dict[str, str] = {
-    TrialState.SUCCEEDED: "Succeeded",
-    TrialState.EARLY_STOPPED: "Stopped early",
-    TrialState.RUNNING: "Running",
-    TrialState.WAITING: "Waiting",
-    TrialState.FAILED: "Failed",
-    TrialState.LOST: "Lost",
-    TrialState.CANCELED: "Canceled",
-}
+STATE_COLOURS: dict[str, str] = {state: look.colour for state, look in looks.STATES.items()}
+STATE_NAMES: dict[str, str] = {state: look.label for state, look in looks.STATES.items()}
 
 # A trial keeps its colour for ever: by its number, never by its rank. Eight colours times four
 # dashes make 32 looks before one comes back.
@@ -87,15 +65,15 @@ def axis(title: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def empty(kind: str, message: str) -> Figure:
-    """A figure that says why there is nothing to see yet."""
+def empty(kind: str, message: str, live: Mapping[str, Any] | None = None) -> Figure:
+    """A figure that says why there is nothing to see yet; ``live``: which reports change that."""
     hidden = {"visible": False, "fixedrange": True}
     note = {
         "text": message, "showarrow": False,
         "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "font": {"size": 14},
     }  # fmt: skip
     frame = layout(kind, xaxis=hidden, yaxis=hidden, annotations=[note])
-    frame["meta"] = {"kind": kind, "empty": message}
+    frame["meta"] = {"kind": kind, "empty": message, **({"live": dict(live)} if live else {})}
     return {"data": [], "layout": frame}
 
 
@@ -114,6 +92,11 @@ def plain_text(value: Any) -> str:
         text = json.dumps(value, ensure_ascii=False)
     text = " ".join(text.split())
     return html.escape(text if len(text) <= 60 else text[:59] + "…", quote=False)
+
+
+def escaped(text: str) -> str:
+    """Text in full, safe in Plotly's pseudo-HTML."""
+    return html.escape(text, quote=False)
 
 
 def parameters_text(parameters: Mapping[str, Any], most: int = 12) -> str:

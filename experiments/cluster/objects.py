@@ -16,12 +16,11 @@ from django.db import IntegrityError, transaction
 
 from experiments.manifest.fields import API_GROUP, API_VERSION, KIND
 from experiments.manifest.spec import parse_manifest, to_manifest
-from experiments.models import ClusterObject, Experiment
+from experiments.models import ClusterObject, Experiment, Project
 from experiments.problems import ProblemsError
 from experiments.selectors.manifest import current_manifest
 from experiments.services import actions
 from experiments.services.intake import take_in
-from experiments.trials.launching import project_of
 
 # The specification's fields are fixed, and none of them suspends: annotations do not disturb it.
 SUSPEND = f"{API_GROUP}/suspend"  # "true": start no further trials
@@ -102,7 +101,7 @@ def create_from(body: Mapping[str, Any]) -> None:
             experiment = actions.create_experiment(
                 intake.parsed,
                 origin=Experiment.Origin.KUBERNETES,
-                project=project_of(key.namespace),
+                project=Project.of_namespace(key.namespace),
             )
             wanted = object_values(body)
             ClusterObject.objects.create(

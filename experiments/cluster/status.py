@@ -12,25 +12,41 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
+from experiments.looks import EVENTS
 from experiments.manifest.crd import ACCEPTED, FINISHED, SUSPENDED, SYNCED, count_key
 from experiments.models import ClusterObject, Event, Experiment
 from experiments.problems import Problem
 from experiments.selectors.present import TrialCounts, server_note
-from experiments.states import Phase, TrialState
+from experiments.states import EventKind, Phase, TrialState
 
 CHECK_AGAIN = timedelta(minutes=5)  # an unfinished experiment's status is written by then
 _MOST_WORDS = 32_768  # characters of a condition's message
 
-# Events of ours that the cluster is told of, by the reason it shows.
+# Events of ours that the cluster is told of, by the reason it shows; phases have their own.
 REASONS = {
-    "created": "Created",
-    "limits": "LimitsChanged",
-    "suspended": "Suspended",
-    "resumed": "Resumed",
-    "trouble": "Trouble",
-    "well again": "WellAgain",
-    "finish": "Finishing",
+    EventKind.CREATED: "Created",
+    EventKind.LIMITS: "LimitsChanged",
+    EventKind.DETAILS: "DetailsChanged",
+    EventKind.SUSPENDED: "Suspended",
+    EventKind.RESUMED: "Resumed",
+    EventKind.FINISH: "Finishing",
+    EventKind.EXHAUSTED: "Exhausted",
+    EventKind.RETRIED: "TrialRetried",
+    EventKind.EXCLUDED: "TrialExcluded",
+    EventKind.RESTORED: "TrialRestored",
+    EventKind.NOT_JUDGED: "NotJudged",
+    EventKind.BAD_REPORT: "BadReport",
+    EventKind.LATE_FINAL: "LateFinal",
+    EventKind.TROUBLE: "Trouble",
+    EventKind.WELL_AGAIN: "WellAgain",
+    EventKind.SLEPT: "Slept",
+    EventKind.UPLOAD_FAILED: "UploadFailed",
+    EventKind.UPLOAD_WELL_AGAIN: "UploadWellAgain",
+    EventKind.UPLOADED: "Uploaded",
 }
+# What happens to each trial in the ordinary course: its jobs and pods tell of that themselves.
+UNTOLD = frozenset({EventKind.STATE, EventKind.STOPPING, EventKind.REMARK})
+_WARNINGS = frozenset({EventKind.TROUBLE, EventKind.UPLOAD_FAILED, EventKind.BAD_REPORT})
 _PHASE_REASONS = {
     Phase.PENDING: "Pending",
     Phase.RUNNING: "Running",
@@ -165,14 +181,18 @@ def _iso(time: datetime | None) -> str | None:
 
 def told(event: Event) -> tuple[str, str, bool] | None:
     """Reason, message and whether it is a warning, of an event that the cluster is told of."""
-    if event.what == "phase":
+    if event.what == EventKind.PHASE:
         phase = Phase(event.to_state)
         words = f"{event.from_state} → {event.to_state}. {event.reason}".strip()
         return _PHASE_REASONS[phase], words, phase is Phase.ERROR
     if event.what not in REASONS:
         return None
-    reason = REASONS[event.what]
-    words = event.reason or f"{reason}."
+    what = EventKind(event.what)
+    words = EVENTS[what].label
+    if event.reason:
+        words = f"{words}: {event.reason}"
+    if event.trial is not None:
+        words = f"Trial {event.trial.number}: {words[0].lower()}{words[1:]}"
     if who := event.data.get("user"):
         words = f"{words} (by {who})"
-    return reason, words, event.what == "trouble"
+    return REASONS[what], words, what in _WARNINGS

@@ -17,6 +17,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import close_old_connections
+from django.db.models import Q
 
 from experiments.cluster import objects, status
 from experiments.cluster.api import ClusterApi, ClusterRefused, ClusterUnavailable
@@ -288,9 +289,9 @@ class Sync:
     def _tell(self, link: ClusterObject, experiment: Experiment) -> None:
         """Make Kubernetes Events of what happened since the last time."""
         news = Event.objects.filter(
+            Q(trial=None) | Q(what__in=status.REASONS),
             experiment=experiment, seq__gt=link.announced_seq, seq__lte=experiment.last_seq,
-            trial=None,
-        ).order_by("seq")  # fmt: skip
+        ).select_related("trial").order_by("seq")  # fmt: skip
         about = {"namespace": link.namespace, "name": link.name, "uid": str(link.uid)}
         for event in news:
             words = status.told(event)

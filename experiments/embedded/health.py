@@ -17,9 +17,21 @@ from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from experiments.models import release
+
 logger = logging.getLogger(__name__)
 
 _migrated = False  # once true it stays so: a database is never brought back under us
+
+
+def refusal() -> str:
+    """Why a role of this version must not start on the database; "" where it may, or may be."""
+    try:
+        return release.too_new()
+    except DatabaseError:
+        return ""  # it is away: who needs it will say so, and tries again
+    finally:
+        close_old_connections()
 
 
 def database_trouble() -> str:
@@ -33,8 +45,8 @@ def database_trouble() -> str:
             if missing:
                 return f"{len(missing)} migrations are missing"
             _migrated = True
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
+        if words := release.too_new():
+            return words
     except DatabaseError as error:
         return f"the database does not answer: {type(error).__name__}"
     finally:

@@ -24,6 +24,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,13 @@ from setproctitle import setproctitle
 
 ANSWER_TIMEOUT_S = 60.0  # the imports, on a machine that is busy
 PACKET_BYTES = 1 << 17
+MAX_SOCKETS = 16  # that one role may get
 IMPORTED = (
     "autotune_web.asgi",
     "autotune_web.urls",
     "uvicorn.lifespan.on",
     "uvicorn.loops.auto",
-    "uvicorn.main",
-    "uvicorn.protocols.http.auto",
+    "experiments.embedded.serving",
     "uvicorn.protocols.websockets.auto",
     "autotune_web.folder_broker",
     "celery.apps.worker",
@@ -47,6 +48,7 @@ IMPORTED = (
     "celery.concurrency.thread",
     "experiments.loop.tasks",
     "experiments.management.commands.ticker",
+    "experiments.management.commands.web",
 )
 _IMPORT_ROOT = Path(__file__).resolve().parents[2]
 _PR_SET_PDEATHSIG = 1
@@ -78,20 +80,21 @@ class Nursery:
         else:
             self._send({"prepare": environment})
 
-    def start(self, name: str, words: list[str], log: Path) -> int:
+    def start(self, name: str, words: list[str], log: Path, sockets: Sequence[int] = ()) -> int:
         """Start a role; returns its pid.
 
         Args:
             name: what ``ps`` is to show.
             words: as behind ``python -m``: a module and its arguments.
             log: file that its output is appended to.
+            sockets: descriptors it gets as well; each number is told behind an ``--fd`` of its own.
 
         Raises:
             CannotFork: the imports fail, or the log cannot be opened.
         """
         if self._control is None:
             self._begin(in_new_interpreter=True)
-        answer = self._ask({"start": name, "words": words, "log": str(log)})
+        answer = self._ask({"start": name, "words": words, "log": str(log)}, sockets)
         if "pid" not in answer:
             raise CannotFork(answer.get("error", "The process that starts the roles has died."))
         pid = int(answer["pid"])
@@ -137,9 +140,9 @@ class Nursery:
         if in_new_interpreter:
             self._send({"prepare": self._environment})
 
-    def _ask(self, packet: dict[str, Any]) -> dict[str, Any]:
+    def _ask(self, packet: dict[str, Any], sockets: Sequence[int] = ()) -> dict[str, Any]:
         """Answer to a packet; {} where the nursery has died, and with it all roles."""
-        self._send(packet)
+        self._send(packet, sockets)
         if self._control is None:
             return {}
         try:
@@ -150,11 +153,11 @@ class Nursery:
         self._bury()
         return {}
 
-    def _send(self, packet: dict[str, Any]) -> None:
+    def _send(self, packet: dict[str, Any], sockets: Sequence[int] = ()) -> None:
         if self._control is None:
             return
         try:
-            self._control.send(json.dumps(packet).encode())
+            socket.send_fds(self._control, [json.dumps(packet).encode()], list(sockets))
         except OSError:
             self._bury()
 
@@ -204,7 +207,10 @@ def serve(descriptor: int) -> None:
     setproctitle("autotune roles")
     trouble = ""
     with socket.socket(fileno=descriptor) as control:
-        while data := control.recv(PACKET_BYTES):
+        while True:
+            data, sockets, *_ = socket.recv_fds(control, PACKET_BYTES, MAX_SOCKETS)
+            if not data:
+                break
             packet = json.loads(data)
             if "prepare" in packet:
                 trouble = _prepare(packet["prepare"])
@@ -214,7 +220,10 @@ def serve(descriptor: int) -> None:
             elif trouble:
                 answer = {"error": trouble}
             else:
+                packet["words"] += [word for each in sockets for word in ("--fd", str(each))]
                 answer = _fork(packet, control, at_hangup)
+            for each in sockets:
+                os.close(each)  # the next role is not to have it
             control.send(json.dumps(answer).encode())
     os._exit(0)
 
@@ -254,7 +263,7 @@ def _reap() -> dict[str, int]:
 def _fork(packet: dict[str, Any], control: socket.socket, at_hangup: Any) -> dict[str, Any]:
     """Fork a role; returns the answer to its owner."""
     try:
-        os.close(os.open(packet["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666))
+        os.close(os.open(packet["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
         nursery = os.getpid()
         pid = os.fork()
     except OSError as error:
@@ -288,7 +297,7 @@ def _fork(packet: dict[str, Any], control: socket.socket, at_hangup: Any) -> dic
 def _redirect(path: str) -> None:
     """Have stdin read nothing, and stdout and stderr append to a file, line by line."""
     for number, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY | os.O_APPEND | os.O_CREAT)):
-        descriptor = os.open(os.devnull if number == 0 else path, flags, 0o666)
+        descriptor = os.open(os.devnull if number == 0 else path, flags, 0o600)
         os.dup2(descriptor, number)
         if number == 1:
             os.dup2(descriptor, 2)

@@ -17,18 +17,21 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 
-from experiments.aistore import outbox
+from experiments.embedded import addresses, role_logs, serving
 from experiments.embedded.nursery import CannotFork, Nursery
-from experiments.loop import lease
+from experiments.models import Experiment, Upload, leases, release
 from experiments.trials.shutdown import requeue_local_trials
 
 logger = logging.getLogger(__name__)
+
+ROTATE_EVERY_S = 10.0
 
 
 class AlreadyRunning(Exception):
@@ -91,27 +94,33 @@ def stop_signals() -> list[int]:
 
 
 def free_port(host: str, preferred: int | None = None) -> int:
-    """``preferred`` if it can be bound, else any free port.
+    """``preferred`` if it can be served, else any free port.
 
     A run that was killed left trials behind which report to the old port: keeping it lets them.
     """
-    if preferred is not None:
+    for port in (preferred or 0, 0):
         try:
-            return _bind(host, preferred)
-        except (OSError, OverflowError):
-            pass
-    try:
-        return _bind(host, 0)
-    except OSError as error:
-        raise CannotStart(f"No free port on {host}: {error.strerror}.") from None
+            sockets = serving.listen(host, port)
+        except (OSError, OverflowError) as error:
+            refusal = str(error)
+            continue
+        found = int(sockets[0].getsockname()[1])
+        for listener in sockets:
+            listener.close()
+        return found
+    raise CannotStart(f"No free port on {host}: {refusal}.")
 
 
-def require_port(host: str, port: int) -> None:
-    """Raise CannotStart, with the reason, where ``port`` cannot be served on ``host``."""
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that take connections from now on, whether a web process runs or not.
+
+    Raises:
+        CannotStart: with the reason, where ``port`` cannot be served on ``host``.
+    """
     if not 1 <= port <= 65535:
         raise CannotStart(f"The port must be from 1 to 65535, but got {port}.")
     try:
-        _bind(host, port)
+        return serving.listen(host, port)
     except socket.gaierror as error:
         raise CannotStart(
             f"--host {host} must be an address of this machine: {error.strerror}."
@@ -124,23 +133,16 @@ def require_port(host: str, port: int) -> None:
         raise CannotStart(f"Port {port} on {host} {reason}; choose one with --port.") from None
 
 
-def _bind(host: str, port: int) -> int:
-    """Bind for a moment; returns the port. Raises OSError where that is refused."""
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, kind, protocol, _, address = found[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-        return int(probe.getsockname()[1])
-
-
 class Child:
     """One role as a process, started again (with back-off) when it dies."""
 
-    def __init__(self, name: str, words: list[str], nursery: Nursery) -> None:
+    def __init__(
+        self, name: str, words: list[str], nursery: Nursery, sockets: Sequence[socket.socket] = ()
+    ) -> None:
         self.name = name
         self.pid = 0
         self._words = words
+        self._sockets = sockets
         self._nursery = nursery
         self._started = 0.0
         self._wait_s = 0.5
@@ -149,19 +151,22 @@ class Child:
         """Raises CannotFork."""
         log = settings.DATA_DIR / "logs" / f"{self.name}.log"
         self._started = time.monotonic()
-        self.pid = self._nursery.start(self.name, self._words, log)
+        descriptors = [each.fileno() for each in self._sockets]
+        self.pid = self._nursery.start(self.name, self._words, log, descriptors)
 
     def watch(self) -> bool:
         """Start it again if it died; crash loops slow down to one start in ten seconds."""
         code = self._nursery.poll(self.pid)
         if code is None:
             return False
-        if time.monotonic() - self._started > 30:
+        if code == -signal.SIGTERM:
+            self._wait_s = 0.0  # somebody wants it anew: its connections wait
+        elif time.monotonic() - self._started > 30:
             self._wait_s = 0.5
         if time.monotonic() - self._started < self._wait_s:
             return False
         logger.warning("%s ended with code %s; starting it again", self.name, code)
-        self._wait_s = min(10.0, self._wait_s * 2)
+        self._wait_s = max(0.5, min(10.0, self._wait_s * 2))
         try:
             self.start()
         except CannotFork as error:
@@ -191,35 +196,41 @@ class Supervisor:
     def __init__(self, host: str, port: int, nursery: Nursery) -> None:
         self.host = host
         self.port = port
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
-        if ":" in shown:
-            shown = f"[{shown}]"
-        self.url = os.environ.get("AUTOTUNE_PUBLIC_URL", "") or f"http://{shown}:{port}"
-        self.trial_url = f"http://{shown}:{port}"
+        here = f"http://{addresses.here(host)}:{port}"
+        given = os.environ.get("AUTOTUNE_PUBLIC_URL", "").rstrip("/")
+        self.url = given or f"http://{addresses.shown(host)}:{port}"
+        self.trial_url = os.environ.get("AUTOTUNE_TRIAL_URL", "").rstrip("/") or here
+        self._probe_url = f"{here}/healthz"
+        self._rotated = 0.0
         self._lock = DataLock(settings.DATA_DIR)
         self._nursery = nursery
         self._children: list[Child] = []
+        self._sockets: list[socket.socket] = []
 
     def prepare(self) -> None:
         """Take the data directory and bring its database up to date.
 
         Raises:
             AlreadyRunning: somebody else serves it.
-            CannotStart: the port cannot be served.
+            CannotStart: the port cannot be served, or the database is of a later version.
         """
         self._lock.take()
-        require_port(self.host, self.port)
+        self._sockets = listen(self.host, self.port)
         self._nursery.prepare(self._environment())
-        (settings.DATA_DIR / "logs").mkdir(exist_ok=True)
+        role_logs.make_private(settings.DATA_DIR / "logs")
+        if words := release.too_new():
+            raise CannotStart(words)
         call_command("migrate", verbosity=0, interactive=False)
-        lease.clear_all()
-        outbox.forget_leases()
+        leases.forget_all(Experiment, Upload)
         for stale in (settings.DATA_DIR / "queue").glob("*.msg"):
             stale.unlink(missing_ok=True)  # hints for a worker that is gone
 
     def start(self) -> None:
         """Start the roles. Raises CannotStart."""
-        self._children = [Child(*role, self._nursery) for role in self._roles().items()]
+        self._children = [
+            Child(name, words, self._nursery, self._sockets if name == "web" else ())
+            for name, words in self._roles().items()
+        ]
         try:
             for child in self._children:
                 child.start()
@@ -229,7 +240,7 @@ class Supervisor:
 
     def _environment(self) -> dict[str, str]:
         """What the roles' environment holds beside our own."""
-        hosts = {*settings.ALLOWED_HOSTS, self.host, *_names_of(self.host)}
+        hosts = {*settings.ALLOWED_HOSTS, *addresses.names_of(self.host)}
         return {
             "AUTOTUNE_DATA": str(settings.DATA_DIR),
             "AUTOTUNE_PUBLIC_URL": self.url,
@@ -250,13 +261,11 @@ class Supervisor:
 
     def _roles(self) -> dict[str, list[str]]:
         """What each role runs, as behind ``python -m``."""
-        web = f"""uvicorn autotune_web.asgi:application --no-access-log --log-level warning
-            --timeout-graceful-shutdown 1 --port {self.port} --host"""
         worker = """celery -A autotune_web --quiet worker --pool threads --concurrency 4
             --prefetch-multiplier 1 --without-gossip --without-mingle --without-heartbeat
             --loglevel WARNING -Q autotune"""
         return {
-            "web": [*web.split(), self.host],
+            "web": ["django", "web"],
             "worker": worker.split(),
             "ticker": ["django", "ticker"],
         }
@@ -266,7 +275,7 @@ class Supervisor:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(f"{self.trial_url}/healthz", timeout=2):
+                with urllib.request.urlopen(self._probe_url, timeout=2):
                     return
             except urllib.error.HTTPError:
                 return
@@ -282,6 +291,9 @@ class Supervisor:
         """Start again whatever died; call it every now and then."""
         if any([child.watch() for child in self._children]):
             self._describe()
+        if time.monotonic() - self._rotated > ROTATE_EVERY_S:
+            self._rotated = time.monotonic()
+            role_logs.rotate(settings.DATA_DIR / "logs")
 
     def stop(self) -> int:
         """End everything in under three seconds; returns how many trials went back to the queue."""
@@ -301,12 +313,7 @@ class Supervisor:
             for child in web:
                 child.kill_after(deadline)
             self._nursery.close()
+            for listener in self._sockets:
+                listener.close()
             self._lock.release()
         return n_requeued
-
-
-def _names_of(host: str) -> set[str]:
-    """Names a browser may use for a server bound to every address."""
-    if host not in ("0.0.0.0", "::", ""):
-        return set()
-    return {socket.gethostname(), socket.getfqdn()}

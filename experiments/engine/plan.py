@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 from experiments.engine import breaker
 from experiments.engine.breaker import Tripped
-from experiments.engine.snapshot import TIME_UP, Snapshot
+from experiments.engine.snapshot import Snapshot
 from experiments.states import PHASE_ENDED, Phase, TrialState
+
+TIME_UP = "maxExecSeconds of active time have passed."  # said to people, never compared
 
 
 @dataclass(frozen=True)

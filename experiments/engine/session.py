@@ -2,28 +2,48 @@
 
 Called by ``loop.reconcile``. Algorithms minimise a loss; the user's value is negated here,
 and nowhere else, when the algorithm's own ``optimize_mode`` is ``maximize`` (tuner and assessor may
-differ). Whatever an algorithm raises, or answers that it must not, becomes an AlgorithmError.
+differ).
+
+Any finite float may have been reported. Beyond ±LARGEST algorithms see ±LARGEST, which keeps sums
+and differences of results finite. Where an algorithm cannot compute all the same (CANNOT_COMPUTE,
+or it answers NaN), the experiment goes on: the tuner's next trials are drawn at random, the
+assessor gives no verdict, and both say so. Whatever else an algorithm raises, or answers that it
+must not, is a defect and becomes an AlgorithmError.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from experiments.algorithms.base import Observation, Outcome, Proposal, Verdict
+from experiments.algorithms.base import (
+    Assessor,
+    Curve,
+    Observation,
+    Outcome,
+    Proposal,
+    Tuner,
+    Verdict,
+)
 from experiments.manifest.algorithm_spec import AlgorithmSpec
 from experiments.manifest.spec import ExperimentSpec
 from experiments.states import FINISHED, TrialState
 
-Curve = tuple[tuple[int, float], ...]
+logger = logging.getLogger(__name__)
+
+LARGEST = 1e300
+# What float arithmetic, numpy and scipy raise for numbers that they cannot use: overflow, division
+# by zero, a matrix that has no factor (numpy's LinAlgError is a ValueError), an infinity or NaN.
+CANNOT_COMPUTE = (ArithmeticError, ValueError)
 
 
 @dataclass(frozen=True)
-class TrialRecord:
+class TrialSoFar:
     """One trial in the user's own numbers."""
 
     number: int
@@ -48,15 +68,14 @@ class AlgorithmError(Exception):
         self.detail = detail
 
 
-def propose(
-    spec: ExperimentSpec, records: Sequence[TrialRecord], count: int, seed: int
-) -> Proposal:
+def propose(spec: ExperimentSpec, records: Sequence[TrialSoFar], count: int, seed: int) -> Proposal:
     """Ask the tuner for up to ``count`` new trials.
 
-    Built anew for each call from its whole history, so a restart changes nothing.
+    Built anew for each call from its whole history, so a restart changes nothing. Where it cannot
+    compute they are drawn at random, with a remark.
 
     Raises:
-        AlgorithmError: the tuner raised, or proposed what it must not.
+        AlgorithmError: the tuner has a defect: it raised, or proposed what it must not.
     """
     chosen = spec.tuner or spec.advisor
     if chosen is None:
@@ -64,8 +83,8 @@ def propose(
     ordered = sorted(records, key=lambda record: record.number)
     try:
         history = [observation(record, maximizes=chosen.maximizes) for record in ordered]
-        tuner = chosen.entry.load()(spec.space, chosen.args, seed)
-        proposal: Proposal = tuner.propose(history, count)
+        tuner: Tuner[Any] = chosen.entry.load()(spec.space, chosen.args, seed)
+        proposal = _proposed(tuner, chosen, history, count)
     except Exception as error:
         raise _failure(chosen, error) from error
     _check_proposal(spec, chosen, proposal, count)
@@ -77,11 +96,32 @@ def propose(
     return proposal
 
 
-def assess(spec: ExperimentSpec, record: TrialRecord, others: Sequence[TrialRecord]) -> Verdict:
+def _proposed(
+    tuner: Tuner[Any], chosen: AlgorithmSpec, history: Sequence[Observation], count: int
+) -> Proposal:
+    """Return the tuner's proposal, or random ones that say why, where it cannot compute."""
+    try:
+        proposal = tuner.propose(history, count)
+        if not any(_holds_nonfinite(s.parameters) for s in proposal.suggestions):
+            return proposal
+        why = "its numbers came out as NaN or infinite"
+    except CANNOT_COMPUTE as error:
+        why = f"{type(error).__name__}: {error}"
+        logger.warning("The %s %s could not compute", chosen.kind, chosen.name, exc_info=True)
+    remark = f"Drawn at random: the {chosen.kind} {chosen.name} could not compute ({why})."
+    blind = tuner.propose_blind(history, count)
+    return replace(
+        blind, suggestions=tuple(replace(each, remark=remark) for each in blind.suggestions)
+    )
+
+
+def assess(spec: ExperimentSpec, record: TrialSoFar, others: Sequence[TrialSoFar]) -> Verdict:
     """Ask the assessor whether to go on with a running trial, judged by its curve so far.
 
+    Where it cannot compute the trial goes on, and the verdict's reason says why.
+
     Raises:
-        AlgorithmError: the assessor raised.
+        AlgorithmError: the assessor has a defect.
     """
     chosen = spec.assessor
     if chosen is None or not record.curve:
@@ -95,13 +135,30 @@ def assess(spec: ExperimentSpec, record: TrialRecord, others: Sequence[TrialReco
         if not trial.curve or trial.curve[-1][0] != _last_sequence(record):
             return Verdict(stop=False)  # the newest report is no number: nothing to judge by
         seen = [observation(other, maximizes=chosen.maximizes) for other in rivals]
-        verdict: Verdict = chosen.entry.load()(chosen.args).assess(trial, seen)
-        return _as_user_sees(verdict, chosen)
+        assessor: Assessor[Any] = chosen.entry.load()(chosen.args)
+        return _judged(assessor, chosen, trial, seen)
     except Exception as error:
         raise _failure(chosen, error) from error
 
 
-def unjudged(record: TrialRecord, judged: int) -> Iterator[TrialRecord]:
+def _judged(
+    assessor: Assessor[Any],
+    chosen: AlgorithmSpec,
+    trial: Observation,
+    others: Sequence[Observation],
+) -> Verdict:
+    try:
+        return _as_user_sees(assessor.assess(trial, others), chosen)
+    except CANNOT_COMPUTE as error:
+        logger.warning("The assessor %s could not compute", chosen.name, exc_info=True)
+        why = f"{type(error).__name__}: {error}"
+        return Verdict(
+            stop=False,
+            reason=f"Not judged: the assessor {chosen.name} could not compute ({why}).",
+        )
+
+
+def unjudged(record: TrialSoFar, judged: int) -> Iterator[TrialSoFar]:
     """Yield the record as it stood at each report after sequence ``judged``, oldest first."""
     curve = sorted(record.curve)
     for index, (sequence, _) in enumerate(curve):
@@ -109,16 +166,16 @@ def unjudged(record: TrialRecord, judged: int) -> Iterator[TrialRecord]:
             yield replace(record, curve=tuple(curve[: index + 1]))
 
 
-def observation(record: TrialRecord, *, maximizes: bool) -> Observation:
-    """Translate one trial for an algorithm that minimises."""
+def observation(record: TrialSoFar, *, maximizes: bool) -> Observation:
+    """Translate one trial for an algorithm that minimises; beyond ±LARGEST counts as ±LARGEST."""
     sign = -1.0 if maximizes else 1.0
-    finite = {sequence: value for sequence, value in record.curve if math.isfinite(value)}
+    finite = {sequence: _within(value) for sequence, value in record.curve if math.isfinite(value)}
     curve = tuple((sequence, sign * finite[sequence]) for sequence in sorted(finite))
     outcome, loss = Outcome.FAILED, None
     if record.state not in FINISHED:
         outcome = Outcome.RUNNING
     elif not record.excluded and (value := _result(record)) is not None:
-        outcome, loss = Outcome.DONE, sign * value
+        outcome, loss = Outcome.DONE, sign * _within(value)
     return Observation(
         number=record.number,
         parameters=dict(record.parameters),
@@ -130,7 +187,11 @@ def observation(record: TrialRecord, *, maximizes: bool) -> Observation:
     )
 
 
-def _result(record: TrialRecord) -> float | None:
+def _within(value: float) -> float:
+    return min(max(value, -LARGEST), LARGEST)
+
+
+def _result(record: TrialSoFar) -> float | None:
     """Return the value that stands for a finished trial, None where there is none to use."""
     if record.state == TrialState.SUCCEEDED:
         candidates = [record.value]
@@ -143,7 +204,7 @@ def _result(record: TrialRecord) -> float | None:
     return next(finite, None)
 
 
-def _last_sequence(record: TrialRecord) -> int:
+def _last_sequence(record: TrialSoFar) -> int:
     return max(sequence for sequence, _ in record.curve)
 
 
@@ -171,6 +232,14 @@ def _check_proposal(
                 raise refuse(f"it proposed {what} that are not plain JSON: {data!r}")
 
 
+def _holds_nonfinite(data: Any) -> bool:
+    if isinstance(data, Mapping):
+        return any(_holds_nonfinite(value) for value in data.values())
+    if isinstance(data, list | tuple):
+        return any(_holds_nonfinite(value) for value in data)
+    return isinstance(data, float) and not math.isfinite(data)
+
+
 def _is_plain(data: Any) -> bool:
     """Say whether data survives JSON unchanged; numpy's numbers, tuples and NaN do not."""
     if isinstance(data, dict):
@@ -192,7 +261,7 @@ def _as_user_sees(verdict: Verdict, chosen: AlgorithmSpec) -> Verdict:
             data[name.removesuffix("losses") + "values"] = _flip(value, chosen.maximizes)
         else:
             data[name] = value
-    json.dumps(data, allow_nan=False)  # raises here, in the assessor's name, rather than later
+    json.dumps(data, allow_nan=False)  # NaN raises here, in the assessor's name, not later
     return Verdict(verdict.stop, verdict.reason.format(**data), data)
 
 

@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from experiments.engine.breaker import Ended
 from experiments.states import FINISHED, Phase, TrialState
 
-# The reason given to trials cut off by maxExecSeconds; ``TrialSnapshot.of`` knows them by it.
-TIME_UP = "maxExecSeconds of active time have passed."
-
 
 @dataclass(frozen=True)
 class TrialSnapshot:
@@ -32,16 +29,20 @@ class TrialSnapshot:
         state: str,
         *,
         stop_as: str = "",
-        stop_reason: str = "",
+        cut_off: bool = False,
         superseded: bool = False,
     ) -> TrialSnapshot:
-        """Make one from a row's columns; ``superseded``: a retry of this trial exists."""
-        cut_off = state == TrialState.CANCELED and stop_reason == TIME_UP
+        """Make one from a row's columns.
+
+        ``cut_off``: its stop was decided because the time was up; ``superseded``: a retry of this
+        trial exists.
+        """
+        cut_short = cut_off and state == TrialState.CANCELED  # it may have succeeded all the same
         return cls(
             number,
             state,
             stopping=bool(stop_as) and state not in FINISHED,
-            counts=not superseded and not cut_off,
+            counts=not superseded and not cut_short,
         )
 
     @property

@@ -1,10 +1,10 @@
 """Fan-out of an experiment's news to its browsers: one reader per process and experiment.
 
 ``consumers.py`` watches; each watcher first gets the rows after its cursor, then what happens. News
-is found by hint (events.py) or by a look every POLL seconds, so writers in other processes need no
-broker. Guarantees: messages cover consecutive ranges of ``seq``, so a watcher that comes back with
-the last ``seq`` it saw has every metric exactly once; a slow watcher is dropped and never slows
-the others.
+is found by hint (``hints`` in this process, ``relay`` from others) or by a look every POLL seconds,
+so writers in other processes need no broker. Guarantees: messages cover consecutive ranges of
+``seq``, so a watcher that comes back with the last ``seq`` it saw has every metric exactly once; a
+slow watcher is dropped and never slows the others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
+from django.conf import settings
 from django.db import connection
 
 from experiments import hints
@@ -242,6 +243,11 @@ class Hub:
         self._subscriptions: dict[str, _Subscription] = {}
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="hub")
         hints.listen(self._hint)
+        self._relay: asyncio.Task[None] | None = None
+        if settings.REDIS_URL:
+            from experiments.live import relay  # loads the client of Redis
+
+            self._relay = asyncio.create_task(relay.hear(self._wake), name="hub relay")
 
     @property
     def n_subscriptions(self) -> int:
@@ -325,6 +331,8 @@ class Hub:
     async def close(self) -> None:
         """End every subscription and the thread, with its database connection."""
         hints.unlisten(self._hint)
+        if self._relay is not None:
+            self._relay.cancel()
         for subscription in self._subscriptions.values():
             subscription.task.cancel()
         with suppress(RuntimeError):

@@ -12,7 +12,8 @@ from datetime import datetime
 from threading import Lock
 from typing import Any, NamedTuple, cast
 
-from experiments.engine.session import Curve, TrialRecord
+from experiments.algorithms.base import Curve
+from experiments.engine.session import TrialSoFar
 from experiments.models import Experiment, Metric
 from experiments.states import FINISHED
 
@@ -38,13 +39,13 @@ class _Row(NamedTuple):
     finished_at: datetime | None
 
 
-def trial_records(experiment: Experiment) -> list[TrialRecord]:
+def trials_so_far(experiment: Experiment) -> list[TrialSoFar]:
     """Every trial of the experiment with its curve of the default metric, by number."""
     rows = experiment.trials.order_by("number").values_list(*_Row._fields)
     trials = [_Row(*row) for row in rows]
     curves = _curves(experiment, trials)
     return [
-        TrialRecord(
+        TrialSoFar(
             number=trial.number,
             parameters=trial.parameters,
             state=trial.state,

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
+from datetime import timedelta
 
 from django.db import transaction
 from django.utils import timezone
@@ -18,23 +20,25 @@ from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
 from experiments.loop import trip
-from experiments.loop.history import trial_records
+from experiments.loop.history import trials_so_far
 from experiments.loop.lease import Lease
 from experiments.manifest.spec import ExperimentSpec
-from experiments.models import Experiment, Trial
+from experiments.models import Experiment, Trial, clock
+from experiments.models.leases import LostLease
 from experiments.problems import ProblemsError
 from experiments.redaction import redact
 from experiments.services.intake import obstacles
-from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
+from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, EventKind, Phase, TrialState
 from experiments.training.base import (
     ENDED,
     BackendUnavailable,
+    Handle,
     LaunchError,
 )
 from experiments.trials import changes, checkpoints
 from experiments.trials.backends import backend
 from experiments.trials.ends import end_trial
-from experiments.trials.launching import launch_of
+from experiments.trials.launching import job_name, launch_of
 
 logger = logging.getLogger(__name__)
 
@@ -71,16 +75,19 @@ def reconcile(experiment_id: str) -> None:
     if not lease.take():
         return
     try:
-        for _ in range(MAX_PASSES):
-            experiment = (
-                Experiment.objects.select_related("project").filter(pk=experiment_id).first()
-            )
-            if experiment is None:
-                return
-            _one_pass(experiment, lease)
-            if lease.release():
-                return
+        with lease.fence(experiment_id):
+            for _ in range(MAX_PASSES):
+                experiment = (
+                    Experiment.objects.select_related("project").filter(pk=experiment_id).first()
+                )
+                if experiment is None or not lease.renew():
+                    return
+                _one_pass(experiment, lease)
+                if lease.release():
+                    return
         lease.drop()
+    except LostLease as lost:
+        logger.warning("A pass is left off: %s", lost)
     except BaseException:
         lease.drop()
         raise
@@ -120,7 +127,7 @@ def _begin(experiment: Experiment) -> bool:
     """PENDING → RUNNING, or ERROR with every reason why it cannot run.
 
     It was checked when it came, but perhaps by a process with other settings, or before a restart
-    with another engine: what can never run here is asked again. What is merely foreseen (a
+    with another engine: what can never run here is asked again. What is merely forecast (a
     directory that lacks, a secret) is not: it was warned of, and may have come meanwhile.
     """
     try:
@@ -134,7 +141,7 @@ def _begin(experiment: Experiment) -> bool:
         Phase.RUNNING,
         reason="Started.",
         started_at=now,
-        clock_at=None if experiment.suspended else now,
+        **clock.columns(None if experiment.suspended else now),
     )
 
 
@@ -150,7 +157,7 @@ def fail(experiment: Experiment, message: str, *, detail: str = "") -> None:
             error_detail=detail,
             finished_at=now,
             active_seconds=experiment.active_seconds_at(now),
-            clock_at=None,
+            **clock.columns(None),
         )
         _mark_all(experiment, "The experiment ended in ERROR.")
     _stop_marked(experiment)
@@ -169,10 +176,10 @@ def _finish(experiment: Experiment, phase: Phase, reason: str) -> None:
             message=_why_nothing_succeeded(experiment),
             finished_at=now,
             active_seconds=experiment.active_seconds_at(now),
-            clock_at=None,
+            **clock.columns(None),
         )
         if won:
-            _mark_all(experiment, reason)
+            _mark_all(experiment, reason, cut_off=phase == Phase.TIMEOUT)
     _stop_marked(experiment)
 
 
@@ -186,9 +193,9 @@ def _why_nothing_succeeded(experiment: Experiment) -> str:
     return f"No trial succeeded. Trial {last.number}: {last.reason or last.state}"
 
 
-def _mark_all(experiment: Experiment, reason: str) -> None:
+def _mark_all(experiment: Experiment, reason: str, *, cut_off: bool = False) -> None:
     for trial in experiment.trials.exclude(state__in=FINISHED):
-        changes.request_stop(trial, TrialState.CANCELED, reason)
+        changes.request_stop(trial, TrialState.CANCELED, reason, cut_off=cut_off)
 
 
 def _remove(experiment: Experiment) -> None:
@@ -212,19 +219,26 @@ def _bank_time(experiment: Experiment) -> None:
     if experiment.clock_at is None:
         return
     now = timezone.now()
-    banked = experiment.active_seconds_at(now)
-    won = Experiment.objects.filter(pk=experiment.pk, clock_at=experiment.clock_at).update(
-        active_seconds=banked, clock_at=now
-    )
+    slept = experiment.slept_seconds
+    columns = {"active_seconds": experiment.active_seconds_at(now), **clock.columns(now)}
+    with transaction.atomic() if slept else nullcontext():
+        won = Experiment.objects.filter(pk=experiment.pk, clock_at=experiment.clock_at).update(
+            **columns
+        )
+        if won and slept:
+            long = timedelta(seconds=round(slept))
+            words = f"For {long} (h:mm:ss), which do not count as active time."
+            experiment.record(EventKind.SLEPT, reason=words, data={"seconds": round(slept, 3)})
     if won:
-        experiment.active_seconds, experiment.clock_at = banked, now
+        for name, value in columns.items():
+            setattr(experiment, name, value)
     else:  # suspended or resumed this very moment
         experiment.refresh_from_db()
 
 
 def restart_clocks() -> None:
     """Leave out the time in which nothing of ours ran; called when the ticker starts."""
-    Experiment.objects.exclude(clock_at=None).update(clock_at=timezone.now())
+    Experiment.objects.exclude(clock_at=None).update(**clock.columns(timezone.now()))
 
 
 # ---------------------------------------------------------------- what happened
@@ -260,7 +274,7 @@ def _remark(trial: Trial, remark: str) -> None:
     with transaction.atomic():
         if Trial.objects.filter(pk=trial.pk, state=TrialState.RUNNING).update(reason=remark):
             trial.reason = remark
-            trial.experiment.record("remark", trial=trial, reason=remark)
+            trial.experiment.record(EventKind.REMARK, trial=trial, reason=remark)
 
 
 def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
@@ -274,7 +288,7 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
     ]
     if not fresh:
         return
-    records = {record.number: record for record in trial_records(experiment)}
+    records = {record.number: record for record in trials_so_far(experiment)}
     for trial in fresh:
         record = records[trial.number]
         others = [other for number, other in records.items() if number != trial.number]
@@ -285,7 +299,18 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
                     trial, TrialState.EARLY_STOPPED, verdict.reason, **verdict.data
                 )
                 break
-        Trial.objects.filter(pk=trial.pk).update(judged_sequence=trial.latest_sequence)
+            if verdict.reason:
+                _say_unjudged(trial, verdict.reason)
+        # Never back, nor into another attempt, by a pass that lost its lease meanwhile.
+        Trial.objects.filter(
+            pk=trial.pk, attempt=trial.attempt, judged_sequence__lt=trial.latest_sequence
+        ).update(judged_sequence=trial.latest_sequence)
+
+
+def _say_unjudged(trial: Trial, reason: str) -> None:
+    """Record why a report of it could not be judged; once a trial, for the next ones are alike."""
+    if not trial.experiment.events.filter(trial=trial, what=EventKind.NOT_JUDGED).exists():
+        trial.experiment.record(EventKind.NOT_JUDGED, trial=trial, reason=reason)
 
 
 # ---------------------------------------------------------------- what to do
@@ -294,7 +319,7 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
 # What people may change in an experiment's row while it runs, and what the loop itself keeps there.
 _PLANNED_BY = [
     *("phase", "suspended", "finish_requested", "deleting", "exhausted", "max_trials"),
-    *("concurrency", "max_exec_seconds", "active_seconds", "clock_at"),
+    *("concurrency", "max_exec_seconds", "active_seconds", "clock_at", "clock_sleep"),
     *("breaker_trips", "breaker_since"),
 ]
 
@@ -304,7 +329,7 @@ def snapshot(experiment: Experiment) -> Snapshot:
     experiment.refresh_from_db(fields=_PLANNED_BY)
     trials = list(
         experiment.trials.order_by("number").values_list(
-            "number", "state", "stop_as", "stop_reason", "retried"
+            "number", "state", "stop_as", "cut_off", "retried"
         )
     )
     states, alike = [state for _, state, *_ in trials], trip.alike_of(experiment)
@@ -318,10 +343,8 @@ def snapshot(experiment: Experiment) -> Snapshot:
         seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
         exhausted=experiment.exhausted,
         trials=tuple(
-            TrialSnapshot.of(
-                number, state, stop_as=stop_as, stop_reason=stop_reason, superseded=retried
-            )
-            for number, state, stop_as, stop_reason, retried in trials
+            TrialSnapshot.of(number, state, stop_as=stop_as, cut_off=cut_off, superseded=retried)
+            for number, state, stop_as, cut_off, retried in trials
         ),
         ended=trip.how_they_ended(experiment, states, alike),
         alike=alike,
@@ -356,7 +379,7 @@ def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> 
 def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease) -> list[Trial]:
     """Ask the tuner for ``count`` trials and commit their rows; returns them."""
     proposal = session.propose(
-        spec, trial_records(experiment), min(count, LAUNCHES_PER_PASS), experiment.seed
+        spec, trials_so_far(experiment), min(count, LAUNCHES_PER_PASS), experiment.seed
     )
     if not lease.renew():
         logger.warning("Experiment %s: the lease ran out while proposing", experiment.pk)
@@ -368,13 +391,14 @@ def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease)
                 checkpoints.placed(suggestion.parameters, spec.adds, experiment.pk),
                 origin=suggestion.origin,
                 note=suggestion.note,
+                reason=suggestion.remark,
             )
             for suggestion in proposal.suggestions
         ]
         if proposal.exhausted and not experiment.exhausted:
             Experiment.objects.filter(pk=experiment.pk).update(exhausted=True)
             experiment.exhausted = True
-            experiment.record("exhausted", reason="The tuner has tried all it can propose.")
+            experiment.record(EventKind.EXHAUSTED, reason="The tuner has tried all it can propose.")
             Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
     return trials
 
@@ -395,7 +419,29 @@ def _launch(
                 return
             Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
             continue
-        trial.move(TrialState.RUNNING, handle=handle, started_at=timezone.now())
+        if not _own_up(trial, handle):
+            return
+
+
+def _own_up(trial: Trial, handle: Handle) -> bool:
+    """WAITING → RUNNING, now that its job runs; False where somebody else was at it meanwhile.
+
+    Then this pass cannot know what became of the trial: where it has ended, was launched anew or
+    deleted, the job is ended too.
+    """
+    try:
+        if trial.move(TrialState.RUNNING, handle=handle, started_at=timezone.now()):
+            return True
+    except LostLease as lost:
+        logger.warning("Trial %s: %s", trial, lost)
+    _stop_if_stray(trial, handle)
+    return False
+
+
+def _stop_if_stray(trial: Trial, handle: Handle) -> None:
+    same = Trial.objects.filter(pk=trial.pk, attempt=trial.attempt).exclude(state__in=FINISHED)
+    if not same.exists():
+        backend().stop(handle)
 
 
 def _never_started(experiment: Experiment) -> bool:
@@ -412,8 +458,20 @@ def _stop_marked(experiment: Experiment) -> None:
     for trial in marked:
         if trial.state == TrialState.WAITING:
             trial.move(TrialState.CANCELED, reason=trial.stop_reason, finished_at=timezone.now())
+            _stop_unknown(trial)
         elif trial.handle:
             backend().stop(trial.handle)
+
+
+def _stop_unknown(trial: Trial) -> None:
+    """Stop the job of a canceled trial that somebody launched and died before saying so.
+
+    After the move: who launches it only now finds it ended (``_own_up``) and stops it.
+    """
+    handle = backend().find(job_name(trial))
+    if handle is not None:
+        Trial.objects.filter(pk=trial.pk).update(handle=handle)
+        backend().stop(handle)
 
 
 def _trouble(experiment: Experiment, message: str) -> None:
@@ -421,11 +479,13 @@ def _trouble(experiment: Experiment, message: str) -> None:
     if experiment.message == message:
         return
     logger.warning("Experiment %s: %s", experiment.pk, message)
-    Experiment.objects.filter(pk=experiment.pk).update(message=message)
-    experiment.record("trouble", reason=message)
+    with transaction.atomic():
+        Experiment.objects.filter(pk=experiment.pk).update(message=message)
+        experiment.record(EventKind.TROUBLE, reason=message)
 
 
 def _trouble_over(experiment: Experiment) -> None:
     if experiment.message and not experiment.is_ended:
-        Experiment.objects.filter(pk=experiment.pk).update(message="")
-        experiment.record("well again", reason=experiment.message)
+        with transaction.atomic():
+            Experiment.objects.filter(pk=experiment.pk).update(message="")
+            experiment.record(EventKind.WELL_AGAIN, reason=experiment.message)

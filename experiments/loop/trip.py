@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from experiments.engine.breaker import Ended, Tripped
 from experiments.models import Experiment, Trial
-from experiments.states import TrialState
+from experiments.states import EventKind, TrialState
 from experiments.training.base import BackendUnavailable
 from experiments.training.last_words import lines_of
 from experiments.trials.logs import log_files, read_log
@@ -83,7 +83,7 @@ def suspend(experiment: Experiment, why: Tripped) -> None:
         )
         if won:
             experiment.suspended, experiment.breaker = True, known
-            experiment.record("suspended", reason=why.reason, data={"trials": known["trials"]})
+            experiment.record(EventKind.SUSPENDED, reason=why.reason, data={"trials": known["trials"]})
 
 
 def _last_lines(trial: Trial | None) -> str:

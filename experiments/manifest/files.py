@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,13 +21,15 @@ import yaml
 from experiments.manifest.comparing import same
 from experiments.manifest.fields import KIND
 from experiments.manifest.json_text import duplicate_keys, key_lines
-from experiments.manifest.reading import MAX_NODES, LineOf, kind_of
+from experiments.manifest.reading import MAX_DEPTH, MAX_NODES, LineOf, kind_of
 from experiments.manifest.text_nodes import Tree
 from experiments.manifest.yaml_text import MAX_BYTES, dump_value, load_yaml, parser_events
 from experiments.problems import Problem, ProblemsError
 from experiments.redaction import KEY, KEY_RULE
+from experiments.strict_json import JsonRefused, read_json
 
 MOST_OBJECTS = 100  # of a file; each may hold as much as a manifest
+_MARKER = re.compile(r"---[ \t]*\r?\n")
 SECRET_KEY_NAME = "apikey"  # of a Secret's data
 
 
@@ -166,11 +169,7 @@ def _yaml_documents(text: str) -> list[_Object]:
     if len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         load_yaml(text)  # says how much too large it is
     bom = len(text) - len(text.removeprefix("\ufeff"))
-    starts = [
-        int(event.start_mark.index) + bom  # type: ignore[union-attr]
-        for event in parser_events(text[bom:])
-        if isinstance(event, yaml.DocumentStartEvent)
-    ]
+    starts = [bom + start for start in _starts_of_documents(text[bom:])]
     if len(starts) < 2:
         loaded = load_yaml(text)
         return [_Object(loaded.data, text, loaded.line_of, 0, len(text))]
@@ -189,8 +188,27 @@ def _yaml_documents(text: str) -> list[_Object]:
     return found
 
 
+def _starts_of_documents(text: str) -> list[int]:
+    """Where documents start, up to one that is nested too deeply: libyaml takes minutes for those,
+    and ``load_yaml`` stops early and says so."""
+    starts: list[int] = []
+    depth = 0
+    for event in parser_events(text):
+        if isinstance(event, yaml.DocumentStartEvent):
+            starts.append(int(event.start_mark.index))  # type: ignore[union-attr]
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH + 1:
+            break
+    return starts
+
+
 def _document(text: str, start: int, end: int) -> _Object | None:
-    """One document of several; None where it is empty."""
+    """One document of several, without the line that starts it; None where it is empty."""
+    if marker := _MARKER.match(text, start, end):
+        start = marker.end()
     own = text[start:end]
     if all(isinstance(e, _AROUND) or _is_nothing(e) for e in parser_events(own)):
         return None
@@ -278,16 +296,11 @@ def load_json(text: str) -> tuple[Any, LineOf]:
     Raises:
         ProblemsError: with the line.
     """
+    text = text.removeprefix("\ufeff")
     try:
-        data = json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        message = f"Is not valid JSON: {error.msg}, line {error.lineno}, column {error.colno}."
-        hint = "YAML is sent as Content-Type: application/yaml, and its file ends in .yaml."
-        raise ProblemsError([Problem("", message, hint, error.lineno)]) from None
-    except RecursionError:
-        raise ProblemsError([Problem("", "Is nested too deeply.")]) from None
-    except ValueError as error:
-        raise ProblemsError([Problem("", f"Is not valid JSON: {error}.")]) from None
+        data = read_json(text, huge=True)  # the field that holds one says so
+    except JsonRefused as error:
+        raise ProblemsError([_not_json(error)]) from None
     if repeated := duplicate_keys(text):
         raise ProblemsError(
             [
@@ -310,5 +323,10 @@ def load_json(text: str) -> tuple[Any, LineOf]:
     return data, line_of
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"JSON has no {name}")
+def _not_json(error: JsonRefused) -> Problem:
+    found = error.syntax
+    if found is None:
+        return Problem("", f"Is not valid JSON: {error}.", line=error.line or None)
+    message = f"Is not valid JSON: {found.msg}, line {found.lineno}, column {found.colno}."
+    hint = "YAML is sent as Content-Type: application/yaml, and its file ends in .yaml."
+    return Problem("", message, hint, found.lineno)

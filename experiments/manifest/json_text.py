@@ -1,7 +1,7 @@
 """JSON inside a manifest (``searchSpace``, ``classArgs``): read strictly, write so people can read.
 
-``json.loads`` alone lets duplicate names and NaN pass; both are refused here, with the line inside
-the text. Called by ``spec`` and ``yaml_text``.
+``strict_json`` refuses what no part of ours can keep; duplicate names are refused here, both with
+the line inside the text. Called by ``spec`` and ``yaml_text``.
 """
 
 from __future__ import annotations
@@ -11,43 +11,31 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.manifest.reading import MAX_DEPTH, Notes, at
+from experiments.manifest.reading import Notes, at
+from experiments.strict_json import JsonRefused, read_json
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
-
-
-class _Refused(ValueError):
-    pass
 
 
 def parse_json(notes: Notes, text: str, path: str) -> Any:
     """Return what the JSON text holds; note a problem and return None where it is not JSON."""
     try:
-        return _loads(text)
-    except json.JSONDecodeError as error:
-        what = error.msg[0].lower() + error.msg[1:]
-        notes.error(
-            path,
-            f"is not valid JSON: line {error.lineno}, column {error.colno} of the text: {what}.",
-            _json_hint(text, error),
-            within=error.lineno,
-        )
-    except RecursionError:
-        notes.error(path, f"is nested too deeply: at most {MAX_DEPTH} levels.")
-    except _Refused as error:
-        name = str(error)
-        line = next((i for i, row in enumerate(text.splitlines(), 1) if name in row), 0)
-        notes.error(path, f"JSON has no {name}.", "Use a finite number.", within=line)
-    except ValueError as error:  # an integer of thousands of digits
-        notes.error(path, f"holds a number that is too long: {error}.")
+        return read_json(text, huge=True)  # the field that holds one says so
+    except JsonRefused as refused:
+        if (error := refused.syntax) is not None:
+            what = error.msg[0].lower() + error.msg[1:]
+            notes.error(
+                path,
+                f"is not valid JSON: line {error.lineno}, column {error.colno} of the text: "
+                f"{what}.",
+                _json_hint(text, error),
+                within=error.lineno,
+            )
+        elif refused.word:
+            notes.error(path, f"{refused}.", "Use a finite number.", within=refused.line)
+        else:
+            notes.error(path, f"{str(refused).removeprefix('it ')}.", within=refused.line)
     return None
-
-
-def _loads(text: str) -> Any:
-    def refuse(name: str) -> Any:
-        raise _Refused(name)
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def _json_hint(text: str, error: json.JSONDecodeError) -> str:

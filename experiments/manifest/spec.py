@@ -3,7 +3,7 @@
 A manifest (a mapping, or YAML or JSON text) becomes a frozen ExperimentSpec, or ProblemsError with
 every problem at once: path, message, hint and, from text, the line. ``to_manifest`` writes a spec
 back so that parsing it again gives an equal spec. Field names at the edge are the platform's
-(``maxTrialNum``, ``builtinTunerName``, …); nobody else knows them.
+(``maxTrialNum``, ``builtinTunerName``, …); a spec's own are ours (``max_trials``, ``tuner.name``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from experiments.algorithms.space.batch import BatchSpace
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.manifest import reading
 from experiments.manifest.algorithm_spec import (
@@ -254,6 +255,8 @@ def _spec(
     tuner, assessor, advisor = _algorithms(notes, raw, space)
     if notes.problems or space is None:
         return None
+    if tuner and tuner.name == "Batch":
+        space = BatchSpace(space)
     return ExperimentSpec(
         **metadata,
         max_exec_seconds=limits["maxExecSeconds"] or 0,
@@ -267,6 +270,7 @@ def _spec(
         storage=storage,
         aistore=aistore,
         alike=alike,
+        seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
 
 

@@ -31,6 +31,7 @@ from experiments.manifest.yaml_text import (
     load_yaml,
 )
 from experiments.problems import ProblemsError
+from experiments.strict_json import read_json
 
 _MERGE = "<<"
 _WHOLE, _SECTIONS = 100, 2  # levels into which a cut goes: as deep as possible, or spec.NAME
@@ -69,14 +70,14 @@ def edit_text(text: str, wanted: dict[str, Any]) -> str:
 def edit_json(text: str, wanted: dict[str, Any]) -> str | None:
     """The JSON text changed so that it holds ``wanted``, in its order; None where it cannot be."""
     try:
-        held = json.loads(text)
+        held = read_json(text, huge=True)
         load_yaml(text)  # its limits; and what YAML reads otherwise is not cut by YAML's positions
     except (ValueError, RecursionError, ProblemsError):
         return None
 
     def holds(result: str) -> bool:
         try:
-            found = json.loads(result)
+            found = read_json(result, huge=True)
         except ValueError:
             return False
         return same(found, wanted) and list(found) == list(wanted)

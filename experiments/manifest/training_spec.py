@@ -2,7 +2,7 @@
 
 Called by ``spec``. Our own fields are checked strictly; a PodTemplateSpec is Kubernetes' and passes
 through unchanged, only the parts every backend needs (containers, command, env, resources) are
-checked. What only one engine minds is ``preflight``'s business.
+checked. What only one engine minds is ``forecast``'s business.
 """
 
 from __future__ import annotations

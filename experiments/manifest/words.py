@@ -1,6 +1,6 @@
 """What a shell would have made of a container's words, and nobody does: warnings before it runs.
 
-Called by ``preflight``, for every engine: commands are lists of arguments, and only ``$(VAR)`` is
+Called by ``forecast``, for every engine: commands are lists of arguments, and only ``$(VAR)`` is
 replaced.
 """
 

@@ -1,5 +1,6 @@
 """Everything that is stored, and its legal moves. Import the rows from here."""
 
+from experiments.models.release import Release
 from experiments.models.secrets import Secret
 from experiments.models.state import (
     ClusterObject,
@@ -23,6 +24,7 @@ __all__ = [
     "Experiment",
     "Metric",
     "Project",
+    "Release",
     "Secret",
     "SignInLink",
     "Trial",

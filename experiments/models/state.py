@@ -20,15 +20,17 @@ from django.db.models import Q
 from django.utils import timezone
 
 from experiments import hints
+from experiments.actor import actor
 from experiments.manifest.spec import ExperimentSpec
 from experiments.manifest.stored import configuration, stored_spec
-from experiments.models import uploads
+from experiments.models import clock, leases, uploads
 from experiments.states import (
     FINISHED,
     MOVES,
     PHASE_ENDED,
     PHASE_MOVES,
     RETRIABLE,
+    EventKind,
     IllegalMove,
     Phase,
     TrialState,
@@ -58,10 +60,23 @@ def raise_seq(cursor: Any, experiment_id: str) -> int:
     """Raise an experiment's counter; call inside the transaction of the rows it numbers.
 
     The update locks the experiment's row, so whoever gets a higher number also commits later.
-    Plain SQL: every change and every report goes through here. Raises Experiment.DoesNotExist.
+    Plain SQL: every change and every report goes through here. A pass of the loop that lost its
+    lease gets no number, and so changes nothing.
+
+    Raises:
+        Experiment.DoesNotExist: it was deleted.
+        LostLease: somebody else works at it; only inside ``Lease.fence``.
     """
     table = Experiment._meta.db_table
-    cursor.execute(f"UPDATE {table} SET last_seq = last_seq + 1 WHERE id = %s", [experiment_id])
+    sql = f"UPDATE {table} SET last_seq = last_seq + 1 WHERE id = %s"
+    holder = leases.fence_of(experiment_id)
+    if holder is None:
+        cursor.execute(sql, [experiment_id])
+    else:
+        fenced = f"{sql} AND lease_holder = %s AND lease_mark = lease_until"
+        cursor.execute(fenced, [experiment_id, holder])
+        if not cursor.rowcount:
+            raise leases.LostLease(f"Experiment {experiment_id} is worked at by somebody else.")
     cursor.execute(f"SELECT last_seq FROM {table} WHERE id = %s", [experiment_id])
     row = cursor.fetchone()
     if row is None:
@@ -88,6 +103,13 @@ class Project(models.Model):
     @classmethod
     def default(cls) -> Project:
         return cls.objects.get_or_create(name=cls.DEFAULT)[0]
+
+    @classmethod
+    def of_namespace(cls, namespace: str) -> Project:
+        """The project whose trials run there: ``namespace``, read backwards; made where new."""
+        if namespace == settings.NAMESPACE:
+            return cls.default()
+        return cls.objects.get_or_create(name=namespace)[0]
 
 
 class Experiment(models.Model):
@@ -137,9 +159,12 @@ class Experiment(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
     active_seconds = models.FloatField(default=0.0)  # banked up to clock_at
     clock_at = models.DateTimeField(null=True, blank=True)  # set while the clock runs
+    clock_sleep = models.JSONField(null=True, blank=True)  # set with it; see clock.py
 
     last_seq = models.PositiveBigIntegerField(default=0)
-    lease_until = models.DateTimeField(null=True, blank=True)  # see lease.py
+    lease_until = models.DateTimeField(null=True, blank=True)  # see leases.py, as the next two
+    lease_holder = models.CharField(max_length=120, null=True, blank=True)
+    lease_mark = models.DateTimeField(null=True, blank=True)
     wanted = models.BooleanField(default=False)  # a hint came while the lease was held
     best_trial = models.ForeignKey(
         "Trial", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
@@ -192,10 +217,16 @@ class Experiment(models.Model):
         return self.phase in PHASE_ENDED
 
     def active_seconds_at(self, now: datetime) -> float:
-        """Seconds spent running and not suspended, up to ``now``."""
+        """Seconds spent running, not suspended and awake, up to ``now``."""
         if self.clock_at is None:
             return self.active_seconds
-        return self.active_seconds + max(0.0, (now - self.clock_at).total_seconds())
+        passed = (now - self.clock_at).total_seconds() - self.slept_seconds
+        return self.active_seconds + max(0.0, passed)
+
+    @property
+    def slept_seconds(self) -> float:
+        """Seconds that this machine slept since the clock was set."""
+        return clock.slept_since(self.clock_at, self.clock_sleep)
 
     @property
     def link(self) -> ClusterObject | None:
@@ -216,7 +247,7 @@ class Experiment(models.Model):
 
     def record(
         self,
-        what: str,
+        what: EventKind,
         *,
         trial: Trial | None = None,
         old: str = "",
@@ -227,11 +258,13 @@ class Experiment(models.Model):
     ) -> Event:
         """Write one Event, and hint the browsers once it is committed.
 
-        Who asked for it (``events.acting_as``) is kept in ``data["user"]``. ``seq`` is given where
-        this transaction raised the counter already, and the trial's row has it.
+        Who asked for it (``actor.acting_as``) is kept in ``data["user"]``. ``seq`` is given where
+        this transaction raised the counter already, and the trial's row has it. Raises
+        ValueError for a kind of event that there is not.
         """
+        what = EventKind(what)
         data = dict(data or {})
-        if who := hints.actor():
+        if who := actor():
             data["user"] = who
         with transaction.atomic(savepoint=False):
             if seq is None:
@@ -264,7 +297,7 @@ class Experiment(models.Model):
                 setattr(self, name, value)
             self.phase = to
             uploads.phase_changed(self)
-            self.record("phase", old=old, new=to, reason=reason, data=data)
+            self.record(EventKind.PHASE, old=old, new=to, reason=reason, data=data)
         return True
 
 
@@ -318,6 +351,8 @@ class Trial(models.Model):
     # Set when somebody decided to stop it; becomes its state once the backend says it has ended.
     stop_as = models.CharField(max_length=13, blank=True, default="")
     stop_reason = models.TextField(blank=True, default="")
+    # That was decided because the time was up: a CANCELED one does not use up max_trials.
+    cut_off = models.BooleanField(default=False, db_default=False)
 
     value = models.FloatField(null=True, blank=True)  # finite final value (or last one, if stopped)
     metrics = models.JSONField(default=dict)  # every final metric; non-finite ones as strings
@@ -326,7 +361,8 @@ class Trial(models.Model):
     n_reports = models.PositiveIntegerField(default=0)  # intermediate reports stored
     judged_sequence = models.IntegerField(default=-1)  # the assessor has seen reports up to here
     has_final = models.BooleanField(default=False)
-    asked_at = models.DateTimeField(null=True, blank=True)  # first GET of its parameters
+    # Neither read nor written any more: to be dropped in the release after this one.
+    asked_at = models.DateTimeField(null=True, blank=True)
 
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -393,7 +429,9 @@ class Trial(models.Model):
             self.state = to
             if to in FINISHED:
                 uploads.trial_ended(self)
-            self.experiment.record("state", trial=self, old=old, new=to, reason=reason, data=data)
+            self.experiment.record(
+                EventKind.STATE, trial=self, old=old, new=to, reason=reason, data=data
+            )
         return True
 
 
@@ -451,9 +489,7 @@ class Event(models.Model):
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="events")
     seq = models.PositiveBigIntegerField()
     trial = models.ForeignKey(Trial, null=True, blank=True, on_delete=models.CASCADE)
-    what = models.CharField(
-        max_length=20
-    )  # phase, state, created, verdict, limits, note, trouble …
+    what = models.CharField(max_length=20, choices=[(kind.value, kind.value) for kind in EventKind])
     from_state = models.CharField(max_length=13, blank=True, default="")
     to_state = models.CharField(max_length=13, blank=True, default="")
     reason = models.TextField(blank=True, default="")

@@ -61,7 +61,10 @@ class Upload(models.Model):
     has_best_label = models.BooleanField(default=False)  # a Run's, as AIStore has it
     sent = models.TextField(blank=True, default="")  # the folder's description, as AIStore has it
     sent_phase = models.CharField(max_length=8, blank=True, default="")  # the phase told in it
-    lease_until = models.DateTimeField(null=True, blank=True)  # of the folder's row
+    # of the folder's row; see leases.py
+    lease_until = models.DateTimeField(null=True, blank=True)
+    lease_holder = models.CharField(max_length=120, null=True, blank=True)
+    lease_mark = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["id"]

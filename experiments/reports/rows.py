@@ -22,11 +22,12 @@ from django.utils import timezone
 from experiments.access.tokens import TrialClaim
 from experiments.models import Event, Experiment, Metric, Trial, raise_seq
 from experiments.reports.wire import DEFAULT, FINAL, PERIODICAL, Report
-from experiments.states import FINISHED
+from experiments.states import FINISHED, EventKind
 
 KEPT_TEXTS = 20  # bad or late reports per trial that are kept as Events
 KEPT_FINALS = 5
 KEPT_LENGTH = 500  # characters of each
+_UNUSED = (EventKind.BAD_REPORT, EventKind.LATE_FINAL)
 
 _TRIAL = Trial._meta.db_table
 _METRIC = Metric._meta.db_table
@@ -59,10 +60,6 @@ class BadText(NamedTuple):
     is_final: bool = False  # it meant to be the trial's result: its end will tell of it
 
 
-class Asked(NamedTuple):
-    """The trial fetched its parameters."""
-
-
 @dataclass(slots=True)
 class Written:
     """What a committed batch did: an answer per item, and who should be told."""
@@ -92,7 +89,7 @@ class _TrialRow:
         return self.state in FINISHED
 
 
-def write(items: Sequence[tuple[TrialClaim, Report | BadText | Asked]]) -> Written:
+def write(items: Sequence[tuple[TrialClaim, Report | BadText]]) -> Written:
     """Store every item in one transaction; nothing is stored if it raises."""
     with transaction.atomic():
         batch = _Batch(items)
@@ -109,13 +106,12 @@ def json_number(number: float) -> float | str:
 
 
 class _Batch:
-    def __init__(self, items: Sequence[tuple[TrialClaim, Report | BadText | Asked]]) -> None:
+    def __init__(self, items: Sequence[tuple[TrialClaim, Report | BadText]]) -> None:
         self._now = connection.ops.adapt_datetimefield_value(timezone.now())
         self.reported: set[str] = set()
         self._metrics: list[tuple[Any, ...]] = []
-        self._asked: list[int] = []
         self._finals: dict[int, dict[str, float | str]] = {}  # trial id -> FINAL that stands
-        self._notes: list[tuple[_TrialRow, str, str, dict[str, Any]]] = []
+        self._notes: list[tuple[_TrialRow, EventKind, str, dict[str, Any]]] = []
         self._cursor = connection.cursor()
         self._trials = self._lock_trials(items)
         self._seqs = self._raise_seqs(
@@ -152,18 +148,15 @@ class _Batch:
 
     # ---- each item
 
-    def take(self, claim: TrialClaim, item: Report | BadText | Asked) -> Answer:
+    def take(self, claim: TrialClaim, item: Report | BadText) -> Answer:
         """Note what the item changes, and answer it."""
         trial = self._trials.get(claim.trial_id)
         if trial is None:
             return unknown_trial(claim.key)
-        if isinstance(item, Asked):
-            self._asked.append(trial.id)
-            return STORED
         if isinstance(item, BadText):
             text = item.text[:KEPT_LENGTH].replace("\0", "\ufffd")
             data = {"text": text, **({"final": True} if item.is_final else {})}
-            self._notes.append((trial, "bad report", item.line, data))
+            self._notes.append((trial, EventKind.BAD_REPORT, item.line, data))
             return Answer(400, item.line)
         answer = self._final(trial, item) if item.kind == FINAL else self._periodical(trial, item)
         if item.remark and answer is STORED:
@@ -193,7 +186,7 @@ class _Batch:
             if first == values:  # its answer was lost, and it was sent again
                 return STORED
             line = f"not used: the first FINAL result, {first.get(DEFAULT)}, stands"
-            self._notes.append((trial, "late final", line, {"values": values}))
+            self._notes.append((trial, EventKind.LATE_FINAL, line, {"values": values}))
             return Answer(200, line)
         self._finals[trial.id] = values
         self._add_rows(trial, report)
@@ -249,11 +242,6 @@ class _Batch:
         if self._metrics:
             self._cursor.executemany(_UPSERT, self._metrics)
         self._update_trials()
-        if self._asked:
-            self._cursor.executemany(
-                f"UPDATE {_TRIAL} SET asked_at = %s WHERE id = %s AND asked_at IS NULL",
-                [(self._now, trial_id) for trial_id in self._asked],
-            )
         for trial, what, line, data in self._notes:
             self._record(trial, what, line, data)
 
@@ -278,9 +266,9 @@ class _Batch:
                 metrics=trial.final,
             )
 
-    def _record(self, trial: _TrialRow, what: str, line: str, data: dict[str, Any]) -> None:
+    def _record(self, trial: _TrialRow, what: EventKind, line: str, data: dict[str, Any]) -> None:
         """Keep a report that counts for nothing; so many per trial, as any client can send them."""
-        kept = Event.objects.filter(trial_id=trial.id, what__in=("bad report", "late final"))
+        kept = Event.objects.filter(trial_id=trial.id, what__in=_UNUSED)
         # a refused result has places of its own: it is why the trial fails
         is_final, final = bool(data.get("final")), Q(data__has_key="final")
         kept = kept.filter(final) if is_final else kept.exclude(final)

@@ -15,18 +15,17 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
 from experiments.access.tokens import TrialClaim, read_trial_token
 from experiments.live import hub
-from experiments.models import Trial
+from experiments.models import Trial, release
 from experiments.reports import wire
-from experiments.reports.rows import STORED, Answer, Asked, BadText
+from experiments.reports.rows import STORED, Answer, BadText
 from experiments.reports.store import ReportStore, StoreIsFull
 from experiments.reports.wire import BadReport, Report
 from experiments.states import TrialState
@@ -90,6 +89,9 @@ class TrialApi:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
+                if words := await asyncio.to_thread(_refusal):
+                    await send({"type": "lifespan.startup.failed", "message": words})
+                    return
                 await send({"type": "lifespan.startup.complete"})
             elif message["type"] == "lifespan.shutdown":
                 await self.close()
@@ -172,11 +174,7 @@ class TrialApi:
 
     async def _parameters(self, claim: TrialClaim) -> _Parameters | None:
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._readers, _read_parameters, claim)
-        if found is not None:
-            with suppress(StoreIsFull):
-                self.store.submit(claim, Asked())  # not awaited: a stamp, no promise
-        return found
+        return await loop.run_in_executor(self._readers, _read_parameters, claim)
 
     # ---- reports
 
@@ -236,6 +234,16 @@ class TrialApi:
         if isinstance(item, BadText) and answer.status >= 500:
             return Answer(400, item.line)  # that its text was not kept is our trouble alone
         return answer
+
+
+def _refusal() -> str:
+    """Why this version must not serve its database; "" where it may, or the database is away."""
+    try:
+        return release.too_new()
+    except DatabaseError:
+        return ""
+    finally:
+        connection.close()
 
 
 @lru_cache(maxsize=4096)

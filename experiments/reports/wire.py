@@ -1,7 +1,7 @@
 """What a trial sent, as plain values: both wire formats in, one ``Report`` or ``BadReport`` out.
 
-Called by trial_api.py for each report. Pure: no database, no Django. Texts are decoded with plain
-``json`` alone: json_tricks and nni.load can build classes that the text names.
+Called by trial_api.py for each report. Pure: no database, no Django. Texts are decoded as plain
+JSON alone: json_tricks and nni.load can build classes that the text names.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from experiments.strict_json import JsonRefused, read_json
+
 PERIODICAL = "PERIODICAL"
 FINAL = "FINAL"
 DEFAULT = "default"
 
 MAX_SEQUENCE = 2**31 - 1  # what the column holds
-MAX_NAMES = 100  # numbers in one report
+MAX_NAMES = 1000  # numbers kept of one report; docs/trials.md names it
 MAX_NAME_LENGTH = 200  # characters
 # JSON's numbers, short enough to be no integer that is too large for a float
 _PLAIN_NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?")
+_NAMED = 5  # things left out that an answer names
 _FINAL_TYPE = re.compile(rb'\\?"type\\?"\s*:\s*\\?"FINAL\\?"')
 _SHOWN = 80  # characters of a wrong value that an error repeats
 
@@ -91,16 +94,17 @@ def _report(fields: dict[str, Any]) -> Report:
         raise BadReport(f"type must be PERIODICAL or FINAL, but is {_show(kind)}")
     if "value" not in fields:
         raise BadReport("value must be there: a number, or an object with a number as 'default'")
-    values = _values(fields["value"])
+    values, left_out = _values(fields["value"])
     if kind == FINAL:  # both SDKs send sequence 0, T9k's also step 0: neither means anything
-        return Report(key, FINAL, 0, None, values)
+        return Report(key, FINAL, 0, None, values, left_out)
     sequence = fields.get("sequence")
     if type(sequence) is not int or not 0 <= sequence <= MAX_SEQUENCE:
         raise BadReport(
             f"sequence must be a whole number from 0 to {MAX_SEQUENCE}, but is {_show(sequence)}"
         )
     step, remark = _step(fields.get("step"))
-    return Report(key, PERIODICAL, sequence, step, values, remark)
+    remarks = "; ".join(words for words in (remark, left_out) if words)
+    return Report(key, PERIODICAL, sequence, step, values, remarks)
 
 
 def _object(text: bytes | str, what: str) -> dict[str, Any]:
@@ -112,22 +116,21 @@ def _object(text: bytes | str, what: str) -> dict[str, Any]:
 
 def _decode(text: bytes | str, what: str) -> Any:
     try:
-        return json.loads(text if isinstance(text, str) else text.decode())
-    except RecursionError:
-        raise BadReport(f"{what} must be JSON text, but is nested too deeply") from None
-    except ValueError as error:  # also bad UTF-8, and integers of more than 4300 digits
+        return read_json(text, nan=True, huge=True)
+    except JsonRefused as error:
         raise BadReport(f"{what} must be JSON text, but: {_one_line(str(error))}") from None
 
 
-def _values(value: Any) -> dict[str, float]:
-    """Numbers of a report by name. ``value`` is JSON text; a bare number or object will do too."""
+def _values(value: Any) -> tuple[dict[str, float], str]:
+    """Numbers of a report by name, and what was left out. ``value`` is JSON text; a bare number or
+    object will do too. Only the default one decides whether the report can be used."""
     if isinstance(value, str):
         if _PLAIN_NUMBER.fullmatch(value):  # nearly every report; json takes five times as long
-            return {DEFAULT: float(value)}
+            return {DEFAULT: float(value)}, ""
         value = _decode(value, "value")
     number = _number(value)
     if number is not None:
-        return {DEFAULT: number}
+        return {DEFAULT: number}, ""
     if isinstance(value, str):
         raise BadReport(f"value must be a number, but is text: report a number, not {_show(value)}")
     if isinstance(value, bool):
@@ -139,14 +142,32 @@ def _values(value: Any) -> dict[str, float]:
     number = _number(value[DEFAULT])
     if number is None:
         raise BadReport(f"value.default must be a number, but is {_show(value[DEFAULT])}")
-    values = {DEFAULT: number}
-    for name, other in value.items():
+    return _with_others({DEFAULT: number}, value)
+
+
+def _with_others(
+    values: dict[str, float], given: Mapping[str, Any]
+) -> tuple[dict[str, float], str]:
+    """Add the other numbers; say which could not be kept. The result outweighs them all."""
+    remarks: list[str] = []
+    beyond: list[str] = []
+    for name, other in given.items():
         number = _number(other)
-        if number is not None:
-            values[_checked_name(name)] = number
-    if len(values) > MAX_NAMES:
-        raise BadReport(f"value must hold at most {MAX_NAMES} numbers, but holds {len(values)}")
-    return values
+        if number is None or name == DEFAULT:
+            continue
+        if wrong := _wrong_name(name):
+            remarks.append(f"{_show(name)} is left out: {wrong}")
+        elif len(values) >= MAX_NAMES:
+            beyond.append(name)
+        else:
+            values[name] = number
+    if beyond:
+        shown = ", ".join(map(_show, beyond[:_NAMED])) + (", …" if len(beyond) > _NAMED else "")
+        words = f"{len(beyond)} numbers are left out, as a report keeps {MAX_NAMES}: {shown}"
+        remarks.append(words)
+    if len(remarks) > _NAMED:
+        remarks[_NAMED:] = [f"{len(remarks) - _NAMED} more are left out"]
+    return values, "; ".join(remarks)
 
 
 def _number(value: Any) -> float | None:
@@ -174,15 +195,14 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def _checked_name(name: str) -> str:
+def _wrong_name(name: str) -> str:
+    """What is wrong with the name of a metric, "" where nothing is."""
     if not name or len(name) > MAX_NAME_LENGTH:
-        raise BadReport(
-            f"names in value must have 1 to {MAX_NAME_LENGTH} characters, but one is {_show(name)}"
-        )
+        return f"names must have 1 to {MAX_NAME_LENGTH} characters"
     # No database stores these; JSON can spell them.
     if "\0" in name or any("\ud800" <= c <= "\udfff" for c in name):
-        raise BadReport(f"names in value must be Unicode text, but one is {_show(name)}")
-    return name
+        return "names must be Unicode text"
+    return ""
 
 
 def _step(step: Any) -> tuple[float | None, str]:

@@ -6,7 +6,6 @@ turned away for a header it did not think about.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -23,21 +22,25 @@ from rest_framework.request import Request
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from experiments import hints
 from experiments.access import policy
+from experiments.actor import acting_as
 from experiments.models import Experiment, Trial
 from experiments.rest.errors import TooLarge
-from experiments.rest.serializers import MAX_PAGE_SIZE, ErrorsShape
+from experiments.rest.serializers import MAX_PAGE_SIZE, ErrorsShape, ManifestErrorsShape
+from experiments.strict_json import read_json
 
 MAX_BODY = 1024 * 1024  # bytes of a JSON body
 MAX_MANIFEST_BODY = 8 * 1024 * 1024  # read, to say by how much a manifest is too large
 
 # Refusals as the schema describes them
-BAD = OpenApiResponse(ErrorsShape, description="Bad input: every problem at once.")
+BAD = OpenApiResponse(ManifestErrorsShape, description="Bad input: every problem at once.")
 GONE = OpenApiResponse(ErrorsShape, description="Not there, or not yours to see.")
 NO_TOKEN = OpenApiResponse(ErrorsShape, description="Nobody is signed in.")
 REFUSED = OpenApiResponse(ErrorsShape, description="Makes no sense in the present state.")
-COMMON = {401: NO_TOKEN, 404: GONE}
+BUSY = OpenApiResponse(
+    ErrorsShape, description="Database or training backend are busy or away: see Retry-After."
+)
+COMMON = {401: NO_TOKEN, 404: GONE, 503: BUSY}
 
 
 class AnyAccept(BaseContentNegotiation):
@@ -73,20 +76,13 @@ class StrictJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         try:
-            text = _read(stream, MAX_BODY).decode("utf-8")
-            data = json.loads(text, parse_constant=_refuse_constant)
+            data = read_json(_read(stream, MAX_BODY))
             _refuse_odd_text(data)
-        except RecursionError:
-            raise ParseError("The body is not acceptable JSON: it is nested too deeply.") from None
         except UnicodeError:
             raise ParseError("The body must be JSON in UTF-8, without half characters.") from None
         except ValueError as error:
             raise ParseError(f"The body is not acceptable JSON: {error}.") from None
         return data
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"JSON has no {name}")
 
 
 def _refuse_odd_text(data: Any) -> None:
@@ -180,7 +176,7 @@ class ApiView(APIView):
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Let every event of a request name its user."""
-        with hints.acting_as(self._user_name):
+        with acting_as(self._user_name):
             return super().dispatch(request, *args, **kwargs)
 
     def _user_name(self) -> str:

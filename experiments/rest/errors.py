@@ -14,6 +14,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from experiments.access import busy
 from experiments.problems import Problem, ProblemsError
 from experiments.services.actions import Refused
 from experiments.training.base import BackendUnavailable
@@ -54,7 +55,7 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
         )
     if isinstance(exc, ProblemsError):
         errors = [problem.as_dict() for problem in exc.problems]
-        return Response({"errors": errors}, status=status.HTTP_400_BAD_REQUEST)
+        return Response({"errors": errors, "warnings": []}, status=status.HTTP_400_BAD_REQUEST)
     if isinstance(exc, Refused):
         return Response(_one(str(exc)), status=status.HTTP_409_CONFLICT)
     if isinstance(exc, BackendUnavailable):
@@ -62,6 +63,12 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
             _one(f"The training backend cannot be reached now: {exc}", "Try again later."),
             status=status.HTTP_503_SERVICE_UNAVAILABLE,
             headers={"Retry-After": str(RETRY_AFTER)},
+        )
+    if busy.is_busy(exc):
+        return Response(
+            _one(busy.WORDS, "Try again in a moment."),
+            status=status.HTTP_503_SERVICE_UNAVAILABLE,
+            headers={"Retry-After": str(busy.RETRY_AFTER)},
         )
     if isinstance(exc, Http404):
         words = str(exc.args[0]) if exc.args and isinstance(exc.args[0], str) else "Not found."
@@ -74,6 +81,8 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     else:
         detail = exc.detail if isinstance(exc, exceptions.APIException) else "Not allowed."
         response.data = _one(str(detail), _HINTS.get(response.status_code, ""))
+    if response.status_code == status.HTTP_400_BAD_REQUEST:
+        response.data["warnings"] = []
     return response
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q
 from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
@@ -26,9 +26,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from experiments.access import policy
-from experiments.algorithms import registry
-from experiments.algorithms.settings import describe
-from experiments.algorithms.space.reading import TYPES
+from experiments.algorithms.reference import catalogue
 from experiments.charts import CHARTS
 from experiments.manifest.spec import Parsed, to_manifest
 from experiments.manifest.yaml_text import dump_yaml
@@ -48,6 +46,7 @@ from experiments.rest.base import (
 from experiments.rest.errors import InvalidManifest
 from experiments.selectors import chart_data
 from experiments.selectors.export import CONTENT_TYPES, export
+from experiments.selectors.listing import listed
 from experiments.selectors.manifest import current_manifest, manifest_text
 from experiments.selectors.present import (
     aistore_by_id,
@@ -57,8 +56,8 @@ from experiments.selectors.present import (
     trial_json,
 )
 from experiments.services import actions
-from experiments.services.actions import LIMITS, Refused
 from experiments.services.intake import Intake, keep_secrets, take_in, take_in_file
+from experiments.trials.backends import backend
 
 MANIFEST_BODY: Any = {
     "application/json": OpenApiTypes.OBJECT,
@@ -82,7 +81,7 @@ def _require_runnable(intake: Intake) -> Parsed:
 def _require_permission(user: Any) -> None:
     if not policy.may_create(user):
         raise PermissionDenied("You may not create experiments.")
-    if settings.TRAINING_ENGINE != "local":
+    if not backend().runs_here:
         return
     if not settings.LOCAL_TRIALS:
         raise PermissionDenied(
@@ -133,7 +132,13 @@ class Experiments(ApiView):
     )
     def get(self, request: Request) -> Response:
         query = self.read(shapes.ExperimentsQuery, request.query_params)
-        found = _ordered(_searched(policy.visible_experiments(request.user), query), query)
+        phases = query.get("phase")
+        found = listed(
+            policy.visible_experiments(request.user),
+            search=query.get("search", ""),
+            shown=Q(phase__in=phases) if phases else None,
+            orders=query.get("order", ()),
+        )
         page, pager = page_of(found, request, self)
         counts, aistore = count_trials(page), aistore_by_id(page)
         return pager.get_paginated_response(
@@ -172,25 +177,6 @@ class Experiments(ApiView):
                 for given, intake in found.experiments
             ]
         return _created(request, made, found.warnings)
-
-
-def _searched(found: QuerySet[Experiment], query: dict[str, Any]) -> QuerySet[Experiment]:
-    if phases := query.get("phase"):
-        found = found.filter(phase__in=phases)
-    if words := query.get("search", "").strip():
-        found = found.filter(Q(name__icontains=words) | Q(pk=words))
-    return found
-
-
-def _ordered(found: QuerySet[Experiment], query: dict[str, Any]) -> QuerySet[Experiment]:
-    orders = query.get("order") or ["-created_at"]
-    columns = [
-        F(word.removeprefix("-")).desc(nulls_last=True)
-        if word.startswith("-")
-        else F(word).asc(nulls_last=True)
-        for word in orders
-    ]
-    return found.order_by(*columns, "id")
 
 
 class ValidateManifest(ApiView):
@@ -236,8 +222,7 @@ class OneExperiment(ApiView):
     def patch(self, request: Request, experiment_id: str) -> Response:
         experiment = self.experiment_to_change(experiment_id)
         wanted = self.read(shapes.ExperimentPatch, request.data)
-        with transaction.atomic():
-            _apply(experiment, wanted)
+        actions.edit(experiment, wanted, expected=wanted.pop("expected", {}))
         return Response(experiment_json(self.experiment(experiment_id)))
 
     @extend_schema(
@@ -248,28 +233,6 @@ class OneExperiment(ApiView):
     def delete(self, request: Request, experiment_id: str) -> Response:
         actions.delete(self.experiment_to_change(experiment_id))
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-def _apply(experiment: Experiment, wanted: dict[str, Any]) -> None:
-    """Change everything that was asked for, or nothing: the caller holds the transaction."""
-    locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-    expected = wanted.pop("expected", {})
-    for name, seen in expected.items():
-        present = getattr(locked, name)
-        if present != seen:
-            raise Refused(
-                f"{name} is {present!r} by now, not {seen!r}: somebody else changed it meanwhile. "
-                "Look again before you change it."
-            )
-    if limits := {name: wanted[name] for name in LIMITS if name in wanted}:
-        actions.change_limits(locked, limits)
-    if "suspended" in wanted:
-        if wanted["suspended"]:
-            actions.suspend(locked)
-        else:
-            actions.resume(locked)
-    name, notes = wanted.get("name"), wanted.get("notes")
-    actions.update_details(locked, name=name, notes=notes)
 
 
 class Manifest(ApiView):
@@ -417,7 +380,7 @@ class Events(ApiView):
         summary="What happened, in order",
         parameters=[shapes.EventsQuery],
         responses={
-            200: shapes.page_shape("Event", shapes.EventShape),
+            200: shapes.page_shape("Event", shapes.EventsShape),
             400: BAD,
             **COMMON,
         },
@@ -443,37 +406,4 @@ class Algorithms(ApiView):
         responses={200: shapes.AlgorithmsShape, 401: NO_TOKEN},
     )
     def get(self, request: Request) -> Response:
-        return Response(
-            {
-                f"{kind}s": [_algorithm_json(entry) for entry in entries.values()]
-                for kind, entries in registry.KINDS.items()
-            }
-        )
-
-
-def _algorithm_json(entry: registry.Entry) -> dict[str, Any]:
-    return {
-        "kind": entry.kind,
-        "name": entry.name,
-        "label": entry.label,
-        "summary": entry.summary,
-        "available": entry.available,
-        "types": [name for name in TYPES if name in entry.types],
-        "needs": entry.needs,
-        "numeric_choice_only": entry.numeric_choice_only,
-        "settings": [
-            {
-                "name": info.name,
-                "type": info.type,
-                "default": info.default,
-                "help": info.help,
-                "low": info.low,
-                "high": info.high,
-                "above": info.above,
-                "below": info.below,
-                "choices": list(info.choices),
-                "optional": info.optional,
-            }
-            for info in describe(entry.args)
-        ],
-    }
+        return Response(catalogue())

@@ -19,12 +19,12 @@ from experiments.models import Metric
 from experiments.problems import nearest
 from experiments.selectors.trial_filter import split_names
 from experiments.services.actions import LIMIT_HIGHEST, LIMITS
-from experiments.states import Phase, TrialState
+from experiments.states import EventKind, Phase, TrialState
 
 PHASES = [phase.value for phase in Phase]
 STATES = [state.value for state in TrialState]
 EXPORT_FORMATS = ("json", "csv", "yaml", "html")
-EXPERIMENT_ORDERS = ("created_at", "name", "phase", "started_at", "finished_at")
+EXPERIMENT_ORDERS = ("created_at", "name", "phase", "started_at", "finished_at", "best")
 MAX_PAGE_SIZE = 200
 MAX_LOG_BYTES = 1024 * 1024  # of one answer
 DEFAULT_LOG_BYTES = 64 * 1024
@@ -490,18 +490,19 @@ class AlgorithmsShape(serializers.Serializer[Any]):
 
 
 # A class body cannot hold a field named "from".
-EventShape = inline_serializer(
+EventsShape = inline_serializer(
     "Event",
     {
         "seq": serializers.IntegerField(),
         "trial": serializers.IntegerField(allow_null=True),
-        "what": serializers.CharField(),
+        "what": serializers.ChoiceField([kind.value for kind in EventKind]),
         "from": serializers.CharField(),
         "to": serializers.CharField(),
         "reason": serializers.CharField(),
         "data": JSONObject(),
         "time": serializers.DateTimeField(),
     },
+    many=True,
 )
 
 

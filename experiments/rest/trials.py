@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from experiments.algorithms.space.flat import flat_names
 from experiments.models import Experiment, Metric, Trial
 from experiments.rest import serializers as shapes
 from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, page_of
+from experiments.selectors.listing import columns
 from experiments.selectors.present import metric_json, trial_json
 from experiments.selectors.trial_filter import Names, parse_where, read_facts, sort_facts, unquoted
 from experiments.services import actions
@@ -25,7 +27,6 @@ from experiments.trials.logs import log_files, read_log
 _COLUMN_ORDERS = frozenset(
     {"number", "value", "state", "origin", "started_at", "finished_at", "created_at"}
 )
-AWAY = OpenApiResponse(shapes.ErrorsShape, description="The training backend is away; try later.")
 
 
 class Trials(ApiView):
@@ -70,17 +71,11 @@ def _picked(
     """Rows in order: a queryset where columns suffice, else primary keys picked by hand."""
     where, orders = query.get("where", ""), query.get("order") or ["number"]
     if not where.strip() and all(order.removeprefix("-") in _COLUMN_ORDERS for order in orders):
-        columns = [
-            F(order.removeprefix("-")).desc(nulls_last=True)
-            if order.startswith("-")
-            else F(order).asc(nulls_last=True)
-            for order in orders
-        ]
-        return trials.order_by(*columns, "number")
+        return trials.order_by(*columns(orders), "number")
     facts = read_facts(trials)
     # Names come from the manifest and from all trials, not only those in the wanted states.
     everybody = read_facts(experiment.trials.all()) if query.get("state") else facts
-    names = Names.of(everybody, experiment.spec.space.parameters)
+    names = Names.of(everybody, flat_names(experiment.spec.space.parameters))
     test = parse_where(where, names)
     return [fact.pk for fact in sort_facts([f for f in facts if test(f)], orders, names)]
 
@@ -181,7 +176,7 @@ class Logs(ApiView):
     @extend_schema(
         operation_id="trials_logs",
         summary="Names and sizes of a trial's logs",
-        responses={200: shapes.LogFileShape(many=True), 503: AWAY, **COMMON},
+        responses={200: shapes.LogFileShape(many=True), **COMMON},
     )
     def get(self, request: Request, experiment_id: str, number: int) -> Response:
         trial = self.trial(self.experiment(experiment_id), number)
@@ -197,7 +192,7 @@ class Log(ApiView):
         "printed, control characters and all, but for the signature of the token that it reports "
         "with: that is starred out.",
         parameters=[shapes.LogQuery],
-        responses={(200, "text/plain"): OpenApiTypes.STR, 400: BAD, 503: AWAY, **COMMON},
+        responses={(200, "text/plain"): OpenApiTypes.STR, 400: BAD, **COMMON},
     )
     def get(self, request: Request, experiment_id: str, number: int) -> HttpResponse:
         trial = self.trial(self.experiment(experiment_id), number)

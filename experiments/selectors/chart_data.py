@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 
+from experiments.algorithms import registry
+from experiments.algorithms.space.batch import spread
 from experiments.charts import CHARTS
 from experiments.charts.base import (
     DEFAULT_METRIC,
-    Curve,
     Figure,
     Record,
+    ReportedCurve,
     StopReceipt,
     TrialRecord,
 )
@@ -30,7 +32,7 @@ from experiments.states import TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
 MOST_KEPT = 64
-MOST_NAMES = 50
+MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 
 _kept: OrderedDict[tuple[Any, ...], tuple[float, Figure]] = OrderedDict()
 _lock = Lock()
@@ -72,7 +74,7 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
     for pk, number, *rest in rows.values_list(*columns):
         numbers[pk] = number
         trials.append(TrialRecord(number, *rest))
-    curves: tuple[Curve, ...] = ()
+    curves: tuple[ReportedCurve, ...] = ()
     receipts: dict[int, StopReceipt] = {}
     if with_curves:
         curves = _curves(
@@ -85,12 +87,21 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
             receipts = _receipts(experiment, options["trial"])
     return Record(
         optimize_mode=experiment.optimize_mode,
-        space=experiment.configuration["searchSpace"],
+        space=search_space(experiment),
         trials=tuple(trials),
         now=timezone.now(),
         curves=curves,
         receipts=receipts,
     )
+
+
+def search_space(experiment: Experiment) -> dict[str, Any]:
+    """The search space as charts and tables have it; of a Batch, spread out."""
+    spec = experiment.configuration
+    tuner = registry.find("tuner", (spec.get("tuner") or {}).get("builtinTunerName"))
+    is_batch = isinstance(tuner, registry.Entry) and tuner.name == "Batch"
+    space: dict[str, Any] = spec["searchSpace"]
+    return spread(space) if is_batch else space
 
 
 def metric_names(experiment: Experiment) -> tuple[str, ...]:
@@ -102,7 +113,7 @@ def metric_names(experiment: Experiment) -> tuple[str, ...]:
 
 def _curves(
     experiment: Experiment, numbers: Mapping[int, int], *, name: str, with_time: bool
-) -> tuple[Curve, ...]:
+) -> tuple[ReportedCurve, ...]:
     """One curve a trial that reported this metric, in order of trial numbers.
 
     Exactly the reports up to the experiment's ``last_seq`` as it was read: pages add what comes
@@ -128,7 +139,7 @@ def _curves(
     curves = []
     for part in np.split(table, starts[1:]):
         curves.append(
-            Curve(
+            ReportedCurve(
                 trial=numbers[int(part[0, 0])],
                 sequence=part[:, 1],
                 step=part[:, 2],

@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from experiments.algorithms.space.flat import flat
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import Experiment, Metric, Trial
 from experiments.selectors.manifest import current_manifest, manifest_text
@@ -140,9 +141,10 @@ def _trial_json(trial: Trial, intermediate: list[dict[str, Any]]) -> dict[str, A
 
 
 def _table(experiment: Experiment) -> tuple[list[str], list[list[Any]]]:
-    """One row a trial; parameters and metrics are the union over all trials."""
+    """One row a trial; parameters (nested ones by dotted names) and metrics are those of any."""
     trials = list(experiment.trials.order_by("number"))
-    parameters = _names(trial.parameters for trial in trials)
+    values = [flat(trial.parameters) for trial in trials]
+    parameters = _names(iter(values))
     metrics = _names(trial.metrics for trial in trials)
     header = [
         *_FIXED_COLUMNS,
@@ -165,10 +167,10 @@ def _table(experiment: Experiment) -> tuple[list[str], list[list[Any]]]:
             ((trial.finished_at or now) - trial.started_at).total_seconds()
             if trial.started_at
             else None,
-            *(trial.parameters.get(name) for name in parameters),
+            *(found.get(name) for name in parameters),
             *(trial.metrics.get(name) for name in metrics),
         ]
-        for trial in trials
+        for trial, found in zip(trials, values, strict=True)
     ]
     return header, rows
 

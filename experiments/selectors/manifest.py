@@ -1,4 +1,7 @@
-"""The manifest of an experiment as it stands today. Read by export, REST, pages and cluster."""
+"""The manifest of an experiment as it stands today: as data, and as its author wrote it.
+
+Read by export, REST, pages and cluster.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,6 @@ def current_manifest(experiment: Experiment) -> dict[str, Any]:
     return _with_limits(experiment.manifest, experiment)
 
 
-def _with_limits(manifest: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
-    limits = {
-        "maxExecSeconds": experiment.max_exec_seconds,
-        "maxTrialNum": experiment.max_trials,
-        "trialConcurrency": experiment.concurrency,
-    }
-    return {**manifest, "spec": {**manifest["spec"], **limits}}
-
-
 def manifest_text(experiment: Experiment, *, name: str = "") -> str:
     """The manifest as YAML with today's limits, and with another ``name`` where one is given.
 
@@ -44,3 +38,12 @@ def manifest_text(experiment: Experiment, *, name: str = "") -> str:
         manifest["metadata"].pop("generateName", None)
     is_json = text.lstrip("\ufeff \t\r\n").startswith("{")
     return dump_yaml(manifest) if is_json or not text else edit_text(text, manifest)
+
+
+def _with_limits(manifest: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:
+    limits = {
+        "maxExecSeconds": experiment.max_exec_seconds,
+        "maxTrialNum": experiment.max_trials,
+        "trialConcurrency": experiment.concurrency,
+    }
+    return {**manifest, "spec": {**manifest["spec"], **limits}}

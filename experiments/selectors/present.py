@@ -16,7 +16,6 @@ from django.conf import settings
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from experiments.engine.snapshot import TIME_UP
 from experiments.models import Event, Experiment, Metric, Trial, Upload
 from experiments.models.uploads import destination
 from experiments.states import FINISHED, WENT_WRONG, TrialState
@@ -94,7 +93,7 @@ def count_trials(experiments: Iterable[Experiment]) -> dict[str, TrialCounts]:
     ids = [experiment.pk for experiment in experiments]
     by_state = {pk: {state.value: 0 for state in TrialState} for pk in ids}
     to_retry, finished = dict.fromkeys(ids, 0), dict.fromkeys(ids, 0)
-    cut_off = Q(state=TrialState.CANCELED, stop_reason=TIME_UP)
+    cut_off = Q(state=TrialState.CANCELED, cut_off=True)
     rows = (
         Trial.objects.filter(experiment_id__in=ids)
         .values_list("experiment_id", "state", "retried")

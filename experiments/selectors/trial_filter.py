@@ -1,13 +1,15 @@
 """The small language that picks and sorts trials: ``lr < 0.01 and optimizer = adam``.
 
 Called by REST and the trial page. An expression is parsed into plain comparisons, never evaluated
-as code. Names are the trial's own fields first (``FIELDS``), then parameters, then metrics;
-``param:NAME`` and ``metric:NAME`` say which, quotes take any characters. What a trial lacks
-matches nothing, except ``NAME = none``.
+as code. Names are the trial's own fields first (``FIELDS``), then parameters (a nested one as
+``opt.lr``), then metrics; ``param:NAME`` and ``metric:NAME`` say which, quotes take any characters.
+Integers are compared exactly, of whatever size. What a trial lacks matches nothing, except
+``NAME = none``.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +19,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from experiments.algorithms.space.flat import flat
 from experiments.models import Trial
 from experiments.problems import Problem, ProblemsError, nearest
 
@@ -40,7 +43,7 @@ class TrialFacts:
 
     pk: int
     fields: Mapping[str, Any]
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Any]  # flat
     metrics: Mapping[str, Any]
 
 
@@ -60,7 +63,7 @@ def read_facts(trials: QuerySet[Trial]) -> list[TrialFacts]:
         started = fields["started_at"]
         ended = fields["finished_at"] or now
         fields["duration"] = (ended - started).total_seconds() if started else None
-        found.append(TrialFacts(pk, fields, parameters, metrics))
+        found.append(TrialFacts(pk, fields, flat(parameters), metrics))
     return found
 
 
@@ -300,7 +303,7 @@ class _Parser:
         if number is None:
             raise self.bad(f"{op} compares numbers, but got {text!r}", literal)
         bound = number
-        order: dict[str, Callable[[float], bool]] = {
+        order: dict[str, Callable[[int | float], bool]] = {
             "<": lambda v: v < bound,
             "<=": lambda v: v <= bound,
             ">": lambda v: v > bound,
@@ -315,7 +318,12 @@ class _Parser:
         return test
 
 
-def _number(text: str) -> float | None:
+_INTEGER = re.compile(r"[+-]?[0-9]{1,400}")
+
+
+def _number(text: str) -> int | float | None:
+    if _INTEGER.fullmatch(text):
+        return int(text)  # 9007199254740993 is no float
     try:
         value = float(text)
     except ValueError:
@@ -328,17 +336,19 @@ def _as_text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False)  # as tables and exports show it
     return str(value)
 
 
-def _equal(value: Any, text: str, number: float | None) -> bool:
+def _equal(value: Any, text: str, number: int | float | None) -> bool:
     if value is None:
         return False
     if isinstance(value, bool):
         return _as_text(value) == text.lower()
     if isinstance(value, (int, float)):
         return number is not None and value == number
-    return str(value) == text
+    return _as_text(value) == text
 
 
 # ---- orders

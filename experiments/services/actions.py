@@ -14,12 +14,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from experiments import wake
-from experiments.engine.snapshot import TIME_UP
 from experiments.manifest.fields import SPEC
 from experiments.manifest.spec import Parsed, to_manifest
-from experiments.models import Experiment, Project, Trial
+from experiments.models import Experiment, Project, Trial, clock
 from experiments.problems import Problem, ProblemsError
-from experiments.states import RETRIABLE, WENT_WRONG, Phase, TrialState
+from experiments.states import RETRIABLE, WENT_WRONG, EventKind, Phase, TrialState
 from experiments.trials.changes import add_trial, request_stop, update_best
 
 # Editable while it runs: column, path in the manifest.
@@ -59,9 +58,10 @@ def create_experiment(
             max_exec_seconds=spec.max_exec_seconds,
             max_trials=spec.max_trials,
             concurrency=spec.concurrency,
+            **({} if spec.seed is None else {"seed": spec.seed}),
         )
         experiment.record(
-            "created",
+            EventKind.CREATED,
             new=Phase.PENDING,
             data={"warnings": [w.as_dict() for w in parsed.warnings]},
         )
@@ -81,23 +81,38 @@ def _check_limits(experiment: Experiment, limits: Mapping[str, Any]) -> None:
         raise ProblemsError(problems)
 
 
-def change_limits(
-    experiment: Experiment, limits: Mapping[str, int], *, expected: Mapping[str, int] | None = None
+def edit(
+    experiment: Experiment,
+    changes: Mapping[str, Any],
+    *,
+    expected: Mapping[str, Any] | None = None,
 ) -> None:
-    """Set limits; raising one on a DONE or TIMEOUT experiment makes it run again.
+    """Change limits, ``suspended``, ``name`` and ``notes``: all that was asked for, or nothing.
 
-    ``expected`` holds the values the person saw: where somebody else changed one meanwhile nothing
-    is written and Refused says so, so that of two people editing at once neither loses unawares.
+    ``expected`` holds the values that the person saw: where somebody else changed one meanwhile
+    nothing is written and Refused says so, so that of two people editing at once neither loses
+    unawares. This is the one such check.
     """
-    _check_limits(experiment, limits)
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         for name, seen in (expected or {}).items():
-            if name in limits and getattr(locked, name) != seen:
+            if (present := getattr(locked, name)) != seen:
                 raise Refused(
-                    f"{name} was changed to {getattr(locked, name)} by somebody else meanwhile "
-                    f"(you saw {seen}). Look again before you change it."
+                    f"{name} is {present!r} by now, not {seen!r}: somebody else changed it "
+                    "meanwhile. Look again before you change it."
                 )
+        if limits := {name: changes[name] for name in LIMITS if name in changes}:
+            change_limits(locked, limits)
+        if "suspended" in changes:
+            _set_suspended(locked, changes["suspended"])
+        update_details(locked, name=changes.get("name"), notes=changes.get("notes"))
+
+
+def change_limits(experiment: Experiment, limits: Mapping[str, int]) -> None:
+    """Set limits; raising one on a DONE or TIMEOUT experiment makes it run again."""
+    _check_limits(experiment, limits)
+    with transaction.atomic():
+        locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         changes = {
             name: [getattr(locked, name), value]
             for name, value in limits.items()
@@ -112,7 +127,7 @@ def change_limits(
             setattr(locked, name, new)
             setattr(experiment, name, new)
         words = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changes.items())
-        locked.record("limits", reason=words, data={"changes": changes})
+        locked.record(EventKind.LIMITS, reason=words, data={"changes": changes})
         _resume_if_raised(locked, changes)
         experiment.phase = locked.phase
     _wake(experiment)
@@ -132,7 +147,7 @@ def _resume_if_raised(experiment: Experiment, changes: Mapping[str, list[int]]) 
             reason="A limit was raised.",
             finished_at=None,
             finish_requested=False,
-            clock_at=None if experiment.suspended else now,
+            **clock.columns(None if experiment.suspended else now),
             message="",
         )
 
@@ -144,13 +159,13 @@ def n_in_budget(experiment: Experiment) -> int:
     """
     return (
         experiment.trials.filter(retried=False)
-        .exclude(state=TrialState.CANCELED, stop_reason=TIME_UP)
+        .exclude(state=TrialState.CANCELED, cut_off=True)
         .count()
     )
 
 
 def suspend(experiment: Experiment) -> None:
-    """Start no further trials; running ones go on; the clock stands still when none runs."""
+    """Start no further trials and stop the clock at once; trials that run go on, untimed."""
     _set_suspended(experiment, True)
 
 
@@ -159,23 +174,22 @@ def resume(experiment: Experiment) -> None:
 
 
 def _set_suspended(experiment: Experiment, suspended: bool) -> None:
+    verb = "suspend" if suspended else "resume"
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         if locked.is_ended:
-            raise Refused(
-                f"The experiment has ended ({locked.phase}); there is nothing to suspend."
-            )
+            raise Refused(f"The experiment has ended ({locked.phase}); there is nothing to {verb}.")
         if locked.suspended == suspended:
             return
         now = timezone.now()
         Experiment.objects.filter(pk=locked.pk).update(
             suspended=suspended,
             active_seconds=locked.active_seconds_at(now),
-            clock_at=None if suspended or locked.phase != Phase.RUNNING else now,
+            **clock.columns(None if suspended or locked.phase != Phase.RUNNING else now),
             # Who goes on takes the failures for what they are: from now on others count.
             **({"breaker": None, "breaker_since": now} if locked.breaker else {}),
         )
-        locked.record("suspended" if suspended else "resumed")
+        locked.record(EventKind.SUSPENDED if suspended else EventKind.RESUMED)
     experiment.suspended = suspended
     experiment.breaker = None
     _wake(experiment)
@@ -195,7 +209,7 @@ def finish(experiment: Experiment) -> None:
                 raise Refused(f"The experiment has ended already ({experiment.phase}).")
             return
         experiment.finish_requested = True
-        experiment.record("finish", reason="Finished early by the user.")
+        experiment.record(EventKind.FINISH, reason="Finished early by the user.")
     _wake(experiment)
 
 
@@ -219,7 +233,7 @@ def update_details(experiment: Experiment, *, name: str | None, notes: str | Non
         Experiment.objects.filter(pk=experiment.pk).update(**columns)
         for key, value in columns.items():
             setattr(experiment, key, value)
-        experiment.record("details", data={"changed": sorted(columns)})
+        experiment.record(EventKind.DETAILS, data={"changed": sorted(columns)})
 
 
 def kill_trial(trial: Trial, *, reason: str = "Killed by the user.") -> None:
@@ -244,7 +258,7 @@ def _reopen(experiment: Experiment) -> None:
             reason="A trial was added.",
             finished_at=None,
             finish_requested=False,
-            clock_at=None if experiment.suspended else timezone.now(),
+            **clock.columns(None if experiment.suspended else timezone.now()),
         )
 
 
@@ -259,6 +273,9 @@ def custom_trial(experiment: Experiment, parameters: Mapping[str, Any], *, force
     problems = spec.space.contains(searched)
     if problems and not force:
         raise ProblemsError(problems)
+    if not problems:
+        added = {name: value for name, value in parameters.items() if name in spec.adds}
+        parameters = spec.space.configuration(searched) | added
     with transaction.atomic():
         trial = add_trial(experiment, parameters, origin="custom")
         if n_in_budget(experiment) > experiment.max_trials:
@@ -271,11 +288,14 @@ def custom_trial(experiment: Experiment, parameters: Mapping[str, Any], *, force
 
 
 def retry_trial(trial: Trial) -> Trial:
-    """Try the same parameters again as a new trial that replaces the failed one in the budget."""
+    """Try the same parameters again as a new trial that replaces this one in the budget."""
     experiment = trial.experiment
     _open_for_trials(experiment)
     if trial.state not in RETRIABLE:
-        raise Refused(f"Trial {trial.number} is {trial.state}; only failed ones can be retried.")
+        raise Refused(
+            f"Trial {trial.number} is {trial.state}; only one that ended without success can be "
+            "retried."
+        )
     with transaction.atomic():
         locked = Trial.objects.select_for_update().get(pk=trial.pk)
         if locked.retried:
@@ -290,7 +310,7 @@ def retry_trial(trial: Trial) -> Trial:
         )
         Trial.objects.filter(pk=trial.pk).update(retried=True)
         trial.retried = True
-        experiment.record("retried", trial=trial, reason=f"As trial {again.number}.")
+        experiment.record(EventKind.RETRIED, trial=trial, reason=f"As trial {again.number}.")
         _reopen(experiment)
     _wake(experiment)
     return again
@@ -310,7 +330,8 @@ def set_excluded(trial: Trial, excluded: bool, *, reason: str = "") -> None:
         if not won:
             return
         trial.excluded = excluded
-        trial.experiment.record("excluded" if excluded else "restored", trial=trial, reason=reason)
+        what = EventKind.EXCLUDED if excluded else EventKind.RESTORED
+        trial.experiment.record(what, trial=trial, reason=reason)
         update_best(trial.experiment)
     _wake(trial.experiment)
 

@@ -15,13 +15,13 @@ from django.conf import settings
 
 from experiments.aistore import outbox, vault
 from experiments.manifest.files import GivenManifest, GivenSecret, read_contents
-from experiments.manifest.preflight import LOCAL, Preflight, preflight
+from experiments.manifest.forecast import Forecast, forecast_of
 from experiments.manifest.reading import LineOf
 from experiments.manifest.spec import ExperimentSpec, Parsed, parse_manifest, parse_text
+from experiments.manifest.working_dir import resolved
 from experiments.problems import Problem, ProblemsError
-from experiments.services.samples import resolved
 from experiments.trials.backends import backend
-from experiments.trials.launching import rehearsal
+from experiments.trials.launching import sample_launch
 
 _NO_TRIAL = "As things stand, no trial could start."
 _OTHER_PYTHON = (
@@ -36,13 +36,13 @@ class Intake:
     """What came of a manifest. ``parsed`` and ``forecast`` are None where it could not be read."""
 
     parsed: Parsed | None
-    forecast: Preflight | None
+    forecast: Forecast | None
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
 
     @property
     def can_start(self) -> bool:
-        """Whether, as the backend foresees it, a trial would start here and now."""
+        """Whether, as the backend forecasts it, a trial would start here and now."""
         return not any(warning.hint == _NO_TRIAL for warning in self.warnings)
 
 
@@ -105,7 +105,7 @@ def take_in_file(raw: bytes, *, is_json: bool = False, directory: Path | None = 
 
 def keepable(secrets: Sequence[GivenSecret]) -> tuple[tuple[GivenSecret, ...], list[Problem]]:
     """The secrets of a file that are kept here, and warnings for the others."""
-    if settings.TRAINING_ENGINE == LOCAL:
+    if not backend().has_cluster_secrets:
         return tuple(secrets), []
     message = "Secret '{}' is left out: on a cluster the API key is read from the cluster's own."
     return (), [
@@ -128,63 +128,63 @@ def _take_in_one(given: GivenManifest, known_secrets: Collection[str]) -> Intake
         parsed = parse_manifest(given.data, line_of=given.line_of)
     except ProblemsError as error:
         return Intake(None, None, error.problems, ())
-    return _foreseen(parsed, known_secrets)
+    return _with_forecast(parsed, known_secrets)
 
 
 def take_in(source: bytes | dict[str, Any]) -> Intake:
     """Parse a manifest (its text or its data) and look ahead; never raises for bad input.
 
-    What preflight finds impossible counts as a problem like any other.
+    What the forecast finds impossible counts as a problem like any other.
     """
     try:
         parsed = parse_manifest(source) if isinstance(source, dict) else parse_text(source)
     except ProblemsError as error:
         return Intake(None, None, error.problems, ())
-    return _foreseen(parsed)
+    return _with_forecast(parsed)
 
 
-def _foreseen(parsed: Parsed, known_secrets: Collection[str] = ()) -> Intake:
-    forecast = look_ahead(parsed, known_secrets)
+def _with_forecast(parsed: Parsed, known_secrets: Collection[str] = ()) -> Intake:
+    forecast = forecast_here(parsed, known_secrets)
     warnings = (*parsed.warnings, *forecast.warnings)
     return Intake(parsed, forecast, tuple(forecast.problems), warnings)
 
 
 def obstacles(spec: ExperimentSpec) -> tuple[Problem, ...]:
-    """What keeps a parsed manifest from ever running here; needs neither backend nor database."""
-    return _preflight(spec, None).problems
+    """What keeps a parsed manifest from ever running here; asks neither cluster nor database."""
+    return _by_the_rules(spec, None).problems
 
 
 def _no_trials_here() -> bool:
-    return settings.TRAINING_ENGINE == LOCAL and not settings.LOCAL_TRIALS
+    return backend().runs_here and not settings.LOCAL_TRIALS
 
 
-def _preflight(spec: ExperimentSpec, line_of: LineOf | None) -> Preflight:
-    forecast = preflight(spec, engine=settings.TRAINING_ENGINE, line_of=line_of)
+def _by_the_rules(spec: ExperimentSpec, line_of: LineOf | None) -> Forecast:
+    forecast = forecast_of(spec, runs_here=backend().runs_here, line_of=line_of)
     if not _no_trials_here():
         return forecast
     message = "Trials may not run on this server's own host (AUTOTUNE_LOCAL_TRIALS is 0)."
     return replace(forecast, problems=(*forecast.problems, Problem("spec.trainingConfig", message)))
 
 
-def look_ahead(parsed: Parsed, known_secrets: Collection[str] = ()) -> Preflight:
-    """What will become of a manifest here: ``manifest.preflight`` and what the backend foresees.
+def forecast_here(parsed: Parsed, known_secrets: Collection[str] = ()) -> Forecast:
+    """What will become of a manifest here: ``manifest.forecast`` and what the backend forecasts.
 
     The backend's are warnings, since the world may change before a trial starts (a directory may
-    be made); what it foresees of a field that is a problem already is left out. ``known_secrets``
+    be made); what it forecasts of a field that is a problem already is left out. ``known_secrets``
     are those that come with the manifest.
     """
-    forecast = _preflight(parsed.spec, parsed.line_of)
+    forecast = _by_the_rules(parsed.spec, parsed.line_of)
     if _no_trials_here():
         return forecast
     unstored = tuple(
         replace(problem, line=parsed.line_of(problem.path) if parsed.line_of else None)
-        for problem in vault.foresee(parsed.spec.aistore, known_secrets)
+        for problem in vault.forecast(parsed.spec.aistore, known_secrets)
     )
     known = {problem.path for problem in forecast.problems}
-    launch = rehearsal(parsed.spec)
-    foreseen = tuple(
+    launch = sample_launch(parsed.spec)
+    told = tuple(
         Problem(path, message, _NO_TRIAL, parsed.line_of(path) if parsed.line_of else None)
-        for path, message in backend().foresee(launch)
+        for path, message in backend().forecast(launch)
         if path not in known
     )
     programs = backend().programs(launch)
@@ -201,6 +201,6 @@ def look_ahead(parsed: Parsed, known_secrets: Collection[str] = ()) -> Preflight
     )
     return replace(
         forecast,
-        warnings=(*forecast.warnings, *foreseen, *lacking, *unstored),
+        warnings=(*forecast.warnings, *told, *lacking, *unstored),
         programs=tuple(program.as_dict() for program in programs),
     )

@@ -5,51 +5,21 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context
-from typing import Any, NamedTuple
+from typing import Any
 
 from django import template
 from django.templatetags.static import static
-from django.utils.html import format_html
+from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
+from experiments import looks
 from experiments.models import Experiment
-from experiments.states import Phase, TrialState
+from experiments.states import TrialState
 
 register = template.Library()
 
 _SIX_DIGITS = Context(prec=6, rounding=ROUND_HALF_UP)  # as JavaScript's toPrecision rounds
-
-
-class Look(NamedTuple):
-    """How a state is shown: never by colour alone."""
-
-    css: str
-    icon: str
-    label: Any  # lazily translated text
-
-
-PHASE_LOOKS = {
-    Phase.PENDING: Look("waiting", "waiting", gettext_lazy("Pending")),
-    Phase.RUNNING: Look("running", "running", gettext_lazy("Running")),
-    Phase.DONE: Look("succeeded", "check-circle", gettext_lazy("Done")),
-    Phase.TIMEOUT: Look("early", "clock", gettext_lazy("Timed out")),
-    Phase.ERROR: Look("failed", "x-octagon", gettext_lazy("Error")),
-}
-SUSPENDED = Look("suspended", "pause", gettext_lazy("Suspended"))
-FINISHING = Look("early", "stop", gettext_lazy("Finishing"))
-
-# In the order of the segments of the progress bar.
-STATE_LOOKS = {
-    TrialState.SUCCEEDED: Look("succeeded", "check-circle", gettext_lazy("Succeeded")),
-    TrialState.EARLY_STOPPED: Look("early", "early", gettext_lazy("Stopped early")),
-    TrialState.FAILED: Look("failed", "x-octagon", gettext_lazy("Failed")),
-    TrialState.LOST: Look("lost", "lost", gettext_lazy("Lost")),
-    TrialState.CANCELED: Look("canceled", "slash", gettext_lazy("Canceled")),
-    TrialState.RUNNING: Look("running", "running", gettext_lazy("Running")),
-    TrialState.WAITING: Look("waiting", "waiting", gettext_lazy("Waiting")),
-}
 
 
 @register.simple_tag
@@ -63,39 +33,33 @@ def icon(name: str, css: str = "") -> SafeString:
     )
 
 
-# Done, but without a single success: red where trials failed, grey where none got so far.
-ALL_FAILED = Look("failed", "x-octagon", gettext_lazy("Done"))
-NONE_SUCCEEDED = Look("canceled", "check-circle", gettext_lazy("Done"))
-
-
-def phase_look(experiment: Experiment) -> Look:
-    if experiment.phase == Phase.DONE and experiment.best_trial_id is None:
-        return ALL_FAILED if experiment.message else NONE_SUCCEEDED
-    if experiment.is_ended:
-        return PHASE_LOOKS[Phase(experiment.phase)]
-    if experiment.finish_requested:
-        return FINISHING
-    return SUSPENDED if experiment.suspended else PHASE_LOOKS[Phase(experiment.phase)]
-
-
 @register.inclusion_tag("partials/_phase_badge.html")
 def phase_badge(experiment: Experiment) -> dict[str, Any]:
     """Badge of an experiment: its phase, or that it is suspended or being finished."""
-    look = phase_look(experiment)
-    return {
-        "css": look.css,
-        "icon_name": look.icon,
-        "label": look.label,
-        "phase": experiment.phase,
-        "title": experiment.message,
-    }
+    look = looks.experiment_look(
+        experiment.phase,
+        finishing=experiment.finish_requested,
+        suspended=experiment.suspended,
+        has_best=experiment.best_trial_id is not None,
+        message=experiment.message,
+    )
+    return {**_badge(look, experiment.phase), "title": experiment.message}
 
 
 @register.inclusion_tag("partials/_phase_badge.html")
 def state_badge(state: str) -> dict[str, Any]:
     """Badge of a trial's state."""
-    look = STATE_LOOKS[TrialState(state)]
-    return {"css": look.css, "icon_name": look.icon, "label": look.label, "phase": state}
+    return _badge(looks.STATES[TrialState(state)], state)
+
+
+def _badge(look: looks.Look, phase: str) -> dict[str, Any]:
+    return {"css": look.tone, "icon_name": look.icon, "label": _(look.label), "phase": phase}
+
+
+@register.simple_tag
+def looks_json() -> SafeString:
+    """How states and events look, for the page's scripts: base.html has it once."""
+    return json_script(looks.for_scripts(), "looks")
 
 
 @register.inclusion_tag("partials/_trial_bar.html")
@@ -107,16 +71,16 @@ def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int) -> dict[
     n_trials = sum(counts.values())
     whole = max(max_trials, n_trials, 1)
     segments, x = [], 0.0
-    for state, look in STATE_LOOKS.items():
+    for state, look in looks.STATES.items():
         n = counts.get(state, 0)
         if not n:
             continue
         width = 1000 * n / whole
         segments.append(
             {
-                "css": look.css,
+                "css": look.tone,
                 "icon": look.icon,
-                "label": look.label,
+                "label": _(look.label),
                 "n": n,
                 "x": f"{x:.2f}",
                 "width": f"{width:.2f}",

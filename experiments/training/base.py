@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 
 class LaunchError(Exception):
@@ -36,6 +36,11 @@ ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.STOPPED, JobSta
 def name_of_job(experiment_id: str, trial_number: int, attempt: int) -> str:
     """The one rule by which jobs are named."""
     return f"at-{experiment_id}-{trial_number}-{attempt}"
+
+
+def experiment_of_job(name: str) -> str:
+    """``name_of_job`` read backwards: whose job this is."""
+    return name.split("-")[1]
 
 
 @dataclass(frozen=True)
@@ -111,9 +116,22 @@ Handle = dict[str, Any]  # plain JSON, stored on the trial's row
 
 
 class Backend(ABC):
-    """Runs trials somewhere. ``name`` is the value of AUTOTUNE_TRAINING_ENGINE that selects it."""
+    """Runs trials somewhere. ``name`` is the value of AUTOTUNE_TRAINING_ENGINE that selects it.
+
+    What its callers must know of where that is, it says of itself: they ask these four, never
+    which backend it is.
+    """
 
     name: str
+    # Trials are processes of this very host: who may start one may run commands here, they end
+    # with an orderly shutdown, and image, volumes and scheduler mean nothing.
+    runs_here: ClassVar[bool] = False
+    # Trials see this server's files under the same paths: what is made here is there for them.
+    shares_files: ClassVar[bool] = False
+    # API keys that manifests name are Secrets of the cluster it runs on, not rows of ours.
+    has_cluster_secrets: ClassVar[bool] = False
+    # ``take_exits`` tells of ended jobs at once, and is worth a call every few milliseconds.
+    tells_exits: ClassVar[bool] = False
 
     @abstractmethod
     def launch(self, launch: Launch) -> Handle:
@@ -124,7 +142,7 @@ class Backend(ABC):
             BackendUnavailable: try again later.
         """
 
-    def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
+    def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """Say what would keep this launch from starting now: (manifest path, message) pairs."""
         return ()
 
@@ -146,6 +164,10 @@ class Backend(ABC):
         Costs nothing where that is so already. Raises BackendUnavailable.
         """
         return
+
+    def take_exits(self) -> Sequence[str]:
+        """Jobs that ended since the last call, where it ``tells_exits``: a hint to poll now."""
+        return ()
 
     @abstractmethod
     def stop(self, handle: Handle) -> None:

@@ -14,7 +14,7 @@ from experiments.training.local.interpreter import trial_path
 
 @lru_cache(maxsize=1)
 def backend() -> Backend:
-    """Return the backend named by AUTOTUNE_TRAINING_ENGINE."""
+    """Return the backend named by AUTOTUNE_TRAINING_ENGINE: the only place that asks its name."""
     if settings.TRAINING_ENGINE == "local":
         search_path = trial_path(
             os.environ,

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 
 from experiments.models import Experiment, Trial, new_trial_key
-from experiments.states import FINISHED, TrialState
+from experiments.states import FINISHED, EventKind, TrialState
 
 
 def add_trial(
@@ -47,34 +47,51 @@ def add_trial(
                 continue
         else:
             raise RuntimeError("No free trial key was found in 20 draws.")
-        experiment.record("state", trial=trial, new=TrialState.WAITING, reason=reason, seq=seq)
+        experiment.record(
+            EventKind.STATE, trial=trial, new=TrialState.WAITING, reason=reason, seq=seq
+        )
     return trial
 
 
-def request_stop(trial: Trial, as_state: TrialState, reason: str, **data: Any) -> bool:
-    """Record the decision to stop a trial; False where it has ended or is being stopped already."""
+def request_stop(
+    trial: Trial, as_state: TrialState, reason: str, *, cut_off: bool = False, **data: Any
+) -> bool:
+    """Record the decision to stop a trial; False where it has ended or is being stopped already.
+
+    ``cut_off``: because the experiment's time is up, so that it does not use up maxTrialNum.
+    """
     with transaction.atomic(savepoint=False):
         won = (
             Trial.objects.filter(pk=trial.pk, stop_as="")
             .exclude(state__in=FINISHED)
-            .update(stop_as=as_state, stop_reason=reason)
+            .update(stop_as=as_state, stop_reason=reason, cut_off=cut_off)
         )
         if not won:
             return False
-        trial.stop_as, trial.stop_reason = as_state, reason
-        trial.experiment.record("stopping", trial=trial, new=as_state, reason=reason, data=data)
+        trial.stop_as, trial.stop_reason, trial.cut_off = as_state, reason, cut_off
+        trial.experiment.record(
+            EventKind.STOPPING, trial=trial, new=as_state, reason=reason, data=data
+        )
     return True
 
 
 def update_best(experiment: Experiment) -> None:
     """Point the experiment at its best finished, not excluded trial; earliest wins a tie."""
+    if _best_id(experiment) == experiment.best_trial_id:
+        return
+    with transaction.atomic():
+        # Trials end under this lock: who looks late still sees them all.
+        Experiment.objects.select_for_update().filter(pk=experiment.pk).first()
+        best_id = _best_id(experiment)
+        Experiment.objects.filter(pk=experiment.pk).update(best_trial_id=best_id)
+    experiment.best_trial_id = best_id
+
+
+def _best_id(experiment: Experiment) -> int | None:
     order = "value" if experiment.optimize_mode == "minimize" else "-value"
-    best_id = (
+    return (
         experiment.trials.filter(state=TrialState.SUCCEEDED, excluded=False, value__isnull=False)
         .order_by(order, "number")
         .values_list("pk", flat=True)
         .first()
     )
-    if best_id != experiment.best_trial_id:
-        Experiment.objects.filter(pk=experiment.pk).update(best_trial_id=best_id)
-        experiment.best_trial_id = best_id

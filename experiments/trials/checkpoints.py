@@ -2,7 +2,8 @@
 
 A tuner is pure and knows no directories: without ``all_checkpoint_dir`` it proposes relative ones.
 ``reconcile`` calls here to put them below the server's data before a trial's row is written, to
-make them before a local trial starts, and to remove them with their experiment.
+make them before a trial starts that sees this server's files, and to remove them with their
+experiment.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from django.conf import settings
 
 from experiments.algorithms.base import LOAD_KEY, SAVE_KEY
+from experiments.trials.backends import backend
 
 _KEYS = (LOAD_KEY, SAVE_KEY)
 
@@ -35,19 +37,19 @@ def placed(
     found = dict(parameters)
     for key in set(_KEYS) & set(added) & set(found):
         given = Path(str(found[key]))
-        if settings.TRAINING_ENGINE == "local":
+        if backend().shares_files:
             given = given.expanduser()
         found[key] = str(given if given.is_absolute() else directory_of(experiment_id) / given)
     return found
 
 
 def make(parameters: Mapping[str, Any], added: tuple[str, ...]) -> None:
-    """Make the directories that a local trial loads from and saves to.
+    """Make the directories that a trial loads from and saves to, where it sees our files.
 
     Raises:
         OSError: if they cannot be made.
     """
-    if settings.TRAINING_ENGINE != "local":
+    if not backend().shares_files:
         return  # they lie on a volume that only trials see
     for key in set(_KEYS) & set(added) & set(parameters):
         Path(str(parameters[key])).mkdir(parents=True, exist_ok=True)

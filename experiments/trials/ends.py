@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from experiments.models import Event, Metric, Trial
 from experiments.redaction import redact
-from experiments.states import TrialState
+from experiments.states import EventKind, TrialState
 from experiments.training.base import JobState, JobStatus
 
 # What reports and people may change in a trial's row while it runs.
@@ -61,7 +61,7 @@ def _verdict_on_end(trial: Trial, status: JobStatus) -> tuple[TrialState, str]:
 
 def _refused_final(trial: Trial) -> str:
     """Why this attempt's newest final report was refused; "" where none came."""
-    events = Event.objects.filter(trial=trial, what="bad report", data__has_key="final")
+    events = Event.objects.filter(trial=trial, what=EventKind.BAD_REPORT, data__has_key="final")
     if trial.started_at is not None:
         events = events.filter(time__gte=trial.started_at)
     newest = events.order_by("seq").last()

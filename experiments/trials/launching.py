@@ -10,7 +10,7 @@ from django.utils import timezone
 from experiments.access.tokens import trial_token
 from experiments.manifest.fields import API_VERSION, KIND
 from experiments.manifest.spec import ExperimentSpec
-from experiments.models import ClusterObject, Experiment, Project, Trial
+from experiments.models import ClusterObject, Experiment, Trial
 from experiments.training.base import Launch, Task, name_of_job
 
 
@@ -19,13 +19,6 @@ def _tasks(spec: ExperimentSpec) -> tuple[Task, ...]:
         Task(task.type, task.replicas, task.template, task.restart_policy)
         for task in spec.training.tasks
     )
-
-
-def project_of(namespace: str) -> Project:
-    """The project of a namespace: ``Project.namespace``, read backwards."""
-    if namespace == settings.NAMESPACE:
-        return Project.default()
-    return Project.objects.get_or_create(name=namespace)[0]
 
 
 def _owner(link: ClusterObject) -> dict[str, Any]:
@@ -59,7 +52,7 @@ def job_name(trial: Trial) -> str:
     return name_of_job(trial.experiment_id, trial.number, trial.attempt)
 
 
-def rehearsal(spec: ExperimentSpec) -> Launch:
+def sample_launch(spec: ExperimentSpec) -> Launch:
     """A launch of nobody's trial, for a backend to look at and never to start."""
     return Launch(
         experiment_id="x",

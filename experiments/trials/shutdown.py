@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 
-from django.conf import settings
 from django.utils import timezone
 
 from experiments.models import Trial
@@ -22,7 +21,7 @@ def requeue_local_trials(grace: timedelta = timedelta(seconds=1.2)) -> int:
     For the supervisor's orderly end: a laptop's owner who pressed Ctrl-C wants the machine back and
     no trial lost. Their reports are dropped, since they will come again from the first.
     """
-    if settings.TRAINING_ENGINE != "local":
+    if not backend().runs_here:
         return 0
     _own_up_to_launches()
     running = list(Trial.objects.filter(state=TrialState.RUNNING).select_related("experiment"))

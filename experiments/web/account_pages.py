@@ -20,6 +20,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from experiments.access import tokens
+from experiments.access.throttle import sign_ins
 from experiments.models import ApiToken
 from experiments.web.account_forms import PasswordForm, TokenForm
 
@@ -52,6 +53,20 @@ def _sign_in_by_secret(request: HttpRequest, secret: str) -> HttpResponse | None
     return redirect(_next(request))
 
 
+def _address(request: HttpRequest) -> str:
+    """Whose requests count together; a proxy must be named in FORWARDED_ALLOW_IPS."""
+    return str(request.META.get("REMOTE_ADDR") or "unknown")
+
+
+def _too_often(request: HttpRequest, context: dict[str, Any], wait_s: int) -> HttpResponse:
+    context["password_error"] = _("Too many sign-ins failed. Try again in %(seconds)s seconds.") % {
+        "seconds": wait_s
+    }
+    answer = render(request, "account/sign_in.html", context, status=429)
+    answer["Retry-After"] = str(wait_s)
+    return answer
+
+
 @never_cache
 @sensitive_post_parameters("password", "link")
 @require_http_methods(["GET", "POST"])
@@ -61,10 +76,13 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     context = {"next": request.POST.get("next") or request.GET.get("next", "")}
     if request.method == "GET":
         return render(request, "account/sign_in.html", context)
+    if wait_s := sign_ins.wait_s(_address(request), request.POST.get("username", "")):
+        return _too_often(request, context, wait_s)
     if "link" in request.POST:
         answer = _sign_in_by_secret(request, _secret_in(request.POST["link"]))
         if answer is not None:
             return answer
+        sign_ins.failed(_address(request))
         context["link_error"] = _("This link is unknown, used or expired. Make a new one.")
         return render(request, "account/sign_in.html", context, status=400)
     form = PasswordForm(request.POST)
@@ -72,8 +90,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if user is not None:
         login(request, user)
         return redirect(_next(request))
-    context["password_error"] = _("User name and password do not fit together.")
     context["username"] = request.POST.get("username", "")[:150]
+    sign_ins.failed(_address(request), context["username"])
+    context["password_error"] = _("User name and password do not fit together.")
     return render(request, "account/sign_in.html", context, status=400)
 
 
@@ -82,11 +101,14 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 def sign_in_link(request: HttpRequest, secret: str) -> HttpResponse:
     context = {"next": request.GET.get("next", "")}
     if request.method == "POST":
+        if wait_s := sign_ins.wait_s(_address(request)):
+            return _too_often(request, context, wait_s)
         answer = _sign_in_by_secret(request, secret)
         if answer is not None:
             return answer
         if request.user.is_authenticated:  # the link sent twice, by button and by script
             return redirect(_next(request))
+        sign_ins.failed(_address(request))
         return render(request, "account/sign_in_link.html", {**context, "spent": True}, status=400)
     return render(request, "account/sign_in_link.html", context)
 

@@ -34,7 +34,7 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
     # The cursor is read before the rows: what changes in between comes again, never not at all.
     cursor = experiment.last_seq
     trials = experiment.trials.order_by("-number")
-    space = experiment.configuration["searchSpace"]
+    space = chart_data.search_space(experiment)
     state = {
         "cursor": cursor,
         "experiment": present.experiment_json(experiment),

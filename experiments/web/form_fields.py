@@ -6,12 +6,12 @@ Field ids are what the page's script puts into ``data-field``: ``name``, ``space
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.web.form_values import as_text, read_json
+from experiments.strict_json import read_json
+from experiments.web.form_values import as_text
 from experiments.web.manifest_form import ARGUMENTS, OPTION_TYPES, rows_of
 
 _STEP = re.compile(r'\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|\.?([^.\[\]]+)')
@@ -60,7 +60,7 @@ def steps(path: str) -> list[str | int]:
         if index:
             found.append(int(index))
         else:
-            found.append(plain or json.loads(f'"{quoted}"'))
+            found.append(plain or read_json(f'"{quoted}"'))
     return found
 
 

@@ -1,7 +1,6 @@
 """Values between the manifest and the form's fields: numbers as texts, JSON as text, and back.
 
-Called by ``manifest_form`` and ``form_fields``. Nothing here raises for what a person typed, but
-``read_json``.
+Called by ``manifest_form`` and ``form_fields``. Nothing here raises for what a person typed.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
+
+from experiments.strict_json import read_json
 
 _INTEGER = re.compile(r"[-+]?\d{1,300}\Z")
 _FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\Z")
@@ -48,23 +49,6 @@ def as_value(text: Any) -> Any:
     if _FLOAT.match(stripped) and abs(float(stripped)) != float("inf"):
         return float(stripped)
     return text
-
-
-def read_json(text: str) -> Any:
-    """JSON of finite numbers. Raises ValueError, also for text nested too deeply."""
-
-    def finite(number: str) -> float:
-        if abs(found := float(number)) == float("inf"):
-            raise ValueError(f"the number {number[:40]} is too large")
-        return found
-
-    def refuse(name: str) -> Any:
-        raise ValueError(f"JSON has no {name}")
-
-    try:
-        return json.loads(text, parse_float=finite, parse_constant=refuse)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
 
 
 def read_mapping(raw: Any) -> dict[str, Any] | None:

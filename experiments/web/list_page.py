@@ -11,8 +11,7 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
-from django.db.models import Case, Count, F, Q, QuerySet, When
-from django.db.models.functions import Lower
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -24,6 +23,7 @@ from django.views.decorators.http import require_GET
 from experiments.access import policy
 from experiments.manifest.fields import NAME_FIELDS
 from experiments.models import Experiment
+from experiments.selectors.listing import listed
 from experiments.selectors.present import count_trials
 from experiments.states import PHASE_ENDED, Phase
 
@@ -38,24 +38,12 @@ PHASES: dict[str, tuple[Any, Q]] = {
     "timeout": (_("Timed out"), Q(phase=Phase.TIMEOUT)),
     "error": (_("Error"), Q(phase=Phase.ERROR)),
 }
-ORDERS: dict[str, tuple[Any, list[Any]]] = {
-    "newest": (_("Newest first"), ["-created_at", "id"]),
-    "oldest": (_("Oldest first"), ["created_at", "id"]),
-    # Directions apart: a small loss says nothing beside a large accuracy.
-    "best": (
-        _("Best value"),
-        [
-            Case(When(best_trial=None, then=1), default=0),
-            "optimize_mode",
-            Case(
-                When(optimize_mode="minimize", then=F("best_trial__value")),
-                default=-F("best_trial__value"),
-            ),
-            "-created_at",
-        ],
-    ),
-    "name": (_("Name"), [Lower("name"), "-created_at"]),
-    "finished": (_("Last finished"), [F("finished_at").desc(nulls_last=True), "-created_at"]),
+ORDERS: dict[str, tuple[Any, list[str]]] = {
+    "newest": (_("Newest first"), ["-created_at"]),
+    "oldest": (_("Oldest first"), ["created_at"]),
+    "best": (_("Best value"), ["best", "-created_at"]),
+    "name": (_("Name"), ["name", "-created_at"]),
+    "finished": (_("Last finished"), ["-finished_at", "-created_at"]),
 }
 
 
@@ -94,12 +82,12 @@ class Query:
         return f"{path}?{urlencode(words)}" if words else path
 
     def apply(self, experiments: QuerySet[Experiment]) -> QuerySet[Experiment]:
-        found = experiments
-        for word in self.search.split():
-            found = found.filter(
-                Q(name__icontains=word) | Q(id__startswith=word.lower()) | Q(notes__icontains=word)
-            )
-        return found.filter(PHASES[self.phase][1]).order_by(*ORDERS[self.order][1])
+        return listed(
+            experiments,
+            search=self.search,
+            shown=PHASES[self.phase][1],
+            orders=ORDERS[self.order][1],
+        )
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ from experiments.manifest.fields import API_VERSION, KIND, NAME_FIELDS
 from experiments.manifest.json_text import pretty_json
 from experiments.manifest.text_edit import edit_json
 from experiments.manifest.training_spec import MAIN_CONTAINER
+from experiments.strict_json import read_json
 from experiments.web.form_values import (
     as_dict,
     as_list,
     as_text,
     as_value,
     comparable,
-    read_json,
     read_mapping,
 )
 

@@ -20,8 +20,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from experiments.access import policy
-from experiments.algorithms import registry
-from experiments.algorithms.settings import describe
+from experiments.algorithms.reference import catalogue
 from experiments.algorithms.space.parameters import show
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.manifest.fields import FRAMEWORKS, REPLICA_TYPES
@@ -31,9 +30,10 @@ from experiments.problems import Problem, ProblemsError
 from experiments.selectors.manifest import manifest_text
 from experiments.services import samples
 from experiments.services.intake import MAX_BYTES, NOTHING, take_in_file
+from experiments.strict_json import read_json
 from experiments.templatetags.autotune import number
 from experiments.web.form_fields import field_of, form_problems, parameter_types
-from experiments.web.form_values import read_json, read_mapping
+from experiments.web.form_values import read_mapping
 from experiments.web.manifest_form import form_from_manifest, merge_form, rebase, rows_of
 
 N_PREVIEWS = 4  # sample values beside a row
@@ -119,7 +119,7 @@ def sync(request: HttpRequest) -> JsonResponse:
     if len(request.body) > 3 * MAX_BYTES:
         return _refused(_("The manifest must be at most 1 MiB."), 413)
     try:
-        data = read_json(request.body.decode())
+        data = read_json(request.body)
     except ValueError:
         return _refused(_("The body must be JSON."))
     if not isinstance(data, dict) or not isinstance(data.get("yaml"), str):
@@ -253,9 +253,7 @@ def _previews(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
 def _catalogue() -> dict[str, Any]:
     return {
         "types": parameter_types(),
-        "tuners": [_algorithm(entry) for entry in registry.TUNERS.values()],
-        "assessors": [_algorithm(entry) for entry in registry.ASSESSORS.values()],
-        "advisors": [_algorithm(entry) for entry in registry.ADVISORS.values()],
+        **catalogue(),
         "frameworks": list(FRAMEWORKS),
         "replica_types": {**{name: [] for name in FRAMEWORKS}, **REPLICA_TYPES},
         "urls": {
@@ -263,27 +261,4 @@ def _catalogue() -> dict[str, Any]:
             "create": reverse("api-experiments"),
             "template": reverse("experiment-template", args=["NAME"]),
         },
-    }
-
-
-def _algorithm(entry: registry.Entry) -> dict[str, Any]:
-    return {
-        "name": entry.name,
-        "label": entry.label,
-        "summary": entry.summary,
-        "available": entry.available,
-        "types": sorted(entry.types),
-        "needs": entry.needs,
-        "settings": [
-            {
-                "name": info.name,
-                "type": info.type,
-                "default": info.default,
-                "help": info.help,
-                "limits": info.limits(),
-                "choices": list(info.choices),
-                "optional": info.optional,
-            }
-            for info in describe(entry.args)
-        ],
     }

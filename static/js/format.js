@@ -1,35 +1,15 @@
 // How numbers, times and states look, the same on every live part of the pages.
 
 import { h, icon, svg } from "./dom.js";
+import { stringify } from "./exact.js";
+import { experimentLook, LOOKS, plainLook } from "./looks.js";
 import { ago as words } from "./times.js";
 
-/** @typedef {[css: string, icon: string, word: string]} Look */
-
-/** @type {Record<TrialState, Look>} in the order of the segments of the progress bar */
-export const STATES = {
-  SUCCEEDED: ["succeeded", "check-circle", "Succeeded"],
-  EARLY_STOPPED: ["early", "early", "Stopped early"],
-  FAILED: ["failed", "x-octagon", "Failed"],
-  LOST: ["lost", "lost", "Lost"],
-  CANCELED: ["canceled", "slash", "Canceled"],
-  RUNNING: ["running", "running", "Running"],
-  WAITING: ["waiting", "waiting", "Waiting"],
-};
-/** @type {Record<Phase, Look>} */
-const PHASES = {
-  PENDING: ["waiting", "waiting", "Pending"],
-  RUNNING: ["running", "running", "Running"],
-  DONE: ["succeeded", "check-circle", "Done"],
-  TIMEOUT: ["early", "clock", "Timed out"],
-  ERROR: ["failed", "x-octagon", "Error"],
-};
-const FINISHED = new Set(["SUCCEEDED", "FAILED", "EARLY_STOPPED", "CANCELED", "LOST"]);
-
 /** @param {{ state: TrialState }} trial */
-export const isFinished = (trial) => FINISHED.has(trial.state);
+export const isFinished = (trial) => LOOKS.finished.includes(trial.state);
 
 /** @param {{ phase: Phase }} experiment */
-export const isEnded = (experiment) => ["DONE", "TIMEOUT", "ERROR"].includes(experiment.phase);
+export const isEnded = (experiment) => LOOKS.ended.includes(experiment.phase);
 
 /**
  * A number with `digits` significant ones: 0.987654, 1.23457e-5, 123457. The same words as the
@@ -67,14 +47,14 @@ export function plain(value) {
       .join(", ");
     return inner ? `${plain(name)} (${inner})` : plain(name);
   }
-  return value === undefined ? "–" : JSON.stringify(value);
+  return value === undefined ? "–" : stringify(value);
 }
 
 /**
  * The value in full, for titles and copying.
  * @param {Json} value
  */
-export const full = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+export const full = (value) => (typeof value === "string" ? value : stringify(value));
 
 /**
  * Seconds as their two largest units: "1 h 05 m".
@@ -111,11 +91,11 @@ export function trialSeconds(trial, now = Date.now()) {
  * @param {{ stopping?: boolean }} [options]
  */
 export function stateBadge(state, { stopping = false } = {}) {
-  const [css, name, word] = STATES[state] ?? ["waiting", "waiting", state];
-  const text = stopping ? "Stopping" : word;
+  const { label, icon: name, tone } = LOOKS.states[state] ?? plainLook(state);
+  const text = stopping ? "Stopping" : label;
   return h(
     "span",
-    { class: `badge-state state-${css}`, dataset: { phase: state } },
+    { class: `badge-state state-${tone}`, dataset: { phase: state } },
     icon(name),
     h("span", {}, text),
   );
@@ -123,24 +103,16 @@ export function stateBadge(state, { stopping = false } = {}) {
 
 /** @param {Experiment} experiment */
 export function phaseBadge(experiment) {
-  let [css, name, word] = PHASES[experiment.phase] ?? ["waiting", "waiting", experiment.phase];
-  if (experiment.phase === "DONE" && !experiment.best) {
-    // without a single success; the message tells of those that failed
-    [css, name] = experiment.message ? ["failed", "x-octagon"] : ["canceled", "check-circle"];
-  }
-  if (!isEnded(experiment)) {
-    if (experiment.finishing) [css, name, word] = ["early", "stop", "Finishing"];
-    else if (experiment.suspended) [css, name, word] = ["suspended", "pause", "Suspended"];
-  }
+  const { label, icon: name, tone } = experimentLook(experiment);
   return h(
     "span",
     {
-      class: `badge-state state-${css}`,
+      class: `badge-state state-${tone}`,
       dataset: { phase: experiment.phase },
       title: experiment.message,
     },
     icon(name),
-    h("span", {}, word),
+    h("span", {}, label),
   );
 }
 
@@ -168,21 +140,21 @@ export function trialBar(counts, maxTrials) {
   const words = [];
   const legend = [];
   let x = 0;
-  for (const state of /** @type {TrialState[]} */ (Object.keys(STATES))) {
-    const [css, name, word] = STATES[state];
+  for (const state of /** @type {TrialState[]} */ (Object.keys(LOOKS.states))) {
+    const { label, icon: name, tone } = LOOKS.states[state];
     const n = counts[state] ?? 0;
     if (!n) continue;
     const width = (1000 * n) / whole;
-    segments.push(svg("rect", { x, y: 0, width, height: 10, class: `fill-${css}` }));
+    segments.push(svg("rect", { x, y: 0, width, height: 10, class: `fill-${tone}` }));
     x += width;
-    words.push(`${n} ${word}`);
+    words.push(`${n} ${label}`);
     legend.push(
       h(
         "span",
-        { class: `trial-count text-${css}` },
+        { class: `trial-count text-${tone}` },
         icon(name),
         h("span", { class: "num" }, n),
-        h("span", { class: "legend-word" }, word),
+        h("span", { class: "legend-word" }, label),
       ),
     );
   }

@@ -2,81 +2,12 @@
 
 import { api } from "./api.js";
 import { byId, h, icon } from "./dom.js";
-import { ago, STATES } from "./format.js";
+import { ago } from "./format.js";
+import { eventLook } from "./looks.js";
 
 const PAGE_SIZE = 200;
 const FIRST = 40; // come with the page; where there are fewer, there are no others
 const MOST = 2000; // rows kept in the page
-
-/** @type {Record<string, string>} */
-const WORDS = {
-  created: "Created",
-  phase: "Phase",
-  limits: "Limits changed",
-  suspended: "Suspended",
-  resumed: "Resumed",
-  finish: "Finish early",
-  details: "Details changed",
-  stopping: "Stopping",
-  excluded: "Left out of the results",
-  restored: "Taken back into the results",
-  verdict: "Verdict",
-  trouble: "Trouble",
-  note: "Note",
-  "upload failed": "Upload to AIStore failed",
-  "upload well again": "Upload to AIStore goes on",
-  uploaded: "Uploaded to AIStore",
-};
-/** @type {Record<string, string>} */
-const ICONS = {
-  created: "plus",
-  phase: "flask",
-  limits: "sliders",
-  suspended: "pause",
-  resumed: "play",
-  finish: "stop",
-  details: "edit",
-  stopping: "scissors",
-  excluded: "eye-off",
-  restored: "eye",
-  trouble: "warning",
-  note: "info",
-  verdict: "scissors",
-  "upload failed": "warning",
-  "upload well again": "upload",
-  uploaded: "upload",
-};
-/** @type {Record<string, string>} */
-const PHASE_WORDS = {
-  PENDING: "pending",
-  RUNNING: "running",
-  DONE: "done",
-  TIMEOUT: "timed out",
-  ERROR: "error",
-};
-
-/**
- * Icon, tone and words of one event.
- * @param {HappenedEvent} event
- * @returns {[icon: string, tone: string, words: string]}
- */
-export function look({ what, from, to }) {
-  if (what === "state") {
-    const [css, name, word] = STATES[/** @type {TrialState} */ (to)] ?? ["waiting", "info", to];
-    return [name, css, from ? word : "New"];
-  }
-  if (what === "phase") {
-    const words = `Now ${PHASE_WORDS[to] ?? to}`;
-    return to === "ERROR" ? ["x-octagon", "failed", words] : ["flask", "running", words];
-  }
-  if (what === "stopping") {
-    return to === "EARLY_STOPPED"
-      ? ["scissors", "early", "Stopped by the assessor"]
-      : ["scissors", "canceled", "Being stopped"];
-  }
-  const isBad = what === "trouble" || what === "upload failed";
-  return [ICONS[what] ?? "info", isBad ? "failed" : "waiting", WORDS[what] ?? what];
-}
 
 export class Timeline {
   /**
@@ -126,7 +57,7 @@ export class Timeline {
 
   /** @param {HappenedEvent} event */
   row(event) {
-    const [name, tone, words] = look(event);
+    const { icon: name, label: words, tone } = eventLook(event);
     const user = event.data?.user;
     const who = typeof user === "string" && h("span", { class: "muted" }, ` by ${user}`);
     const reason = event.reason && h("span", { class: "timeline-reason" }, event.reason);

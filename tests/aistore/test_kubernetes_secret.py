@@ -17,6 +17,7 @@ from kubernetes.config import kube_config
 
 from experiments.aistore import vault
 from experiments.models import Experiment
+from experiments.trials.backends import backend
 from tests.aistore.server import KEY
 
 
@@ -69,7 +70,9 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> I
     )
     monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(config))
     settings.TRAINING_ENGINE = "tensorstack"
+    backend.cache_clear()
     yield api
+    backend.cache_clear()
     server.shutdown()
     server.server_close()
 

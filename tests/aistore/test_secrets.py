@@ -154,7 +154,7 @@ def test_the_key_is_no_argument_of_the_command(tmp_path: Path):
     assert "unrecognized arguments" in done.stderr
 
 
-# ---- foreseen
+# ---- forecast
 
 
 def manifest_with_aistore() -> dict[str, Any]:

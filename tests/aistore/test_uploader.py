@@ -15,7 +15,6 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from experiments.aistore import outbox, vault
-from experiments.aistore.outbox import UploadLease
 from experiments.models import Experiment, Metric, Project, Trial, Upload, uploads
 from experiments.selectors.present import aistore_by_id, server_note
 from experiments.services import actions
@@ -554,24 +553,25 @@ def test_a_run_that_somebody_removed_does_not_hold_up_the_rest(
 
 
 def test_only_one_uploads_for_an_experiment(running: Experiment, aistore: FakeAIStore):
-    lease = UploadLease(running.pk)
+    lease = outbox.lease_of(running.pk)
     assert lease.take()
     assert outbox.due_ids() == []
     upload(running)
     assert aistore.requests == []
-    lease.release()
+    lease.drop()
     upload(running)
     assert aistore.requests != []
 
 
 def test_a_dead_uploaders_lease_runs_out(running: Experiment, aistore: FakeAIStore):
-    dead = UploadLease(running.pk)
+    dead = outbox.lease_of(running.pk)
     assert dead.take()
-    Upload.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    long_ago = timezone.now() - timedelta(seconds=60)
+    Upload.objects.update(lease_until=long_ago, lease_mark=long_ago)
     assert outbox.due_ids() == [running.pk]
     upload(running)
     assert folder_row(running).state == Upload.State.DONE
-    assert not dead.renew()
+    assert not dead._beat()
 
 
 def test_deleting_an_experiment_ends_its_uploads(

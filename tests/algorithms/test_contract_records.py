@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from experiments.algorithms.registry import Entry
-from experiments.engine.session import TrialRecord, assess, propose
+from experiments.engine.session import TrialSoFar, assess, propose
 from experiments.manifest.spec import ExperimentSpec, parse_manifest
 from experiments.states import TrialState
 from tests.algorithms.test_contract import (
@@ -41,7 +41,7 @@ def spec_of(entry: Entry, mode: str) -> ExperimentSpec:
     return parse_manifest(small(changes)).spec
 
 
-def ended(number: int, parameters: dict[str, Any], note: Any, value: float) -> TrialRecord:
+def ended(number: int, parameters: dict[str, Any], note: Any, value: float) -> TrialSoFar:
     """A trial's end: by its number, one of all there are."""
     curve = ((0, 2.0 * value), (1, math.nan), (2, value))
     ways: list[dict[str, Any]] = [
@@ -59,7 +59,7 @@ def ended(number: int, parameters: dict[str, Any], note: Any, value: float) -> T
         {"state": TrialState.EARLY_STOPPED, "curve": ((0, math.nan),)},
         {"state": OK, "value": 1e308},
     ]
-    return TrialRecord(number, parameters, note=note, **ways[number % len(ways)])
+    return TrialSoFar(number, parameters, note=note, **ways[number % len(ways)])
 
 
 @every_tuner
@@ -67,7 +67,7 @@ def ended(number: int, parameters: dict[str, Any], note: Any, value: float) -> T
 def test_every_way_a_trial_can_end_is_survived(entry: Entry, mode: str) -> None:
     """``propose`` itself checks that what comes lies in the space and is plain."""
     spec, rng = spec_of(entry, mode), np.random.default_rng(0)
-    records: list[TrialRecord] = []
+    records: list[TrialSoFar] = []
     for _ in range(enough(entry)):
         proposal = propose(spec, records, 1, seed=0)
         if proposal.exhausted:
@@ -76,15 +76,15 @@ def test_every_way_a_trial_can_end_is_survived(entry: Entry, mode: str) -> None:
         value = loss_of(searched(entry, suggestion.parameters))
         records.append(ended(len(records), suggestion.parameters, suggestion.note, value))
         if len(records) % 5 == 0:  # one imported or the user's own: it carries no note
-            records.append(TrialRecord(len(records), spec.space.sample(rng), OK, rng.random()))
+            records.append(TrialSoFar(len(records), spec.space.sample(rng), OK, rng.random()))
     assert len(records) >= min(enough(entry), spec.space.n_distinct() or 99)
 
 
 @every_tuner
 def test_maximizing_is_minimizing_the_negative(entry: Entry) -> None:
     down, up = spec_of(entry, "minimize"), spec_of(entry, "maximize")
-    low: list[TrialRecord] = []
-    high: list[TrialRecord] = []
+    low: list[TrialSoFar] = []
+    high: list[TrialSoFar] = []
     for number in range(enough(entry)):
         proposal = propose(down, low, 1, seed=3)
         assert propose(up, high, 1, seed=3) == proposal
@@ -93,8 +93,8 @@ def test_maximizing_is_minimizing_the_negative(entry: Entry) -> None:
         (suggestion,) = proposal.suggestions
         value = loss_of(searched(entry, suggestion.parameters)) - 0.5
         parameters, note = suggestion.parameters, suggestion.note
-        low.append(TrialRecord(number, parameters, OK, value, note=note))
-        high.append(TrialRecord(number, parameters, OK, -value, note=note))
+        low.append(TrialSoFar(number, parameters, OK, value, note=note))
+        high.append(TrialSoFar(number, parameters, OK, -value, note=note))
 
 
 # -- assessors -----------------------------------------------------------------------------------
@@ -105,12 +105,12 @@ def judged_by(entry: Entry, mode: str) -> ExperimentSpec:
     return parse_manifest(small({"spec.assessor": chosen})).spec
 
 
-def falling(number: int, last: float, sign: float, n_reports: int = 20) -> TrialRecord:
+def falling(number: int, last: float, sign: float, n_reports: int = 20) -> TrialSoFar:
     """A trial that has fallen to near ``last``, seen through ``sign``."""
     noise = 0.01 * np.random.default_rng(number).random(n_reports)
     values = [sign * (last + math.exp(-0.5 * step) + noise[step]) for step in range(n_reports)]
     state = OK if n_reports == 20 else TrialState.RUNNING
-    return TrialRecord(number, {}, state, values[-1], tuple(enumerate(values)))
+    return TrialSoFar(number, {}, state, values[-1], tuple(enumerate(values)))
 
 
 @every_assessor
@@ -146,7 +146,7 @@ def test_an_assessor_survives_whatever_the_others_came_to(entry: Entry, mode: st
     spec = judged_by(entry, mode)
     for rivals in (others, others + usable):
         for n_reports in range(1, 13):
-            trial = TrialRecord(99, {}, TrialState.RUNNING, None, hopeless.curve[:n_reports])
+            trial = TrialSoFar(99, {}, TrialState.RUNNING, None, hopeless.curve[:n_reports])
             assert assess(spec, trial, rivals).stop in (True, False)
-    broken = TrialRecord(98, {}, TrialState.RUNNING, None, (*hopeless.curve, (12, math.nan)))
+    broken = TrialSoFar(98, {}, TrialState.RUNNING, None, (*hopeless.curve, (12, math.nan)))
     assert not assess(spec, broken, others + usable).stop, "there is no number to judge by"

@@ -23,7 +23,7 @@ from experiments.algorithms.numerics.curves import (
     shapes,
     without_spikes,
 )
-from experiments.engine.session import TrialRecord, assess
+from experiments.engine.session import TrialSoFar, assess
 from experiments.manifest.spec import parse_manifest
 from experiments.states import TrialState
 from tests.manifest.manifests import small
@@ -311,9 +311,9 @@ def test_the_user_reads_a_sentence_in_his_own_numbers() -> None:
         )
     ).spec
 
-    def record(number: int, state: TrialState, curve: Any) -> TrialRecord:
+    def record(number: int, state: TrialState, curve: Any) -> TrialSoFar:
         values = tuple((step, 1.0 - loss) for step, loss in curve)
-        return TrialRecord(number, {}, state, values[-1][1], values)
+        return TrialSoFar(number, {}, state, values[-1][1], values)
 
     others = [record(o.number, TrialState.SUCCEEDED, o.curve) for o in FINISHED]
     verdict = assess(spec, record(9, TrialState.RUNNING, learning(0.6, 12)), others)

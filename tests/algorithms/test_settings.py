@@ -118,4 +118,63 @@ def test_every_default_passes_its_own_check_and_has_help(entry: Any) -> None:
 )
 def test_every_argument_of_one_algorithm_is_known_to_its_peers(entries: Any, base: Any) -> None:
     every = {field.name for entry in entries.values() for field in fields(entry.args)}
-    assert every - {"optimize_mode"} <= base.ignored
+    assert every - {"optimize_mode", "seed"} <= base.ignored
+
+
+TPE_ARGS = {
+    "constant_liar_type": "best", "n_startup_jobs": 5, "n_ei_candidates": 30,
+    "linear_forgetting": 25, "prior_weight": 0.5, "gamma": 0.3,
+}  # fmt: skip
+
+
+def test_what_nni_documents_for_tpe_is_understood() -> None:
+    raw = {"optimize_mode": "minimize", "seed": 12345, "tpe_args": TPE_ARGS}
+    args, warnings = parse_settings(arguments.TPEArgs, raw, "classArgs")
+    assert (args.seed, args.optimize_mode, args.constant_liar_type) == (12345, "minimize", "min")
+    assert (args.n_startup_jobs, args.n_ei_candidates) == (5, 30)
+    assert (args.prior_weight, args.gamma) == (0.5, 0.3)
+    assert [w.path for w in warnings] == ["classArgs.tpe_args.linear_forgetting"]
+
+
+@pytest.mark.parametrize(
+    ("given", "ours"), [("best", "min"), ("worst", "max"), ("mean", "mean"), (None, "max")]
+)
+def test_nnis_liars_have_other_names(given: str | None, ours: str) -> None:
+    raw = {"tpe_args": {"constant_liar_type": given}}
+    args, warnings = parse_settings(arguments.TPEArgs, raw, "classArgs")
+    assert args.constant_liar_type == ours
+    assert bool(warnings) == (given is None)
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "words"),
+    [
+        ({"tpe_args": 5}, "a.tpe_args", "must be an object, but got 5"),
+        ({"tpe_args": {"gama": 1}}, "a.tpe_args.gama", "is not one of tpe_args"),
+        ({"tpe_args": {"gamma": 0.2}, "gamma": 0.3}, "a.tpe_args.gamma", "is given as a.gamma too"),
+        ({"tpe_args": {"gamma": 2}}, "a.gamma", "above 0 and at most 1, but got 2"),
+        ({"tpe_args": {"constant_liar_type": []}}, "a.constant_liar_type", "one of min, max"),
+        ({"seed": -1}, "a.seed", "at least 0"),
+        ({"seed": "x"}, "a.seed", "must be a whole number"),
+    ],
+)
+def test_what_is_wrong_with_them_is_named(raw: dict[str, Any], path: str, words: str) -> None:
+    with pytest.raises(ProblemsError) as caught:
+        parse_settings(arguments.TPEArgs, raw, "a")
+    (problem,) = caught.value.problems
+    assert problem.path == path
+    assert words in problem.message
+
+
+def test_arguments_of_nni_without_a_meaning_here_are_warned_about() -> None:
+    for name in ("Random", "Anneal", "Evolution"):
+        _, warnings = parse_settings(TUNERS[name].args, {"tpe_args": {}}, "a")
+        assert [w.path for w in warnings] == ["a.tpe_args"]
+    _, warnings = parse_settings(ADVISORS["BOHB"].args, {"config_space": "x.pcs"}, "a")
+    assert [w.path for w in warnings] == ["a.config_space"]
+
+
+@pytest.mark.parametrize("entry", [*TUNERS.values(), *ADVISORS.values()], ids=lambda e: e.name)
+def test_every_tuner_and_advisor_takes_a_seed(entry: Any) -> None:
+    args, _ = parse_settings(entry.args, {"seed": 7}, "a")
+    assert args.seed == 7

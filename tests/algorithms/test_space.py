@@ -469,3 +469,13 @@ def test_a_parameter_s_name_has_at_most_200_characters():
     SearchSpace.parse({"x" * 200: entry})
     with pytest.raises(ProblemsError, match="at most 200 characters, but this has 201"):
         SearchSpace.parse({"x" * 201: entry})
+
+
+@pytest.mark.parametrize("name", [{}, {"_name": None}, {"_name": ""}, {"_name": 5}])
+def test_a_branch_without_a_name_has_one_problem_and_that_is_the_name(name: dict[str, Any]) -> None:
+    """Two of them were once said to be named "None" both."""
+    branch = {**name, "lr": {"_type": "uniform", "_value": [0, 1]}, "n": 5}
+    with pytest.raises(ProblemsError) as caught:
+        SearchSpace.parse({"a": {"_type": "choice", "_value": [branch, branch]}})
+    paths = [problem.path for problem in caught.value.problems]
+    assert paths == [f"spec.searchSpace.a._value[{i}]._name" for i in (0, 1)]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.charts.base import Curve, Record, TrialRecord
+from experiments.charts.base import Record, ReportedCurve, TrialRecord
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SPACE = {"lr": {"_type": "loguniform", "_value": [0.0001, 1.0]}}
@@ -25,19 +25,19 @@ def trial(number: int, value: float | None = None, state: str = "SUCCEEDED", **m
     return TrialRecord(number, state, value, **(given | more))
 
 
-def curve(number: int, values: Sequence[float], **more: Any) -> Curve:
+def curve(number: int, values: Sequence[float], **more: Any) -> ReportedCurve:
     n = len(values)
     given = {
         "sequence": np.arange(n, dtype=float),
         "step": np.full(n, np.nan),
         "time": np.empty(0),
     }
-    return Curve(trial=number, value=np.array(values, dtype=float), **(given | more))
+    return ReportedCurve(trial=number, value=np.array(values, dtype=float), **(given | more))
 
 
 def record(
     trials: Sequence[TrialRecord],
-    curves: Sequence[Curve] = (),
+    curves: Sequence[ReportedCurve] = (),
     mode: str = "maximize",
     space: Mapping[str, Any] = SPACE,
     **more: Any,

@@ -153,3 +153,36 @@ def test_among_a_few_curves_only_the_absurd_is_out_of_view() -> None:
     figure = curves.draw(record(trials, lines), {})
     assert figure["layout"]["yaxis"]["range"][1] < 2
     assert figure["layout"]["meta"]["clipped"] == 1
+
+
+@pytest.mark.parametrize(
+    ("x", "places"),
+    [("step", ["step", "sequence"]), ("sequence", ["sequence"]), ("time", ["time"])],
+)
+def test_the_figure_says_how_reports_are_added(x: str, places: list[str]) -> None:
+    times = np.array([50.0, 53.5, 57.0])
+    given = record([trial(0, None, "RUNNING")], [curve(0, [1, np.nan, 3], time=times)])
+    figure = curves.draw(given, {"x": x, "metric": "loss"})
+    assert figure["layout"]["meta"]["live"] == {
+        "how": "append",
+        "metric": "loss",
+        "x": places,
+        "room": 0.5,
+    }
+    meta = traces(figure)["t0"]["meta"]
+    assert (meta["trial"], meta["last"], meta["start"]) == (0, 2, 50.0)
+
+
+def test_where_all_values_are_shown_the_axis_is_widened_for_any() -> None:
+    given = record([trial(0, None, "RUNNING")], [curve(0, [1, 2])])
+    assert curves.draw(given, {"clip": "0"})["layout"]["meta"]["live"]["room"] is None
+
+
+def test_a_thinned_line_has_room_for_as_many_points_again() -> None:
+    # every other value a gap: such a line cannot be thinned below its gaps
+    values = np.where(np.arange(4000) % 2, np.nan, 1.0)
+    for drawn in (values, np.sin(np.arange(4000) / 50)):
+        given = record([trial(0, None, "RUNNING")], [curve(0, drawn)])
+        trace = traces(curves.draw(given, {}))["t0"]
+        assert trace["meta"]["most"] == len(trace["x"]) + 200
+        assert trace["meta"]["last"] == 3999

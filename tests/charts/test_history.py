@@ -122,3 +122,19 @@ def test_an_option_that_makes_no_sense_is_refused_by_name(options: dict[str, str
     with pytest.raises(ProblemsError) as refused:
         history.draw(record([trial(0, 0.5)]), options)
     assert refused.value.problems[0].path == next(iter(options))
+
+
+def test_running_trials_can_be_moved_by_the_page() -> None:
+    given = record(
+        [
+            trial(0, 0.5),
+            trial(1, None, "RUNNING", latest_value=0.25, latest_sequence=7),
+            trial(2, None, "RUNNING"),
+        ]
+    )
+    figure = history.draw(given, {})
+    running = next(t for t in figure["data"] if t["uid"] == "running")
+    assert (running["customdata"], running["y"], running["meta"]) == ([1], [0.25], {"last": [7]})
+    assert "%{y" in running["hovertemplate"]  # else the words would stay behind
+    live = figure["layout"]["meta"]["live"]
+    assert live == {"how": "move", "metric": "default", "room": 0.5}

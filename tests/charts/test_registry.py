@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from experiments.charts import CHARTS
+from experiments.states import MOVES, TrialState
 from tests.charts.records import curve, record, trial
 
 KINDS = sorted(CHARTS)
@@ -78,3 +79,20 @@ def test_plotly_itself_accepts_the_figure(kind: str) -> None:
     plotly = pytest.importorskip("plotly.graph_objects")
     figure = CHARTS[kind].draw(everything(), {})
     plotly.Figure(figure)  # raises ValueError naming whatever property does not exist
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_figure_is_drawn_anew_only_at_moves_that_trials_make(kind: str) -> None:
+    legal = {("", TrialState.WAITING), *((a, b) for a, to in MOVES.items() for b in to)}
+    assert CHARTS[kind].redrawn_at <= legal
+    assert (TrialState.RUNNING, TrialState.SUCCEEDED) in CHARTS[kind].redrawn_at
+
+
+def test_reports_end_the_emptiness_of_history_and_curves_only() -> None:
+    empty = {kind: CHARTS[kind].draw(record([]), {})["layout"]["meta"] for kind in KINDS}
+    assert [kind for kind in KINDS if "live" in empty[kind]] == ["curves", "history"]
+
+
+def test_a_started_trial_changes_the_durations_only() -> None:
+    start = (TrialState.WAITING, TrialState.RUNNING)
+    assert [kind for kind in KINDS if start in CHARTS[kind].redrawn_at] == ["duration"]

@@ -10,13 +10,16 @@ import sys
 import time
 
 import pytest
+import yaml
 
 from tests.e2e.stack import (
     ROOT,
+    TRIAL_SCRIPT,
     Stack,
     environment,
     free_port,
     manage,
+    manifest,
     running_stack,
     trial_processes,
     wait_for,
@@ -44,6 +47,27 @@ def test_run_goes_to_done_and_prints_the_export_alone(tmp_path):
         assert [p["sequence"] for p in points] == [0, 1, 2]
     assert "6/6 trials" in answer.stderr
     assert not trial_processes(tmp_path / "data")
+
+
+def test_run_takes_a_file_of_several_objects_in_a_folder_of_any_name(tmp_path):
+    folder = tmp_path / "run #1"
+    folder.mkdir()
+    (tmp_path / "run").mkdir()  # what YAML would have made of the name
+    (folder / "here.sh").write_text(f"#!/bin/sh\nexec python3 {TRIAL_SCRIPT}\n")
+    (folder / "here.sh").chmod(0o755)
+    documents = [{"kind": "ConfigMap", "metadata": {"name": "other"}}]
+    for name in ("one", "two"):
+        made = manifest(name, maxTrialNum=1)
+        task = made["spec"]["trainingConfig"]["tasks"][0]
+        task["template"]["spec"]["containers"][0] |= {"command": ["./here.sh"], "workingDir": "."}
+        documents.append(made)
+    file = folder / "all.yaml"
+    file.write_text(yaml.safe_dump_all(documents))
+    answer = manage(tmp_path / "data", "run", str(file), "--json")
+    assert answer.returncode == 0, answer.stderr
+    assert "ConfigMap 'other' is left out" in answer.stderr
+    ended = [(e["experiment"]["name"], e["experiment"]["phase"]) for e in json.loads(answer.stdout)]
+    assert ended == [("one", "DONE"), ("two", "DONE")]
 
 
 def test_run_says_timeout_with_exit_code_3_and_keeps_what_was_reported(tmp_path):

@@ -84,9 +84,9 @@ def test_roles_without_a_port_show_that_they_live(role: str, data: Path):
 def test_web_is_ready_once_it_is_served(data: Path):
     container = container_of("web")
     port = free_port()
-    argv = [str(port) if part == "8080" else part for part in container["command"]]
+    argv = [str(port) if part == "8080" else part for part in container["args"]]
     assert str(port) in argv
-    with running(data, [*argv, *container["args"]]) as process:
+    with running(data, ["python", "manage.py", *argv]) as process:
         for probe in ("livenessProbe", "readinessProbe"):
             address = f"http://127.0.0.1:{port}{container[probe]['httpGet']['path']}"
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+import sqlite3
+import time
 from collections import Counter
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +102,46 @@ def test_what_was_suspended_by_a_shutdown_goes_on_at_the_next_start(tmp_path):
     assert [trial["state"] for trial in trials] == ["SUCCEEDED"] * 2
     assert [trial["attempt"] for trial in trials] == [2, 2]
     assert all(trial["n_reports"] == 20 for trial in trials)
+
+
+def kill_while_it_holds(stack: Stack, experiment: str) -> None:
+    """SIGKILL the worker in the middle of a pass over the experiment."""
+    worker = stack.pids()["worker"]
+    with closing(sqlite3.connect(stack.data / "autotune.sqlite3")) as rows:
+        asked = "SELECT lease_until FROM experiments_experiment WHERE id = ?"
+
+        def holds() -> bool:
+            os.kill(worker, signal.SIGSTOP)
+            if rows.execute(asked, [experiment]).fetchone()[0] is not None:
+                return True
+            os.kill(worker, signal.SIGCONT)
+            time.sleep(random.uniform(0.0, 0.02))
+            return False
+
+        wait_for("a pass", holds)
+    os.kill(worker, signal.SIGKILL)
+
+
+def test_the_work_of_a_worker_killed_in_a_pass_goes_on_at_once(tmp_path: Path):
+    with running_stack(tmp_path / "data", "--no-sample") as stack:
+        experiment = stack.create(maxTrialNum=200, trialConcurrency=4, arguments=[300, 0.1])
+        waits = []
+        for number in range(3):
+            wait_for(
+                f"trial {number} to run",
+                lambda n=number: (
+                    "RUNNING" in [t["state"] for t in stack.trials(experiment)[n : n + 1]]
+                ),
+            )
+            kill_while_it_holds(stack, experiment)
+            killed_at = time.monotonic()
+            status, _ = stack.api("POST", f"experiments/{experiment}/trials/{number}/kill/")
+            assert status == 200
+            wait_for(
+                f"trial {number} to be canceled",
+                lambda n=number: stack.trials(experiment)[n]["state"] == "CANCELED",
+            )
+            waits.append(time.monotonic() - killed_at)
+        print("a Kill after the worker died took", [f"{wait:.1f} s" for wait in waits])
+        # 3 s where the machine is ours: the next tick, and a new worker meanwhile. It took 61.
+        assert sorted(waits)[1] < 8

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.engine.plan import Plan, plan
-from experiments.engine.snapshot import TIME_UP, Snapshot, TrialSnapshot
+from experiments.engine.plan import TIME_UP, Plan, plan
+from experiments.engine.snapshot import Snapshot, TrialSnapshot
 from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
 
 W, R = TrialState.WAITING, TrialState.RUNNING
@@ -136,8 +136,7 @@ def test_a_trial_replaced_by_its_retry_does_not_count() -> None:
 
 def test_trials_cut_off_by_the_time_limit_are_made_up_for_once_time_is_raised() -> None:
     trials = tuple(
-        TrialSnapshot.of(number, CANCELED, stop_as="CANCELED", stop_reason=TIME_UP)
-        for number in range(2)
+        TrialSnapshot.of(number, CANCELED, stop_as="CANCELED", cut_off=True) for number in range(2)
     )
     assert plan(now(trials=trials, max_trials=2)) == Plan(ask=2)
 
@@ -146,11 +145,11 @@ def test_trials_cut_off_by_the_time_limit_are_made_up_for_once_time_is_raised() 
 def test_a_rows_columns_become_a_trials_snapshot(state: TrialState) -> None:
     plain = TrialSnapshot.of(3, str(state))
     assert plain == TrialSnapshot(3, state)
-    stopped = TrialSnapshot.of(3, state, stop_as="CANCELED", stop_reason="Killed by me.")
+    stopped = TrialSnapshot.of(3, state, stop_as="CANCELED")
     assert stopped.stopping == (state not in FINISHED)
     assert stopped.counts
     assert not TrialSnapshot.of(3, state, superseded=True).counts
-    assert TrialSnapshot.of(3, state, stop_reason=TIME_UP).counts == (state != CANCELED)
+    assert TrialSnapshot.of(3, state, cut_off=True).counts == (state != CANCELED)
 
 
 def test_plain_strings_do_as_well_as_the_enums() -> None:

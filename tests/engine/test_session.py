@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,14 +18,17 @@ from experiments.algorithms.base import (
     Tuner,
     Verdict,
 )
+from experiments.algorithms.registry import TUNERS
 from experiments.engine.session import (
+    LARGEST,
     AlgorithmError,
-    TrialRecord,
+    TrialSoFar,
     assess,
     observation,
     propose,
     unjudged,
 )
+from experiments.manifest.fields import NAME_FIELDS
 from experiments.manifest.spec import AlgorithmSpec, ExperimentSpec, parse_manifest
 from experiments.states import FINISHED, TrialState
 from tests.manifest.manifests import small
@@ -98,39 +102,39 @@ def judging(verdict: Verdict) -> Callable[..., Any]:
 @pytest.mark.parametrize(
     ("record", "outcome", "loss", "completed"),
     [
-        (TrialRecord(0, LR, OK, 0.9), Outcome.DONE, -0.9, True),
-        (TrialRecord(0, LR, OK, 0.9, curve=((0, 0.1),)), Outcome.DONE, -0.9, True),
-        (TrialRecord(0, LR, OK, None), Outcome.FAILED, None, False),
-        (TrialRecord(0, LR, OK, math.nan), Outcome.FAILED, None, False),
-        (TrialRecord(0, LR, OK, math.inf), Outcome.FAILED, None, False),
-        (TrialRecord(0, LR, OK, 0.9, excluded=True), Outcome.FAILED, None, False),
-        (TrialRecord(0, LR, TrialState.WAITING), Outcome.RUNNING, None, False),
-        (TrialRecord(0, LR, RUNNING, curve=((0, 0.5),)), Outcome.RUNNING, None, False),
-        (TrialRecord(0, LR, RUNNING, 0.5), Outcome.RUNNING, None, False),
-        (TrialRecord(0, LR, RUNNING, excluded=True), Outcome.RUNNING, None, False),
+        (TrialSoFar(0, LR, OK, 0.9), Outcome.DONE, -0.9, True),
+        (TrialSoFar(0, LR, OK, 0.9, curve=((0, 0.1),)), Outcome.DONE, -0.9, True),
+        (TrialSoFar(0, LR, OK, None), Outcome.FAILED, None, False),
+        (TrialSoFar(0, LR, OK, math.nan), Outcome.FAILED, None, False),
+        (TrialSoFar(0, LR, OK, math.inf), Outcome.FAILED, None, False),
+        (TrialSoFar(0, LR, OK, 0.9, excluded=True), Outcome.FAILED, None, False),
+        (TrialSoFar(0, LR, TrialState.WAITING), Outcome.RUNNING, None, False),
+        (TrialSoFar(0, LR, RUNNING, curve=((0, 0.5),)), Outcome.RUNNING, None, False),
+        (TrialSoFar(0, LR, RUNNING, 0.5), Outcome.RUNNING, None, False),
+        (TrialSoFar(0, LR, RUNNING, excluded=True), Outcome.RUNNING, None, False),
         # stopped early: its last intermediate value stands for it
         (
-            TrialRecord(0, LR, TrialState.EARLY_STOPPED, 0.9, curve=((0, 0.2), (1, 0.3))),
+            TrialSoFar(0, LR, TrialState.EARLY_STOPPED, 0.9, curve=((0, 0.2), (1, 0.3))),
             Outcome.DONE, -0.3, False,
         ),
         (
-            TrialRecord(0, LR, TrialState.EARLY_STOPPED, curve=((1, 0.3), (0, 0.2), (2, math.nan))),
+            TrialSoFar(0, LR, TrialState.EARLY_STOPPED, curve=((1, 0.3), (0, 0.2), (2, math.nan))),
             Outcome.DONE, -0.3, False,
         ),
-        (TrialRecord(0, LR, TrialState.EARLY_STOPPED, 0.4), Outcome.DONE, -0.4, False),
-        (TrialRecord(0, LR, TrialState.EARLY_STOPPED), Outcome.FAILED, None, False),
+        (TrialSoFar(0, LR, TrialState.EARLY_STOPPED, 0.4), Outcome.DONE, -0.4, False),
+        (TrialSoFar(0, LR, TrialState.EARLY_STOPPED), Outcome.FAILED, None, False),
         (
-            TrialRecord(0, LR, TrialState.EARLY_STOPPED, curve=((0, math.nan),)),
+            TrialSoFar(0, LR, TrialState.EARLY_STOPPED, curve=((0, math.nan),)),
             Outcome.FAILED, None, False,
         ),
         # the others have no result, whatever they reported
-        (TrialRecord(0, LR, TrialState.FAILED, 0.9, ((0, 0.2),)), Outcome.FAILED, None, False),
-        (TrialRecord(0, LR, TrialState.CANCELED, 0.9, ((0, 0.2),)), Outcome.FAILED, None, False),
-        (TrialRecord(0, LR, TrialState.LOST, 0.9, ((0, 0.2),)), Outcome.FAILED, None, False),
+        (TrialSoFar(0, LR, TrialState.FAILED, 0.9, ((0, 0.2),)), Outcome.FAILED, None, False),
+        (TrialSoFar(0, LR, TrialState.CANCELED, 0.9, ((0, 0.2),)), Outcome.FAILED, None, False),
+        (TrialSoFar(0, LR, TrialState.LOST, 0.9, ((0, 0.2),)), Outcome.FAILED, None, False),
     ],
 )  # fmt: skip
 def test_a_record_becomes_an_observation(
-    record: TrialRecord, outcome: Outcome, loss: float | None, completed: bool
+    record: TrialSoFar, outcome: Outcome, loss: float | None, completed: bool
 ) -> None:
     found = observation(record, maximizes=True)
     assert (found.outcome, found.loss, found.completed) == (outcome, loss, completed)
@@ -138,7 +142,7 @@ def test_a_record_becomes_an_observation(
 
 @pytest.mark.parametrize("state", list(TrialState))
 def test_minimizing_keeps_every_number_as_it_is(state: TrialState) -> None:
-    record = TrialRecord(0, LR, state, 0.5, curve=((0, 2.0), (1, -1.0)))
+    record = TrialSoFar(0, LR, state, 0.5, curve=((0, 2.0), (1, -1.0)))
     same, flipped = observation(record, maximizes=False), observation(record, maximizes=True)
     assert same.curve == ((0, 2.0), (1, -1.0))
     assert flipped.curve == ((0, -2.0), (1, 1.0))
@@ -149,13 +153,13 @@ def test_minimizing_keeps_every_number_as_it_is(state: TrialState) -> None:
 
 
 def test_a_curve_is_sorted_finite_and_has_each_sequence_once() -> None:
-    record = TrialRecord(0, LR, RUNNING, curve=((2, 3.0), (0, 1.0), (1, math.inf), (2, 4.0)))
+    record = TrialSoFar(0, LR, RUNNING, curve=((2, 3.0), (0, 1.0), (1, math.inf), (2, 4.0)))
     assert observation(record, maximizes=False).curve == ((0, 1.0), (2, 4.0))
 
 
 @pytest.mark.parametrize(("mode", "losses"), [("maximize", [-0.9, -0.1]), ("minimize", [0.9, 0.1])])
 def test_the_tuner_minimizes_whatever_the_user_wants(mode: str, losses: list[float]) -> None:
-    records = [TrialRecord(1, LR, OK, 0.1, note={"g": 1}), TrialRecord(0, LR, OK, 0.9)]
+    records = [TrialSoFar(1, LR, OK, 0.1, note={"g": 1}), TrialSoFar(0, LR, OK, 0.9)]
     propose(spec_with(tuner=Listener, tuner_mode=mode), records, 1, seed=0)
     assert [o.number for o in Listener.heard] == [0, 1]
     assert [o.loss for o in Listener.heard] == losses
@@ -173,12 +177,12 @@ def test_the_assessor_follows_its_own_mode(tuner_mode: str) -> None:
 
     spec = spec_with(assessor=Hearing, tuner_mode=tuner_mode, assessor_mode="minimize")
     others = [
-        TrialRecord(2, LR, OK, 7.0, curve=((0, 6.0),)),
-        TrialRecord(1, LR, RUNNING, curve=((0, 5.0),)),
-        TrialRecord(3, LR, OK, 1.0, curve=((0, 1.0),), excluded=True),
-        TrialRecord(0, LR, RUNNING),  # itself
+        TrialSoFar(2, LR, OK, 7.0, curve=((0, 6.0),)),
+        TrialSoFar(1, LR, RUNNING, curve=((0, 5.0),)),
+        TrialSoFar(3, LR, OK, 1.0, curve=((0, 1.0),), excluded=True),
+        TrialSoFar(0, LR, RUNNING),  # itself
     ]
-    assess(spec, TrialRecord(0, LR, RUNNING, curve=((0, 4.0),)), others)
+    assess(spec, TrialSoFar(0, LR, RUNNING, curve=((0, 4.0),)), others)
     assert [o.curve for o in heard] == [((0, 4.0),), ((0, 5.0),), ((0, 6.0),)]
 
 
@@ -190,7 +194,7 @@ def test_a_verdict_speaks_the_users_numbers(mode: str, sign: int) -> None:
         {"best_loss": 0.25, "median_loss": -0.5, "losses": [1.0, None], "n_reports": 3},
     )
     spec = spec_with(assessor=judging(told), assessor_mode=mode)
-    found = assess(spec, TrialRecord(0, LR, RUNNING, curve=((0, 1.0),)), [])
+    found = assess(spec, TrialSoFar(0, LR, RUNNING, curve=((0, 1.0),)), [])
     assert found.stop
     assert found.data == {
         "best_value": sign * 0.25,
@@ -209,9 +213,9 @@ def test_medianstop_stops_the_worse_and_says_so_in_the_users_numbers(
     bad, good = values
     spec = spec_with(assessor_mode=mode)
     others = [
-        TrialRecord(n, LR, OK, good, curve=((0, good), (1, good))) for n in range(1, 6)
+        TrialSoFar(n, LR, OK, good, curve=((0, good), (1, good))) for n in range(1, 6)
     ]  # fmt: skip
-    loser = TrialRecord(0, LR, RUNNING, curve=((0, bad), (1, bad)))
+    loser = TrialSoFar(0, LR, RUNNING, curve=((0, bad), (1, bad)))
     verdict = assess(spec, loser, others)
     assert verdict.stop
     assert verdict.data["best_value"] == bad
@@ -225,17 +229,17 @@ def test_medianstop_stops_the_worse_and_says_so_in_the_users_numbers(
 def test_nothing_is_judged_without_a_number_to_judge_by() -> None:
     stop = judging(Verdict(True, "always"))
     spec = spec_with(assessor=stop)
-    assert not assess(spec, TrialRecord(0, LR, RUNNING), []).stop
-    assert not assess(spec, TrialRecord(0, LR, RUNNING, curve=((0, math.nan),)), []).stop
-    newest_is_nan = TrialRecord(0, LR, RUNNING, curve=((0, 1.0), (1, math.nan)))
+    assert not assess(spec, TrialSoFar(0, LR, RUNNING), []).stop
+    assert not assess(spec, TrialSoFar(0, LR, RUNNING, curve=((0, math.nan),)), []).stop
+    newest_is_nan = TrialSoFar(0, LR, RUNNING, curve=((0, 1.0), (1, math.nan)))
     assert not assess(spec, newest_is_nan, []).stop
-    assert assess(spec, TrialRecord(0, LR, RUNNING, curve=((0, 1.0),)), []).stop
+    assert assess(spec, TrialSoFar(0, LR, RUNNING, curve=((0, 1.0),)), []).stop
     without = replace(spec, assessor=None)
-    assert not assess(without, TrialRecord(0, LR, RUNNING, curve=((0, 1.0),)), []).stop
+    assert not assess(without, TrialSoFar(0, LR, RUNNING, curve=((0, 1.0),)), []).stop
 
 
 def test_unjudged_reports_come_one_by_one_oldest_first() -> None:
-    record = TrialRecord(0, LR, RUNNING, curve=((2, 3.0), (0, 1.0), (1, 2.0)))
+    record = TrialSoFar(0, LR, RUNNING, curve=((2, 3.0), (0, 1.0), (1, 2.0)))
     assert [r.curve for r in unjudged(record, 0)] == [
         ((0, 1.0), (1, 2.0)),
         ((0, 1.0), (1, 2.0), (2, 3.0)),
@@ -248,9 +252,9 @@ def test_unjudged_reports_come_one_by_one_oldest_first() -> None:
 def test_a_proposal_depends_on_history_and_seed_alone(tuner: str) -> None:
     spec = parse_manifest(small({"spec.tuner.builtinTunerName": tuner})).spec
     records = [
-        TrialRecord(0, {"lr": 0.01}, OK, 0.5),
-        TrialRecord(1, {"lr": 0.001}, TrialState.FAILED),
-        TrialRecord(2, {"lr": 0.05}, RUNNING),
+        TrialSoFar(0, {"lr": 0.01}, OK, 0.5),
+        TrialSoFar(1, {"lr": 0.001}, TrialState.FAILED),
+        TrialSoFar(2, {"lr": 0.05}, RUNNING),
     ]
     first = propose(spec, records, 2, seed=7)
     assert propose(spec, list(reversed(records)), 2, seed=7) == first
@@ -265,22 +269,22 @@ def test_grid_search_runs_dry() -> None:
     spec = parse_manifest(small(changes)).spec
     tried = propose(spec, [], 5, seed=0)
     assert [s.parameters for s in tried.suggestions] == [{"x": 1}, {"x": 2}]
-    records = [TrialRecord(i, s.parameters, OK, 1.0) for i, s in enumerate(tried.suggestions)]
+    records = [TrialSoFar(i, s.parameters, OK, 1.0) for i, s in enumerate(tried.suggestions)]
     assert propose(spec, records, 5, seed=0) == Proposal(exhausted=True)
 
 
 def test_an_exception_in_a_tuner_names_it_and_keeps_the_traceback() -> None:
     class Broken(Tuner[Any]):
         def propose(self, history: Sequence[Observation], count: int) -> Proposal:
-            raise ZeroDivisionError("by hand")
+            raise KeyError("by hand")
 
     with pytest.raises(AlgorithmError) as caught:
         propose(spec_with(tuner=Broken), [], 1, seed=0)
     error = caught.value
     assert (error.kind, error.name) == ("tuner", "TPE")
-    assert str(error) == "The tuner TPE failed: ZeroDivisionError: by hand"
-    assert 'raise ZeroDivisionError("by hand")' in error.detail
-    assert isinstance(error.__cause__, ZeroDivisionError)
+    assert str(error) == "The tuner TPE failed: KeyError: 'by hand'"
+    assert 'raise KeyError("by hand")' in error.detail
+    assert isinstance(error.__cause__, KeyError)
 
 
 def test_a_tuner_that_cannot_even_be_loaded_is_named_too() -> None:
@@ -291,18 +295,111 @@ def test_a_tuner_that_cannot_even_be_loaded_is_named_too() -> None:
         propose(spec_with(tuner=made), [], 1, seed=0)
 
 
+NUMERICAL = [
+    OverflowError("intermediate overflow in fsum"),
+    ZeroDivisionError("float division by zero"),
+    FloatingPointError("underflow"),
+    np.linalg.LinAlgError("Matrix is not positive definite"),
+    ValueError("array must not contain infs or NaNs"),
+]
+
+
+@pytest.mark.parametrize("error", NUMERICAL)
+@pytest.mark.parametrize("name", ["TPE", "GPTuner", "PBTTuner", "BOHB", "Hyperband", "ASHA"])
+def test_a_tuner_that_cannot_compute_draws_at_random_and_says_so(
+    name: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = "tuner" if name in TUNERS else "advisor"
+    changes: dict[str, Any] = {"spec.tuner": None, f"spec.{kind}": {NAME_FIELDS[kind]: name}}
+    spec = parse_manifest(small(changes)).spec
+    chosen = spec.tuner or spec.advisor
+    assert chosen is not None
+    made = chosen.entry.load()
+
+    def fails(self: Any, *_: Any) -> Any:
+        if getattr(self, "is_blind", False):
+            return normal(self, *_)
+        raise error
+
+    normal = made.propose
+    monkeypatch.setattr(made, "propose", fails)
+    found = propose(spec, [], 2, seed=3)
+    assert len(found.suggestions) == 2
+    for suggestion in found.suggestions:
+        searched = {k: v for k, v in suggestion.parameters.items() if k not in spec.adds}
+        assert spec.space.contains(searched) == []
+        assert set(spec.adds) <= set(suggestion.parameters)  # what its trials cannot do without
+        assert suggestion.remark == (
+            f"Drawn at random: the {kind} {name} could not compute "
+            f"({type(error).__name__}: {error})."
+        )
+    assert propose(spec, [], 2, seed=3) == found
+    assert propose(spec, [], 2, seed=4) != found
+
+
+def test_a_tuner_whose_numbers_are_no_numbers_draws_at_random_too() -> None:
+    class Blank(Tuner[Any]):
+        def propose(self, history: Sequence[Observation], count: int) -> Proposal:
+            return Proposal((Suggestion({"lr": math.nan}),))
+
+    (found,) = propose(spec_with(tuner=Blank), [], 1, seed=0).suggestions
+    assert 0.0 < found.parameters["lr"] < 1.0
+    assert "could not compute (its numbers came out as NaN or infinite)" in found.remark
+
+
+@pytest.mark.parametrize("error", NUMERICAL)
+def test_an_assessor_that_cannot_compute_gives_no_verdict_and_says_so(error: Exception) -> None:
+    class Overflowing(Assessor[Any]):
+        def assess(self, trial: Observation, others: Sequence[Observation]) -> Verdict:
+            raise error
+
+    spec = spec_with(assessor=Overflowing)
+    found = assess(spec, TrialSoFar(0, LR, RUNNING, curve=((0, 1.0),)), [])
+    assert not found.stop
+    words = f"{type(error).__name__}: {error}"
+    assert found.reason == f"Not judged: the assessor Medianstop could not compute ({words})."
+    blank = spec_with(assessor=judging(Verdict(True, "x", {"n": math.nan})))
+    found = assess(blank, TrialSoFar(0, LR, RUNNING, curve=((0, 1.0),)), [])
+    assert (found.stop, found.reason[:12]) == (False, "Not judged: ")
+
+
+@pytest.mark.parametrize("mode", ["maximize", "minimize"])
+def test_algorithms_never_see_a_number_that_sums_cannot_hold(mode: str) -> None:
+    largest = sys.float_info.max
+    record = TrialSoFar(0, LR, OK, -largest, curve=((0, largest), (1, 5e-324)))
+    seen = observation(record, maximizes=mode == "maximize")
+    sign = -1 if mode == "maximize" else 1
+    assert seen.loss == -sign * LARGEST
+    assert seen.curve == ((0, sign * LARGEST), (1, sign * 5e-324))
+
+
+def test_medianstop_judges_trials_beside_the_largest_number_there_is() -> None:
+    """Four of them once ended the experiment: "intermediate overflow in fsum"."""
+    largest = sys.float_info.max
+    spec = spec_with(assessor_mode="minimize")
+    others = [TrialSoFar(n, LR, OK, 0.5, curve=((0, 0.5), (1, 0.5))) for n in range(1, 4)]
+    others += [
+        TrialSoFar(n, LR, OK, largest, curve=((0, largest), (1, largest))) for n in range(4, 8)
+    ]
+    good = TrialSoFar(0, LR, RUNNING, curve=((0, 0.4), (1, 0.4)))
+    assert assess(spec, good, others).reason == ""
+    spec = spec_with(assessor_mode="maximize")
+    verdict = assess(spec, good, others)
+    assert verdict.stop
+    assert verdict.data["median_value"] == LARGEST
+
+
 @pytest.mark.parametrize(
     "verdict",
     [
         Verdict(True, "{missing_value}", {}),
-        Verdict(True, "x", {"n": math.nan}),
         Verdict(True, "x", {"n": np.float64}),
     ],
 )
 def test_an_assessor_that_misbehaves_is_named(verdict: Verdict) -> None:
     spec = spec_with(assessor=judging(verdict))
     with pytest.raises(AlgorithmError, match="The assessor Medianstop failed") as caught:
-        assess(spec, TrialRecord(0, LR, RUNNING, curve=((0, 1.0),)), [])
+        assess(spec, TrialSoFar(0, LR, RUNNING, curve=((0, 1.0),)), [])
     assert "Traceback" in caught.value.detail
 
 
@@ -328,6 +425,6 @@ def test_what_a_tuner_must_not_propose(suggestions: list[Suggestion], words: str
 
 def test_a_tuner_may_wait_only_while_something_runs() -> None:
     spec = spec_with(tuner=answering(Proposal()))
-    assert propose(spec, [TrialRecord(0, LR, RUNNING)], 1, seed=0) == Proposal()
+    assert propose(spec, [TrialSoFar(0, LR, RUNNING)], 1, seed=0) == Proposal()
     with pytest.raises(AlgorithmError, match="none is running"):
-        propose(spec, [TrialRecord(0, LR, OK, 1.0)], 1, seed=0)
+        propose(spec, [TrialSoFar(0, LR, OK, 1.0)], 1, seed=0)

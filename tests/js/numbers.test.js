@@ -3,10 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-
-// format.js looks at the page as it loads its neighbours
-globalThis.document ??= /** @type {any} */ ({ body: { dataset: {} } });
-const { number } = await import("../../static/js/format.js");
+import "./looks.js";
+import { number } from "../../static/js/format.js";
 
 const table = JSON.parse(readFileSync(new URL("numbers.json", import.meta.url), "utf8"));
 

@@ -18,6 +18,7 @@ from experiments.training.base import (
 
 class ScriptedBackend(Backend):
     name = "scripted"
+    runs_here = True
 
     def __init__(self) -> None:
         self.launches: list[Launch] = []

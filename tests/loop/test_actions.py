@@ -37,13 +37,13 @@ def test_a_limit_must_be_a_whole_number_in_range(make_experiment, value):
 def test_of_two_people_who_edit_a_limit_the_second_is_told(make_experiment):
     experiment = make_experiment()
     mine, theirs = Experiment.objects.get(), Experiment.objects.get()
-    actions.change_limits(mine, {"max_trials": 10}, expected={"max_trials": 4})
-    with pytest.raises(Refused, match=r"max_trials was changed to 10 by somebody else"):
-        actions.change_limits(theirs, {"max_trials": 6}, expected={"max_trials": 4})
+    actions.edit(mine, {"max_trials": 10}, expected={"max_trials": 4})
+    with pytest.raises(Refused, match=r"max_trials is 10 by now, not 4: somebody else changed it"):
+        actions.edit(theirs, {"max_trials": 6, "notes": "mine"}, expected={"max_trials": 4})
     experiment.refresh_from_db()
     assert experiment.max_trials == 10
     # another limit than the one that changed is nobody's quarrel
-    actions.change_limits(theirs, {"concurrency": 3}, expected={"concurrency": 2})
+    actions.edit(theirs, {"concurrency": 3}, expected={"concurrency": 2})
     assert Experiment.objects.get().concurrency == 3
 
 
@@ -187,7 +187,7 @@ def test_what_a_person_does_through_the_api_carries_their_name(make_experiment, 
     experiment = make_experiment(phase=Phase.RUNNING)
     url = f"/api/v1/experiments/{experiment.pk}/"
     client.patch(url, {"max_trials": 7}, content_type="application/json")
-    experiment.record("note")  # the loop's own doing has nobody's name
+    experiment.record("remark")  # the loop's own doing has nobody's name
     assert [event.data.get("user") for event in experiment.events.all()] == ["alice", None]
 
 
@@ -199,3 +199,38 @@ def test_a_custom_trial_may_name_what_an_advisor_adds(make_experiment):
     plain = make_experiment(phase=Phase.RUNNING)
     with pytest.raises(ProblemsError):
         actions.custom_trial(plain, given, force=False)
+
+
+BATCH = {
+    "searchSpace": {
+        "combine_params": {
+            "_type": "choice",
+            "_value": [{"optimizer": "Adam", "lr": 0.1}, {"optimizer": "SGD", "lr": 0.2}, 3],
+        }
+    },
+    "tuner": {"builtinTunerName": "Batch", "classArgs": {"optimize_mode": "maximize"}},
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ({"optimizer": "SGD", "lr": 0.2}, {"optimizer": "SGD", "lr": 0.2}),
+        ({"combine_params": {"optimizer": "SGD", "lr": 0.2}}, {"optimizer": "SGD", "lr": 0.2}),
+        ({"combine_params": 3}, {"combine_params": 3}),
+    ],
+)
+def test_a_custom_trial_of_a_batch_gets_what_the_batch_would_give(make_experiment, given, stored):
+    experiment = make_experiment(BATCH)
+    assert actions.custom_trial(experiment, given, force=False).parameters == stored
+
+
+def test_a_seed_in_the_manifest_is_the_experiments(make_experiment):
+    manifest = make_experiment(
+        {"tuner": {"builtinTunerName": "TPE", "classArgs": {"seed": 4711}}}
+    ).manifest
+    seeded = actions.create_experiment(parse_manifest(manifest))
+    assert seeded.seed == 4711
+    manifest["spec"]["tuner"]["classArgs"] = {}
+    seeds = {actions.create_experiment(parse_manifest(manifest)).seed for _ in range(3)}
+    assert len(seeds) == 3

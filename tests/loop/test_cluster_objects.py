@@ -248,8 +248,8 @@ def test_phase_changes_and_edits_are_told_to_the_cluster(make_trial):
     experiment.move(Phase.ERROR, reason="It broke.")
     told = [status.told(event) for event in experiment.events.order_by("seq")]
     assert told == [
-        ("Created", "Created.", False),
-        ("LimitsChanged", "max_trials 4 → 9", False),
+        ("Created", "Created", False),
+        ("LimitsChanged", "Limits changed: max_trials 4 → 9", False),
         ("Running", "PENDING → RUNNING. Started.", False),
         ("Error", "RUNNING → ERROR. It broke.", True),
     ]

@@ -32,7 +32,7 @@ def add_point(trial: Trial, sequence: int, value: float | None, after_s: float =
 
 
 def curve_of(experiment, number: int = 0):
-    return history.trial_records(experiment)[number].curve
+    return history.trials_so_far(experiment)[number].curve
 
 
 def test_a_running_trial_s_curve_grows_and_holds_finite_values_only(make_experiment, make_trial):
@@ -67,6 +67,6 @@ def test_finished_curves_cost_one_query_once(
         add_point(trial, 0, 0.5)
         trial.move(TrialState.SUCCEEDED, finished_at=timezone.now() + timedelta(seconds=1))
     with django_assert_num_queries(2):
-        first = history.trial_records(experiment)
+        first = history.trials_so_far(experiment)
     with django_assert_num_queries(1):
-        assert history.trial_records(experiment) == first
+        assert history.trials_so_far(experiment) == first

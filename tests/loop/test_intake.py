@@ -1,4 +1,4 @@
-"""What is foreseen before anything runs, by the manifest's rules and by this machine's backend."""
+"""What is forecast before anything runs, by the manifest's rules and by this machine's backend."""
 
 from __future__ import annotations
 

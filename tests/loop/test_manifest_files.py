@@ -14,11 +14,12 @@ from django.test import Client
 from experiments.aistore import vault
 from experiments.management.commands.run import Command as Run
 from experiments.manifest.files import read_contents
+from experiments.manifest.working_dir import resolved
 from experiments.manifest.yaml_text import dump_yaml, load_yaml
 from experiments.models import Experiment, Project, Secret
 from experiments.services import samples
 from experiments.services.intake import take_in_file
-from experiments.services.samples import resolved
+from experiments.trials.backends import backend
 from tests.conftest import MANIFEST
 from tests.manifest.test_files import CONFIG, EXPERIMENT, KEY, SECRET
 
@@ -162,7 +163,7 @@ def test_run_creates_all_and_keeps_the_secret(tmp_path: Path, alice: Any) -> Non
     assert [each.name for each in made] == ["sample", "small"]
     assert vault.reveal_key(made[0]) == KEY
     assert [KEY in each.source for each in made] == [False, False]
-    assert made[0].source == f"---\n{STORED}"
+    assert made[0].source == STORED
 
 
 # ---- several objects: REST and the form
@@ -203,8 +204,10 @@ def test_rest_makes_all_experiments_of_a_file_or_none(client: Client) -> None:
     assert [checked["manifest"]["metadata"]["name"], len(checked["more"])] == ["small", 1]
 
 
-def test_on_a_cluster_secrets_are_the_clusters(client: Client, settings: Any) -> None:
-    settings.TRAINING_ENGINE = "batch"
+def test_on_a_cluster_secrets_are_the_clusters(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(backend()), "has_cluster_secrets", True)
     found = take_in_file(f"{EXPERIMENT}---\n{SECRET}".encode())
     assert found.secrets == ()
     assert [(w.message.split(":")[0], w.hint) for w in found.warnings if not w.path] == [

@@ -57,6 +57,6 @@ def test_only_a_trial_that_has_not_finished_may_move_at_all():
 def test_sequence_numbers_of_an_experiment_rise_by_one_and_are_never_shared(make_experiment):
     first, second = make_experiment(), make_experiment()
     for experiment in (first, second, first):
-        experiment.record("note")
+        experiment.record("remark")
     assert list(first.events.values_list("seq", flat=True)) == [1, 2]
     assert list(second.events.values_list("seq", flat=True)) == [1]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from contextvars import Context
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
+from experiments.algorithms.assessors.medianstop import MedianstopAssessor
 from experiments.algorithms.tuners.random import RandomTuner
 from experiments.loop import reconcile
 from experiments.models import Experiment, Metric, Trial
 from experiments.services import actions
 from experiments.states import Phase, TrialState
-from experiments.trials import shutdown
+from experiments.trials import changes, shutdown
 from tests.loop.scripted import ScriptedBackend
 
 
@@ -395,13 +398,71 @@ def test_an_exception_in_a_tuner_ends_that_experiment_with_its_traceback(
     experiment, backend, monkeypatch
 ):
     def broken(self: RandomTuner, history: object, count: int) -> None:
-        raise ZeroDivisionError("of all things")
+        raise KeyError("of all things")
 
     monkeypatch.setattr(RandomTuner, "propose", broken)
     stored = look(experiment)
     assert stored.phase == Phase.ERROR
     assert "of all things" in stored.message
     assert "Traceback" in stored.error_detail
+
+
+def test_a_tuner_that_cannot_compute_goes_on_at_random_and_the_trials_say_so(
+    experiment, backend, monkeypatch
+):
+    def overflowing(self: RandomTuner, history: object, count: int) -> None:
+        raise OverflowError("math range error")
+
+    monkeypatch.setattr(RandomTuner, "propose", overflowing)
+    stored = look(experiment)
+    assert (stored.phase, states(experiment)) == (Phase.RUNNING, ["RUNNING"] * 2)
+    first, second = experiment.trials.order_by("number")
+    assert first.parameters != second.parameters
+    assert (first.origin, second.origin) == ("random", "random")
+    said = [event.reason for event in experiment.events.filter(to_state="WAITING")]
+    words = "the tuner Random could not compute (OverflowError: math range error)."
+    assert said == [f"Drawn at random: {words}"] * 2
+
+
+def test_an_assessor_that_cannot_compute_judges_nobody_and_says_so_once_a_trial(
+    make_experiment, backend, monkeypatch
+):
+    def overflowing(self: object, trial: object, others: object) -> None:
+        raise OverflowError("intermediate overflow in fsum")
+
+    monkeypatch.setattr(MedianstopAssessor, "assess", overflowing)
+    experiment = make_experiment({"assessor": {"builtinAssessorName": "Medianstop"}})
+    look(experiment)
+    trial = Trial.objects.get(number=0)
+    report_curve(trial, [0.5, 0.4])
+    assert look(experiment).phase == Phase.RUNNING
+    report_curve(Trial.objects.get(number=1), [0.5])
+    assert look(experiment).phase == Phase.RUNNING
+    assert states(experiment) == ["RUNNING"] * 2
+    said = experiment.events.filter(what="not judged")
+    assert [event.trial.number for event in said] == [0, 1]
+    assert "could not compute (OverflowError: intermediate overflow in fsum)" in said[0].reason
+    trial.refresh_from_db()
+    assert trial.judged_sequence == 1  # the reports are not judged again for ever
+
+
+@pytest.mark.parametrize("assessor", ["Medianstop", "Curvefitting"])
+@pytest.mark.parametrize("mode", ["maximize", "minimize"])
+def test_the_largest_number_there_is_ends_no_experiment(make_experiment, backend, assessor, mode):
+    arguments = {"optimize_mode": mode}
+    if assessor == "Curvefitting":
+        arguments |= {"epoch_num": 8, "start_step": 3}
+    experiment = make_experiment(
+        {"assessor": {"builtinAssessorName": assessor, "classArgs": arguments}}, max_trials=12
+    )
+    for number in range(8):
+        look(experiment)
+        trial = Trial.objects.get(number=number)
+        values = [sys.float_info.max, -sys.float_info.max, 5e-324, 0.5]
+        report_curve(trial, [values[(number + i) % 4] for i in range(6)] + [values[number % 4]] * 2)
+        assert look(experiment).phase == Phase.RUNNING
+        succeed(backend, Trial.objects.get(number=number), values[number % 4])
+    assert look(experiment).phase == Phase.RUNNING
 
 
 def test_a_manifest_that_cannot_run_here_ends_in_error_with_every_reason(make_experiment, backend):
@@ -436,9 +497,100 @@ def test_a_success_that_came_before_the_stop_took_effect_stands(experiment, back
 
 
 def test_a_busy_lease_is_left_alone(experiment, backend):
-    assert reconcile.Lease(experiment.pk).take()
+    busy = reconcile.Lease(experiment.pk)
+    assert busy.take()
     look(experiment)
     assert not Trial.objects.exists()
+
+
+@pytest.fixture
+def cut_off(backend, monkeypatch):
+    """Call it with a function: the first launch takes so long that another pass does that."""
+
+    def let(meanwhile) -> None:
+        launch = backend.launch
+
+        def slow(what):
+            handle = launch(what)
+            monkeypatch.setattr(backend, "launch", launch)
+            Experiment.objects.update(lease_until=None, lease_holder=None, lease_mark=None)
+            Context().run(meanwhile)  # another pass, under no fence of ours
+            return handle
+
+        monkeypatch.setattr(backend, "launch", slow)
+
+    return let
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pass_cut_off_after_a_launch_leaves_the_trial_to_the_next(experiment, backend, cut_off):
+    cut_off(lambda: None)
+    look(experiment)
+    assert states(experiment) == ["WAITING", "WAITING"]
+    look(experiment)
+    assert states(experiment) == ["RUNNING", "RUNNING"]
+    assert len({launch.name for launch in backend.launches}) == 2
+    assert backend.stopped == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pass_cut_off_after_a_launch_ends_the_job_of_a_trial_that_ended(
+    experiment, backend, cut_off
+):
+    def cancel_all() -> None:
+        for trial in experiment.trials.all():
+            assert changes.request_stop(trial, TrialState.CANCELED, "Killed.")
+            assert trial.move(TrialState.CANCELED)
+
+    cut_off(cancel_all)
+    look(experiment)
+    assert states(experiment) == ["CANCELED", "CANCELED"]
+    assert backend.stopped == [f"at-{experiment.pk}-0-1"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pass_cut_off_after_a_launch_ends_the_job_of_a_deleted_experiment(
+    experiment, backend, cut_off
+):
+    cut_off(Experiment.objects.all().delete)
+    reconcile.reconcile(experiment.pk)
+    assert backend.stopped == [f"at-{experiment.pk}-0-1"]
+
+
+def test_killing_a_trial_whose_launch_nobody_recorded_ends_its_job(
+    experiment, backend, monkeypatch
+):
+    real = Trial.move
+    monkeypatch.setattr(Trial, "move", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
+    with pytest.raises(SystemExit):
+        reconcile.reconcile(experiment.pk)
+    monkeypatch.setattr(Trial, "move", real)
+    trial = experiment.trials.get(number=0)
+    assert (trial.state, trial.handle) == ("WAITING", None)
+    changes.request_stop(trial, TrialState.CANCELED, "Killed.")
+    look(experiment)
+    assert backend.stopped == [f"at-{experiment.pk}-0-1"]
+    trial.refresh_from_db()
+    assert trial.state == TrialState.CANCELED
+    assert trial.handle == {"name": backend.stopped[0]}  # its log is found, and removed in the end
+
+
+def test_a_pass_that_was_overtaken_takes_back_no_judgement(make_experiment, backend, monkeypatch):
+    assessor = {"builtinAssessorName": "Medianstop", "classArgs": {"optimize_mode": "maximize"}}
+    experiment = make_experiment({"assessor": assessor})
+    look(experiment)
+    trial = experiment.trials.get(number=0)
+    report_curve(trial, [0.1, 0.2])
+    real = reconcile.session.assess
+
+    def overtaken(*args):
+        Trial.objects.filter(pk=trial.pk).update(judged_sequence=7)
+        return real(*args)
+
+    monkeypatch.setattr(reconcile.session, "assess", overtaken)
+    look(experiment)
+    trial.refresh_from_db()
+    assert trial.judged_sequence == 7
 
 
 def test_trials_cut_off_by_the_time_limit_are_made_up_for_when_it_is_raised(experiment, backend):

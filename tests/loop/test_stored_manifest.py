@@ -105,11 +105,11 @@ def test_a_manifest_is_parsed_once_in_a_process(db: None, monkeypatch: pytest.Mo
 # ---- beginning: what is asked again
 
 
-def test_what_was_only_foreseen_does_not_keep_an_experiment_from_beginning(
+def test_what_was_only_forecast_does_not_keep_an_experiment_from_beginning(
     db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = create(TEXT.replace("name: tensorflow,", "name: tensorflow, workingDir: /not/yet,"))
-    monkeypatch.setattr(backend(), "foresee", lambda launch: pytest.fail("it was foreseen before"))
+    monkeypatch.setattr(backend(), "forecast", lambda launch: pytest.fail("it was told before"))
     assert reconcile._begin(made)
     assert made.phase == "RUNNING"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from experiments.manifest.preflight import preflight
+from experiments.manifest.forecast import forecast_of
 from experiments.manifest.spec import Parsed, parse_manifest, parse_text, to_manifest
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.problems import Problem, ProblemsError
@@ -47,8 +47,8 @@ def attempt(
 
 def check_works(parsed: Parsed) -> None:
     spec = parsed.spec
-    for engine in ("local", "kubeflow"):
-        preflight(spec, engine=engine)
+    for runs_here in (True, False):
+        forecast_of(spec, runs_here=runs_here)
     assert parse_text(dump_yaml(to_manifest(spec))).spec == spec
 
 

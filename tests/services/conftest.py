@@ -66,26 +66,50 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait(timeout=20)
 
 
+class Redis:
+    """A Redis of our own on 127.0.0.1, which a test may kill and start again."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        program = shutil.which("redis-server")
+        need("services", program is not None, "redis-server (Debian: redis-server)")
+        assert program is not None
+        self._server = subprocess.Popen(
+            [
+                *(program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
+                *("--dir", str(self._directory)),
+            ],
+            stdout=subprocess.DEVNULL,
+        )
+        _wait(lambda: socket.create_connection(("127.0.0.1", self.port), timeout=2).close())
+
+    def kill(self) -> None:
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait(timeout=20)
+
+
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """URL of a Redis of our own."""
-    program = shutil.which("redis-server")
-    need("services", program is not None, "redis-server (Debian: redis-server)")
-    assert program is not None
-    port = free_port()
-    server = subprocess.Popen(
-        [
-            *(program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""),
-            *("--dir", str(tmp_path_factory.mktemp("redis"))),
-        ],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        _wait(lambda: socket.create_connection(("127.0.0.1", port), timeout=2).close())
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
+    """URL of a Redis that stays."""
+    redis = Redis(tmp_path_factory.mktemp("redis"))
+    redis.start()
+    yield redis.url
+    redis.kill()
+
+
+@pytest.fixture
+def mortal_redis(tmp_path: Path) -> Iterator[Redis]:
+    """A running Redis of this test alone."""
+    redis = Redis(tmp_path)
+    redis.start()
+    yield redis
+    redis.kill()
 
 
 def _wait(check: Callable[[], object], timeout_s: float = 30.0) -> None:

@@ -18,7 +18,8 @@ from django.utils import timezone
 
 from experiments.access import policy
 from experiments.access.tokens import make_api_token
-from experiments.models import ApiToken, ClusterObject, Experiment, Trial
+from experiments.models import ApiToken, ClusterObject, Experiment, Metric, Trial
+from experiments.selectors import chart_data
 from experiments.states import Phase, TrialState
 from experiments.trials import changes
 from tests.conftest import MANIFEST
@@ -301,7 +302,7 @@ def test_errors_of_json_carry_the_line_too(client: Client) -> None:
     assert (error["path"], error["line"]) == ("spec.maxTrialNum", line)
 
 
-def test_what_preflight_finds_impossible_is_an_error(client: Client) -> None:
+def test_what_the_forecast_finds_impossible_is_an_error(client: Client) -> None:
     manifest = changed()
     task = manifest["spec"]["trainingConfig"]["tasks"][0]
     task["template"]["spec"]["containers"][0] = {"name": "tensorflow"}
@@ -618,10 +619,32 @@ def test_a_chart_is_a_plotly_figure_and_304_until_there_is_news(
     assert client.get(url(experiment, "charts/history/"), headers=tag).status_code == 304
     # Another chart, or the same with another option, is not what the browser has.
     assert client.get(url(experiment, "charts/duration/"), headers=tag).status_code == 200
-    experiment.record("note", trial=trial)
+    experiment.record("remark", trial=trial)
     again = client.get(url(experiment, "charts/history/"), headers=tag)
     assert again.status_code == 200
     assert again["ETag"] != first["ETag"]
+
+
+def test_a_figure_holds_exactly_the_reports_up_to_its_cursor(
+    make_experiment: Any, make_trial: Any
+) -> None:
+    experiment = make_experiment()
+    trial: Trial = make_trial(experiment, state=TrialState.RUNNING)
+    reports = [
+        Metric(
+            trial=trial, experiment=experiment, kind="PERIODICAL", sequence=sequence,
+            value=0.1 * (sequence + 1), time=timezone.now(), seq=sequence + 1,
+        )
+        for sequence in (0, 1)
+    ]  # fmt: skip
+    Metric.objects.bulk_create(reports)
+    experiment.last_seq = 1  # the second one came between reading the head and reading the rows
+    figure = chart_data.figure(experiment, "curves", {})
+    assert figure["data"][0]["y"] == [0.1]
+    assert figure["layout"]["meta"]["seq"] == experiment.last_seq
+    moves = figure["layout"]["meta"]["redrawn_at"]
+    assert ("RUNNING", "SUCCEEDED") in moves
+    assert ("WAITING", "RUNNING") not in moves
 
 
 def test_an_unknown_chart_is_404_and_names_the_near_one(
@@ -638,7 +661,7 @@ def test_events_come_in_order_after_a_cursor(
     experiment = make_experiment()
     trial = make_trial(experiment)
     for index in range(4):
-        experiment.record("note", trial=trial if index == 2 else None, reason=f"number {index}")
+        experiment.record("remark", trial=trial if index == 2 else None, reason=f"number {index}")
     found = client.get(url(experiment, "events/"), {"after": 2}).json()
     assert found["count"] == 2
     assert [event["seq"] for event in found["results"]] == [3, 4]
@@ -654,7 +677,7 @@ def test_events_cost_a_fixed_number_of_queries(
 ) -> None:
     experiment = make_experiment()
     for _ in range(20):
-        experiment.record("note", trial=make_trial(experiment))
+        experiment.record("remark", trial=make_trial(experiment))
     with django_assert_max_num_queries(5):
         client.get(url(experiment, "events/"))
 

@@ -82,7 +82,7 @@ def test_described_answers_have_the_fields_that_are_sent(
 ) -> None:
     experiment = make_experiment()
     trial = make_trial(experiment)
-    event = experiment.record("note", trial=trial)
+    event = experiment.record("remark", trial=trial)
     metric = Metric(
         trial=trial, experiment=experiment, kind="FINAL", sequence=0, value=1.0,
         time=timezone.now(), seq=1,
@@ -90,7 +90,7 @@ def test_described_answers_have_the_fields_that_are_sent(
     assert set(experiment_json(experiment)) == set(shapes.ExperimentShape().fields)
     assert set(trial_json(trial)) == set(shapes.TrialShape().fields)
     assert set(metric_json(metric, 0)) == set(shapes.MetricShape().fields)
-    assert set(event_json(event, 0)) == set(shapes.EventShape.fields)
+    assert set(event_json(event, 0)) == set(shapes.EventsShape.child.fields)
 
 
 def test_created_valid_and_algorithm_answers_have_the_fields_described(client: Client) -> None:

@@ -16,7 +16,7 @@ from django.test import Client
 from django.utils import timezone
 
 from experiments.models import Experiment, Metric, Trial
-from experiments.selectors.export import export, export_json
+from experiments.selectors.export import csv_text, export, export_json
 from experiments.states import Phase, TrialState
 from experiments.trials import changes
 
@@ -119,7 +119,8 @@ def test_the_csv_has_a_row_a_trial_and_the_union_of_columns(experiment: Experime
     first, second = rows_of(experiment)
     assert float(first["param:lr"]) == 1e-7
     assert (first["param:amp"], second["param:amp"]) == ("", "true")
-    assert json.loads(first["param:nested"]) == {"_name": "deep", "n": [1, 2]}
+    assert (first["param:nested"], first["param:nested.n"]) == ("deep", "[1, 2]")
+    assert (second["param:nested"], second["param:nested.n"]) == ("", "")
     assert (first["metric:f1"], second["metric:f1"]) == ("NaN", "")
     assert float(first["duration_seconds"]) == 2.0
 
@@ -206,3 +207,15 @@ def test_a_name_of_nothing_but_such_characters_gives_way_to_the_id(
     experiment = make_experiment(name="///")
     answer = client.get(f"/api/v1/experiments/{experiment.pk}/export/", {"format": "csv"})
     assert answer["Content-Disposition"] == f'attachment; filename="{experiment.pk}.csv"'
+
+
+def test_a_nested_parameter_has_cells_of_its_own(make_experiment, make_trial) -> None:
+    experiment = make_experiment()
+    make_trial(experiment, parameters={"opt": {"_name": "adam", "lr": 0.1}, "seed": 2**53 + 1})
+    make_trial(experiment, parameters={"opt": {"_name": "sgd", "momentum": 0.9}, "seed": 1})
+    rows = list(csv.DictReader(io.StringIO(csv_text(experiment))))
+    shown = [[v for k, v in row.items() if k.startswith("param:")] for row in rows]
+    assert [k for k in rows[0] if k.startswith("param:")] == [
+        "param:opt", "param:opt.lr", "param:seed", "param:opt.momentum",
+    ]  # fmt: skip
+    assert shown == [["adam", "0.1", "9007199254740993", ""], ["sgd", "", "1", "0.9"]]

@@ -143,7 +143,7 @@ def test_the_first_message_is_the_backlog(
 
 
 def test_an_empty_backlog_is_a_message_too(experiment: Experiment, watch: Any) -> None:
-    experiment.record("note")
+    experiment.record("remark")
 
     with watch(after=1) as socket:
         message = receive(socket)
@@ -221,7 +221,7 @@ def test_what_a_client_says_is_ignored(experiment: Experiment, watch: Any) -> No
         receive(socket)
         socket.send("{nonsense")
         socket.send(b"\xff")
-        experiment.record("note")
+        experiment.record("remark")
         assert receive(socket)["seq"] == 1
 
 
@@ -307,7 +307,7 @@ def test_many_watchers_share_one_reader_which_ends_with_the_last(
             receive(second)
             assert hub._hub is not None
             assert hub._hub.n_subscriptions == 1
-        experiment.record("note")
+        experiment.record("remark")
         assert receive(second)["seq"] == 1
 
     until = time.monotonic() + 5
@@ -358,7 +358,7 @@ def test_a_client_that_drops_and_returns_has_every_metric_once(
                 assert server.report(trial, sequence / 2, sequence=sequence).status == 200
                 if sequence % 20 == 0:
                     experiment_of_thread = Experiment.objects.get(pk=experiment.pk)
-                    experiment_of_thread.record("note", trial=trial)
+                    experiment_of_thread.record("remark", trial=trial)
         finally:
             connection.close()
 

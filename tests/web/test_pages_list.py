@@ -14,12 +14,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from experiments.engine.snapshot import TIME_UP
 from experiments.models import Experiment, Trial
 from experiments.selectors.present import count_trials, experiment_json
 from experiments.services import actions
 from experiments.states import Phase, TrialState
-from experiments.templatetags.autotune import duration, number, phase_look, trial_bar
+from experiments.templatetags.autotune import duration, number, phase_badge, trial_bar
 from experiments.trials import changes
 from experiments.trials.changes import update_best
 
@@ -190,7 +189,7 @@ def test_retries_count_once_and_what_the_time_cut_off_not_at_all(
     for _ in range(2):
         failed = make_trial(experiment, state="FAILED", retried=True)
         make_trial(experiment, state="SUCCEEDED", retry_of=failed)
-    make_trial(experiment, state="CANCELED", stop_as="CANCELED", stop_reason=TIME_UP)
+    make_trial(experiment, state="CANCELED", stop_as="CANCELED", cut_off=True)
     counted = count_trials([experiment])[experiment.pk]
     assert counted.finished == 2
     assert experiment_json(experiment)["n_finished"] == 2
@@ -212,7 +211,8 @@ def test_the_best_come_first_maximised_and_minimised_apart(
             make_trial(experiment, state="SUCCEEDED", value=value, has_final=True)
             update_best(experiment)
     assert shown(client, "?order=best") == ["high", "low", "loss-1", "loss-2", "none"]
-    assert 'value="best" selected' in client.get("/", {"order": "best"}).content.decode()
+    page = client.get("/", {"order": "best"}).content.decode()
+    assert re.search(r'value="best"\s+selected', page)
 
 
 def test_what_the_list_does_not_know_is_told(client: Client, make_experiment: Any) -> None:
@@ -230,7 +230,7 @@ def test_done_without_a_success_is_not_green(make_experiment: Any, make_trial: A
     empty, good = make_experiment(phase="DONE"), make_experiment(phase="DONE")
     make_trial(good, state="SUCCEEDED", value=1.0, has_final=True)
     update_best(good)
-    looks = [phase_look(e).css for e in (failed, empty, good)]
+    looks = [phase_badge(e)["css"] for e in (failed, empty, good)]
     assert looks == ["failed", "canceled", "succeeded"]
 
 

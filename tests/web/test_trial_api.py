@@ -53,18 +53,16 @@ def test_every_worker_of_a_trial_gets_the_same_parameters(server: Server, trial:
     assert len({server.ask("GET", path).text for _ in range(4)}) == 1
 
 
-def test_the_first_fetch_is_stamped(server: Server, trial: Trial) -> None:
+def test_a_fetch_writes_nothing(server: Server, trial: Trial) -> None:
     path = f"{t9k_path(trial)}/apis/v1/parameter/{trial.key}"
+    before = Trial.objects.filter(pk=trial.pk).values().get()
     server.ask("GET", path)
-    server.report(trial, 1)  # its answer comes after the stamp's commit: same queue
-    trial.refresh_from_db()
-    first = trial.asked_at
-    server.ask("GET", path)
-    server.report(trial, 1)
+    server.report(trial, 1)  # its answer comes after what else stood in the queue
+    Trial.objects.filter(pk=trial.pk).update(
+        latest_value=None, latest_sequence=None, n_reports=0, seq=before["seq"]
+    )
 
-    trial.refresh_from_db()
-    assert first is not None
-    assert trial.asked_at == first
+    assert Trial.objects.filter(pk=trial.pk).values().get() == before
 
 
 @pytest.mark.parametrize("state", [TrialState.EARLY_STOPPED, TrialState.CANCELED])
@@ -244,10 +242,6 @@ def test_what_counts_as_a_number(
             for text in ("01", "+1", "1.", ".5", "1_0", "0x1", "1e", "-")
         ),
         ("[" * 100_000, "nested too deeply"),
-        (json.dumps({"default": 1, "n" * 201: 2}), "1 to 200 characters"),
-        (json.dumps({"default": 1, "\0": 2}), "Unicode text"),
-        (json.dumps({"default": 1, "\ud800": 2}), "Unicode text"),
-        (json.dumps({"default": 1} | {f"m{n}": n for n in range(100)}), "at most 100"),
     ],
 )
 def test_a_value_that_is_no_number_is_refused_with_a_line_and_kept(
@@ -263,6 +257,36 @@ def test_a_value_that_is_no_number_is_refused_with_a_line_and_kept(
     assert (event.what, event.reason) == ("bad report", reply.text)
     assert trial.key in event.data["text"]
     assert len(event.data["text"]) <= 500
+
+
+@pytest.mark.parametrize("kind", ["PERIODICAL", "FINAL"])
+@pytest.mark.parametrize(
+    ("others", "kept", "words"),
+    [
+        ({"n" * 201: 2, "b": 3}, 2, "names must have 1 to 200 characters"),
+        ({"": 2, "b": 3}, 2, "names must have 1 to 200 characters"),
+        ({"\0": 2, "b": 3}, 2, "names must be Unicode text"),
+        ({"\ud800": 2, "b": 3}, 2, "names must be Unicode text"),
+        ({f"m{n}": n for n in range(999)}, 1000, ""),
+        (
+            {f"m{n}": n for n in range(2700)},
+            1000,
+            '1701 numbers are left out, as a report keeps 1000: "m999", "m1000", "m1001", "m1002", '
+            '"m1003", …',
+        ),
+        ({"\0" * (n + 1): n for n in range(9)}, 1, "4 more are left out"),
+    ],
+)
+def test_what_a_report_cannot_keep_is_named_and_the_rest_is_taken(
+    server: Server, trial: Trial, kind: str, others: dict[str, Any], kept: int, words: str
+) -> None:
+    """More than 100 numbers once refused the report, and failed the trial."""
+    reply = server.report(trial, {**others, "default": 0.5}, type=kind)
+    assert reply.status == 200
+    assert reply.text.startswith("ok, but " if words else "ok")
+    assert words in reply.text
+    assert Metric.objects.filter(trial=trial, kind=kind).count() == kept
+    assert Metric.objects.get(trial=trial, kind=kind, name="default").value == 0.5
 
 
 @pytest.mark.parametrize(

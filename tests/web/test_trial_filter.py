@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from experiments.algorithms.space.flat import flat, flat_names
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.problems import ProblemsError
 from experiments.selectors.trial_filter import (
     Names,
@@ -25,7 +27,7 @@ def facts(
     **fields: Any,
 ) -> TrialFacts:
     fields = {"number": number, "state": "RUNNING", "value": None, "excluded": False, **fields}
-    return TrialFacts(number, fields, parameters or {}, metrics or {})
+    return TrialFacts(number, fields, flat(parameters or {}), metrics or {})
 
 
 TRIAL = facts(
@@ -151,3 +153,67 @@ def test_lists_of_names_are_taken_apart_outside_quotes(text: str, names: list[st
 )
 def test_a_quoted_name_is_the_name(order: str, name: str) -> None:
     assert unquoted(order) == name
+
+
+def test_a_nested_parameter_is_picked_and_sorted_by_its_dotted_name() -> None:
+    nested = [
+        facts(n, parameters=flat({"opt": {"_name": name, "lr": lr}, "a.b": 1}))
+        for n, (name, lr) in enumerate([("adam", 0.1), ("sgd", 0.001), ("adam", 0.005)])
+    ]
+    names = Names.of(nested, ["opt.momentum"])
+
+    def picked(expression: str) -> list[int]:
+        return [fact.pk for fact in nested if parse_where(expression, names)(fact)]
+
+    assert picked("opt.lr < 0.01") == [1, 2]
+    assert picked("param:opt.lr < 0.01 and opt = adam") == [2]
+    assert picked("opt in (sgd)") == [1]
+    assert picked("opt.momentum = none") == [0, 1, 2]
+    assert [f.pk for f in sort_facts(nested, ["-param:opt.lr"], names)] == [0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"a": 1}, {"a": 1}),
+        ({"a": {"x": 1}}, {"a": {"x": 1}}),  # a plain member of a choice: one value
+        ({"a": {"_name": "n"}}, {"a": "n"}),
+        (
+            {"a": {"_name": "n", "b": {"_name": "m", "c": [1]}}, "d": None},
+            {"a": "n", "a.b": "m", "a.b.c": [1], "d": None},
+        ),
+        ({"a": {"_name": "n", "b": 1}, "a.b": 2}, {"a": "n", "a.b": 2}),
+        ({"a.b": 2, "a": {"_name": "n", "b": 1}}, {"a.b": 2, "a": "n"}),
+    ],
+)
+def test_parameters_side_by_side(parameters: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert flat(parameters) == expected
+
+
+def test_names_of_branches_are_known_before_there_is_a_trial() -> None:
+    branch = {"_name": "adam", "lr": {"_type": "uniform", "_value": [0, 1]}}
+    inner = {"_name": "x", "deep": {"_type": "choice", "_value": [1]}}
+    other = {"_name": "sgd", "lr": branch["lr"], "in": {"_type": "choice", "_value": [inner]}}
+    space = SearchSpace.parse({"opt": {"_type": "choice", "_value": [branch, other, "none"]}})
+    assert flat_names(space.parameters) == ["opt", "opt.lr", "opt.in", "opt.in.deep"]
+
+
+def test_integers_are_compared_exactly() -> None:
+    trials = [facts(n, parameters={"seed": 2**53 + n}) for n in range(3)]
+    names = Names.of(trials)
+
+    def picked(expression: str) -> list[int]:
+        return [fact.pk for fact in trials if parse_where(expression, names)(fact)]
+
+    assert picked("seed = 9007199254740993") == [1]
+    assert picked("seed >= 9007199254740993") == [1, 2]
+    assert picked("seed != 9007199254740993") == [0, 2]
+    assert picked("seed in (9007199254740993, 9007199254740994)") == [1, 2]
+    assert picked("seed < " + "9" * 400) == [0, 1, 2]
+
+
+def test_lists_are_compared_as_they_are_shown() -> None:
+    trial = facts(parameters={"layers": ["conv", "relu"]})
+    names = Names.of([trial])
+    assert parse_where("""layers = '["conv", "relu"]'""", names)(trial)
+    assert parse_where('layers ~ "conv"', names)(trial)

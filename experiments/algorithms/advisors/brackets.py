@@ -103,6 +103,8 @@ def best_first(rung: Mapping[int, Observation]) -> list[int]:
 class DrawingAdvisor(Tuner[A]):
     """An advisor that decides one trial at a time, and draws new configurations."""
 
+    is_blind = False  # whether configurations are drawn without ``draw``
+
     @abstractmethod
     def next_slot(self, ledger: Ledger) -> tuple[Slot, Budget] | None:
         """Return the place of the next trial, None to wait for running ones."""
@@ -133,6 +135,12 @@ class DrawingAdvisor(Tuner[A]):
             ledger.add(running)
         return Proposal(tuple(suggestions))
 
+    def propose_blind(self, history: Sequence[Observation], count: int) -> Proposal:
+        """As ``propose``, with configurations drawn at random: rungs are counted, not computed."""
+        without_model = type(self)(self.space, self.args, self.seed)
+        without_model.is_blind = True
+        return without_model.propose(history, count)
+
     def _suggest(
         self,
         slot: Slot,
@@ -159,7 +167,8 @@ class DrawingAdvisor(Tuner[A]):
         """Draw a configuration that was not tried before, as long as there are any."""
         first: tuple[dict[str, Any], str] | None = None
         for attempt in range(MAX_DRAWS):
-            drawn = self.draw(seen, derive_rng(self.seed, len(seen), attempt))
+            rng = derive_rng(self.seed, len(seen), attempt)
+            drawn = (self.space.sample(rng), "random") if self.is_blind else self.draw(seen, rng)
             if tried.is_complete or not tried.holds(drawn[0]):
                 return drawn
             first = first or drawn

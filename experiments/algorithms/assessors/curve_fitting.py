@@ -32,12 +32,11 @@ from functools import lru_cache
 import numpy as np
 
 from experiments.algorithms.arguments import CurvefittingArgs
-from experiments.algorithms.base import Assessor, Observation, Verdict
+from experiments.algorithms.base import Assessor, Curve, Observation, Verdict
 from experiments.algorithms.numerics.curves import FAMILIES, Forecast, Prior, forecast
 
 MIN_CHANCE = 0.02
 N_PRIOR = 4.0  # finished trials that the families' prior weights are worth
-Curve = tuple[tuple[int, float], ...]
 
 REASON = (
     "After {n_reports} reports its result is forecast as {forecast_value:.6g}, between "

@@ -286,6 +286,8 @@ def _choice(reader: _Reader, value: Any, path: str, depth: int) -> Parameter | N
                 reader.wrong(f"{here}._name", f"{show(member.name)} already names [{first}].")
             names.setdefault(member.name, place)
             continue
+        if member is _UNNAMED:
+            continue
         frozen = freeze(member)
         if frozen in seen:
             reader.warn(
@@ -297,6 +299,9 @@ def _choice(reader: _Reader, value: Any, path: str, depth: int) -> Parameter | N
     return Choice(members) if len(reader.problems) == n_problems else None
 
 
+_UNNAMED = object()  # stands for a branch that has no name: a problem that was noted
+
+
 def _member(reader: _Reader, raw: Any, path: str, depth: int) -> Any:
     if not isinstance(raw, Mapping) or not _is_branch(raw):
         _constant(reader, raw, path, depth)
@@ -305,13 +310,15 @@ def _member(reader: _Reader, raw: Any, path: str, depth: int) -> Any:
     if name is None:
         hint = 'Nested choices look like {"_name": "conv", "size": {"_type": …, "_value": …}}.'
         reader.wrong(f"{path}._name", "is missing: a nested search space needs a name.", hint)
-    elif not isinstance(name, str) or not name.strip():
+        return _UNNAMED  # what else is said of it would be said of something else
+    if not isinstance(name, str) or not name.strip():
         reader.wrong(f"{path}._name", f"must be text that is not empty, but got {show(name)}.")
+        return _UNNAMED
     if depth >= MAX_DEPTH:
         reader.wrong(path, f"choices must not nest deeper than {MAX_DEPTH} levels.")
         return None
     below = {key: entry for key, entry in raw.items() if key != "_name"}
-    return Branch(str(name), Product(reader.entries(below, path, depth + 1)))
+    return Branch(name, Product(reader.entries(below, path, depth + 1)))
 
 
 def _is_branch(raw: Mapping[Any, Any]) -> bool:

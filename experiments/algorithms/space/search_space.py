@@ -57,6 +57,10 @@ class SearchSpace:
         """Yield every parameter, nested ones too, with its path in the manifest."""
         return self._product.walk(path)
 
+    def configuration(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return parameters that somebody wrote in the form in which trials get them."""
+        return dict(params)
+
     def sample(self, rng: np.random.Generator) -> dict[str, Any]:
         """Draw one configuration."""
         return self._product.sample(rng)

@@ -1,7 +1,8 @@
 """Batch: the members of one choice, in the order written; each once.
 
-A member may be a whole configuration, ``{"optimizer": "Adam", "lr": 0.001}``; a trial finds it
-under the parameter's name. (NNI hands such a member over without the name around it.)
+A member that is an object, ``{"optimizer": "Adam", "lr": 0.001}``, is a whole configuration: a
+trial's parameters are ``optimizer`` and ``lr``, as in NNI, without the name of the choice around
+them. Any other member is found under that name (NNI hands it over bare).
 """
 
 from __future__ import annotations

@@ -47,18 +47,33 @@ class PBTTuner(Tuner[PBTArgs]):
     """Proposes generation after generation; waits for a generation's last trials."""
 
     def propose(self, history: Sequence[Observation], count: int) -> Proposal:
-        generations = _generations(history)
-        number = max(generations, default=0)
-        if self._is_over(generations.get(number, {})):
-            number += 1
-        here, before = generations.get(number, {}), generations.get(number - 1, {})
-        members = [m for m in range(self.args.population_size) if m not in here]
+        number, before, members = self._wanted(history)
         if number == 0:
             suggestions = [self._first(member) for member in members[:count]]
         else:
             plan = self._next_generation(number, before)
             suggestions = [plan[member] for member in members[:count]]
         return Proposal(tuple(suggestions))
+
+    def propose_blind(self, history: Sequence[Observation], count: int) -> Proposal:
+        """Let the next members start anew, at random, from what they loaded last."""
+        number, before, members = self._wanted(history)
+        suggestions = []
+        for member in members[:count]:
+            note = before[member].note if member in before else {}
+            loads = str(note.get("loads", self._path(member)))
+            params = self.space.sample(derive_rng(self.seed, number, member))
+            suggestions.append(self._suggestion(params, number, member, loads, None, "random"))
+        return Proposal(tuple(suggestions))
+
+    def _wanted(self, history: Sequence[Observation]) -> tuple[int, Generation, list[int]]:
+        """Return the generation to fill, the one before it, and its members still to come."""
+        generations = _generations(history)
+        number = max(generations, default=0)
+        if self._is_over(generations.get(number, {})):
+            number += 1
+        here, before = generations.get(number, {}), generations.get(number - 1, {})
+        return number, before, [m for m in range(self.args.population_size) if m not in here]
 
     def _is_over(self, generation: Generation) -> bool:
         """Say whether every member's trial has ended."""

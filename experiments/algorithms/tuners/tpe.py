@@ -1,8 +1,8 @@
 """Tree-structured Parzen estimator: tries what good trials have more than the others.
 
 Bergstra et al., "Algorithms for Hyper-Parameter Optimization", NIPS 2011: one density of the good
-trials, l(x), one of the others, g(x); of 24 draws from l the one with the largest l(x) / g(x) is
-proposed. ``engine`` says whose:
+trials, l(x), one of the others, g(x); of ``n_ei_candidates`` draws from l the one with the largest
+l(x) / g(x) is proposed. ``engine`` says whose:
 
 *parzen*, the default, is this project's. Densities are joint over all parameters
 (``numerics.parzen``). Good are the best tenth, at most 25, weighted by rank as CMA-ES weighs
@@ -40,11 +40,10 @@ from experiments.algorithms.space.vectors import VectorSpace
 
 N_START_UP = 10  # finished trials before the model starts
 N_START_UP_HYPEROPT = 20
-N_CANDIDATES = 24
+GAMMA_HYPEROPT = 0.25  # hyperopt's own, as all of its other defaults
 GOOD_SHARE = 0.1
 MAX_GOOD = 25
 MAX_BAD = 500  # kernels of g; of more trials some are taken evenly by rank
-PRIOR_WEIGHT = 1.0  # of the even density, in trials
 LIES = {"min": 1.0, "mean": 0.5, "max": 0.0}  # how much of a good trial a running one is
 
 
@@ -69,9 +68,10 @@ class TPETuner(OneByOneTuner[TPEArgs]):
 class _Parzen:
     """This project's estimator."""
 
-    n_start_up = N_START_UP
-
     def __init__(self, space: SearchSpace, args: TPEArgs) -> None:
+        self.n_start_up = args.n_startup_jobs or N_START_UP
+        self._args = args
+        self._good_share = args.gamma or GOOD_SHARE
         self._vectors = VectorSpace(space)
         self._cells = Cells(self._vectors.domain)
         self._lie = LIES[args.constant_liar_type]
@@ -88,11 +88,11 @@ class _Parzen:
         n_done = int(np.isfinite(losses[order]).sum())
         if not n_done:
             return None
-        n_good = min(math.ceil(GOOD_SHARE * n_done), MAX_GOOD)
+        n_good = min(math.ceil(self._good_share * n_done), MAX_GOOD)
         running = rows[is_running & is_inside]
         good, narrow = self._good(rows[order[:n_good]], running)
         bad = self._bad(rows[order[n_good:]], running[-MAX_BAD:], narrow)
-        candidates = good.sample(N_CANDIDATES, rng)
+        candidates = good.sample(self._args.n_ei_candidates, rng)
         gains = good.log_density(candidates) - bad.log_density(candidates)
         if not self._vectors.is_continuous():
             taken = {row.tobytes() for row in rows}
@@ -109,7 +109,7 @@ class _Parzen:
             each = self._lie * min(1.0, 0.5 * n_good / len(running))
             rows = np.concatenate([rows, running])
             weights = np.append(weights, np.full(len(running), each))
-        return Parzen(self._cells, rows, weights, scales, PRIOR_WEIGHT), scales
+        return Parzen(self._cells, rows, weights, scales, self._args.prior_weight), scales
 
     def _bad(self, rows: Floats, running: Floats, narrow: Floats) -> Parzen:
         """Return the density of the other trials and of running ones.
@@ -122,15 +122,15 @@ class _Parzen:
         scales = np.tile(scott_scales(self._cells, rows, np.ones(len(rows))), (len(rows), 1))
         scales = np.concatenate([scales, np.tile(narrow, (len(running), 1))])
         rows = np.concatenate([rows, running])
-        return Parzen(self._cells, rows, np.ones(len(rows)), scales, PRIOR_WEIGHT)
+        return Parzen(self._cells, rows, np.ones(len(rows)), scales, self._args.prior_weight)
 
 
 class _Hyperopt:
-    """hyperopt's estimator with its own defaults: gamma 0.25, prior weight 1."""
-
-    n_start_up = N_START_UP_HYPEROPT
+    """hyperopt's estimator, with its own defaults."""
 
     def __init__(self, space: SearchSpace, args: TPEArgs) -> None:
+        self.n_start_up = args.n_startup_jobs or N_START_UP_HYPEROPT
+        self._args = args
         # a second to import, which nobody else needs to wait for
         from hyperopt import tpe
 
@@ -153,6 +153,9 @@ class _Hyperopt:
             self._latent.trials(history, self._liar),
             int(rng.integers(2**31)),
             n_startup_jobs=0,  # counted by the tuner
+            n_EI_candidates=self._args.n_ei_candidates,
+            prior_weight=self._args.prior_weight,
+            gamma=self._args.gamma or GAMMA_HYPEROPT,
             verbose=False,
         )
         return self._latent.decode(self._bridge.suggested(docs))

@@ -33,6 +33,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if words := health.refusal():
+            raise CommandError(words)
         namespaces = settings.NAMESPACES
         if ALL_NAMESPACES in namespaces and namespaces != [ALL_NAMESPACES]:
             raise CommandError("AUTOTUNE_NAMESPACES must be names, or * alone for every namespace.")

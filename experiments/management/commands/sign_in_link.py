@@ -11,7 +11,7 @@ from django.db import connection
 
 from experiments.access import accounts
 from experiments.embedded.supervisor import AlreadyRunning, DataLock
-from experiments.models import SignInLink
+from experiments.models import SignInLink, release
 
 
 def is_there() -> bool:
@@ -21,7 +21,9 @@ def is_there() -> bool:
 
 
 def require_database() -> None:
-    """Raise CommandError where this data directory was never served."""
+    """Raise CommandError where this data directory was never served, or by a later version."""
+    if words := release.too_new():
+        raise CommandError(words)
     if is_there():
         return
     raise CommandError(
@@ -35,10 +37,9 @@ def make_database() -> None:
 
     Raises CommandError where that is not ours to do: a database server is migrated on purpose.
     """
-    if is_there():
-        return
-    if connection.vendor != "sqlite":
+    if is_there() or connection.vendor != "sqlite":
         require_database()
+        return
     lock = DataLock(settings.DATA_DIR)
     try:
         lock.take()

@@ -1,8 +1,8 @@
 """The ticker role: a reconcile for every unfinished experiment every two seconds.
 
 The truth of the loop is here: hints from elsewhere only make things sooner. It also looks in the
-moment when an experiment's time is up, and on this machine's own trials it watches for exits, so
-that a free slot is filled at once. Where something is due for AIStore it sends the uploader, and it
+moment when an experiment's time is up, and watches for exits where the backend tells them, so that
+a free slot is filled at once. Where something is due for AIStore it sends the uploader, and it
 keeps SQLite's write-ahead log short.
 """
 
@@ -12,14 +12,14 @@ import signal
 import time
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import close_old_connections
 
 from experiments import wake
 from experiments.aistore import outbox
 from experiments.embedded import health, write_ahead_log
 from experiments.loop.reconcile import restart_clocks, time_is_up_in, unfinished_ids
-from experiments.training.local.backend import LocalBackend
+from experiments.training.base import experiment_of_job
 from experiments.trials.backends import backend
 
 PERIOD_S = 2.0
@@ -32,12 +32,14 @@ class Command(BaseCommand):
     requires_system_checks: list[str] = []  # they load every page; tests/test_checks.py runs them
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if words := health.refusal():
+            raise CommandError(words)
         self._stopping = False
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         restart_clocks()
-        found = backend()
-        local = found if isinstance(found, LocalBackend) else None
+        engine = backend()
+        pause_s = WATCH_S if engine.tells_exits else min(0.5, PERIOD_S)
         due = 0.0
         self._ends: dict[str, float] = {}  # experiment id -> monotonic time when its time is up
         while not self._stopping:
@@ -48,10 +50,9 @@ class Command(BaseCommand):
             for experiment_id in [key for key, end in self._ends.items() if now >= end]:
                 del self._ends[experiment_id]
                 wake.reconcile_soon(experiment_id, min_gap=0)
-            if local is not None:
-                for name in local.take_exits():
-                    wake.reconcile_soon(name.split("-")[1], min_gap=0)
-            time.sleep(WATCH_S if local else min(0.5, PERIOD_S))
+            for name in engine.take_exits():
+                wake.reconcile_soon(experiment_of_job(name), min_gap=0)
+            time.sleep(pause_s)
 
     def _stop(self, *_: Any) -> None:
         self._stopping = True

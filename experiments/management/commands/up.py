@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from experiments.access import accounts
+from experiments.embedded import addresses
 from experiments.embedded.nursery import Nursery
 from experiments.embedded.supervisor import AlreadyRunning, CannotStart, Supervisor, stop_signals
 from experiments.manifest.spec import parse_text
@@ -77,8 +78,21 @@ class Command(BaseCommand):
             "\n  AutoTune Web is running.\n\n"
             f"  Sign in (once):  {link}\n"
             f"  Address:         {supervisor.url}/\n\n"
+            f"{self._warning(supervisor)}"
             f"  Another link: ./autotune manage sign_in_link{settings.DATA_OPTION}\n"
             "  Stop: Ctrl-C\n\n"
+        )
+
+    def _warning(self, supervisor: Supervisor) -> str:
+        """What it means that others reach this server without encryption; "" where none do."""
+        if addresses.is_loopback(supervisor.host) or supervisor.url.startswith("https://"):
+            return ""
+        commands = "runs commands on this machine as you" if settings.LOCAL_TRIALS else "is in"
+        return (
+            "  Warning: this is plain HTTP, and other machines reach it. Whoever listens on the\n"
+            f"  way can sign in, and whoever signs in {commands}.\n"
+            "  Keep it to a network that you trust, put a proxy with TLS in front\n"
+            "  (AUTOTUNE_PUBLIC_URL=https://…), or stay on 127.0.0.1 and come by ssh -L.\n\n"
         )
 
     def _say(self, words: str) -> None:

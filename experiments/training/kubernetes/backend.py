@@ -63,6 +63,8 @@ REFRESH_S = 2.0  # logs of running trials are copied anew when somebody looks, n
 class KubernetesBackend(Backend):
     """Runs trials on the cluster that KUBECONFIG or the pod's ServiceAccount names."""
 
+    has_cluster_secrets = True
+
     def __init__(
         self,
         engine: str,
@@ -101,8 +103,8 @@ class KubernetesBackend(Backend):
             raise _unavailable(error) from error
         return _handle(launch.name, deciding, replicas)
 
-    def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
-        """See ``Backend.foresee``; says nothing while the cluster cannot be asked."""
+    def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
+        """See ``Backend.forecast``; says nothing while the cluster cannot be asked."""
         try:
             build(launch, self._engine(self._reach()), self._options)
         except LaunchError as error:

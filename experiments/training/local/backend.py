@@ -17,7 +17,7 @@ process that launched it; after its end none of its processes is left, daemons i
 its supervisor (``wrapper.py``) was killed.
 
 Image, volumes, resources, security context, init containers, sidecars and restart policies have no
-meaning here and are ignored; the preflight check tells the user.
+meaning here and are ignored; the forecast tells the user.
 """
 
 from __future__ import annotations
@@ -76,6 +76,9 @@ class LocalBackend(Backend):
     """Runs each container's command as a process of this machine, without a shell."""
 
     name = "local"
+    runs_here = True
+    shares_files = True
+    tells_exits = True
 
     def __init__(
         self,
@@ -145,8 +148,8 @@ class LocalBackend(Backend):
         """See ``Backend.find``."""
         return _find(self.root / name) if _NAME.fullmatch(name) else None
 
-    def foresee(self, launch: Launch) -> Sequence[tuple[str, str]]:
-        """See ``Backend.foresee``."""
+    def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
+        """See ``Backend.forecast``."""
         try:
             self._commands(launch, self.root / launch.name)
         except LaunchError as error:
@@ -332,7 +335,7 @@ class LocalBackend(Backend):
             os.unlink(self.exits / handle["name"])
 
     def take_exits(self) -> list[str]:
-        """Return the names of jobs that ended since the last call: a hint to poll now."""
+        """See ``Backend.take_exits``; each name is given to one caller."""
         taken = []
         with contextlib.suppress(FileNotFoundError):
             for name in os.listdir(self.exits):

@@ -2,15 +2,7 @@
 
 import { byId, find, h, icon } from "../dom.js";
 import { ago } from "../format.js";
-
-/** @type {Record<Upload["state"], import("../format.js").Look>} */
-const STATES = {
-  off: ["waiting", "pause", "Off"],
-  waiting: ["running", "running", "Uploading"],
-  retrying: ["early", "clock", "Will be tried again"],
-  failed: ["failed", "x-octagon", "Stopped"],
-  done: ["succeeded", "check-circle", "Up to date"],
-};
+import { LOOKS, plainLook } from "../looks.js";
 
 /**
  * Draw the upload into the card, if the page has one.
@@ -24,9 +16,9 @@ export function drawAIStore(upload, mayChange) {
   const isStuck = state === "retrying" || state === "failed";
   const words = ` of ${runs} ${runs === 1 ? "run" : "runs"} uploaded`;
   byId("aistore-text").replaceChildren(h("strong", {}, uploaded), words);
-  const [css, name, word] = STATES[state] ?? ["waiting", "info", state];
+  const { icon: name, label, tone } = LOOKS.uploads[state] ?? plainLook(state);
   byId("aistore-state").replaceChildren(
-    h("span", { class: `aistore-state state-${css}` }, icon(name), word),
+    h("span", { class: `aistore-state state-${tone}` }, icon(name), label),
   );
   const share = runs ? (100 * uploaded) / runs : state === "done" ? 100 : 0;
   const bar = byId("aistore-bar");

@@ -1,6 +1,7 @@
 // The overview of the experiment page: how far it is, and the best trial.
 
 import { byId, h, icon, onChange } from "../dom.js";
+import { stringify } from "../exact.js";
 import { ago, duration, full, isEnded, number, plain, trialBar } from "../format.js";
 
 const changed = onChange();
@@ -84,7 +85,7 @@ function bestParts(best, page) {
   const copy = {
     type: "button",
     class: "btn btn-quiet btn-sm",
-    "data-copy": JSON.stringify(best.parameters, null, 2),
+    "data-copy": stringify(best.parameters, 2),
     "data-copied": "The parameters were copied.",
   };
   return [

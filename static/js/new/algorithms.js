@@ -1,11 +1,20 @@
 // Tuner, assessor, advisor: a select, what the chosen one does, and its settings.
 
-import { h, icon } from "../dom.js";
+import { find, h, icon } from "../dom.js";
 import { field, select, text } from "./fields.js";
 
+/** @typedef {"tuner" | "assessor" | "advisor"} Kind */
+
 const TITLES = { tuner: "Tuner", assessor: "Assessor", advisor: "Advisor" };
+/** @type {Partial<Record<Kind, "tuner" | "advisor">>} */
 const RIVALS = { tuner: "advisor", advisor: "tuner" };
 
+/**
+ * @param {Kind} kind
+ * @param {Setting} info
+ * @param {Record<string, string>} args
+ * @param {() => void} changed
+ */
 function settingField(kind, info, args, changed) {
   const id = `${kind}.args.${info.name}`;
   const shown = info.default === null ? "none" : String(info.default);
@@ -33,6 +42,11 @@ function settingField(kind, info, args, changed) {
   );
 }
 
+/**
+ * Types of the search space that it cannot search.
+ * @param {AlgorithmEntry} entry
+ * @param {Form} form
+ */
 function unsupported(entry, form) {
   return [
     ...new Set(
@@ -43,36 +57,51 @@ function unsupported(entry, form) {
   ];
 }
 
-function labelOf(kind, entry, form) {
-  const bad = kind !== "assessor" && entry.available ? unsupported(entry, form) : [];
-  const note = !entry.available
-    ? " (not available yet)"
-    : bad.length
-      ? ` (not for ${bad.join(", ")})`
-      : "";
-  return `${entry.label.startsWith(entry.name) ? entry.label : `${entry.label} · ${entry.name}`}${note}`;
+/**
+ * @param {AlgorithmEntry} entry
+ * @param {string[]} bad types that it cannot search
+ */
+function choiceOf(entry, bad) {
+  let note = bad.length ? ` (not for ${bad.join(", ")})` : "";
+  if (!entry.available) note = " (not available yet)";
+  const isNamed = entry.label.startsWith(entry.name);
+  const label = isNamed ? entry.label : `${entry.label} · ${entry.name}`;
+  return { value: entry.name, label: `${label}${note}`, disabled: !entry.available };
 }
 
-/** Say anew at each option which types of the search space it cannot take; the choice stays. */
+/**
+ * Say anew at each option which types of the search space it cannot take; the choice stays.
+ * @param {HTMLElement} root
+ * @param {FormApp} app
+ */
 export function showFit(root, { form, catalogue }) {
-  for (const [kind, entries] of [
+  /** @type {[string, AlgorithmEntry[]][]} */
+  const kinds = [
     ["tuner", catalogue.tuners],
     ["advisor", catalogue.advisors],
-  ]) {
+  ];
+  for (const [kind, entries] of kinds) {
     for (const option of root.querySelectorAll(`[data-field="${kind}.name"] option`)) {
-      const entry = entries.find((e) => e.name === option.value);
-      if (entry) option.textContent = labelOf(kind, entry, form);
+      const entry = entries.find(({ name }) => name === option.getAttribute("value"));
+      if (entry) option.textContent = choiceOf(entry, unsupported(entry, form)).label;
     }
   }
 }
 
+/**
+ * @param {Kind} kind
+ * @param {AlgorithmEntry[]} entries
+ * @param {Chosen} chosen
+ * @param {FormApp} app
+ * @param {{ none: string, help: string, redraw: () => void }} words
+ */
 function algorithm(kind, entries, chosen, app, { none, help, redraw }) {
-  const choices = entries.map((entry) => ({
-    value: entry.name,
-    label: labelOf(kind, entry, app.form),
-    disabled: !entry.available,
-  }));
-  choices.unshift({ value: "", label: none });
+  const choices = [
+    { value: "", label: none },
+    ...entries.map((entry) =>
+      choiceOf(entry, kind === "assessor" ? [] : unsupported(entry, app.form)),
+    ),
+  ];
   const entry = entries.find((e) => e.name === chosen.name);
   const control = select(
     `${kind}.name`,
@@ -82,17 +111,17 @@ function algorithm(kind, entries, chosen, app, { none, help, redraw }) {
     () => {
       const fresh = entries.find((e) => e.name === chosen.name);
       const known = new Set((fresh?.settings ?? []).map((s) => s.name));
-      chosen.args = Object.fromEntries(
-        Object.entries(chosen.args ?? {}).filter(([key]) => known.has(key)),
-      );
-      if (kind !== "tuner" && known.has("optimize_mode"))
+      const args = Object.entries(chosen.args ?? {}).filter(([key]) => known.has(key));
+      chosen.args = Object.fromEntries(args);
+      if (kind !== "tuner" && known.has("optimize_mode")) {
         chosen.args.optimize_mode = app.form.optimize_mode;
+      }
       // One of the two proposes the trials: choosing one lets go of the other.
       const other = RIVALS[kind];
       if (other && chosen.name) app.form[other] = { name: "", args: {} };
       redraw();
       app.changed();
-      document.querySelector(`[data-field="${kind}.name"]`)?.focus();
+      find(document, `[data-field="${kind}.name"]`).focus();
     },
     { "data-testid": kind },
   );
@@ -100,8 +129,10 @@ function algorithm(kind, entries, chosen, app, { none, help, redraw }) {
   const settings = (entry?.settings ?? []).filter(
     (s) => kind === "assessor" || s.name !== "optimize_mode",
   );
+  const { args } = chosen;
+  /** @type {HTMLElement[]} */
   let below = [];
-  if (chosen.args === null) {
+  if (args === null) {
     below = [
       h(
         "div",
@@ -115,7 +146,7 @@ function algorithm(kind, entries, chosen, app, { none, help, redraw }) {
       h(
         "div",
         { class: "settings-grid" },
-        settings.map((s) => settingField(kind, s, chosen.args, app.changed)),
+        settings.map((s) => settingField(kind, s, args, app.changed)),
       ),
     ];
   }
@@ -129,6 +160,10 @@ function algorithm(kind, entries, chosen, app, { none, help, redraw }) {
   );
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {FormApp} app
+ */
 export function drawAlgorithms(root, app) {
   const { form, catalogue } = app;
   const redraw = () => {
@@ -155,10 +190,14 @@ export function drawAlgorithms(root, app) {
   );
 }
 
-/** Assessor and advisor judge in the same direction, unless somebody chose otherwise. */
+/**
+ * Assessor and advisor judge in the same direction, unless somebody chose otherwise.
+ * @param {Form} form
+ * @param {string} before
+ */
 export function followDirection(form, before) {
   for (const { name, args } of [form.assessor, form.advisor]) {
-    if (name && args && (args.optimize_mode || "maximize") === before)
-      args.optimize_mode = form.optimize_mode;
+    if (!name || !args || (args.optimize_mode || "maximize") !== before) continue;
+    args.optimize_mode = form.optimize_mode;
   }
 }

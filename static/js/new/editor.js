@@ -1,17 +1,22 @@
 // A light editor: a textarea over a coloured copy of its text, with line numbers and problem marks.
 
-import { debounce, h } from "../dom.js";
+import { debounce, find, h, hit } from "../dom.js";
 
 const TOKEN =
   /(#.*$)|("(?:[^"\\]|\\.)*"?)(\s*:)?|^(\s*(?:- )*)([\w./-]+)(:)(?=\s|$)|(\b(?:true|false|null)\b|[-+]?\b\d+(?:\.\d+)?(?:[eE][-+]?\d+)?\b)|(\|-?|[{}[\],])/g;
 
+/** @typedef {{ kind: "problem" | "warning", message: string }} Mark */
+
+/** @param {string} line */
 function colour(line) {
+  /** @type {(string | Node)[]} */
   const out = [];
+  const span = (/** @type {string} */ name, /** @type {string} */ text) =>
+    h("span", { class: `y-${name}` }, text);
   let at = 0;
   for (const m of line.matchAll(TOKEN)) {
     if (m.index > at) out.push(line.slice(at, m.index));
     const [all, comment, quoted, colon, indent, key, keyColon, number, punctuation] = m;
-    const span = (name, text) => h("span", { class: `y-${name}` }, text);
     if (comment) {
       // a # inside a word is no comment
       const starts = m.index === 0 || /\s/.test(line[m.index - 1]);
@@ -27,14 +32,24 @@ function colour(line) {
 }
 
 export class Editor {
+  /**
+   * @param {HTMLElement} root
+   * @param {{ onInput: (text: string) => void }} settings
+   */
   constructor(root, { onInput }) {
-    this.area = root.querySelector("textarea");
+    this.area = find(root, "textarea", HTMLTextAreaElement);
     this.gutter = h("div", { class: "editor-gutter", "aria-hidden": "true" });
     this.copy = h("div", { class: "editor-copy", "aria-hidden": "true" });
     this.area.before(this.gutter, this.copy);
-    this.problems = new Map(); // line -> {kind, message}
+    /** @type {Map<number, Mark>} by line */
+    this.problems = new Map();
+    /** @type {HTMLElement[]} */
     this.lines = [];
     this.onInput = onInput;
+    this.isLeaving = false; // Escape, then Tab leaves the editor
+    this.unflash = debounce(() => {
+      for (const row of this.lines) row.classList.remove("changed");
+    }, 1200);
     this.area.addEventListener("input", () => {
       this.clearMarks();
       this.draw();
@@ -43,7 +58,7 @@ export class Editor {
     this.area.addEventListener("scroll", () => this.follow());
     this.area.addEventListener("keydown", (event) => this.key(event));
     this.gutter.addEventListener("click", (event) => {
-      const number = Number(event.target.closest("[data-line]")?.dataset.line);
+      const number = Number(hit(event, "[data-line]")?.dataset.line);
       if (number) this.goTo(number);
     });
     new ResizeObserver(() => this.follow()).observe(this.area);
@@ -53,7 +68,10 @@ export class Editor {
     return this.area.value;
   }
 
-  /** Put another text in; lines that differ light up for a moment where flash is set. */
+  /**
+   * Put another text in; lines that differ light up for a moment where flash is set.
+   * @param {string} text
+   */
   set(text, { flash = false } = {}) {
     if (text === this.area.value) return;
     const before = this.area.value.split("\n");
@@ -78,27 +96,31 @@ export class Editor {
       if (!aligned || before[start + i] !== after[start + i]) row.classList.add("changed");
     });
     this.reveal(start + 1);
-    this.unflash ??= debounce(
-      () => this.lines.forEach((row) => row.classList.remove("changed")),
-      1200,
-    );
     this.unflash();
   }
 
+  /**
+   * @param {Problem[]} problems
+   * @param {Problem[]} warnings
+   */
   mark(problems, warnings) {
     this.problems = new Map();
-    for (const [kind, list] of [
-      ["warning", warnings],
-      ["problem", problems],
-    ]) {
-      for (const { line, message } of list) {
-        if (!line) continue;
-        const old = this.problems.get(line);
-        const joined = old && old.kind === kind ? `${old.message}\n${message}` : message;
-        this.problems.set(line, { kind, message: joined });
-      }
-    }
+    this.note("warning", warnings);
+    this.note("problem", problems);
     this.drawMarks();
+  }
+
+  /**
+   * @param {Mark["kind"]} kind
+   * @param {Problem[]} found
+   */
+  note(kind, found) {
+    for (const { line, message } of found) {
+      if (!line) continue;
+      const old = this.problems.get(line);
+      const joined = old?.kind === kind ? `${old.message}\n${message}` : message;
+      this.problems.set(line, { kind, message: joined });
+    }
   }
 
   clearMarks() {
@@ -124,7 +146,7 @@ export class Editor {
       for (const extra of this.lines.splice(texts.length)) extra.remove();
     }
     const n = texts.length;
-    while (this.gutter.children.length > n) this.gutter.lastChild.remove();
+    while (this.gutter.children.length > n) this.gutter.lastChild?.remove();
     while (this.gutter.children.length < n) {
       const number = this.gutter.children.length + 1;
       this.gutter.append(h("div", { class: "editor-number", "data-line": number }, String(number)));
@@ -134,7 +156,8 @@ export class Editor {
   }
 
   drawMarks() {
-    [...this.gutter.children].forEach((row, i) => {
+    const rows = /** @type {HTMLElement[]} */ ([...this.gutter.children]);
+    rows.forEach((row, i) => {
       const found = this.problems.get(i + 1);
       row.className = `editor-number ${found ? `has-${found.kind}` : ""}`;
       row.title = found?.message ?? "";
@@ -152,6 +175,7 @@ export class Editor {
     return Number.parseFloat(getComputedStyle(this.area).lineHeight);
   }
 
+  /** @param {number} line */
   reveal(line) {
     const top = (line - 1) * this.lineHeight();
     const { scrollTop, clientHeight } = this.area;
@@ -160,6 +184,7 @@ export class Editor {
     }
   }
 
+  /** @param {number} line */
   goTo(line) {
     const texts = this.area.value.split("\n");
     const start = texts.slice(0, line - 1).reduce((n, text) => n + text.length + 1, 0);
@@ -168,6 +193,7 @@ export class Editor {
     this.reveal(line);
   }
 
+  /** @param {string} text */
   insert(text) {
     // execCommand keeps the browser's undo; setRangeText is for browsers without it
     if (!document.execCommand("insertText", false, text)) {
@@ -176,15 +202,16 @@ export class Editor {
     }
   }
 
+  /** @param {KeyboardEvent} event */
   key(event) {
     if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") {
-      this.leaving = true; // Escape, then Tab leaves the editor
+      this.isLeaving = true;
       return;
     }
     const { selectionStart: start, selectionEnd: end, value } = this.area;
     const lineStart = value.lastIndexOf("\n", start - 1) + 1;
-    if (event.key === "Tab" && !this.leaving) {
+    if (event.key === "Tab" && !this.isLeaving) {
       event.preventDefault();
       if (!event.shiftKey && start === end) {
         this.insert("  ");
@@ -201,12 +228,12 @@ export class Editor {
       }
     } else if (event.key === "Enter" && !event.shiftKey) {
       const line = value.slice(lineStart, start);
-      const indent = line.match(/^ */)[0] + (/:\s*$/.test(line) ? "  " : "");
+      const indent = (line.match(/^ */)?.[0] ?? "") + (/:\s*$/.test(line) ? "  " : "");
       if (indent) {
         event.preventDefault();
         this.insert(`\n${indent}`);
       }
     }
-    this.leaving = false;
+    this.isLeaving = false;
   }
 }

@@ -1,15 +1,23 @@
 // Controls of the form. Each has a data-field id, the same that the server gives to problems.
 
-import { h, icon } from "../dom.js";
+import { all, h, icon } from "../dom.js";
 
 let serial = 0;
 
-/** Messages begin small where they continue a path; alone they are sentences. */
+/**
+ * Messages begin small where they continue a path; alone they are sentences.
+ * @param {string} words
+ */
 export const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
 
-/** A label, a control, an optional help line, and room for problems. */
+/**
+ * A label, a control, an optional help line, and room for problems.
+ * @param {string} label
+ * @param {HTMLElement} control
+ */
 export function field(label, control, { help = "", hidden = false, className = "" } = {}) {
-  control.id ||= `f${(serial += 1)}`;
+  serial += 1;
+  control.id ||= `f${serial}`;
   return h(
     "div",
     { class: `field ${className}` },
@@ -19,7 +27,15 @@ export function field(label, control, { help = "", hidden = false, className = "
   );
 }
 
-/** An input bound to object[key]. */
+/**
+ * An input bound to object[key].
+ * @template {string | number} K
+ * @param {string} id
+ * @param {Record<K, any>} object
+ * @param {K} key
+ * @param {() => void} changed
+ * @param {Record<string, unknown>} attributes
+ */
 export function text(id, object, key, changed, attributes = {}) {
   const input = h("input", {
     type: "text",
@@ -37,7 +53,16 @@ export function text(id, object, key, changed, attributes = {}) {
   return input;
 }
 
-/** A select bound to object[key]. choices: [{value, label, disabled}]; an unknown value is kept. */
+/**
+ * A select bound to object[key]; a value that is no choice is kept.
+ * @template {string} K
+ * @param {string} id
+ * @param {Record<K, any>} object
+ * @param {K} key
+ * @param {{ value: string, label: string, disabled?: boolean }[]} choices
+ * @param {() => void} changed
+ * @param {Record<string, unknown>} attributes
+ */
 export function select(id, object, key, choices, changed, attributes = {}) {
   const value = object[key] ?? "";
   const options = choices.map((c) =>
@@ -55,6 +80,11 @@ export function select(id, object, key, choices, changed, attributes = {}) {
   return element;
 }
 
+/**
+ * @param {string} name
+ * @param {string} label
+ * @param {() => void} onclick
+ */
 export function iconButton(name, label, onclick, className = "") {
   const button = h("button", {
     type: "button",
@@ -67,26 +97,35 @@ export function iconButton(name, label, onclick, className = "") {
   return button;
 }
 
-function find(root, id) {
+/**
+ * The control of that id, or of the nearest part of the form around it.
+ * @param {HTMLElement} root
+ * @param {string} id
+ */
+function controlOf(root, id) {
   let rest = id;
   while (rest) {
     const found = root.querySelector(`[data-field="${CSS.escape(rest)}"]`);
-    if (found) return found;
+    if (found instanceof HTMLElement) return found;
     rest = rest.includes(".") ? rest.slice(0, rest.lastIndexOf(".")) : "";
   }
   return null;
 }
 
-/** Mark the fields that the problems name, and only those. */
+/**
+ * Mark the fields that the problems name, and only those.
+ * @param {HTMLElement} root
+ * @param {Problem[]} problems
+ */
 export function showProblems(root, problems) {
-  for (const old of root.querySelectorAll(".field-error")) old.remove();
-  for (const old of root.querySelectorAll("[aria-invalid]")) {
+  for (const old of all(root, ".field-error")) old.remove();
+  for (const old of all(root, "[aria-invalid]")) {
     old.removeAttribute("aria-invalid");
     old.removeAttribute("aria-describedby");
     old.classList.remove("is-invalid");
   }
   problems.forEach((problem, index) => {
-    const control = problem.field && find(root, problem.field);
+    const control = problem.field ? controlOf(root, problem.field) : null;
     if (!control) return;
     const id = `problem-${index}`;
     control.setAttribute("aria-invalid", "true");
@@ -95,10 +134,7 @@ export function showProblems(root, problems) {
       [control.getAttribute("aria-describedby"), id].filter(Boolean).join(" "),
     );
     control.classList.add("is-invalid");
-    const place =
-      control.closest("[data-errors]") ?? control.closest(".field") ?? control.parentElement;
-    const slot = place.dataset?.errors ? place.querySelector(place.dataset.errors) : place;
-    slot.append(
+    slotFor(control)?.append(
       h(
         "div",
         { class: "field-error", id },
@@ -109,9 +145,23 @@ export function showProblems(root, problems) {
   });
 }
 
-/** Go to the field a problem names; false where the form has none. */
+/**
+ * Where a control's problems are written.
+ * @param {HTMLElement} control
+ */
+function slotFor(control) {
+  const whole = control.closest("[data-errors]");
+  if (whole instanceof HTMLElement) return whole.querySelector(whole.dataset.errors ?? "");
+  return control.closest(".field") ?? control.parentElement;
+}
+
+/**
+ * Go to the field a problem names; false where the form has none.
+ * @param {HTMLElement} root
+ * @param {string} id
+ */
 export function focusField(root, id) {
-  const control = id && find(root, id);
+  const control = controlOf(root, id);
   if (!control) return false;
   control.closest("details")?.setAttribute("open", "");
   control.scrollIntoView({ block: "center", behavior: "smooth" });

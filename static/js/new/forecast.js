@@ -5,6 +5,11 @@ import { number } from "../format.js";
 import { sentence } from "./fields.js";
 import { showOption } from "./options.js";
 
+/**
+ * @param {Problem} problem
+ * @param {"error" | "warning"} kind
+ * @param {FormApp} app
+ */
 function item(problem, kind, app) {
   const open = () => app.jump(problem);
   const where = problem.path.replace(/^spec\./, "");
@@ -31,6 +36,11 @@ function item(problem, kind, app) {
   );
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Answer} answer
+ * @param {FormApp} app
+ */
 export function drawProblems(root, { problems, warnings }, app) {
   root.replaceChildren(
     ...problems.map((problem) => item(problem, "error", app)),
@@ -38,6 +48,7 @@ export function drawProblems(root, { problems, warnings }, app) {
   );
 }
 
+/** @param {number} bytes */
 const size = (bytes) => {
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
   let i = 0;
@@ -46,6 +57,11 @@ const size = (bytes) => {
   return `${Number(n.toPrecision(3))} ${units[i]}`;
 };
 
+/**
+ * @param {string} label
+ * @param {string} value
+ * @param {string} note
+ */
 function tile(label, value, note) {
   return h(
     "div",
@@ -56,12 +72,17 @@ function tile(label, value, note) {
   );
 }
 
+/** @param {Json | undefined} value */
 function cell(value) {
   if (value === undefined) return "";
   if (typeof value === "number") return number(value);
   return showOption(value);
 }
 
+/**
+ * @param {HTMLElement} root
+ * @param {Forecast | null} forecast
+ */
 export function drawForecast(root, forecast) {
   if (!forecast) {
     root.replaceChildren(
@@ -76,8 +97,8 @@ export function drawForecast(root, forecast) {
     peak.gpu && `${peak.gpu} GPU`,
     peak.memory && size(peak.memory),
   ].filter(Boolean);
-  const columns = [...new Set(samples.flatMap((s) => Object.keys(s)))];
   const enough = distinct === null || distinct >= forecast.max_trials;
+  const open = !matchMedia("(max-height: 820px)").matches;
   const parts = [
     h(
       "div",
@@ -103,37 +124,25 @@ export function drawForecast(root, forecast) {
       ),
     h(
       "details",
-      { class: "samples", open: !matchMedia("(max-height: 820px)").matches },
+      { class: "samples", open },
       h("summary", {}, `${samples.length} sample configurations`),
-      h(
-        "div",
-        { class: "table-scroll" },
-        h(
-          "table",
-          { class: "app-table samples-table" },
-          h(
-            "thead",
-            {},
-            h(
-              "tr",
-              {},
-              columns.map((name) => h("th", { scope: "col", class: "mono" }, name)),
-            ),
-          ),
-          h(
-            "tbody",
-            {},
-            samples.map((s) =>
-              h(
-                "tr",
-                {},
-                columns.map((name) => h("td", { class: "mono" }, cell(s[name]))),
-              ),
-            ),
-          ),
-        ),
-      ),
+      h("div", { class: "table-scroll" }, samplesTable(samples)),
     ),
   ];
-  root.replaceChildren(...parts.filter(Boolean));
+  root.replaceChildren(...parts.filter((part) => part !== false));
+}
+
+/** @param {Forecast["samples"]} samples */
+function samplesTable(samples) {
+  const columns = [...new Set(samples.flatMap((s) => Object.keys(s)))];
+  const heads = columns.map((name) => h("th", { scope: "col", class: "mono" }, name));
+  const rows = samples.map((s) =>
+    h(
+      "tr",
+      {},
+      columns.map((name) => h("td", { class: "mono" }, cell(s[name]))),
+    ),
+  );
+  const head = h("thead", {}, h("tr", {}, heads));
+  return h("table", { class: "app-table samples-table" }, head, h("tbody", {}, rows));
 }

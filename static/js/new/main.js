@@ -1,44 +1,49 @@
-// The new-experiment page. One truth: the manifest's text. An edit of the form goes to the server,
-// which writes it into the text; an edit of the text comes back as the form it means.
+// The new-experiment page: asks the server what an edit means, and draws the answer.
 
-import { api } from "../api.js";
-import { debounce, h, icon, pageData, toast } from "../dom.js";
-import { drawAlgorithms, followDirection, showFit } from "./algorithms.js";
+import { ApiError, api, wordsOf } from "../api.js";
+import { all, byId, debounce, find, h, icon, pageData, toast } from "../dom.js";
+import { drawAlgorithms, showFit } from "./algorithms.js";
+import { drawBasics, drawStore } from "./basics.js";
+import { dropDraft, keepDraft, readDraft } from "./draft.js";
 import { Editor } from "./editor.js";
-import { field, focusField, select, showProblems, text } from "./fields.js";
+import { focusField, showProblems } from "./fields.js";
 import { drawForecast, drawProblems } from "./forecast.js";
+import { InStep } from "./in_step.js";
+import { listenToSources } from "./sources.js";
 import { addRow, drawSpace, showPreviews } from "./space.js";
 import { drawTraining } from "./training.js";
 
 const DELAY = 250; // milliseconds between the last keystroke and the question
-const DRAFT = `autotune-draft:${location.pathname}${location.search}`;
-const $ = (id) => document.getElementById(id);
+const RETRY = 3000; // after a question that got no answer
+/** @type {Catalogue} */
 const catalogue = pageData("catalogue");
+/** @type {Answer} */
 const start = pageData("start");
+const steps = new InStep(start);
+const form = byId("new-form", HTMLFormElement);
+const createButton = byId("create", HTMLButtonElement);
+let isCreating = false;
 
-let answer = start; // the newest answer of the server
-let asked = 0; // number of the newest question: older answers are dropped
-let base = start.base; // the form as the manifest of the newest answer means it
-const dirty = { form: false, yaml: false }; // edited since the newest answer
-let creating = false;
-
+/** @type {FormApp} */
 const app = {
   catalogue,
-  form: start.form,
-  changed: () => {
-    showFit($("algorithms"), app);
+  get form() {
+    return /** @type {Form} */ (steps.form); // parts of the form are drawn only where there is one
+  },
+  changed() {
+    showFit(byId("algorithms"), app);
     edited("form");
   },
-  redrawSpace: () => drawSpace($("space"), app),
-  redrawn: () => {
-    showProblems($("new-form"), answer.problems);
-    showPreviews($("space"), app.form, answer.previews);
+  redrawSpace: () => drawSpace(byId("space"), app),
+  redrawn() {
+    showProblems(form, steps.answer.problems);
+    showPreviews(byId("space"), app.form, steps.answer.previews);
   },
-  jump: (problem) => {
+  jump(problem) {
     if (problem.line) editor.reveal(problem.line);
-    if (!$("new-form").inert && problem.field) {
+    if (!form.inert && problem.field) {
       showTab("form");
-      if (focusField($("new-form"), problem.field)) return;
+      if (focusField(form, problem.field)) return;
     }
     if (problem.line) {
       showTab("yaml");
@@ -46,15 +51,15 @@ const app = {
     }
   },
 };
-const editor = new Editor($("editor"), { onInput: () => edited("yaml") });
+const editor = new Editor(byId("editor"), { onInput: () => edited("yaml") });
 
 // ---- in step
 
+/** @param {"form" | "yaml"} what */
 function edited(what) {
-  dirty[what] = true;
-  asked += 1; // an answer on its way is about something older
-  keepDraft();
-  status("busy");
+  steps.edited(what);
+  keep();
+  showStatus("busy");
   ask();
 }
 
@@ -62,378 +67,188 @@ const ask = debounce(sync, DELAY);
 
 async function sync() {
   ask.cancel();
-  if (!dirty.form && !dirty.yaml) return;
-  const question = (asked += 1);
-  const sent = dirty.form ? { yaml: editor.value, form: app.form, base } : { yaml: editor.value };
-  const tasks = app.form?.training.tasks?.slice() ?? [];
-  let fresh;
+  if (!steps.isDirty) return;
+  const question = steps.ask(editor.value);
+  let answer;
   try {
-    fresh = await api("POST", catalogue.urls.sync, sent);
+    answer = await api("POST", catalogue.urls.sync, question.body);
   } catch (error) {
-    if (question !== asked) return;
-    status("failed", error.message);
-    setTimeout(() => question === asked && sync(), 3000); // nothing is lost: ask again
+    if (!steps.isNewest(question)) return;
+    showStatus("failed", wordsOf(error));
+    setTimeout(() => steps.isNewest(question) && sync(), RETRY); // nothing is lost: ask again
     return;
   }
-  if (question !== asked) return;
-  answer = fresh;
-  if (fresh.form) {
-    // From now on the tasks stand in the manifest in this order.
-    if (dirty.form) tasks.forEach((task, i) => Object.assign(task, { origin: i }));
-    editor.set(fresh.yaml, { flash: dirty.form });
-    if (dirty.yaml) {
-      app.form = fresh.form;
-      drawForm();
-    }
-    base = fresh.base;
-    dirty.form = false; // else the form's edits wait until the text can be read again
-  }
-  dirty.yaml = false;
+  if (!steps.isNewest(question)) return;
+  const change = steps.take(question, answer);
+  if (change.text) editor.set(answer.yaml, { flash: change.isOurs });
+  if (change.form) drawForm();
   drawAnswer();
-  keepDraft();
+  keep();
 }
+
+function keep() {
+  const { form, base, dirty } = steps;
+  keepDraft({ yaml: editor.value, form, base, edited: dirty.form }, start.yaml);
+}
+
+// ---- drawing
 
 function drawAnswer() {
-  const locked = answer.form === null;
-  $("new-form").inert = locked;
-  $("new-form").classList.toggle("locked", locked);
-  $("form-locked").hidden = !locked;
-  if (locked) $("form-locked-why").textContent = answer.problems[0]?.message ?? "";
-  showProblems($("new-form"), locked ? [] : answer.problems);
-  if (app.form) showPreviews($("space"), app.form, answer.previews);
+  const { answer } = steps;
+  const isLocked = answer.form === null;
+  form.inert = isLocked;
+  form.classList.toggle("locked", isLocked);
+  byId("form-locked").hidden = !isLocked;
+  if (isLocked) byId("form-locked-why").textContent = answer.problems[0]?.message ?? "";
+  showProblems(form, isLocked ? [] : answer.problems);
+  if (steps.form) showPreviews(byId("space"), steps.form, answer.previews);
   editor.mark(answer.problems, answer.warnings);
-  drawProblems($("problems"), answer, app);
-  drawForecast($("forecast"), answer.forecast);
-  status("known");
+  drawProblems(byId("problems"), answer, app);
+  drawForecast(byId("forecast"), answer.forecast);
+  showStatus("known");
 }
 
-function status(state, message = "") {
-  const n = answer.problems.length;
-  const w = answer.warnings.length;
-  const place = $("new-status");
-  const create = $("create");
-  if (state === "busy") {
-    place.replaceChildren(h("span", { class: "spinner" }), "Checking …");
-  } else if (state === "failed") {
-    place.replaceChildren(icon("warning", "text-failed"), message);
-  } else if (n) {
-    place.replaceChildren(
-      icon("x-octagon", "text-failed"),
-      h("span", {}, n === 1 ? "1 problem" : `${n} problems`),
-    );
-  } else if (!answer.can_start) {
-    place.replaceChildren(
-      icon("warning", "text-warning"),
-      h("span", {}, "Valid, but no trial could start here"),
-    );
-  } else {
-    place.replaceChildren(
-      icon("check-circle", "text-succeeded"),
-      h("span", {}, "Ready to run", w ? `, ${w === 1 ? "1 warning" : `${w} warnings`}` : ""),
-    );
+/** @param {"known" | "busy" | "failed"} state */
+function showStatus(state, message = "") {
+  const { problems, warnings } = steps.answer;
+  const n = problems.length + warnings.length;
+  byId("new-status").replaceChildren(...statusParts(state, message));
+  byId("problem-count").textContent = n ? String(n) : "";
+  byId("no-problems").hidden = n > 0;
+  createButton.disabled = isCreating || state !== "known" || problems.length > 0;
+}
+
+/**
+ * @param {"known" | "busy" | "failed"} state
+ * @param {string} message
+ * @returns {(Node | string)[]}
+ */
+function statusParts(state, message) {
+  if (state === "busy") return [h("span", { class: "spinner" }), "Checking …"];
+  if (state === "failed") return [icon("warning", "text-failed"), message];
+  const { problems, warnings, can_start: canStart } = steps.answer;
+  if (problems.length) {
+    const words = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+    return [icon("x-octagon", "text-failed"), h("span", {}, words)];
   }
-  $("problem-count").textContent = n || w ? `${n + w}` : "";
-  $("no-problems").hidden = Boolean(n || w);
-  create.disabled = creating || state !== "known" || n > 0;
-}
-
-// ---- drawing the form
-
-const UNITS = [
-  ["s", "seconds"],
-  ["m", "minutes"],
-  ["h", "hours"],
-  ["d", "days"],
-];
-
-function drawBasics() {
-  const { form } = app;
-  const whole = { inputmode: "numeric", class: "form-control num" };
-  $("basics").replaceChildren(
-    field(
-      "Name",
-      text("name", form, "name", app.changed, {
-        maxlength: 80,
-        placeholder: "my-experiment",
-        "data-testid": "name",
-      }),
-      { className: "span-2", help: "Small letters, digits, - and ." },
-    ),
-    direction(form),
-    field(
-      "Trials",
-      text("max_trials", form, "max_trials", app.changed, {
-        ...whole,
-        placeholder: "20",
-        "data-testid": "max-trials",
-      }),
-      { help: "How many to run" },
-    ),
-    field(
-      "At once",
-      text("concurrency", form, "concurrency", app.changed, {
-        ...whole,
-        placeholder: "2",
-        "data-testid": "concurrency",
-      }),
-      { help: "Trials in parallel" },
-    ),
-    timeField(form),
-    field(
-      "Failures alike",
-      text("alike", form, "alike", app.changed, {
-        ...whole,
-        placeholder: "3",
-        "data-testid": "alike",
-      }),
-      { help: "So many suspend it; 0: never" },
-    ),
-  );
-}
-
-function timeField(form) {
-  const amount = text("time", form.time, "amount", app.changed, {
-    inputmode: "decimal",
-    class: "form-control num",
-    placeholder: "1",
-    id: "time-amount",
-    "data-testid": "time",
-  });
-  const unit = select(
-    "time.unit",
-    form.time,
-    "unit",
-    UNITS.map(([value, label]) => ({ value, label })),
-    app.changed,
-    { "aria-label": "Unit of time" },
-  );
-  return h(
-    "div",
-    { class: "field" },
-    h("label", { class: "form-label", for: "time-amount" }, "Time limit"),
-    h("div", { class: "pair" }, amount, unit),
-    h("div", { class: "form-help" }, "Of active time"),
-  );
-}
-
-function direction(form) {
-  const radios = [
-    ["maximize", "up", "Maximise"],
-    ["minimize", "down", "Minimise"],
-  ].flatMap(([value, image, label]) => {
-    const input = h("input", {
-      type: "radio",
-      class: "visually-hidden",
-      name: "optimize_mode",
-      id: `mode-${value}`,
-      value,
-      checked: form.optimize_mode === value,
-      "data-field": "optimize_mode",
-    });
-    input.addEventListener("change", () => {
-      const before = form.optimize_mode;
-      form.optimize_mode = value;
-      followDirection(form, before);
-      drawAlgorithms($("algorithms"), app);
-      app.changed();
-    });
-    return [input, h("label", { for: `mode-${value}`, "data-testid": value }, icon(image), label)];
-  });
-  return h(
-    "fieldset",
-    { class: "field" },
-    h("legend", { class: "form-label" }, "Final result"),
-    h("div", { class: "segmented segmented-wide" }, radios),
-    h("div", { class: "form-help" }, "What a better trial has"),
-  );
-}
-
-function drawStore() {
-  const store = app.form.aistore;
-  $("store").replaceChildren(
-    field("Folder", text("aistore.folder", store, "folder", app.changed), {
-      help: "ID of the AIStore folder",
-    }),
-    field("Secret", text("aistore.secret", store, "secret", app.changed), {
-      help: "Name of the Secret with the API key",
-    }),
-  );
-  if (store.folder || store.secret) $("more").open = true;
+  if (!canStart) {
+    const words = "Valid, but no trial could start here";
+    return [icon("warning", "text-warning"), h("span", {}, words)];
+  }
+  const w = warnings.length;
+  const more = w ? `, ${w === 1 ? "1 warning" : `${w} warnings`}` : "";
+  return [icon("check-circle", "text-succeeded"), h("span", {}, "Ready to run", more)];
 }
 
 function drawForm() {
-  const focused = document.activeElement?.dataset?.field;
-  const caret = document.activeElement?.selectionStart;
-  drawBasics();
-  drawSpace($("space"), app);
-  drawAlgorithms($("algorithms"), app);
-  drawTraining($("training"), app);
-  drawStore();
+  const before = document.activeElement;
+  const focused = before instanceof HTMLElement ? before.dataset.field : undefined;
+  const caret = isText(before) ? before.selectionStart : null;
+  const redrawAlgorithms = () => drawAlgorithms(byId("algorithms"), app);
+  drawBasics(app, redrawAlgorithms);
+  drawSpace(byId("space"), app);
+  redrawAlgorithms();
+  drawTraining(byId("training"), app);
+  drawStore(app);
   if (!focused) return;
-  const again = $("new-form").querySelector(`[data-field="${CSS.escape(focused)}"]`);
-  again?.focus({ preventScroll: true });
-  if (again && typeof caret === "number" && again.setSelectionRange) {
-    try {
-      again.setSelectionRange(caret, caret);
-    } catch {
-      // a select has no caret
-    }
-  }
+  const again = form.querySelector(`[data-field="${CSS.escape(focused)}"]`);
+  if (again instanceof HTMLElement) again.focus({ preventScroll: true });
+  if (isText(again) && caret !== null) again.setSelectionRange(caret, caret);
 }
 
-$("add-row").addEventListener("click", () => app.form.space && addRow(app, $("space")));
-$("new-form").addEventListener("submit", (event) => event.preventDefault());
+/**
+ * @param {Element | null} element
+ * @returns {element is HTMLInputElement | HTMLTextAreaElement}
+ */
+const isText = (element) =>
+  element instanceof HTMLInputElement || element instanceof HTMLTextAreaElement;
+
+byId("add-row").addEventListener("click", () => addRow(app, byId("space")));
+form.addEventListener("submit", (event) => event.preventDefault());
 // Somebody goes from the text to the form: what was typed must be in the form before it is edited.
-$("new-form").addEventListener("focusin", () => dirty.yaml && sync());
+form.addEventListener("focusin", () => steps.dirty.yaml && sync());
 
-// ---- another text: templates, files
+// ---- another text: templates, files, the discarded draft
 
-function replaceText(textNew, what) {
+/**
+ * @param {string} text
+ * @param {string} what where it is from
+ */
+function replaceText(text, what) {
   const before = editor.value;
-  editor.set(textNew);
+  editor.set(text);
   edited("yaml");
   sync();
-  if (before.trim() === textNew.trim()) return;
+  if (before.trim() === text.trim()) return;
   const undo = h("button", { type: "button", class: "btn btn-default btn-sm ms-2" }, "Undo");
   undo.addEventListener("click", () => {
     editor.set(before);
     edited("yaml");
-    undo.closest(".app-toast").remove();
+    undo.closest(".app-toast")?.remove();
   });
   toast(h("span", {}, what, undo), "info");
 }
 
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-template]");
-  if (!button) return;
-  try {
-    const response = await fetch(
-      catalogue.urls.template.replace("NAME", encodeURIComponent(button.dataset.template)),
-    );
-    if (!response.ok) throw new Error(`The template could not be read (${response.status}).`);
-    replaceText(await response.text(), `Started from ${button.dataset.template}.`);
-  } catch (error) {
-    toast(error.message, "danger");
-  }
+listenToSources({
+  templateUrl: catalogue.urls.template,
+  text: () => editor.value,
+  fileName: () => steps.form?.name || "experiment",
+  onText: replaceText,
 });
-
-const MAX_FILE = 1024 * 1024; // bytes
-async function readFile(file) {
-  if (file.size > MAX_FILE) {
-    toast(
-      `A manifest may have at most 1 MiB, but “${file.name}” has ${(file.size / MAX_FILE).toFixed(1)} MiB.`,
-      "danger",
-    );
-    return;
-  }
-  replaceText(await file.text(), `Loaded ${file.name}.`);
-}
-$("upload").addEventListener("click", () => $("file").click());
-$("file").addEventListener("change", () => {
-  const [file] = $("file").files;
-  if (file) readFile(file);
-  $("file").value = "";
-});
-$("editor").addEventListener("dragover", (event) => {
-  if (event.dataTransfer.types.includes("Files")) event.preventDefault();
-});
-$("editor").addEventListener("drop", (event) => {
-  const [file] = event.dataTransfer.files;
-  if (!file) return;
-  event.preventDefault();
-  readFile(file);
-});
-$("copy-yaml").addEventListener("click", async () => {
-  try {
-    await navigator.clipboard.writeText(editor.value);
-    toast("The manifest was copied.", "success");
-  } catch {
-    toast("The browser did not allow copying.", "warning");
-  }
-});
-$("download-yaml").addEventListener("click", () => {
-  const url = URL.createObjectURL(new Blob([editor.value], { type: "application/yaml" }));
-  h("a", { href: url, download: `${app.form?.name || "experiment"}.yaml` }).click();
-  URL.revokeObjectURL(url);
-});
-
-// ---- the draft outlives a reload
-
-function keepDraft() {
-  try {
-    const draft = { yaml: editor.value, form: app.form, base, edited: dirty.form };
-    if (draft.yaml === start.yaml && !draft.edited) sessionStorage.removeItem(DRAFT);
-    else sessionStorage.setItem(DRAFT, JSON.stringify(draft));
-  } catch {
-    // no storage, no draft
-  }
-}
-
-function dropDraft() {
-  try {
-    sessionStorage.removeItem(DRAFT);
-  } catch {
-    // nothing was kept
-  }
-}
-
-function readDraft() {
-  try {
-    return JSON.parse(sessionStorage.getItem(DRAFT));
-  } catch {
-    return null;
-  }
-}
-
-$("discard").addEventListener("click", () => {
+byId("discard").addEventListener("click", () => {
   dropDraft();
-  $("draft-note").hidden = true;
+  byId("draft-note").hidden = true;
   replaceText(start.yaml, "The draft was discarded.");
 });
 
 // ---- narrow pages show one side at a time
 
+const tabs = all(document, "[data-show-tab]");
+/** @param {string} name */
 function showTab(name) {
-  document.querySelector(".new-grid").dataset.tab = name;
-  for (const tab of document.querySelectorAll("[data-show-tab]")) {
+  find(document, ".new-grid").dataset.tab = name;
+  for (const tab of tabs) {
     tab.setAttribute("aria-pressed", String(tab.dataset.showTab === name));
   }
   if (name === "yaml") editor.follow();
 }
-for (const tab of document.querySelectorAll("[data-show-tab]")) {
-  tab.addEventListener("click", () => showTab(tab.dataset.showTab));
+for (const tab of tabs) {
+  tab.addEventListener("click", () => showTab(tab.dataset.showTab ?? "form"));
 }
-$("new-status").addEventListener("click", () => {
-  const first = answer.problems[0] ?? answer.warnings[0];
+byId("new-status").addEventListener("click", () => {
+  const first = steps.answer.problems[0] ?? steps.answer.warnings[0];
   if (first) app.jump(first);
 });
 
 // ---- create
 
 async function create() {
-  if (creating || dirty.form || dirty.yaml) return;
-  creating = true;
-  status("known");
+  if (isCreating || steps.isDirty) return;
+  isCreating = true;
+  showStatus("known");
   try {
     const made = await api("POST", catalogue.urls.create, undefined, { text: editor.value });
     dropDraft();
     location.assign(new URL(made.url, location.href).pathname);
   } catch (error) {
-    creating = false;
-    toast(error.message, "danger");
-    if (error.status === 400) {
-      answer = { ...answer, problems: error.errors.map((e) => ({ field: "", ...e })) };
-      drawAnswer();
-      dirty.yaml = true;
-      await sync();
-    } else {
-      status("known");
-    }
+    isCreating = false;
+    toast(wordsOf(error), "danger");
+    if (error instanceof ApiError && error.status === 400) await refused(error.errors);
+    else showStatus("known");
   }
 }
-$("create").addEventListener("click", create);
+
+/** @param {Problem[]} errors */
+async function refused(errors) {
+  steps.answer = { ...steps.answer, problems: errors.map((e) => ({ field: "", ...e })) };
+  drawAnswer();
+  steps.dirty.yaml = true;
+  await sync();
+}
+
+createButton.addEventListener("click", create);
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !$("create").disabled) {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !createButton.disabled) {
     event.preventDefault();
     create();
   }
@@ -441,18 +256,13 @@ document.addEventListener("keydown", (event) => {
 
 // ---- begin
 
-const draft = readDraft();
-const resumed = draft && (draft.yaml !== start.yaml || draft.edited);
-if (resumed) {
-  app.form = draft.form; // what the form showed, should the text not be readable
-  base = draft.base;
-}
-if (app.form) drawForm();
+const draft = readDraft(start.yaml);
+if (draft) steps.resume(draft); // what the form showed, should the text not be readable
+if (steps.form) drawForm();
 editor.set(draft?.yaml ?? start.yaml);
 drawAnswer();
-if (resumed) {
-  $("draft-note").hidden = false;
-  dirty.form = draft.edited;
+if (draft) {
+  byId("draft-note").hidden = false;
   edited("yaml");
   sync();
 }

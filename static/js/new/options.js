@@ -1,12 +1,17 @@
 // A list of values as tags: numbers, texts, true, false, null; Enter or a comma adds one.
 
 import { h, icon } from "../dom.js";
+import { parse, stringify } from "../exact.js";
 
-/** What a typed word means: JSON where it is JSON, a number, else text. */
+/**
+ * What a typed word means: JSON where it is JSON, a number, else text.
+ * @param {string} word
+ * @returns {Json}
+ */
 export function parseOption(word) {
   const typed = word.trim();
   try {
-    const value = JSON.parse(typed);
+    const value = parse(typed);
     if (value === null || typeof value !== "object") return value;
   } catch {
     // not JSON: a number in another spelling, or a text
@@ -14,22 +19,36 @@ export function parseOption(word) {
   return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(typed) ? Number(typed) : typed;
 }
 
-/** How a value is shown: a text only in quotes where it would otherwise be taken for a number. */
+/**
+ * How a value is shown: a text only in quotes where it would otherwise be taken for a number.
+ * @param {Json} value
+ * @returns {string}
+ */
 export function showOption(value) {
-  if (typeof value !== "string") return JSON.stringify(value);
+  if (typeof value !== "string") return stringify(value);
   return value === "" || parseOption(value) !== value || value.includes(",")
-    ? JSON.stringify(value)
+    ? stringify(value)
     : value;
 }
 
-/** Split at commas and line ends outside quotes. */
+/**
+ * Split at commas and line ends outside quotes.
+ * @param {string} text
+ * @returns {string[]}
+ */
 export function splitOptions(text) {
   const inner = text.trim().replace(/^\[([\s\S]*)\]$/, "$1");
-  return (inner.match(/"(?:[^"\\]|\\.)*"|[^,\n]+/g) ?? [])
+  return (inner.match(/\s*"(?:[^"\\]|\\.)*"|[^,\n]+/g) ?? [])
     .map((word) => word.trim())
     .filter(Boolean);
 }
 
+/**
+ * @param {string} id
+ * @param {SpaceRow} row
+ * @param {() => void} changed
+ * @param {string} label
+ */
 export function optionsInput(id, row, changed, label) {
   const input = h("input", {
     type: "text",
@@ -67,6 +86,7 @@ export function optionsInput(id, row, changed, label) {
     box.replaceChildren(...tags, input);
   }
 
+  /** @param {string} text */
   function add(text) {
     const words = splitOptions(text);
     if (!words.length) return;
@@ -98,14 +118,15 @@ export function optionsInput(id, row, changed, label) {
     }
   });
   input.addEventListener("paste", (event) => {
-    const pasted = event.clipboardData.getData("text");
+    const pasted = event.clipboardData?.getData("text") ?? "";
     if (!/[,\n]/.test(pasted)) return;
     event.preventDefault();
     add(`${input.value}${pasted}`);
     input.focus();
   });
   input.addEventListener("blur", (event) => {
-    if (!box.contains(event.relatedTarget)) add(input.value);
+    const isWithin = event.relatedTarget instanceof Node && box.contains(event.relatedTarget);
+    if (!isWithin) add(input.value);
   });
   draw();
   return box;

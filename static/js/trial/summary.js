@@ -1,6 +1,7 @@
 // What is known of one trial: state, why it ended, result, parameters, the run's facts.
 
 import { all, byId, h, icon } from "../dom.js";
+import { stringify } from "../exact.js";
 import {
   ago,
   duration,
@@ -8,10 +9,10 @@ import {
   isFinished,
   number,
   plain,
-  STATES,
   stateBadge,
   trialSeconds,
 } from "../format.js";
+import { LOOKS } from "../looks.js";
 
 /**
  * A table of names and values.
@@ -43,7 +44,7 @@ export function drawTrial(trial, { isBest, mayChange, stop }) {
   byId("parameters").replaceChildren(
     h("table", { class: "kv-table" }, h("tbody", {}, parameterRows(trial.parameters))),
   );
-  byId("copy-parameters").dataset.copy = JSON.stringify(trial.parameters, null, 2);
+  byId("copy-parameters").dataset.copy = stringify(trial.parameters, 2);
   byId("facts").replaceChildren(pairs(facts(trial)));
 }
 
@@ -110,12 +111,12 @@ function facts(trial) {
   return rows;
 }
 
-/** @type {Partial<Record<TrialState, import("../format.js").Look>>} */
+/** @type {Partial<Record<TrialState, string>>} the notice of a trial that did not succeed */
 const WHY = {
-  FAILED: ["notice-danger", "x-octagon", "Failed"],
-  LOST: ["notice-danger", "lost", "Lost"],
-  EARLY_STOPPED: ["notice-warning", "scissors", "Stopped early"],
-  CANCELED: ["", "slash", "Canceled"],
+  FAILED: "notice-danger",
+  LOST: "notice-danger",
+  EARLY_STOPPED: "notice-warning",
+  CANCELED: "",
 };
 
 /**
@@ -125,15 +126,16 @@ const WHY = {
  */
 function drawWhy(trial, stop) {
   const box = byId("why");
-  const look = WHY[trial.state];
+  const css = WHY[trial.state];
+  const ended = css !== undefined;
   const reason = trial.reason || (trial.stopping ? "It is being stopped." : "");
-  box.hidden = !reason && !look;
+  box.hidden = !reason && !ended;
   if (box.hidden) return;
-  const [css, name, word] = look ?? ["notice-info", "info", STATES[trial.state]?.[2] ?? ""];
-  box.className = `notice detail-message ${css}`;
+  const { label, icon: name } = LOOKS.states[trial.state];
+  box.className = `notice detail-message ${css ?? "notice-info"}`;
   const receipt = trial.state === "EARLY_STOPPED" ? stopReceipt(stop?.data ?? {}) : null;
-  const words = [h("strong", {}, word), reason ? `: ${reason}` : "."];
-  box.replaceChildren(icon(name), h("div", {}, words, receipt));
+  const words = [h("strong", {}, label), reason ? `: ${reason}` : "."];
+  box.replaceChildren(icon(ended ? name : "info"), h("div", {}, words, receipt));
 }
 
 /** @param {Record<string, Json>} data */

@@ -1,6 +1,6 @@
 // Which trials are shown, in which order and with which columns; as it stands in the address. Pure.
 
-import { STATES } from "../format.js";
+import { LOOKS } from "../looks.js";
 
 export const PAGE_SIZE = 50;
 const DEFAULT_ORDER = "-number";
@@ -10,7 +10,7 @@ export class Query {
   constructor(params) {
     this.order = params.get("order") || DEFAULT_ORDER;
     /** @type {Set<string>} */
-    this.states = new Set((params.get("state") ?? "").split(",").filter((s) => s in STATES));
+    this.states = new Set((params.get("state") ?? "").split(",").filter((s) => s in LOOKS.states));
     this.where = params.get("where") ?? "";
     this.page = Math.max(1, Number.parseInt(params.get("page") ?? "1", 10) || 1);
     /** @type {string[] | null} keys of the columns; null: the usual ones */

@@ -2,7 +2,8 @@
 
 import { ApiError, api, isAbort } from "../api.js";
 import { byId, debounce, find, h, hit, icon, toast } from "../dom.js";
-import { STATES } from "../format.js";
+import { flatNames } from "../flat.js";
+import { LOOKS } from "../looks.js";
 import { allColumns, drawColumnsMenu, headCell, usualColumns } from "./columns.js";
 import { PAGE_SIZE, Query } from "./query.js";
 import { Rows } from "./rows.js";
@@ -26,7 +27,7 @@ export class TrialTable {
     this.onAction = onAction;
     this.onState = onState;
     this.query = new Query(params);
-    this.parameters = Object.keys(space);
+    this.parameters = flatNames(space);
     this.metrics = metrics.filter((name) => name !== "default");
     /** @type {number | undefined} of the best trial */
     this.best = undefined;
@@ -205,7 +206,7 @@ export class TrialTable {
   drawChips(counts) {
     this.counts = counts;
     const { states } = this.query;
-    const all = /** @type {TrialState[]} */ (Object.keys(STATES));
+    const all = /** @type {TrialState[]} */ (Object.keys(LOOKS.states));
     const chips = all
       .filter((state) => counts[state] || states.has(state))
       .map((state) => this.chip(state, counts[state] ?? 0));
@@ -221,15 +222,15 @@ export class TrialTable {
    */
   chip(state, n) {
     const { states } = this.query;
-    const [css, name, word] = STATES[state];
+    const { icon: name, label, tone } = LOOKS.states[state];
     const props = {
       type: "button",
-      class: `chip state-${css}`,
+      class: `chip state-${tone}`,
       "aria-pressed": String(states.has(state)),
       dataset: { state },
     };
     const count = h("span", { class: "chip-count num" }, n);
-    const chip = h("button", props, icon(name), h("span", {}, word), count);
+    const chip = h("button", props, icon(name), h("span", {}, label), count);
     chip.addEventListener("click", () => {
       if (!states.delete(state)) states.add(state);
       this.drawChips(this.counts);

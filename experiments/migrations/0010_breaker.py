@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('experiments', '0005_cluster_objects'),
+        ('experiments', '0009_release'),
     ]
 
     operations = [

@@ -24,7 +24,6 @@ from experiments.problems import Problem
 
 N_SAMPLES = 10
 SAMPLE_SEED = 20_231_204  # fixed: the same manifest shows the same samples
-LOCAL = "local"
 
 _TASKS = "spec.trainingConfig.tasks"
 _TRY_EACH_ONCE = ("GridSearch", "Batch")
@@ -45,7 +44,7 @@ class Peak:
 
 
 @dataclass(frozen=True)
-class Preflight:
+class Forecast:
     problems: tuple[Problem, ...]  # it cannot run on this engine
     warnings: tuple[Problem, ...]
     n_distinct: int | None  # distinct configurations; None: without end
@@ -63,32 +62,33 @@ class Preflight:
         }
 
 
-def preflight(
-    spec: ExperimentSpec, *, engine: str = LOCAL, line_of: LineOf | None = None
-) -> Preflight:
-    """Look ahead. ``engine`` is AUTOTUNE_TRAINING_ENGINE's value, ``line_of`` Parsed's."""
+def forecast_of(
+    spec: ExperimentSpec, *, runs_here: bool = True, line_of: LineOf | None = None
+) -> Forecast:
+    """Look ahead. ``runs_here`` is the backend's: as processes of this host, or on a cluster."""
     notes = Notes(line_of)
     for index, task in enumerate(spec.training.tasks):
         pod_path = f"{at(_TASKS, index)}.template.spec"
         main = main_container_index(task.template, spec.training.framework)
         container = containers_of(task.template)[main]
         path = at(f"{pod_path}.containers", main)
-        warn_of_shell_habits(notes, container, path, is_here=engine == LOCAL)
-        if engine == LOCAL:
+        warn_of_shell_habits(notes, container, path, is_here=runs_here)
+        if runs_here:
             _check_local(notes, task, main, pod_path)
         else:
             _check_cluster(notes, task, main, pod_path)
-    if engine == LOCAL and spec.training.scheduler:
+    if runs_here and spec.training.scheduler:
         message = "Local trials have no scheduler: queue and priority are ignored."
         notes.warn("spec.trainingConfig.scheduler", message)
     n_distinct = spec.space.n_distinct()
+    _check_direction(notes, spec)
     _check_enough(notes, spec, n_distinct)
     _check_assessor(notes, spec)
-    _check_checkpoints(notes, spec, engine)
+    _check_checkpoints(notes, spec, runs_here)
     rng = np.random.default_rng(SAMPLE_SEED)
     samples = tuple(spec.space.sample(rng) for _ in range(N_SAMPLES))
     problems, warnings = tuple(notes.problems), tuple(notes.warnings)
-    return Preflight(problems, warnings, n_distinct, _peak(spec), samples)
+    return Forecast(problems, warnings, n_distinct, _peak(spec), samples)
 
 
 def _check_cluster(notes: Notes, task: TaskSpec, main: int, pod_path: str) -> None:
@@ -159,6 +159,18 @@ def _warn_ignored_locally(notes: Notes, task: TaskSpec, main: int, pod_path: str
         notes.warn(f"{pod_path}.initContainers", "Local trials run no init containers.")
 
 
+def _check_direction(notes: Notes, spec: ExperimentSpec) -> None:
+    """Say which way is better where nobody said it: NNI's default is another for some tuners."""
+    chooser = spec.tuner or spec.advisor
+    if chooser is None or chooser.raw.get("optimize_mode") is not None:
+        return
+    notes.warn(
+        f"spec.{chooser.kind}.classArgs.optimize_mode",
+        "is not given: the LARGEST result is the best one (maximize).",
+        'Write "optimize_mode": "minimize" for a loss or an error, "maximize" for an accuracy.',
+    )
+
+
 def _check_enough(notes: Notes, spec: ExperimentSpec, n_distinct: int | None) -> None:
     if n_distinct is None or n_distinct >= spec.max_trials:
         return
@@ -203,14 +215,14 @@ def _check_assessor(notes: Notes, spec: ExperimentSpec) -> None:
         )
 
 
-def _check_checkpoints(notes: Notes, spec: ExperimentSpec, engine: str) -> None:
+def _check_checkpoints(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> None:
     if LOAD_KEY not in spec.adds or spec.tuner is None:
         return
     path = "spec.tuner.classArgs.all_checkpoint_dir"
     given = spec.tuner.args.all_checkpoint_dir
     if given is not None and not given.startswith(("/", "~/")):
         notes.error(path, f"must be an absolute path, but got '{given}'.")
-    elif engine != LOCAL and (given is None or not given.startswith("/")):
+    elif not runs_here and (given is None or not given.startswith("/")):
         notes.error(
             path,
             "is required on a cluster: an absolute path on a volume that every trial mounts.",

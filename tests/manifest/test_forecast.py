@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from experiments.manifest.preflight import N_SAMPLES, Peak, preflight
+from experiments.manifest.fields import NAME_FIELDS
+from experiments.manifest.forecast import N_SAMPLES, Peak, forecast_of
 from experiments.manifest.spec import parse_manifest, parse_text
 from experiments.manifest.yaml_text import dump_yaml
 from tests.manifest.manifests import ABSENT, CONTAINER, TASK, at_random, small
@@ -15,12 +16,18 @@ CONTAINER_PATH = "spec.trainingConfig.tasks[0].template.spec.containers[0]"
 LOCALLY_FINE = {f"{CONTAINER}.image": ABSENT}
 
 
-def look_ahead(changes: dict[str, Any], engine: str = "local") -> Any:
-    return preflight(parse_manifest(small(changes)).spec, engine=engine)
+def forecast_here(
+    changes: dict[str, Any], *, runs_here: bool = True, mode: str | None = "maximize"
+) -> Any:
+    manifest = small(changes)
+    chooser = manifest["spec"].get("tuner") or manifest["spec"]["advisor"]
+    if mode is not None:
+        chooser["classArgs"] = {"optimize_mode": mode, **chooser.get("classArgs", {})}
+    return forecast_of(parse_manifest(manifest).spec, runs_here=runs_here)
 
 
 def test_a_plain_local_experiment_has_neither_problems_nor_warnings() -> None:
-    found = look_ahead(LOCALLY_FINE)
+    found = forecast_here(LOCALLY_FINE)
     assert (found.problems, found.warnings) == ((), ())
 
 
@@ -46,16 +53,16 @@ def test_a_plain_local_experiment_has_neither_problems_nor_warnings() -> None:
 def test_local_trials_are_refused_what_needs_a_cluster(
     changes: dict[str, Any], path: str, words: str
 ) -> None:
-    (problem,) = look_ahead(changes).problems
+    (problem,) = forecast_here(changes).problems
     assert problem.path == f"{CONTAINER_PATH}.{path}"
     assert words in problem.message
-    assert look_ahead(changes, engine="kubeflow").problems == ()
+    assert forecast_here(changes, runs_here=False).problems == ()
 
 
 def test_on_a_cluster_the_image_is_needed_and_the_command_is_not() -> None:
-    (problem,) = look_ahead(LOCALLY_FINE, engine="batch").problems
+    (problem,) = forecast_here(LOCALLY_FINE, runs_here=False).problems
     assert problem.path == f"{CONTAINER_PATH}.image"
-    (warning,) = look_ahead({f"{CONTAINER}.command": ABSENT}, engine="batch").warnings
+    (warning,) = forecast_here({f"{CONTAINER}.command": ABSENT}, runs_here=False).warnings
     assert "entry point" in warning.message
 
 
@@ -95,11 +102,36 @@ def test_on_a_cluster_the_image_is_needed_and_the_command_is_not() -> None:
     ],
 )  # fmt: skip
 def test_local_warnings(changes: dict[str, Any], path: str, words: str) -> None:
-    found = look_ahead({**LOCALLY_FINE, **changes})
+    found = forecast_here({**LOCALLY_FINE, **changes})
     (warning,) = found.warnings
     assert warning.path.endswith(path)
     assert words in warning.message
     assert found.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("tuner", "TPE"), ("tuner", "GridSearch"), ("advisor", "BOHB")]
+)
+def test_a_direction_that_nobody_gave_is_said(kind: str, name: str) -> None:
+    """NNI's own default is minimize for some tuners: a loss would be maximized in silence."""
+    space = {"x": {"_type": "randint", "_value": [0, 99]}}
+    changes: dict[str, Any] = {**LOCALLY_FINE, "spec.searchSpace": space, "spec.tuner": None}
+    changes[f"spec.{kind}"] = {NAME_FIELDS[kind]: name}
+    (warning,) = forecast_here(changes, mode=None).warnings
+    assert warning.path == f"spec.{kind}.classArgs.optimize_mode"
+    assert "the LARGEST result is the best one (maximize)" in warning.message
+    assert '"minimize" for a loss' in warning.hint
+    for mode in ("maximize", "minimize"):
+        assert forecast_here(changes, mode=mode).warnings == ()
+
+
+def test_samples_of_a_batch_are_its_configurations() -> None:
+    members = [{"optimizer": "Adam", "lr": 0.1}, {"optimizer": "SGD", "lr": 0.2}, 7]
+    space = {"combine_params": {"_type": "choice", "_value": members}}
+    tuner = {"builtinTunerName": "BatchTuner"}
+    samples = forecast_here({"spec.searchSpace": space, "spec.tuner": tuner}).samples
+    allowed = [*members[:2], {"combine_params": 7}]
+    assert all(sample in allowed for sample in samples)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +141,11 @@ def test_local_warnings(changes: dict[str, Any], path: str, words: str) -> None:
 def test_too_few_configurations_end_or_repeat_by_tuner(tuner: str, words: str) -> None:
     space = {"x": {"_type": "choice", "_value": [1, 2, 3]}}
     changes = {"spec.searchSpace": space, "spec.tuner": {"builtinTunerName": tuner}}
-    found = look_ahead({**LOCALLY_FINE, **changes})
+    found = forecast_here({**LOCALLY_FINE, **changes})
     assert found.n_distinct == 3
     (warning,) = found.warnings
     assert words in warning.message
-    enough = look_ahead({**LOCALLY_FINE, **changes, "spec.maxTrialNum": 3})
+    enough = forecast_here({**LOCALLY_FINE, **changes, "spec.maxTrialNum": 3})
     assert enough.warnings == ()
 
 
@@ -124,15 +156,15 @@ def test_peak_counts_every_replica_of_every_trial_at_once() -> None:
     }
     task = small({f"{CONTAINER}.resources": resources})["spec"]["trainingConfig"]["tasks"][0]
     tasks = [{**task, "replicas": 2}, {**task, "type": "ps", "replicas": 1}]
-    found = look_ahead({"spec.trainingConfig.tasks": tasks, "spec.trialConcurrency": 4})
+    found = forecast_here({"spec.trainingConfig.tasks": tasks, "spec.trialConcurrency": 4})
     assert found.peak == Peak(pods=12, cpu=6.0, memory=12 * 2**30, gpu=12)
-    few = look_ahead({"spec.trainingConfig.tasks": tasks, "spec.maxTrialNum": 1})
+    few = forecast_here({"spec.trainingConfig.tasks": tasks, "spec.maxTrialNum": 1})
     assert few.peak == Peak(pods=3, cpu=1.5, memory=3 * 2**30, gpu=3)
 
 
 def test_samples_are_ten_the_same_each_time_and_inside_the_space() -> None:
     spec = parse_manifest(small()).spec
-    first, second = preflight(spec), preflight(spec)
+    first, second = forecast_of(spec), forecast_of(spec)
     assert first.samples == second.samples
     assert len(first.samples) == N_SAMPLES
     assert all(spec.space.contains(sample) == [] for sample in first.samples)
@@ -141,14 +173,14 @@ def test_samples_are_ten_the_same_each_time_and_inside_the_space() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_any_manifest_can_be_looked_ahead_on_any_engine(seed: int) -> None:
     spec = parse_manifest(at_random(seed)).spec
-    for engine in ("local", "tensorstack", "kubeflow", "batch", "auto"):
-        json.dumps(preflight(spec, engine=engine).as_dict(), allow_nan=False)
+    for runs_here in (True, False):
+        json.dumps(forecast_of(spec, runs_here=runs_here).as_dict(), allow_nan=False)
 
 
 def test_lines_are_found_where_the_text_is_known() -> None:
     text = dump_yaml(small({f"{CONTAINER}.workingDir": "here"}))
     parsed = parse_text(text)
-    (problem,) = preflight(parsed.spec, line_of=parsed.line_of).problems
+    (problem,) = forecast_of(parsed.spec, line_of=parsed.line_of).problems
     assert problem.line is not None
     assert "workingDir: here" in text.splitlines()[problem.line - 1]
 
@@ -158,18 +190,18 @@ PBT = {"builtinTunerName": "PBTTuner"}
 
 def test_population_based_training_needs_a_shared_directory_on_a_cluster() -> None:
     changes = {"spec.tuner": PBT}
-    assert look_ahead({**LOCALLY_FINE, **changes}).problems == ()
-    (problem,) = look_ahead({**LOCALLY_FINE, **changes}, engine="batch").problems[-1:]
+    assert forecast_here({**LOCALLY_FINE, **changes}).problems == ()
+    (problem,) = forecast_here({**LOCALLY_FINE, **changes}, runs_here=False).problems[-1:]
     assert problem.path == "spec.tuner.classArgs.all_checkpoint_dir"
     assert "required on a cluster" in problem.message
     given = {"spec.tuner": {**PBT, "classArgs": {"all_checkpoint_dir": "ckpt"}}}
-    (problem,) = look_ahead({**LOCALLY_FINE, **given}).problems
+    (problem,) = forecast_here({**LOCALLY_FINE, **given}).problems
     assert "absolute path, but got 'ckpt'" in problem.message
 
 
 def test_an_assessor_beside_population_based_training_is_warned_about() -> None:
     assessor = {"builtinAssessorName": "Medianstop", "classArgs": {"start_step": 3}}
-    warnings = look_ahead({"spec.tuner": PBT, "spec.assessor": assessor}).warnings
+    warnings = forecast_here({"spec.tuner": PBT, "spec.assessor": assessor}).warnings
     assert [w.path for w in warnings if "checkpoint" in w.message] == ["spec.assessor"]
 
 
@@ -178,7 +210,7 @@ def test_a_forecast_that_never_comes_is_warned_about() -> None:
         "builtinAssessorName": "Curvefitting",
         "classArgs": {"start_step": 20, "epoch_num": 20},
     }
-    warnings = look_ahead({"spec.assessor": assessor}).warnings
+    warnings = forecast_here({"spec.assessor": assessor}).warnings
     paths = [w.path for w in warnings if "ever be judged" in w.message]
     assert paths == ["spec.assessor.classArgs.start_step"]
 
@@ -186,7 +218,7 @@ def test_a_forecast_that_never_comes_is_warned_about() -> None:
 HOME = os.path.expanduser("~")
 
 
-@pytest.mark.parametrize("engine", ["local", "batch"])
+@pytest.mark.parametrize("runs_here", [True, False])
 @pytest.mark.parametrize(
     ("fields", "path", "message", "hint"),
     [
@@ -218,16 +250,16 @@ HOME = os.path.expanduser("~")
     ],
 )
 def test_what_only_a_shell_would_do_is_told_before_it_runs(
-    engine: str, fields: dict[str, Any], path: str, message: str, hint: str
+    runs_here: bool, fields: dict[str, Any], path: str, message: str, hint: str
 ) -> None:
     changes: dict[str, Any] = {f"{CONTAINER}.{name}": value for name, value in fields.items()}
-    if engine == "local":
+    if runs_here:
         changes |= LOCALLY_FINE
-    found = look_ahead(changes, engine=engine)
+    found = forecast_here(changes, runs_here=runs_here)
     (warning,) = found.warnings
     assert (found.problems, warning.path) == ((), f"{CONTAINER_PATH}.{path}")
     assert message in warning.message
-    if engine != "local" and "~" in message:
+    if not runs_here and "~" in message:
         hint = "Write the directory out."  # whose home it will be is not known
     assert hint in warning.hint
 
@@ -243,11 +275,11 @@ def test_what_only_a_shell_would_do_is_told_before_it_runs(
     ],
 )
 def test_words_that_are_meant_so_are_not_warned_of(command: list[str]) -> None:
-    assert look_ahead({**LOCALLY_FINE, f"{CONTAINER}.command": command}).warnings == ()
+    assert forecast_here({**LOCALLY_FINE, f"{CONTAINER}.command": command}).warnings == ()
 
 
 def test_a_home_directory_as_working_directory_is_refused_with_what_to_write() -> None:
-    (problem,) = look_ahead({**LOCALLY_FINE, f"{CONTAINER}.workingDir": "~/code"}).problems
+    (problem,) = forecast_here({**LOCALLY_FINE, f"{CONTAINER}.workingDir": "~/code"}).problems
     assert problem.hint == f"'~' is not expanded. Write '{HOME}/code'."
 
 
@@ -257,7 +289,7 @@ def test_on_a_cluster_an_images_own_variable_cannot_be_extended() -> None:
         {"name": "PATH", "value": "/y:$(PATH)"},
         {"name": "A", "value": "$$(A) $(B)"},
     ]
-    (warning,) = look_ahead({f"{CONTAINER}.env": env}, engine="batch").warnings
+    (warning,) = forecast_here({f"{CONTAINER}.env": env}, runs_here=False).warnings
     assert warning.path == f"{CONTAINER_PATH}.env[0].value"
     assert "Kubernetes does not know the image's PATH" in warning.message
-    assert look_ahead({**LOCALLY_FINE, f"{CONTAINER}.env": env}).warnings == ()
+    assert forecast_here({**LOCALLY_FINE, f"{CONTAINER}.env": env}).warnings == ()

@@ -1,0 +1,75 @@
+"""Who may open a websocket: the site's own pages with their session, programs with a REST token.
+
+ASGI, in front of the consumers (autotune_web/asgi.py). A refusal is a plain HTTP answer and leaves
+no traceback: 404 for paths there are none, 401 for a token that is none, 403 for other origins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from channels.auth import AuthMiddlewareStack
+from channels.db import database_sync_to_async
+from channels.routing import URLRouter
+from django.conf import settings
+from django.http.request import split_domain_port, validate_host
+
+from experiments.access.tokens import user_of_api_token
+from experiments.live.routing import websocket_urlpatterns
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class WebsocketDoor:
+    """ASGI application of all websockets."""
+
+    def __init__(self) -> None:
+        # The stubs type scopes by hand; ours are as the server gives them.
+        self._routes: Any = URLRouter(websocket_urlpatterns)
+        self._with_session: Any = AuthMiddlewareStack(self._routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"].removeprefix("/")
+        if not any(route.pattern.match(path) for route in websocket_urlpatterns):
+            await _refuse(scope, receive, send, 404, "There is no such websocket.")
+            return
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        scheme, _, token = headers.get(b"authorization", "").partition(" ")
+        if scheme.lower() in ("bearer", "token"):
+            user = await database_sync_to_async(user_of_api_token)(token.strip())
+            if user is None:
+                await _refuse(scope, receive, send, 401, "Unknown or withdrawn API token.")
+                return
+            await self._routes({**scope, "user": user}, receive, send)
+        elif is_own(headers.get(b"origin", ""), headers.get(b"host", ""), scope["scheme"]):
+            await self._with_session(scope, receive, send)
+        else:
+            await _refuse(scope, receive, send, 403, "Another site's page may not follow this one.")
+
+
+def is_own(origin: str, host: str, scheme: str) -> bool:
+    """Whether a page of this very site asks: same scheme, name and port.
+
+    A browser sends its cookies to every port of a host, and names the page's origin itself.
+    """
+    if not validate_host(split_domain_port(host)[0], settings.ALLOWED_HOSTS):
+        return False
+    here = f"{'https' if scheme == 'wss' else 'http'}://{host}"
+    return origin.lower() in (here.lower(), *settings.CSRF_TRUSTED_ORIGINS)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, words: str) -> None:
+    await receive()  # websocket.connect
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 4000 + status})
+        return
+    body = words.encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})

@@ -1,0 +1,34 @@
+"""The web role: pages, REST, websocket and trial API."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from experiments.embedded import health, serving
+
+
+class Command(BaseCommand):
+    help = "Serve pages, REST and the trial API; SIGTERM ends it once what has begun is answered."
+    requires_system_checks: list[str] = []  # they load every page; tests/test_checks.py runs them
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=int, default=8080)
+        parser.add_argument(
+            "--fd", type=int, action="append", help="a listening socket, instead of host and port"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if words := health.refusal():
+            raise CommandError(words)
+        sockets = [socket.socket(fileno=number) for number in options["fd"] or ()]
+        try:
+            sockets = sockets or serving.inherited()
+            sockets = sockets or serving.listen(options["host"], options["port"])
+        except OSError as error:
+            where = f"{options['host']}, port {options['port']}"
+            raise CommandError(f"{where} cannot be served: {error.strerror}.") from None
+        serving.serve(sockets)

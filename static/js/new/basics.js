@@ -1,0 +1,112 @@
+// Name, direction, limits and AIStore: the plain fields of the form.
+
+import { byId, h, icon } from "../dom.js";
+import { followDirection } from "./algorithms.js";
+import { field, select, text } from "./fields.js";
+
+const UNITS = [
+  { value: "s", label: "seconds" },
+  { value: "m", label: "minutes" },
+  { value: "h", label: "hours" },
+  { value: "d", label: "days" },
+];
+
+/**
+ * @param {FormApp} app
+ * @param {() => void} redrawAlgorithms
+ */
+export function drawBasics(app, redrawAlgorithms) {
+  const { form, changed } = app;
+  const whole = { inputmode: "numeric", class: "form-control num" };
+  const name = { maxlength: 80, placeholder: "my-experiment", "data-testid": "name" };
+  const trials = { ...whole, placeholder: "20", "data-testid": "max-trials" };
+  const atOnce = { ...whole, placeholder: "2", "data-testid": "concurrency" };
+  const alike = { ...whole, placeholder: "3", "data-testid": "alike" };
+  byId("basics").replaceChildren(
+    field("Name", text("name", form, "name", changed, name), {
+      className: "span-2",
+      help: "Small letters, digits, - and .",
+    }),
+    direction(app, redrawAlgorithms),
+    field("Trials", text("max_trials", form, "max_trials", changed, trials), {
+      help: "How many to run",
+    }),
+    field("At once", text("concurrency", form, "concurrency", changed, atOnce), {
+      help: "Trials in parallel",
+    }),
+    timeField(app),
+    field("Failures alike", text("alike", form, "alike", changed, alike), {
+      help: "So many suspend it; 0: never",
+    }),
+  );
+}
+
+/** @param {FormApp} app */
+function timeField({ form: { time }, changed }) {
+  const amount = text("time", time, "amount", changed, {
+    inputmode: "decimal",
+    class: "form-control num",
+    placeholder: "1",
+    id: "time-amount",
+    "data-testid": "time",
+  });
+  const words = { "aria-label": "Unit of time" };
+  const unit = select("time.unit", time, "unit", UNITS, changed, words);
+  return h(
+    "div",
+    { class: "field" },
+    h("label", { class: "form-label", for: "time-amount" }, "Time limit"),
+    h("div", { class: "pair" }, amount, unit),
+    h("div", { class: "form-help" }, "Of active time"),
+  );
+}
+
+/**
+ * @param {FormApp} app
+ * @param {() => void} redrawAlgorithms
+ */
+function direction(app, redrawAlgorithms) {
+  const { form } = app;
+  const radios = [
+    ["maximize", "up", "Maximise"],
+    ["minimize", "down", "Minimise"],
+  ].flatMap(([value, image, label]) => {
+    const input = h("input", {
+      type: "radio",
+      class: "visually-hidden",
+      name: "optimize_mode",
+      id: `mode-${value}`,
+      value,
+      checked: form.optimize_mode === value,
+      "data-field": "optimize_mode",
+    });
+    input.addEventListener("change", () => {
+      const before = form.optimize_mode;
+      form.optimize_mode = value;
+      followDirection(form, before);
+      redrawAlgorithms();
+      app.changed();
+    });
+    return [input, h("label", { for: `mode-${value}`, "data-testid": value }, icon(image), label)];
+  });
+  return h(
+    "fieldset",
+    { class: "field" },
+    h("legend", { class: "form-label" }, "Final result"),
+    h("div", { class: "segmented segmented-wide" }, radios),
+    h("div", { class: "form-help" }, "What a better trial has"),
+  );
+}
+
+/** @param {FormApp} app */
+export function drawStore({ form: { aistore: store }, changed }) {
+  byId("store").replaceChildren(
+    field("Folder", text("aistore.folder", store, "folder", changed), {
+      help: "ID of the AIStore folder",
+    }),
+    field("Secret", text("aistore.secret", store, "secret", changed), {
+      help: "Name of the Secret with the API key",
+    }),
+  );
+  if (store.folder || store.secret) byId("more", HTMLDetailsElement).open = true;
+}
