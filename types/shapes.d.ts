@@ -87,6 +87,7 @@ interface Experiment {
   notes: string;
   phase: Phase;
   message: string;
+  breaker: { trials: number[]; reason: string; log: string } | null;
   suspended: boolean;
   finishing: boolean;
   max_trials: number;

@@ -149,7 +149,10 @@ def test_validate_reads_json_as_json(tmp_path: Path, db: None) -> None:
     file = tmp_path / "all.JSON"
     manifest = MANIFEST | {"metadata": {"name": "x", "annotations": {"a": "😀"}}}
     file.write_text(json.dumps({"kind": "List", "items": [manifest]}))
-    assert validated(file) == (0, f"{file}: x is valid.\n", "")
+    code, out, err = validated(file)
+    assert (code, out) == (0, f"{file}: x is valid.\n")
+    assert err.startswith("python3 is /")  # which one its trials would run, and nothing else
+    assert len(err.splitlines()) == 1
 
 
 def test_run_creates_all_and_keeps_the_secret(tmp_path: Path, alice: Any) -> None:

@@ -28,7 +28,7 @@ const SELDOM = ["started", "exit", "id"];
  * @param {string} name
  */
 export const quoted = (kind, name) =>
-  `${kind}:${/^[A-Za-z_][\w.]*$/.test(name) ? name : `"${name}"`}`;
+  `${kind}:${/^[A-Za-z_][\w.]*$/.test(name) ? name : `"${name.replace(/["\\]/g, "\\$&")}"`}`;
 
 /**
  * Every column that can be shown.

@@ -307,6 +307,7 @@ export class TrialTable {
     } else if (where) {
       this.problem([where.message, where.hint].filter(Boolean).join(" "));
     } else if (about("order") && !this.query.hasDefaultOrder) {
+      toast(`${about("order")?.message} The newest come first instead.`, "danger");
       this.query.resetOrder();
       this.drawHead();
       this.changed();
