@@ -24,31 +24,23 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from experiments.training.kubernetes.api import USER_AGENT  # noqa: E402
+from tests.base_manifest import base_manifest  # noqa: E402
 from tests.kube.control_plane import ControlPlane, find_programs  # noqa: E402
 from tests.kube.kubelet import Kubelet  # noqa: E402
 from tests.kube.operators import Operators  # noqa: E402
 
 
 def manifest(n_trials: int, concurrency: int) -> dict[str, Any]:
-    container = {
-        "name": "pytorch",
-        "image": "registry.local/trial:1",
-        "command": [sys.executable, "-S", str(ROOT / "tests" / "kube" / "trial.py"), "1"],
-    }
-    task = {"type": "worker", "replicas": 1, "template": {"spec": {"containers": [container]}}}
-    return {
-        "apiVersion": "tensorstack.dev/v1beta1",
-        "kind": "AutoTuneExperiment",
-        "metadata": {"name": "requests"},
-        "spec": {
-            "maxExecSeconds": 3600,
-            "maxTrialNum": n_trials,
-            "trialConcurrency": concurrency,
-            "searchSpace": {"x": {"_type": "uniform", "_value": [0, 1]}},
-            "trainingConfig": {"type": "pytorch", "tasks": [task]},
-            "tuner": {"builtinTunerName": "Random"},
-        },
-    }
+    command = [sys.executable, "-S", str(ROOT / "tests" / "kube" / "trial.py"), "1"]
+    return base_manifest(
+        "requests",
+        command,
+        image="registry.local/trial:1",
+        maxExecSeconds=3600,
+        maxTrialNum=n_trials,
+        trialConcurrency=concurrency,
+        tuner={"builtinTunerName": "Random"},
+    )
 
 
 def run(plane: ControlPlane, directory: Path, engine: str, n_trials: int, concurrency: int) -> None:

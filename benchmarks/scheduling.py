@@ -24,25 +24,22 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.base_manifest import base_manifest  # noqa: E402
+
 TRIAL = "import autotune_trial as t; t.report_final(1.0)"
 
 
 def manifest(n_trials: int, concurrency: int) -> dict[str, Any]:
-    container = {"name": "pytorch", "command": ["python3", "-c", TRIAL]}
-    task = {"type": "worker", "replicas": 1, "template": {"spec": {"containers": [container]}}}
-    return {
-        "apiVersion": "tensorstack.dev/v1beta1",
-        "kind": "AutoTuneExperiment",
-        "metadata": {"name": "no-op"},
-        "spec": {
-            "maxExecSeconds": 3600,
-            "maxTrialNum": n_trials,
-            "trialConcurrency": concurrency,
-            "searchSpace": {"x": {"_type": "uniform", "_value": [0, 1]}},
-            "trainingConfig": {"type": "pytorch", "tasks": [task]},
-            "tuner": {"builtinTunerName": "Random"},
-        },
-    }
+    return base_manifest(
+        "no-op",
+        ["python3", "-c", TRIAL],
+        maxExecSeconds=3600,
+        maxTrialNum=n_trials,
+        trialConcurrency=concurrency,
+        tuner={"builtinTunerName": "Random"},
+    )
 
 
 def bare_seconds(n_trials: int, concurrency: int) -> float:

@@ -16,21 +16,22 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 
-MANIFEST: dict[str, Any] = {
-    "apiVersion": "tensorstack.dev/v1beta1",
-    "kind": "AutoTuneExperiment",
-    "metadata": {"name": "benchmark"},
-    "spec": {
-        "maxExecSeconds": 3600,
-        "maxTrialNum": 100,
-        "trialConcurrency": 16,
-        "searchSpace": '{"x": {"_type": "uniform", "_value": [0, 1]}}',
-        "trainingConfig": {"type": "tensorflow", "tasks": []},
-        "tuner": {"builtinTunerName": "TPE"},
-        # an assessor makes the report path wake the loop, as it does in use
-        "assessor": {"builtinAssessorName": "Medianstop"},
-    },
-}
+sys.path.insert(0, str(ROOT))
+
+from tests.base_manifest import base_manifest  # noqa: E402
+
+MANIFEST = base_manifest(
+    "benchmark",
+    [],
+    maxExecSeconds=3600,
+    maxTrialNum=100,
+    trialConcurrency=16,
+    searchSpace='{"x": {"_type": "uniform", "_value": [0, 1]}}',
+    trainingConfig={"type": "tensorflow", "tasks": []},
+    tuner={"builtinTunerName": "TPE"},
+    # an assessor makes the report path wake the loop, as it does in use
+    assessor={"builtinAssessorName": "Medianstop"},
+)
 
 
 @contextmanager
@@ -40,7 +41,6 @@ def set_up() -> Iterator[None]:
         os.environ["AUTOTUNE_DATA"] = data
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "autotune_web.settings")
         os.environ.setdefault("AUTOTUNE_LOG_LEVEL", "WARNING")
-        sys.path.insert(0, str(ROOT))
         import django
         from django.core.management import call_command
 

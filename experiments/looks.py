@@ -52,6 +52,9 @@ PHASES: dict[Phase, Look] = {
     Phase.TIMEOUT: Look(_("Timed out"), "clock", "early"),
     Phase.ERROR: Look(_("Error"), "x-octagon", "failed"),
 }
+# Done without a single success: trials failed, or none got so far.
+ALL_FAILED = Look(_("Done"), "x-octagon", "failed")
+NONE_SUCCEEDED = Look(_("Done"), "check-circle", "canceled")
 SUSPENDED = Look(_("Suspended"), "pause", "suspended")
 FINISHING = Look(_("Finishing"), "stop", "early")
 
@@ -114,13 +117,20 @@ def event_look(what: str, old: str = "", new: str = "") -> Look:
     return _BY_STATE.get((kind, new), EVENTS[kind])
 
 
-def experiment_look(phase: str, *, finishing: bool, suspended: bool) -> Look:
-    """How an experiment's badge looks: its phase, or that it is suspended or being finished."""
+def experiment_look(
+    phase: str, *, finishing: bool, suspended: bool, has_best: bool = True, message: str = ""
+) -> Look:
+    """How an experiment's badge looks: its phase, or that it is suspended or being finished.
+
+    The message of one that is done tells why nothing succeeded, if trials failed.
+    """
     if phase not in PHASE_ENDED:
         if finishing:
             return FINISHING
         if suspended:
             return SUSPENDED
+    if phase == Phase.DONE and not has_best:
+        return ALL_FAILED if message else NONE_SUCCEEDED
     return PHASES[Phase(phase)]
 
 
@@ -134,6 +144,8 @@ def for_scripts() -> dict[str, Any]:
     return {
         "states": {state.value: look._asdict() for state, look in STATES.items()},
         "phases": {phase.value: look._asdict() for phase, look in PHASES.items()},
+        "all_failed": ALL_FAILED._asdict(),
+        "none_succeeded": NONE_SUCCEEDED._asdict(),
         "suspended": SUSPENDED._asdict(),
         "finishing": FINISHING._asdict(),
         "events": {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,36 +16,18 @@ from experiments import wake
 from experiments.access.throttle import sign_ins
 from experiments.loop import history
 from experiments.models import Experiment, Project, Trial
+from experiments.training.local.spawner import spawner
+from tests.base_manifest import base_manifest
 
-MANIFEST: dict[str, Any] = {
-    "apiVersion": "tensorstack.dev/v1beta1",
-    "kind": "AutoTuneExperiment",
-    "metadata": {"name": "sample"},
-    "spec": {
-        "maxExecSeconds": 600,
-        "maxTrialNum": 4,
-        "trialConcurrency": 2,
-        "searchSpace": {
-            "lr": {"_type": "loguniform", "_value": [0.0001, 1]},
-            "units": {"_type": "choice", "_value": [16, 32, 64]},
-        },
-        "trainingConfig": {
-            "type": "tensorflow",
-            "tasks": [
-                {
-                    "type": "worker",
-                    "replicas": 1,
-                    "template": {
-                        "spec": {
-                            "containers": [{"name": "tensorflow", "command": ["python3", "x.py"]}]
-                        }
-                    },
-                }
-            ],
-        },
-        "tuner": {"builtinTunerName": "Random", "classArgs": {"optimize_mode": "maximize"}},
+MANIFEST = base_manifest(
+    "sample",
+    ["python3", "x.py"],
+    framework="tensorflow",
+    searchSpace={
+        "lr": {"_type": "loguniform", "_value": [0.0001, 1]},
+        "units": {"_type": "choice", "_value": [16, 32, 64]},
     },
-}
+)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -82,6 +65,13 @@ def nothing_kept() -> None:
     """Curves are kept by trial id, and a database that is rolled back gives ids again."""
     history.forget()
     sign_ins.forget()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_spawner_left() -> Iterator[None]:
+    """The process that starts local trials would be ended by our own end, with a warning."""
+    yield
+    spawner(sys.executable).close()
 
 
 @pytest.fixture

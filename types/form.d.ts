@@ -71,6 +71,7 @@ interface Form {
   name: string;
   max_trials: string;
   concurrency: string;
+  alike: string;
   time: { amount: string; unit: string };
   optimize_mode: string;
   /** null: it cannot be read */

@@ -1,7 +1,7 @@
 // Shapes of what the server sends, as experiments/present.py and experiments/charts make them.
 // Read by the type checker only; nothing here is served.
 
-type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+type Json = string | number | bigint | boolean | null | Json[] | { [key: string]: Json };
 type ParameterValues = Record<string, Json>;
 /** A number of a report; "NaN", "Infinity" and "-Infinity" come as text. */
 type Reported = number | string | null;
@@ -87,6 +87,7 @@ interface Experiment {
   notes: string;
   phase: Phase;
   message: string;
+  breaker: { trials: number[]; reason: string; log: string } | null;
   suspended: boolean;
   finishing: boolean;
   max_trials: number;
@@ -186,6 +187,9 @@ interface FigureMeta {
   metrics?: string[];
   log_possible?: boolean;
   clipped?: number;
+  /** of parallel coordinates: every parameter and how much it tells; those shown */
+  axes?: [string, number][];
+  shown?: string[];
   live?: LiveRule;
   redrawn_at?: [string, string][];
 }
@@ -213,6 +217,7 @@ interface ParallelTrace {
   line: { color: number[]; cmin: number; cmax: number };
   dimensions: {
     label: string;
+    name: string;
     values: number[];
     range: Ends;
     tickvals: number[];

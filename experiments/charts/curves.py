@@ -228,7 +228,9 @@ def _threshold(receipt: StopReceipt | None, curve: ReportedCurve | None, x: str)
 def figure(info: CurvesInfo) -> Figure:
     if not info.own and not info.faint:
         named = "" if info.metric == "default" else f" of {style.plain_text(info.metric)}"
-        return style.empty(KIND, f"No intermediate value{named} was reported so far.")
+        return style.empty(
+            KIND, f"No intermediate value{named} was reported so far.", live=_live(info)
+        )
     traces = _faint_traces(info.faint)
     for line in info.own:
         traces.append(_own_trace(line, alone=info.alone is not None))
@@ -263,13 +265,18 @@ def figure(info: CurvesInfo) -> Figure:
     }  # fmt: skip
     drawn = {"data": traces, "layout": frame}
     _draw_threshold(info, drawn)
-    frame["meta"]["live"] = {
+    frame["meta"]["live"] = _live(info)
+    return drawn
+
+
+def _live(info: CurvesInfo) -> dict[str, Any]:
+    """How the page adds a report to a drawn line."""
+    return {
         "how": "append",
         "metric": info.metric,
         "x": {"step": ["step", "sequence"], "sequence": ["sequence"], "time": ["time"]}[info.x],
         "room": scale.WIDER if info.clip else None,
     }
-    return drawn
 
 
 def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:

@@ -160,7 +160,7 @@ def figure(info: HistoryInfo) -> Figure:
     if not any(p.y is not None for p in info.points):
         n = len(info.points)
         words = f"None of {n} ended trials has a value." if n else "No trial has a value yet."
-        return style.empty(KIND, words)
+        return style.empty(KIND, words, live=_live(info))
     many = len(info.points) > MANY
     traces: list[dict[str, Any]] = []
     if info.best_y:
@@ -200,13 +200,18 @@ def figure(info: HistoryInfo) -> Figure:
         "kind": KIND,
         "log_possible": info.log_possible,
         "clipped": len(info.below) + len(info.above),
-        "live": {
-            "how": "move",
-            "metric": DEFAULT_METRIC,
-            "room": scale.WIDER if info.clip else None,
-        },
+        "live": _live(info),
     }
     return {"data": traces, "layout": frame}
+
+
+def _live(info: HistoryInfo) -> dict[str, Any]:
+    """How the page moves a running trial's point to its newest value."""
+    return {
+        "how": "move",
+        "metric": DEFAULT_METRIC,
+        "room": scale.WIDER if info.clip else None,
+    }
 
 
 def _hover(points: list[Point]) -> dict[str, Any]:

@@ -202,6 +202,7 @@ def figure(info: ParallelInfo) -> Figure:
         "n_trials": len(info.trials),
         "n_cut": info.n_cut,
         "n_axes": len(dimensions),
+        "shown": [style.escaped(axis.label) for axis in info.axes],
         "axes": [[style.escaped(label), round(score, 4)] for label, score in info.offered],
     }
     return {"data": [trace], "layout": frame}

@@ -65,15 +65,15 @@ def axis(title: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def empty(kind: str, message: str) -> Figure:
-    """A figure that says why there is nothing to see yet."""
+def empty(kind: str, message: str, live: Mapping[str, Any] | None = None) -> Figure:
+    """A figure that says why there is nothing to see yet; ``live``: which reports change that."""
     hidden = {"visible": False, "fixedrange": True}
     note = {
         "text": message, "showarrow": False,
         "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "font": {"size": 14},
     }  # fmt: skip
     frame = layout(kind, xaxis=hidden, yaxis=hidden, annotations=[note])
-    frame["meta"] = {"kind": kind, "empty": message}
+    frame["meta"] = {"kind": kind, "empty": message, **({"live": dict(live)} if live else {})}
     return {"data": [], "layout": frame}
 
 

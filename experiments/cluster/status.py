@@ -16,8 +16,7 @@ from experiments.looks import EVENTS
 from experiments.manifest.crd import ACCEPTED, FINISHED, SUSPENDED, SYNCED, count_key
 from experiments.models import ClusterObject, Event, Experiment
 from experiments.problems import Problem
-from experiments.selectors.present import server_note
-from experiments.states import FINISHED as FINISHED_STATES
+from experiments.selectors.present import TrialCounts, server_note
 from experiments.states import EventKind, Phase, TrialState
 
 CHECK_AGAIN = timedelta(minutes=5)  # an unfinished experiment's status is written by then
@@ -58,13 +57,12 @@ _PHASE_REASONS = {
 
 
 def status_of(
-    link: ClusterObject, counts: Mapping[str, int], generation: int, before: Mapping[str, Any]
+    link: ClusterObject, counts: TrialCounts, generation: int, before: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The whole status of a live object. Absent values are None, for a merge to remove them."""
     experiment = link.experiment
     assert experiment is not None
     best = experiment.best_trial
-    n_finished = sum(counts[state] for state in FINISHED_STATES)
     now = timezone.now()
     return {
         "phase": experiment.phase,
@@ -76,8 +74,8 @@ def status_of(
         "startTime": _iso(experiment.started_at),
         "completionTime": _iso(experiment.finished_at),
         "activeSeconds": int(experiment.active_seconds_at(now)),
-        "progress": f"{n_finished}/{experiment.max_trials}",
-        "trials": {count_key(TrialState(state)): n for state, n in counts.items()},
+        "progress": f"{counts.finished}/{experiment.max_trials}",
+        "trials": {count_key(TrialState(state)): n for state, n in counts.by_state.items()},
         "best": None
         if best is None
         else {

@@ -259,7 +259,7 @@ class Sync:
             self.saw(self.api.get(link.namespace, link.name))
         self._tell(link, experiment)
         after = status.status_of(
-            link, counts[experiment.pk].by_state, seen.generation, seen.status
+            link, counts[experiment.pk], seen.generation, seen.status
         )  # fmt: skip
         self.write_status(ObjectKey(link.namespace, link.name, str(link.uid)), after)
         seen.written_seq = experiment.last_seq

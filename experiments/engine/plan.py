@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from experiments.engine import breaker
+from experiments.engine.breaker import Tripped
 from experiments.engine.snapshot import Snapshot
 from experiments.states import PHASE_ENDED, Phase, TrialState
 
@@ -24,6 +26,7 @@ class Plan:
     ``stop`` holds the waiting and running trials to cancel that are not being stopped already.
     ``finish`` is "" or the phase to move to now. For TIMEOUT trials may still be running: they are
     in ``stop``, and end after the phase has moved.
+    ``suspend``: failures alike show that going on makes no sense; nothing else is planned then.
     ``reason`` says why trials are stopped or the experiment is finished.
     """
 
@@ -31,6 +34,7 @@ class Plan:
     launch: tuple[int, ...] = ()
     stop: tuple[int, ...] = ()
     finish: str = ""
+    suspend: Tripped | None = None
     reason: str = ""
 
 
@@ -51,7 +55,10 @@ def plan(now: Snapshot) -> Plan:
         return Plan()
     if now.seconds_left <= 0:
         return Plan(stop=_stoppable(now), finish=Phase.TIMEOUT, reason=TIME_UP)
-    return Plan() if now.suspended else _work(now)
+    if now.suspended:
+        return Plan()
+    tripped = breaker.look(now.ended, now.alike, from_start=now.from_start)
+    return _work(now) if tripped is None else Plan(suspend=tripped)
 
 
 def _stoppable(now: Snapshot) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from experiments.engine.breaker import Ended
 from experiments.states import FINISHED, Phase, TrialState
 
 
@@ -62,6 +63,10 @@ class Snapshot:
     finish_requested: bool = False
     deleting: bool = False
     exhausted: bool = False  # the tuner said it has nothing left
+    # For the circuit breaker, see ``breaker.look``.
+    ended: tuple[Ended, ...] = ()
+    alike: int = 0
+    from_start: bool = False
 
     def __post_init__(self) -> None:
         Phase(self.phase)  # an unknown phase must not look like a running one

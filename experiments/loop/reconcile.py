@@ -19,6 +19,7 @@ from django.utils import timezone
 from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
+from experiments.loop import trip
 from experiments.loop.history import trials_so_far
 from experiments.loop.lease import Lease
 from experiments.manifest.spec import ExperimentSpec
@@ -319,12 +320,19 @@ def _say_unjudged(trial: Trial, reason: str) -> None:
 _PLANNED_BY = [
     *("phase", "suspended", "finish_requested", "deleting", "exhausted", "max_trials"),
     *("concurrency", "max_exec_seconds", "active_seconds", "clock_at", "clock_sleep"),
+    *("breaker_trips", "breaker_since"),
 ]
 
 
 def snapshot(experiment: Experiment) -> Snapshot:
     """Freeze what ``plan()`` needs to know, as it stands now."""
     experiment.refresh_from_db(fields=_PLANNED_BY)
+    trials = list(
+        experiment.trials.order_by("number").values_list(
+            "number", "state", "stop_as", "cut_off", "retried"
+        )
+    )
+    states, alike = [state for _, state, *_ in trials], trip.alike_of(experiment)
     return Snapshot(
         phase=experiment.phase,
         suspended=experiment.suspended,
@@ -335,17 +343,12 @@ def snapshot(experiment: Experiment) -> Snapshot:
         seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
         exhausted=experiment.exhausted,
         trials=tuple(
-            TrialSnapshot.of(
-                number,
-                state,
-                stop_as=stop_as,
-                cut_off=cut_off,
-                superseded=retried,
-            )
-            for number, state, stop_as, cut_off, retried in experiment.trials.order_by(
-                "number"
-            ).values_list("number", "state", "stop_as", "cut_off", "retried")
+            TrialSnapshot.of(number, state, stop_as=stop_as, cut_off=cut_off, superseded=retried)
+            for number, state, stop_as, cut_off, retried in trials
         ),
+        ended=trip.how_they_ended(experiment, states, alike),
+        alike=alike,
+        from_start=trip.is_from_start(experiment, states),
     )
 
 
@@ -354,6 +357,9 @@ def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> 
     todo = plan(now)
     if todo.finish:
         _finish(experiment, Phase(todo.finish), todo.reason)
+        return
+    if todo.suspend:
+        trip.suspend(experiment, todo.suspend)
         return
     if todo.stop:
         for trial in experiment.trials.filter(number__in=todo.stop):

@@ -336,6 +336,18 @@ AISTORE = Section(
     },
 )  # fmt: skip
 
+ALIKE = 3  # failures alike that suspend an experiment, unless it says otherwise
+BREAKER = Section(
+    "When failures suspend the experiment. A field of AutoTune Web's own.",
+    {
+        "alike": Whole(
+            f"After how many failures alike, at the start or quickly in a row; {ALIKE} if absent, "
+            "0: never.",
+            0, 1000, hint="E.g. 3; 0 switches it off.",
+        ),
+    },
+)  # fmt: skip
+
 SPEC = Section(
     "What is tuned, by which algorithm, on what, and within which limits.",
     {
@@ -364,6 +376,7 @@ SPEC = Section(
             above_zero=True,
         ),
         "aistore": AISTORE,
+        "breaker": BREAKER,
         **{name: replace(AISTORE, doc="An old spelling of 'aistore'.") for name in LEGACY_STORES},
     },
     required=True,

@@ -23,7 +23,9 @@ from experiments.manifest.algorithm_spec import (
 )
 from experiments.manifest.fields import (
     AISTORE,
+    ALIKE,
     API_VERSION,
+    BREAKER,
     KIND,
     LEGACY_STORES,
     NAME_FIELDS,
@@ -91,6 +93,7 @@ class ExperimentSpec:
     namespace: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    alike: int = ALIKE  # failures alike that suspend it; 0: none do
     seed: int | None = None  # None: the server chooses one
 
     @property
@@ -247,6 +250,7 @@ def _spec(
     space = _space(notes, raw.get("searchSpace"), "spec.searchSpace")
     storage = _storage(notes, raw.get("storage"))
     aistore = _aistore(notes, raw)
+    alike = _alike(notes, raw.get("breaker"))
     training = parse_training(notes, raw.get("trainingConfig"), "spec.trainingConfig")
     tuner, assessor, advisor = _algorithms(notes, raw, space)
     if notes.problems or space is None:
@@ -265,6 +269,7 @@ def _spec(
         advisor=advisor,
         storage=storage,
         aistore=aistore,
+        alike=alike,
         seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
 
@@ -339,6 +344,15 @@ def _aistore(notes: Notes, raw: Mapping[str, Any]) -> AIStoreSpec | None:
     return found
 
 
+def _alike(notes: Notes, raw: Any) -> int:
+    path = "spec.breaker"
+    section = reading.mapping(notes, raw, path, hint="E.g. breaker: {alike: 3}.")
+    reading.check_keys(notes, section, path, BREAKER.keys)
+    check = BREAKER.whole("alike").check
+    given = reading.whole_number(notes, section.get("alike"), at(path, "alike"), **check)
+    return ALIKE if given is None else given
+
+
 def _algorithms(
     notes: Notes, raw: Mapping[str, Any], space: SearchSpace | None
 ) -> tuple[AlgorithmSpec | None, AlgorithmSpec | None, AlgorithmSpec | None]:
@@ -386,6 +400,8 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
         body["storage"] = spec.storage
     if spec.aistore:
         body["aistore"] = {"folder": spec.aistore.folder, "secret": spec.aistore.secret}
+    if spec.alike != ALIKE:
+        body["breaker"] = {"alike": spec.alike}
     body["trainingConfig"] = spec.training.as_manifest()
     for algorithm in (spec.tuner, spec.assessor, spec.advisor):
         if algorithm:

@@ -284,21 +284,20 @@ class _Keeper:
             self._has_work.clear()
             while self.held or self.abandoned:
                 time.sleep(BEAT_S / 2)
-                try:
-                    self._look()
-                except Exception as error:
-                    logger.warning("Leases cannot be renewed now: %s", error)
-                finally:
-                    connection.close()
+                self._look()
+                connection.close()
 
     def _look(self) -> None:
         with self._lock:
             due = [lease for lease in self.held.values() if lease._is_due]
-        for lease in due:
-            lease._beat()
-        while self.abandoned:
-            self.abandoned[0].mine().update(**_FREE)
-            del self.abandoned[0]
+        try:
+            for lease in due:
+                lease._beat()
+            while self.abandoned:
+                self.abandoned[0].mine().update(**_FREE)
+                del self.abandoned[0]
+        except Exception as error:  # the database is away: for one it is for all
+            logger.warning("Leases cannot be renewed now: %s", error)
 
 
 _keeper = _Keeper()

@@ -148,6 +148,11 @@ class Experiment(models.Model):
     message = models.TextField(blank=True, default="")
     error_detail = models.TextField(blank=True, default="")  # traceback, for the ERROR phase
     seed = models.PositiveBigIntegerField(default=new_seed)
+    # The circuit breaker: why it suspended the experiment ({trials, reason, log}) until somebody
+    # goes on; how often it did; and since when failures count.
+    breaker = models.JSONField(null=True, blank=True)
+    breaker_trips = models.PositiveSmallIntegerField(default=0, db_default=0)
+    breaker_since = models.DateTimeField(null=True, blank=True)
 
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)

@@ -6,6 +6,7 @@ Each view authorises, reads its input, makes one call and answers. Mutations are
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ from django.db.models import Q
 from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
+from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
@@ -338,6 +340,15 @@ def _etag(experiment: Experiment, kind: str, options: dict[str, str]) -> str:
     return f'"{experiment.last_seq}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"'
 
 
+# What no file's name may hold, or what would end the header.
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
+
+
+def _file_name(experiment: Experiment, kind: str) -> str:
+    stem = _NOT_IN_NAMES.sub("-", experiment.name).strip(" .-") or experiment.pk
+    return f"{stem}.{kind}"
+
+
 class Export(ApiView):
     @extend_schema(
         operation_id="experiments_export",
@@ -355,11 +366,11 @@ class Export(ApiView):
     def get(self, request: Request, experiment_id: str) -> HttpResponse:
         experiment = self.experiment(experiment_id)
         kind = self.read(shapes.ExportQuery, request.query_params)["format"]
-        filename = f"{experiment.pk}.{kind}"
+        disposition = content_disposition_header(True, _file_name(experiment, kind))
         return HttpResponse(
             export(experiment, kind),
             content_type=CONTENT_TYPES[kind],
-            headers={"Content-Disposition": f'attachment; filename="{filename}"'},
+            headers={"Content-Disposition": disposition or "attachment"},
         )
 
 

@@ -17,13 +17,14 @@ from rest_framework.exceptions import ErrorDetail
 
 from experiments.models import Metric
 from experiments.problems import nearest
+from experiments.selectors.trial_filter import split_names
 from experiments.services.actions import LIMIT_HIGHEST, LIMITS
 from experiments.states import EventKind, Phase, TrialState
 
 PHASES = [phase.value for phase in Phase]
 STATES = [state.value for state in TrialState]
 EXPORT_FORMATS = ("json", "csv", "yaml", "html")
-EXPERIMENT_ORDERS = ("created_at", "name", "phase", "started_at", "finished_at")
+EXPERIMENT_ORDERS = ("created_at", "name", "phase", "started_at", "finished_at", "best")
 MAX_PAGE_SIZE = 200
 MAX_LOG_BYTES = 1024 * 1024  # of one answer
 DEFAULT_LOG_BYTES = 64 * 1024
@@ -144,7 +145,7 @@ class FreeWords(serializers.ListField):
     def to_internal_value(self, data: Any) -> list[str]:
         if any("\x00" in str(part) for part in data):
             raise serializers.ValidationError("Must not hold the character NUL.")
-        given = [word.strip() for part in data for word in str(part).split(",")]
+        given = [word.strip() for part in data for word in split_names(str(part))]
         return [word for word in given if word]
 
 
@@ -252,7 +253,8 @@ class TrialsQuery(PageQuery):
     )
     order = FreeWords(
         help_text="One or several of number, value, duration, started_at, state, a parameter or "
-        "metric (param:NAME, metric:NAME); '-' first for descending; missing values come last."
+        "metric (param:NAME, metric:NAME, names in double quotes where they hold a comma); '-' "
+        "first for descending; missing values come last."
     )
 
 
@@ -350,6 +352,14 @@ class ClusterObjectShape(serializers.Serializer[Any]):
     trouble = serializers.CharField(help_text="What the cluster, or an edit there, met with.")
 
 
+class BreakerShape(serializers.Serializer[Any]):
+    """Why failures alike suspended the experiment. Setting suspended to false goes on anyway."""
+
+    trials = serializers.ListField(child=serializers.IntegerField(), help_text="Their numbers.")
+    reason = serializers.CharField()
+    log = serializers.CharField(allow_blank=True, help_text="The end of the last one's log.")
+
+
 class ExperimentShape(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
@@ -361,6 +371,9 @@ class ExperimentShape(serializers.Serializer[Any]):
     suspended = serializers.BooleanField()
     finishing = serializers.BooleanField()
     message = serializers.CharField()
+    breaker = BreakerShape(
+        allow_null=True, help_text="Why it suspended itself; null: it did not, or was resumed."
+    )
     max_exec_seconds = serializers.IntegerField()
     max_trials = serializers.IntegerField()
     concurrency = serializers.IntegerField()
@@ -368,7 +381,9 @@ class ExperimentShape(serializers.Serializer[Any]):
     clock_running = serializers.BooleanField()
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="Trials by state.")
     n_trials = serializers.IntegerField()
-    n_finished = serializers.IntegerField()
+    n_finished = serializers.IntegerField(
+        help_text="Of max_trials: a trial and its retries count once."
+    )
     n_to_retry = serializers.IntegerField(help_text="Failed or lost, and not retried yet.")
     best = TrialShape(allow_null=True)
     aistore = AIStoreShape(allow_null=True, help_text="null: the manifest names none.")

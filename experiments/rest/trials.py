@@ -18,7 +18,7 @@ from experiments.rest import serializers as shapes
 from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, page_of
 from experiments.selectors.listing import columns
 from experiments.selectors.present import metric_json, trial_json
-from experiments.selectors.trial_filter import Names, parse_where, read_facts, sort_facts
+from experiments.selectors.trial_filter import Names, parse_where, read_facts, sort_facts, unquoted
 from experiments.services import actions
 from experiments.services.actions import Refused
 from experiments.trials.logs import log_files, read_log
@@ -167,7 +167,7 @@ class Metrics(ApiView):
         if kinds := query.get("kind"):
             found = found.filter(kind__in=kinds)
         if names := query.get("name"):
-            found = found.filter(name__in=names)
+            found = found.filter(name__in=[unquoted(name) for name in names])
         rows = [metric_json(metric, trial.number) for metric in found]
         return Response({"count": len(rows), "results": rows})
 

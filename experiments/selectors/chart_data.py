@@ -96,12 +96,12 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
 
 
 def search_space(experiment: Experiment) -> dict[str, Any]:
-    """The search space as written, read leniently; of Batch, spread out."""
+    """The search space as charts and tables have it; of a Batch, spread out."""
     spec = experiment.configuration
-    space = spec["searchSpace"]
     tuner = registry.find("tuner", (spec.get("tuner") or {}).get("builtinTunerName"))
     is_batch = isinstance(tuner, registry.Entry) and tuner.name == "Batch"
-    return spread(space) if is_batch else dict(space)
+    space: dict[str, Any] = spec["searchSpace"]
+    return spread(space) if is_batch else space
 
 
 def metric_names(experiment: Experiment) -> tuple[str, ...]:

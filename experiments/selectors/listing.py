@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Lower
 
@@ -36,11 +36,28 @@ def listed(
     return found.filter(shown or Q()).order_by(*columns(orders or ["-created_at"]), "id")
 
 
+def _best(*, is_reversed: bool) -> list[OrderBy]:
+    """The best first, those without one last; what is maximised and what is minimised apart:
+
+    a small loss says nothing beside a large accuracy.
+    """
+    value = F("best_trial__value")
+    worse = Case(When(optimize_mode="minimize", then=value), default=-value)
+    return [
+        Case(When(best_trial=None, then=1), default=0).asc(),
+        F("optimize_mode").asc(),
+        worse.desc() if is_reversed else worse.asc(),
+    ]
+
+
 def columns(orders: Iterable[str]) -> list[OrderBy]:
     """What the database sorts by."""
-    found = []
+    found: list[OrderBy] = []
     for order in orders:
         name = order.removeprefix("-")
+        if name == "best":
+            found += _best(is_reversed=order[0] == "-")
+            continue
         column = Lower(name) if name in _BY_LETTER else F(name)
         found.append(
             column.desc(nulls_last=True) if order[0] == "-" else column.asc(nulls_last=True)

@@ -85,24 +85,28 @@ class TrialCounts:
 
     by_state: dict[str, int]
     to_retry: int  # failed or lost, and not retried yet
+    finished: int  # of max_trials: neither replaced by a retry nor cut off when the time was up
 
 
 def count_trials(experiments: Iterable[Experiment]) -> dict[str, TrialCounts]:
     """Trials of each experiment id, in one query."""
     ids = [experiment.pk for experiment in experiments]
     by_state = {pk: {state.value: 0 for state in TrialState} for pk in ids}
-    to_retry = dict.fromkeys(ids, 0)
+    to_retry, finished = dict.fromkeys(ids, 0), dict.fromkeys(ids, 0)
+    cut_off = Q(state=TrialState.CANCELED, cut_off=True)
     rows = (
         Trial.objects.filter(experiment_id__in=ids)
         .values_list("experiment_id", "state", "retried")
-        .annotate(n=Count("id"))
+        .annotate(n=Count("id"), n_cut_off=Count("id", filter=cut_off))
         .order_by()
     )
-    for pk, state, retried, n in rows:
+    for pk, state, retried, n, n_cut_off in rows:
         by_state[pk][state] += n
+        if state in FINISHED and not retried:
+            finished[pk] += n - n_cut_off
         if state in WENT_WRONG and not retried:
             to_retry[pk] += n
-    return {pk: TrialCounts(by_state[pk], to_retry[pk]) for pk in ids}
+    return {pk: TrialCounts(by_state[pk], to_retry[pk], finished[pk]) for pk in ids}
 
 
 def aistore_by_id(experiments: Iterable[Experiment]) -> dict[str, dict[str, Any] | None]:
@@ -183,6 +187,8 @@ def server_note(experiment: Experiment) -> str:
     """The message, and what is wrong with the upload: ``status.serverNote`` of the object."""
     upload = aistore_by_id([experiment])[experiment.pk]
     words = [experiment.message]
+    if experiment.suspended and experiment.breaker and not experiment.is_ended:
+        words.append(f"Suspended: {experiment.breaker['reason']}")
     if upload and upload["error"]:
         words.append(f"AIStore: {upload['error']}")
     return " ".join(word for word in words if word)
@@ -222,6 +228,7 @@ def experiment_json(
         "suspended": experiment.suspended,
         "finishing": experiment.finish_requested and not experiment.is_ended,
         "message": experiment.message,
+        "breaker": experiment.breaker if experiment.suspended else None,
         "max_exec_seconds": experiment.max_exec_seconds,
         "max_trials": experiment.max_trials,
         "concurrency": experiment.concurrency,
@@ -229,7 +236,7 @@ def experiment_json(
         "clock_running": experiment.clock_at is not None,
         "counts": by_state,
         "n_trials": sum(by_state.values()),
-        "n_finished": sum(by_state[state] for state in FINISHED),
+        "n_finished": counts.finished,
         "n_to_retry": counts.to_retry,
         "best": trial_json(best) if best else None,
         "aistore": aistore[experiment.pk],

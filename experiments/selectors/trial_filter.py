@@ -354,6 +354,22 @@ def _equal(value: Any, text: str, number: int | float | None) -> bool:
 # ---- orders
 
 
+# A name of an order or of a list of names: to the next comma that is not between quotes.
+_LISTED = re.compile(r'(?:(?<![^,:\-\s])"(?:[^"\\]|\\.)*"|[^,])+')
+_QUOTED_NAME = re.compile(r'((?:param|metric):)?"((?:[^"\\]|\\.)*)"', re.DOTALL)
+
+
+def split_names(text: str) -> list[str]:
+    """Take a list of names apart at its commas; quoted names may hold some."""
+    return [part.strip() for part in _LISTED.findall(text)]
+
+
+def unquoted(name: str) -> str:
+    """``param:"learning rate"`` as expressions and pages write it, without its quotes."""
+    found = _QUOTED_NAME.fullmatch(name)
+    return name if found is None else (found[1] or "") + re.sub(r"\\(.)", r"\1", found[2])
+
+
 def sort_facts(
     facts: list[TrialFacts], orders: Sequence[str], names: Names, path: str = "order"
 ) -> list[TrialFacts]:
@@ -365,7 +381,7 @@ def sort_facts(
     found = sorted(facts, key=lambda fact: fact.fields["number"])
     # From the least to the most important key: sorting is stable.
     for order in reversed(orders):
-        name = order.removeprefix("-")
+        name = unquoted(order.removeprefix("-"))
         get = names.getter(name, path, ORDER_FIELDS)
         present = [fact for fact in found if get(fact) is not None]
         missing = [fact for fact in found if get(fact) is None]

@@ -186,9 +186,12 @@ def _set_suspended(experiment: Experiment, suspended: bool) -> None:
             suspended=suspended,
             active_seconds=locked.active_seconds_at(now),
             **clock.columns(None if suspended or locked.phase != Phase.RUNNING else now),
+            # Who goes on takes the failures for what they are: from now on others count.
+            **({"breaker": None, "breaker_since": now} if locked.breaker else {}),
         )
         locked.record(EventKind.SUSPENDED if suspended else EventKind.RESUMED)
     experiment.suspended = suspended
+    experiment.breaker = None
     _wake(experiment)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Context
 from typing import Any
 
 from django import template
@@ -14,9 +15,11 @@ from django.utils.translation import gettext as _
 
 from experiments import looks
 from experiments.models import Experiment
-from experiments.states import FINISHED, TrialState
+from experiments.states import TrialState
 
 register = template.Library()
+
+_SIX_DIGITS = Context(prec=6, rounding=ROUND_HALF_UP)  # as JavaScript's toPrecision rounds
 
 
 @register.simple_tag
@@ -37,6 +40,8 @@ def phase_badge(experiment: Experiment) -> dict[str, Any]:
         experiment.phase,
         finishing=experiment.finish_requested,
         suspended=experiment.suspended,
+        has_best=experiment.best_trial_id is not None,
+        message=experiment.message,
     )
     return {**_badge(look, experiment.phase), "title": experiment.message}
 
@@ -58,8 +63,11 @@ def looks_json() -> SafeString:
 
 
 @register.inclusion_tag("partials/_trial_bar.html")
-def trial_bar(counts: dict[str, int], max_trials: int) -> dict[str, Any]:
-    """One stacked bar of trials by state, out of ``max_trials``, with the counts beneath."""
+def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int) -> dict[str, Any]:
+    """One stacked bar of trials by state, out of ``max_trials``, with the counts beneath.
+
+    ``n_finished`` is how many of ``max_trials`` are done: of retried trials the retries count.
+    """
     n_trials = sum(counts.values())
     whole = max(max_trials, n_trials, 1)
     segments, x = [], 0.0
@@ -79,7 +87,6 @@ def trial_bar(counts: dict[str, int], max_trials: int) -> dict[str, Any]:
             }
         )
         x += width
-    n_finished = sum(counts.get(state, 0) for state in FINISHED)
     words = ", ".join(f"{s['n']} {s['label']}" for s in segments)
     label = _("%(finished)d of %(max)d trials finished") % {
         "finished": n_finished,
@@ -95,18 +102,27 @@ def trial_bar(counts: dict[str, int], max_trials: int) -> dict[str, Any]:
 
 @register.filter
 def number(value: object) -> str:
-    """A number short enough for a table: 6 significant digits, integers whole."""
+    """A number short enough for a table: 6 significant digits, integers whole.
+
+    The same words as ``number`` of static/js/format.js: one value looks alike everywhere.
+    """
     if value is None or value == "":
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if isinstance(value, int):
+    if isinstance(value, int) and (abs(value) < 10**7 or abs(value) > 10**300):
         return str(value)
     if not math.isfinite(value):
         return {math.inf: "∞", -math.inf: "−∞"}.get(value, "NaN")
-    if value.is_integer() and abs(value) < 1e15:
+    if value == int(value) and abs(value) < 1e7:
         return str(int(value))
-    return f"{value:.6g}"
+    if 1e6 <= abs(value) < 1e7:
+        return str(math.floor(value + 0.5))
+    rounded = _SIX_DIGITS.create_decimal(value)
+    if 1e-4 <= abs(value) < 1e6:
+        return format(rounded.normalize(), "f")
+    mantissa, _e, exponent = f"{rounded:.5e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 @register.filter

@@ -19,6 +19,7 @@ _SPEC_FIELDS = {
     "maxTrialNum": "max_trials",
     "trialConcurrency": "concurrency",
     "maxExecSeconds": "time",
+    "breaker": "alike",
 }
 _CONTAINER_FIELDS = frozenset({"image", "command", "args", "workingDir", "env"})
 

@@ -41,6 +41,7 @@ PHASES: dict[str, tuple[Any, Q]] = {
 ORDERS: dict[str, tuple[Any, list[str]]] = {
     "newest": (_("Newest first"), ["-created_at"]),
     "oldest": (_("Oldest first"), ["created_at"]),
+    "best": (_("Best value"), ["best", "-created_at"]),
     "name": (_("Name"), ["name", "-created_at"]),
     "finished": (_("Last finished"), ["-finished_at", "-created_at"]),
 }
@@ -48,12 +49,13 @@ ORDERS: dict[str, tuple[Any, list[str]]] = {
 
 @dataclass(frozen=True)
 class Query:
-    """What the URL asks for; unknown words mean the default."""
+    """What the URL asks for; unknown words mean the default, and ``unknown`` names them."""
 
     search: str
     phase: str
     order: str
     page: str
+    unknown: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, request: HttpRequest) -> Query:
@@ -64,6 +66,11 @@ class Query:
             phase=phase if phase in PHASES else "",
             order=order if order in ORDERS else "newest",
             page=request.GET.get("page", "1"),
+            unknown=tuple(
+                f"{name}={word[:80]}"
+                for name, word, known in (("phase", phase, PHASES), ("order", order, ORDERS))
+                if word and word not in known
+            ),
         )
 
     def url(self, **changes: str) -> str:
@@ -89,6 +96,7 @@ class Row:
 
     experiment: Experiment
     counts: dict[str, int]
+    n_finished: int  # of max_trials
     active_seconds: float
     tuner: str
 
@@ -97,7 +105,13 @@ def _rows(page: Page[Experiment]) -> list[Row]:
     now = timezone.now()
     counts = count_trials(page.object_list)
     return [
-        Row(e, counts[e.pk].by_state, e.active_seconds_at(now), _chooser(e.configuration))
+        Row(
+            e,
+            counts[e.pk].by_state,
+            counts[e.pk].finished,
+            e.active_seconds_at(now),
+            _chooser(e.configuration),
+        )
         for e in page.object_list
     ]
 

@@ -85,6 +85,7 @@ def form_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "max_trials": as_text(spec.get("maxTrialNum")),
         "concurrency": as_text(spec.get("trialConcurrency")),
         "time": _time_form(spec.get("maxExecSeconds")),
+        "alike": as_text(as_dict(spec.get("breaker")).get("alike")),
         "optimize_mode": mode,
         "space": _space_form(spec.get("searchSpace")),
         "tuner": tuner,
@@ -228,6 +229,9 @@ def merge_form(manifest: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str
             _put(spec, key, as_value(new[field]))
     if new["time"] != old["time"]:
         _put(spec, "maxExecSeconds", _seconds(as_dict(new["time"])))
+    if new["alike"] != old["alike"]:
+        _put(_below(spec, "breaker"), "alike", as_value(new["alike"]))
+        _put(spec, "breaker", spec["breaker"])
     rows = rows_of(new)
     if rows is not None and comparable(rows) != comparable(old["space"]):
         _merge_space(spec, old["space"] or [], rows)

@@ -31,6 +31,7 @@ from experiments.selectors.manifest import manifest_text
 from experiments.services import samples
 from experiments.services.intake import MAX_BYTES, NOTHING, take_in_file
 from experiments.strict_json import read_json
+from experiments.templatetags.autotune import number
 from experiments.web.form_fields import field_of, form_problems, parameter_types
 from experiments.web.form_values import read_mapping
 from experiments.web.manifest_form import form_from_manifest, merge_form, rebase, rows_of
@@ -242,7 +243,7 @@ def _previews(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
             continue
         rng = np.random.default_rng(PREVIEW_SEED)
         drawn = [parameter.sample(rng)[name] for _ in range(N_PREVIEWS)]
-        found[name] = [f"{v:.4g}" if isinstance(v, float) else show(v) for v in drawn]
+        found[name] = [number(v) if isinstance(v, float) else show(v) for v in drawn]
     return found
 
 

@@ -1,5 +1,7 @@
 // Small fetch helper: JSON in and out, CSRF, and errors that carry what the server said.
 
+import { parse, stringify } from "./exact.js";
+
 export class ApiError extends Error {
   /**
    * @param {number} status 0: the server was not reached
@@ -59,7 +61,7 @@ export async function api(method, url, data, { signal, text } = {}) {
     body = text;
   } else if (data !== undefined) {
     headers["Content-Type"] = "application/json";
-    body = JSON.stringify(data);
+    body = stringify(data);
   }
   let response;
   try {
@@ -71,7 +73,7 @@ export async function api(method, url, data, { signal, text } = {}) {
   const answer = await response.text();
   let parsed = null;
   try {
-    parsed = answer ? JSON.parse(answer) : null;
+    parsed = answer ? parse(answer) : null;
   } catch {
     parsed = null;
   }

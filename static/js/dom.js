@@ -1,5 +1,7 @@
 // Building and finding elements, without HTML text: nothing a user wrote is ever parsed as markup.
 
+import { parse, stringify } from "./exact.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** @typedef {Node | string | number | boolean | null | undefined} Child false, null, undefined: none */
@@ -118,7 +120,7 @@ export function onChange() {
   /** @type {Record<string, string>} */
   const shown = {};
   return (name, data, draw) => {
-    const key = JSON.stringify(data);
+    const key = stringify(data);
     if (shown[name] === key) return;
     shown[name] = key;
     draw();
@@ -146,7 +148,7 @@ export function debounce(f, milliseconds) {
  * @returns {any}
  */
 export function pageData(id) {
-  return JSON.parse(byId(id).textContent ?? "null");
+  return parse(byId(id).textContent ?? "null");
 }
 
 const TOAST_ICONS = {

@@ -1,6 +1,7 @@
 // How numbers, times and states look, the same on every live part of the pages.
 
 import { h, icon, svg } from "./dom.js";
+import { stringify } from "./exact.js";
 import { experimentLook, LOOKS, plainLook } from "./looks.js";
 import { ago as words } from "./times.js";
 
@@ -11,13 +12,14 @@ export const isFinished = (trial) => LOOKS.finished.includes(trial.state);
 export const isEnded = (experiment) => LOOKS.ended.includes(experiment.phase);
 
 /**
- * A number with `digits` significant ones: 0.9876, 1.235e-5, 12346.
+ * A number with `digits` significant ones: 0.987654, 1.23457e-5, 123457. The same words as the
+ * `number` filter of the pages' templates: one value looks alike everywhere.
  * @param {Json | undefined} value
  */
-export function number(value, digits = 4) {
+export function number(value, digits = 6) {
   if (value === null || value === undefined) return "–";
   if (typeof value !== "number") return String(value);
-  if (Number.isInteger(value) && Math.abs(value) < 1e7) return String(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e7) return String(value + 0); // no -0
   const size = Math.abs(value);
   if (size >= 1e7 || size < 1e-4) {
     return value
@@ -45,14 +47,14 @@ export function plain(value) {
       .join(", ");
     return inner ? `${plain(name)} (${inner})` : plain(name);
   }
-  return value === undefined ? "–" : JSON.stringify(value);
+  return value === undefined ? "–" : stringify(value);
 }
 
 /**
  * The value in full, for titles and copying.
  * @param {Json} value
  */
-export const full = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+export const full = (value) => (typeof value === "string" ? value : stringify(value));
 
 /**
  * Seconds as their two largest units: "1 h 05 m".

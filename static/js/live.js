@@ -1,6 +1,7 @@
 // Keeps a page's websocket: cursor, back-off, a state that is shown, and polling when sockets fail.
 
 import { byId } from "./dom.js";
+import { parse } from "./exact.js";
 
 const FIRST_DELAY = 400; // milliseconds before the first new try; doubles each time
 const LONGEST_DELAY = 15000;
@@ -64,7 +65,7 @@ export class Live {
     this.socket = socket;
     this.watch();
     socket.onmessage = (event) => {
-      if (socket === this.socket) this.heard(JSON.parse(event.data));
+      if (socket === this.socket) this.heard(parse(event.data));
     };
     socket.onclose = (event) => {
       if (socket !== this.socket) return;

@@ -5,6 +5,8 @@
  * @typedef {object} Looks
  * @property {Record<TrialState, Look>} states in the order of the segments of the progress bar
  * @property {Record<Phase, Look>} phases
+ * @property {Look} all_failed done, and not one succeeded
+ * @property {Look} none_succeeded done, and nothing came of it
  * @property {Look} suspended
  * @property {Look} finishing
  * @property {Record<string, Look>} events by what, "what to" where that says more; new: a trial
@@ -36,13 +38,16 @@ export function eventLook({ what, from, to }) {
 }
 
 /**
- * @param {{ phase: Phase, finishing: boolean, suspended: boolean }} experiment
+ * @param {{
+ *   phase: Phase, finishing: boolean, suspended: boolean, best?: Best | null, message?: string,
+ * }} experiment
  * @returns {Look}
  */
-export function experimentLook({ phase, finishing, suspended }) {
+export function experimentLook({ phase, finishing, suspended, best, message }) {
   if (!LOOKS.ended.includes(phase)) {
     if (finishing) return LOOKS.finishing;
     if (suspended) return LOOKS.suspended;
   }
+  if (phase === "DONE" && best === null) return message ? LOOKS.all_failed : LOOKS.none_succeeded;
   return LOOKS.phases[phase] ?? plainLook(phase);
 }

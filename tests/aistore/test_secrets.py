@@ -205,6 +205,14 @@ def test_texts_lose_keys_wherever_they_stand():
     assert redact(f"api key {KEY} not found", KEY) == "api key *** not found"
 
 
+def test_texts_lose_the_tokens_of_trials():
+    token = "17.abcde.3.exp12345." + "Ab-_" * 5 + "xy"
+    assert redact(f"POST /t/{token}/apis/v1/metric") == (
+        "POST /t/17.abcde.3.exp12345.***/apis/v1/metric"
+    )
+    assert redact("version 1.2.3.4 of a.b") == "version 1.2.3.4 of a.b"
+
+
 def test_log_lines_and_tracebacks_lose_keys():
     formatter = RedactingFormatter("%(message)s")
     try:

@@ -88,6 +88,11 @@ def test_a_figure_is_drawn_anew_only_at_moves_that_trials_make(kind: str) -> Non
     assert (TrialState.RUNNING, TrialState.SUCCEEDED) in CHARTS[kind].redrawn_at
 
 
+def test_reports_end_the_emptiness_of_history_and_curves_only() -> None:
+    empty = {kind: CHARTS[kind].draw(record([]), {})["layout"]["meta"] for kind in KINDS}
+    assert [kind for kind in KINDS if "live" in empty[kind]] == ["curves", "history"]
+
+
 def test_a_started_trial_changes_the_durations_only() -> None:
     start = (TrialState.WAITING, TrialState.RUNNING)
     assert [kind for kind in KINDS if start in CHARTS[kind].redrawn_at] == ["duration"]

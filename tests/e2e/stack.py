@@ -20,6 +20,8 @@ from typing import Any
 import psutil
 import yaml
 
+from tests.base_manifest import base_manifest
+
 ROOT = Path(__file__).resolve().parents[2]
 TRIAL_SCRIPT = Path(__file__).with_name("trial.py")
 
@@ -68,41 +70,19 @@ def manage(
 def manifest(name: str = "quick", **spec: Any) -> dict[str, Any]:
     """An experiment of short trials; keywords replace fields of its spec."""
     arguments = [str(part) for part in spec.pop("arguments", [])]
-    return {
-        "apiVersion": "tensorstack.dev/v1beta1",
-        "kind": "AutoTuneExperiment",
-        "metadata": {"name": name},
-        "spec": {
+    return base_manifest(
+        name,
+        ["python3", str(TRIAL_SCRIPT), *arguments],
+        **{
             "maxExecSeconds": 300,
             "maxTrialNum": 6,
-            "trialConcurrency": 2,
             "searchSpace": {
                 "x": {"_type": "uniform", "_value": [-5, 5]},
                 "kind": {"_type": "choice", "_value": ["a", "b"]},
             },
-            "trainingConfig": {
-                "type": "pytorch",
-                "tasks": [
-                    {
-                        "type": "worker",
-                        "replicas": 1,
-                        "template": {
-                            "spec": {
-                                "containers": [
-                                    {
-                                        "name": "pytorch",
-                                        "command": ["python3", str(TRIAL_SCRIPT), *arguments],
-                                    }
-                                ]
-                            }
-                        },
-                    }
-                ],
-            },
-            "tuner": {"builtinTunerName": "Random", "classArgs": {"optimize_mode": "maximize"}},
             **spec,
         },
-    }
+    )
 
 
 def write_manifest(directory: Path, **spec: Any) -> Path:

@@ -93,6 +93,32 @@ def test_run_says_error_with_exit_code_4_and_why(tmp_path):
     assert "no-such-program" in answer.stdout
 
 
+def test_a_script_that_fails_at_once_costs_three_trials_and_not_a_hundred(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text("print('loading')\nimport no_such_module\n")
+    file = write_manifest(tmp_path, maxTrialNum=100)
+    file.write_text(file.read_text().replace(str(ROOT / "tests/e2e/trial.py"), str(script)))
+    answer = manage(tmp_path / "data", "run", str(file))
+    assert answer.returncode == 4, answer.stderr
+    assert "no_such_module" in answer.stderr, "pre-flight warned of it"
+    assert answer.stdout.startswith("SUSPENDED: quick")
+    why = "exit code 1: ModuleNotFoundError: No module named 'no_such_module'"
+    assert f"The first 3 trials failed alike: {why}." in answer.stdout
+    assert "\nloading\n" in answer.stdout
+    assert len(list((tmp_path / "data" / "trials").glob("at-*"))) <= 5
+
+
+def test_run_of_trials_that_all_fail_says_so_with_exit_code_4(tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text("raise SystemExit('bad luck')\n")
+    file = write_manifest(tmp_path, maxTrialNum=4, breaker={"alike": 0})
+    file.write_text(file.read_text().replace(str(ROOT / "tests/e2e/trial.py"), str(script)))
+    answer = manage(tmp_path / "data", "run", str(file))
+    assert answer.returncode == 4, answer.stderr
+    assert answer.stdout.startswith("DONE: quick")
+    assert "No trial succeeded." in answer.stdout
+
+
 @pytest.mark.parametrize("command", ["run", "validate"])
 def test_a_bad_manifest_is_refused_with_path_and_line_and_exit_code_2(command, tmp_path):
     file = write_manifest(tmp_path, maxTrialNum="50", searchSpace={"x": {"_type": "unifrom"}})
@@ -311,3 +337,16 @@ def is_alive(pid: int) -> bool:
     import psutil
 
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_secret_and_a_token_can_be_kept_before_the_first_start(tmp_path):
+    data, key = tmp_path / "not" / "there", "01234567-89ab-cdef-0123-456789abcdef"
+    empty = manage(data, "secret", "--list")
+    assert (empty.returncode, empty.stdout) == (0, "")
+    kept = manage(data, "secret", "my-key", stdin=f"{key}\n")
+    assert (kept.returncode, kept.stdout) == (0, "The secret 'my-key' is set.\n"), kept.stderr
+    assert manage(data, "secret", "--list").stdout.startswith("my-key  set ")
+    token = manage(data, "token").stdout.strip()
+    with running_stack(data) as stack:
+        status, answer = stack.api("GET", "secrets/", Authorization=f"Bearer {token}")
+        assert (status, [secret["name"] for secret in answer]) == (200, ["my-key"])

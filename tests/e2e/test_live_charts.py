@@ -126,15 +126,17 @@ def test_a_double_click_goes_back_to_what_there_is_now(page: Page, climbing: str
     drag(page, chart)
     zoomed = ranges(chart)
     watch(page, chart, n_points, 12)
-    page.mouse.dblclick(*middle(chart))
-    page.wait_for_timeout(500)
-    newest = float(chart.evaluate("c => Math.max(...c.data.flatMap(t => t.y))"))
-    assert ranges(chart) != zoomed
-    low, high = ranges(chart)[1]
-    assert low <= 1
-    assert high >= newest
+    for _ in range(5):  # a machine too busy may see two clicks
+        page.mouse.dblclick(*middle(chart))
+        page.wait_for_timeout(1000)
+        if ranges(chart) != zoomed:
+            break
+    reset = ranges(chart)[1]
+    assert reset[0] <= 1
+    assert reset[1] > zoomed[1][1]
     watch(page, chart, n_points, 8)  # and it follows again
-    assert ranges(chart)[1][1] > high
+    assert_newest_in_view(page, chart)
+    assert ranges(chart)[1][1] > reset[1]
 
 
 def test_of_a_running_trial_no_point_is_fetched_twice(page: Page, stack: Stack):
@@ -176,8 +178,11 @@ def test_zoom_and_hidden_marks_of_the_history_outlive_new_trials(page: Page, man
     chart = open_chart(page, many, "history")
     watch(page, chart, n_marks, 4)
     hidden = chart.locator(".legend .traces", has_text="Succeeded")
-    hidden.locator(".legendtoggle").click()
-    page.wait_for_timeout(700)  # a second click would be a double one
+    for _ in range(5):  # a machine too busy may miss a click
+        hidden.locator(".legendtoggle").click()
+        page.wait_for_timeout(1000)  # a second click would be a double one
+        if visibility(chart, "succeeded") == "legendonly":
+            break
     drag(page, chart)
     zoomed = ranges(chart)
     watch(page, chart, n_marks, 12)
@@ -202,11 +207,8 @@ def test_another_axis_forgets_the_zoom_but_not_the_hidden_lines(page: Page, clim
         if chart.evaluate("c => c._fullLayout.yaxis.type") == "log":
             break
         page.wait_for_timeout(100)
-    page.wait_for_timeout(500)
-    newest = float(chart.evaluate("c => Math.max(...c.data.flatMap(t => t.y))"))
-    low, high = ranges(chart)[1]
-    assert 10**low <= 1
-    assert 10**high >= newest * 0.99
+    assert_newest_in_view(page, chart)
+    assert ranges(chart)[1][0] <= 0  # exponents now: 1 is in view
     drag(page, chart)
     zoomed = ranges(chart)
     watch(page, chart, n_points, 8)
@@ -232,6 +234,19 @@ def test_what_the_pointer_shows_does_not_flicker(page: Page, climbing: str):
     watch(page, chart, n_points, 12)
     empty = page.evaluate("() => { window.lookedEnough = true; return window.empty; }")
     assert empty == 0
+
+
+def assert_newest_in_view(page: Page, chart: Locator) -> None:
+    """The newest value is within the y axis, or at once will be."""
+    shows = """c => {
+        const {d2l, range} = c._fullLayout.yaxis;
+        return d2l(Math.max(...c.data.flatMap(t => t.y))) <= range[1];
+    }"""
+    for _ in range(100):
+        if chart.evaluate(shows):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"the newest value is out of view: {ranges(chart)}")
 
 
 def middle(chart: Locator) -> tuple[float, float]:

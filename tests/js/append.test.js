@@ -92,8 +92,11 @@ test("another metric is ignored, a new one is offered", () => {
 });
 
 test("an empty figure is drawn at the first report", () => {
-  const empty = figure([], { empty: "Nothing yet.", live: undefined });
+  const empty = figure([], { empty: "Nothing yet.", live: APPEND });
   assert.equal(addReport(empty, report({})), "anew");
+  assert.equal(addReport(empty, report({ value: "NaN" })), "ignored");
+  const ofEnded = figure([], { kind: "parcoords", empty: "No trial has ended yet." });
+  assert.equal(addReport(ofEnded, report({})), "ignored");
 });
 
 test("a value just outside widens the axis; one far off is for the server to judge", () => {

@@ -11,17 +11,17 @@ import { ago } from "../../static/js/times.js";
 import { size } from "../../static/js/trial/log_viewer.js";
 import { event } from "./figures.js";
 
-test("a number has four significant digits and no needless ones", () => {
+test("a number has six significant digits and no needless ones", () => {
   /** @type {[Json | undefined, string][]} */
   const cases = [
-    [0.98765, "0.9877"],
+    [0.98765432, "0.987654"],
     [1.5, "1.5"],
     [0.25, "0.25"],
-    [12345.6, "12346"],
+    [123456.7, "123457"],
     [1234567, "1234567"],
-    [12345678, "1.235e7"],
+    [12345678, "1.23457e7"],
     [0.00001, "1e-5"],
-    [0.0000123456, "1.235e-5"],
+    [0.0000123456789, "1.23457e-5"],
     [-0.00012, "-0.00012"],
     [0, "0"],
     [100, "100"],

@@ -74,6 +74,7 @@ function frame() {
   const made = new Frame();
   made.resize(1000, 300);
   const axis = (/** @type {string} */ label, /** @type {number[]} */ values) => ({
+    key: label,
     label,
     values,
     range: /** @type {Ends} */ ([0, 1]),

@@ -1,4 +1,4 @@
-"""One real control plane for all tests of this directory, and a namespace of its own for each."""
+"""A real control plane for the tests of this directory, and a namespace of its own for each."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from tests.kube.control_plane import ControlPlane, find_programs
 from tests.kube.kubelet import Kubelet
 from tests.kube.operators import Operators
 
+# Two control planes, so that two workers can share the work: for tests of objects, and of jobs.
+OBJECTS = ("test_crd", "test_deploy", "test_operator")
+
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tests that use the control plane share one worker, as they share the control plane."""
+    """Tests that use the same control plane share one worker."""
     if "control_plane" in getattr(item, "fixturenames", ()):
+        half = "objects" if item.path.stem in OBJECTS else "jobs"
         item.add_marker(pytest.mark.cluster)
-        item.add_marker(pytest.mark.xdist_group("cluster"))
+        item.add_marker(pytest.mark.xdist_group(f"cluster-{half}"))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from typing import Any
 from experiments.loop.reconcile import reconcile
 from experiments.models import Experiment, Project
 from experiments.states import PHASE_ENDED
+from tests.base_manifest import base_manifest
 
 TRIAL = Path(__file__).with_name("trial.py")
 PATIENCE_S = 240.0
@@ -42,22 +43,18 @@ def experiment(
 ) -> Experiment:
     """Write the row of an experiment whose project is the namespace."""
     wanted = {"maxExecSeconds": 600, "maxTrialNum": 2, "trialConcurrency": 2} | limits
-    spec = {
+    manifest = base_manifest(
+        "sample",
+        [],
         **wanted,
-        "searchSpace": {"x": {"_type": "uniform", "_value": [-5, 5]}},
-        "trainingConfig": {"type": framework, "tasks": rows},
-        "tuner": {"builtinTunerName": "Random", "classArgs": {"optimize_mode": "maximize"}},
-    }
+        searchSpace={"x": {"_type": "uniform", "_value": [-5, 5]}},
+        trainingConfig={"type": framework, "tasks": rows},
+    )
     project, _made = Project.objects.get_or_create(name=namespace)
     return Experiment.objects.create(
         project=project,
         name="sample",
-        manifest={
-            "apiVersion": "tensorstack.dev/v1beta1",
-            "kind": "AutoTuneExperiment",
-            "metadata": {"name": "sample"},
-            "spec": spec,
-        },
+        manifest=manifest,
         max_exec_seconds=wanted["maxExecSeconds"],
         max_trials=wanted["maxTrialNum"],
         concurrency=wanted["trialConcurrency"],

@@ -8,8 +8,9 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,54 @@ pytestmark = pytest.mark.stack
 ANY_TRIAL = Path(__file__).parents[1] / "e2e" / "any_trial.py"
 
 
+def installed(plane: ControlPlane, directory: Path, **env: str) -> Any:
+    """An installation that tests share, in a namespace of its own: starting it costs most."""
+    namespace = plane.make_namespace(f"t-{secrets.token_hex(4)}")
+    return installation(plane, namespace, directory, "local", **env)
+
+
+@pytest.fixture(scope="module")
+def _one(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installed]:
+    directory = tmp_path_factory.mktemp("installed")
+    with installed(control_plane, directory, AUTOTUNE_SEND_TO_CLUSTER="1") as here:
+        yield here
+
+
+@pytest.fixture(scope="module")
+def _other(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installed]:
+    with installed(control_plane, tmp_path_factory.mktemp("to-break")) as here:
+        yield here
+
+
 @pytest.fixture
-def install(
-    control_plane: ControlPlane, namespace: str, tmp_path: Path
-) -> Iterator[Callable[..., Installed]]:
-    """Install the product into the test's own namespace; everything is stopped afterwards."""
-    with contextlib.ExitStack() as opened:
-        yield lambda **env: opened.enter_context(
-            installation(control_plane, namespace, tmp_path, "local", **env)
-        )
+def here(_one: Installed) -> Iterator[Installed]:
+    """The product, with nothing in it, for tests that kill nothing."""
+    with in_order(_one):
+        yield _one
+
+
+@pytest.fixture
+def to_break(_other: Installed) -> Iterator[Installed]:
+    """The product, with nothing in it, for tests that kill the operator or what it stands on."""
+    with in_order(_other):
+        yield _other
+
+
+@contextlib.contextmanager
+def in_order(installed: Installed) -> Iterator[None]:
+    """With an operator that runs, and with nothing left behind."""
+    if installed.operator.ended():
+        installed.operator.start()
+    yield
+    if installed.operator.ended():
+        installed.operator.start()
+    installed.objects.kubectl("delete", "ate", "--all", "--timeout=60s")
+    installed.objects.kubectl("delete", "events", "--all")
+    wait_for("the rows to go", lambda: installed.experiments() == [], 60)
 
 
 def quick(**spec: Any) -> dict[str, Any]:
@@ -50,8 +90,7 @@ def quick(**spec: Any) -> dict[str, Any]:
     )
 
 
-def test_an_applied_manifest_runs_to_done_and_kubectl_shows_it(install):
-    here = install()
+def test_an_applied_manifest_runs_to_done_and_kubectl_shows_it(here):
     name = here.objects.apply(quick())
     status = here.objects.wait_for_phase(name, "DONE")
     assert here.objects.reasons(name) == ["Created", "Running", "Done"]
@@ -80,8 +119,7 @@ def test_an_applied_manifest_runs_to_done_and_kubectl_shows_it(install):
     assert here.objects.get(name)["metadata"]["resourceVersion"] == version
 
 
-def test_a_bad_manifest_is_an_error_with_all_problems_until_it_is_mended(install):
-    here = install()
+def test_a_bad_manifest_is_an_error_with_all_problems_until_it_is_mended(here):
     bad = quick(
         searchSpace='{"lr": {"_type": "unifrom", "_value": [0, 1]}}',
         tuner={"builtinTunerName": "TPE", "classArgs": '{"constant_lair_type": "min"}'},
@@ -97,8 +135,7 @@ def test_a_bad_manifest_is_an_error_with_all_problems_until_it_is_mended(install
     assert status["serverNote"] == ""
 
 
-def test_delete_in_the_middle_leaves_nothing(install):
-    here = install()
+def test_delete_in_the_middle_leaves_nothing(here):
     name = here.objects.apply(quick(arguments=[60]))
     wait_for("running trials", lambda: here.objects.status(name).get("trials", {}).get("running"))
     assert trial_processes(here.stack.data)
@@ -108,8 +145,7 @@ def test_delete_in_the_middle_leaves_nothing(install):
     assert trial_processes(here.stack.data) == []
 
 
-def test_edits_on_either_side_reach_the_other_and_come_to_rest(install):
-    here = install()
+def test_edits_on_either_side_reach_the_other_and_come_to_rest(here):
     name = here.objects.apply(quick(arguments=[60], maxTrialNum=6))
     here.objects.wait_for_phase(name, "RUNNING")
     (experiment,) = here.experiments()
@@ -151,8 +187,8 @@ def test_edits_on_either_side_reach_the_other_and_come_to_rest(install):
     assert "the experiment goes on without the edit of tuner" in note
 
 
-def test_a_killed_operator_goes_on_and_doubles_nothing(install):
-    here = install()
+def test_a_killed_operator_goes_on_and_doubles_nothing(to_break):
+    here = to_break
     first = quick(arguments=[0.5])
     name = here.objects.apply(first)
     here.objects.wait_for_phase(name, "RUNNING")
@@ -181,8 +217,7 @@ def test_a_killed_operator_goes_on_and_doubles_nothing(install):
     assert [row["name"] for row in here.experiments()] == ["while-it-was-away"]
 
 
-def test_experiments_made_in_the_browser_are_seen_by_kubectl(install):
-    here = install(AUTOTUNE_SEND_TO_CLUSTER="1")
+def test_experiments_made_in_the_browser_are_seen_by_kubectl(here):
     experiment = here.stack.create(name="quick", arguments=[60, 1])
     (found,) = wait_for("the object", here.objects.all, 60)
     assert found["metadata"]["name"] == "quick"
@@ -203,8 +238,8 @@ def test_experiments_made_in_the_browser_are_seen_by_kubectl(install):
     assert here.experiments() == []
 
 
-def test_an_api_server_that_is_away_for_a_while_loses_nothing(install, control_plane):
-    here = install()
+def test_an_api_server_that_is_away_for_a_while_loses_nothing(to_break, control_plane):
+    here = to_break
     name = here.objects.apply(quick(arguments=[0.3]))
     here.objects.wait_for_phase(name, "RUNNING")
     with control_plane.outage():
@@ -216,8 +251,8 @@ def test_an_api_server_that_is_away_for_a_while_loses_nothing(install, control_p
     wait_for("the fifth", lambda: here.objects.status(name)["progress"] == "5/5", 90)
 
 
-def test_an_operator_that_hears_no_more_ends_and_waits_for_its_crd(install, control_plane):
-    here = install()
+def test_an_operator_that_hears_no_more_ends_and_waits_for_its_crd(to_break, control_plane):
+    here = to_break
     wait_for("the start", lambda: "Activity 'login' succeeded" in here.operator.log(), 60)
     time.sleep(5)
     # objects of earlier tests have no operator any more that would let them go

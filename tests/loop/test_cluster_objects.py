@@ -15,6 +15,7 @@ from experiments.manifest.crd import schema_of
 from experiments.manifest.fields import SPEC
 from experiments.models import ClusterObject, Experiment
 from experiments.problems import ProblemsError
+from experiments.selectors.present import TrialCounts
 from experiments.services import actions
 from experiments.states import Phase
 from experiments.trials import changes
@@ -181,9 +182,9 @@ def test_ended_and_deleted_experiments_are_not_sent(make_experiment):
 # ---------------------------------------------------------------- status
 
 
-def counts(**given: int) -> dict[str, int]:
+def counts(**given: int) -> TrialCounts:
     names = ("WAITING", "RUNNING", "SUCCEEDED", "FAILED", "EARLY_STOPPED", "CANCELED", "LOST")
-    return dict.fromkeys(names, 0) | given
+    return TrialCounts(dict.fromkeys(names, 0) | given, 0, sum(given.values()))
 
 
 def test_the_status_tells_counts_best_and_conditions(make_trial):

@@ -19,6 +19,7 @@ from experiments.manifest.yaml_text import dump_yaml, load_yaml
 from experiments.models import Experiment, Project, Secret
 from experiments.services import samples
 from experiments.services.intake import take_in_file
+from experiments.trials.backends import backend
 from tests.conftest import MANIFEST
 from tests.manifest.test_files import CONFIG, EXPERIMENT, KEY, SECRET
 
@@ -148,7 +149,10 @@ def test_validate_reads_json_as_json(tmp_path: Path, db: None) -> None:
     file = tmp_path / "all.JSON"
     manifest = MANIFEST | {"metadata": {"name": "x", "annotations": {"a": "😀"}}}
     file.write_text(json.dumps({"kind": "List", "items": [manifest]}))
-    assert validated(file) == (0, f"{file}: x is valid.\n", "")
+    code, out, err = validated(file)
+    assert (code, out) == (0, f"{file}: x is valid.\n")
+    assert err.startswith("python3 is /")  # which one its trials would run, and nothing else
+    assert len(err.splitlines()) == 1
 
 
 def test_run_creates_all_and_keeps_the_secret(tmp_path: Path, alice: Any) -> None:
@@ -200,8 +204,10 @@ def test_rest_makes_all_experiments_of_a_file_or_none(client: Client) -> None:
     assert [checked["manifest"]["metadata"]["name"], len(checked["more"])] == ["small", 1]
 
 
-def test_on_a_cluster_secrets_are_the_clusters(client: Client, settings: Any) -> None:
-    settings.TRAINING_ENGINE = "batch"
+def test_on_a_cluster_secrets_are_the_clusters(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(backend()), "has_cluster_secrets", True)
     found = take_in_file(f"{EXPERIMENT}---\n{SECRET}".encode())
     assert found.secrets == ()
     assert [(w.message.split(":")[0], w.hint) for w in found.warnings if not w.path] == [

@@ -22,7 +22,7 @@ from experiments.loop.lease import Lease
 from experiments.models import Experiment, Upload, leases
 from tests.e2e.stack import ROOT, environment
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.stack]
 ANOTHER_BOOT = "0b0e5d0e-0000-4000-8000-000000000000"
 
 

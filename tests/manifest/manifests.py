@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-SPECIFICATION = Path(__file__).parents[2] / "examples" / "specification.yaml"
+from tests.base_manifest import base_manifest
 
-_SMALL: dict[str, Any] = {
-    "apiVersion": "tensorstack.dev/v1beta1",
-    "kind": "AutoTuneExperiment",
-    "metadata": {"name": "small"},
-    "spec": {
-        "maxExecSeconds": 600,
-        "maxTrialNum": 10,
-        "trialConcurrency": 2,
-        "searchSpace": {"lr": {"_type": "loguniform", "_value": [0.0001, 0.1]}},
-        "trainingConfig": {
-            "type": "pytorch",
-            "tasks": [
-                {
-                    "type": "worker",
-                    "replicas": 1,
-                    "template": {
-                        "spec": {
-                            "containers": [
-                                {"name": "pytorch", "image": "python:3.11", "command": ["python3"]}
-                            ]
-                        }
-                    },
-                }
-            ],
-        },
-        "tuner": {"builtinTunerName": "TPE"},
-    },
-}
+SPECIFICATION = Path(__file__).parents[2] / "examples" / "specification.yaml"
 
 ABSENT = object()
 
 
 def small(changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the small manifest with values set (or, by ABSENT, removed) at dotted paths."""
-    manifest = copy.deepcopy(_SMALL)
+    manifest = base_manifest(
+        "small",
+        ["python3"],
+        image="python:3.11",
+        maxTrialNum=10,
+        searchSpace={"lr": {"_type": "loguniform", "_value": [0.0001, 0.1]}},
+        tuner={"builtinTunerName": "TPE"},
+    )
     for path, value in (changes or {}).items():
         *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
         inner: Any = manifest

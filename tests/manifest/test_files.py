@@ -176,11 +176,11 @@ def test_a_file_of_very_many_or_very_large_objects_is_refused_at_once() -> None:
         f"a{i}: &a{i} [{', '.join(['*a' if i == 0 else f'*a{i - 1}'] * 9)}]\n" for i in range(4)
     )
     for deep in ("[" * 100_000, "{a: " * 50_000, f"{EXPERIMENT}---\n" + "- " * 100_000):
-        begun = time.perf_counter()
+        begun = time.process_time()
         (problem,) = problems_of(deep)
         assert "nested deeper" in problem.message
-        assert time.perf_counter() - begun < 5
+        assert time.process_time() - begun < 5
     for text in (f"---\n{bomb}" * 2000, "---\na: 1\n" * 20_000, f"{EXPERIMENT}---\n" + "x" * 2**20):
-        begun = time.perf_counter()
+        begun = time.process_time()
         assert problems_of(text)
-        assert time.perf_counter() - begun < 5
+        assert time.process_time() - begun < 5

@@ -36,14 +36,23 @@ def test_an_experiment_runs_to_done_and_outlives_its_worker(tmp_path, postgres_u
     assert not (tmp_path / "data" / "autotune.sqlite3").exists()
 
 
+TAKEOVER = "tests/loop/test_takeover.py"
+ROWS = [
+    *("tests/loop", f"--ignore={TAKEOVER}", "tests/web/test_hub.py", "tests/web/test_trial_api.py"),
+    "tests/web/test_trial_api_nni.py",
+]
+
+
 @pytest.mark.xdist_group("services")
-def test_rows_loop_and_feed_pass_their_tests_on_postgresql_too(tmp_path: Path, postgres_url: str):
+@pytest.mark.parametrize("those", [ROWS, [TAKEOVER]], ids=["rows", "takeover"])
+def test_rows_loop_and_feed_pass_their_tests_on_postgresql_too(
+    those: list[str], tmp_path: Path, postgres_url: str
+):
     """Run this repository's own tests of what depends on the database again, on the other one."""
     answer = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"),
-            *("tests/loop", "tests/web/test_hub.py", "tests/web/test_trial_api.py"),
-            "tests/web/test_trial_api_nni.py",
+            *those,
         ],
         env=environment(tmp_path, DATABASE_URL=postgres_url),
         cwd=ROOT,
@@ -52,5 +61,5 @@ def test_rows_loop_and_feed_pass_their_tests_on_postgresql_too(tmp_path: Path, p
         timeout=400,
         check=False,
     )
-    assert answer.returncode == 0, answer.stdout[-6000:]
+    assert answer.returncode == 0, answer.stdout[:4000] + answer.stdout[-6000:]
     assert " passed" in answer.stdout

@@ -108,9 +108,12 @@ def environment(server: Server, tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def load(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., ModuleType]:
+def load(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., ModuleType]]:
     """Import the client as a process that was just started does."""
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loaded: list[ModuleType] = []
 
     def load(**changed: str) -> ModuleType:
         for name in list(environment):
@@ -122,9 +125,12 @@ def load(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callab
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
+        loaded.append(module)
         return module
 
-    return load
+    yield load
+    for module in loaded:
+        module._client._close()
 
 
 Load = Callable[..., ModuleType]

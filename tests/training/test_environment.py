@@ -258,7 +258,8 @@ def test_proxies_of_the_server_and_of_the_manifest_are_passed_by() -> None:
 
 TELL = (
     "import json, os, sys; sys.stdout.write(json.dumps(dict(os.environ)));"
-    "sys.stdout.write('\\n'); sys.stdout.flush()"
+    "sys.stdout.write('\\n'); sys.stdout.flush();"
+    "import time; time.sleep(600)"  # the first to end would end the others before they have spoken
 )
 
 
@@ -267,9 +268,8 @@ def test_every_process_of_a_trial_finds_the_others(jobs: Jobs) -> None:
     handle = jobs.launch(
         jobs.describe(task(tell, "ps"), task([*tell, "$(TUNER_TRIAL_SEQ_ID)"], "worker", 2))
     )
-    jobs.end(handle)
     logs = ("worker-0.log", "ps-0.log", "worker-1.log")
-    seen = [json.loads(jobs.log(handle, name)) for name in logs]
+    seen = [json.loads(jobs.said(handle, "\n", name)) for name in logs]
     configs = [json.loads(each["TF_CONFIG"]) for each in seen]
     assert configs[0]["cluster"] == configs[1]["cluster"] == configs[2]["cluster"]
     assert [config["task"] for config in configs] == [

@@ -490,3 +490,17 @@ def run_log(trial: Trial) -> bytes:
     """What AIStore would get as its stdout.log."""
     trial.refresh_from_db()
     return log_tail(trial, patient=True)
+
+
+@pytest.mark.parametrize("name", ["learning rate", "a,b", 'say "x"', "lr-x y", "-lr", "ключ"])
+def test_any_parameter_can_be_sorted_by(
+    client: Client, make_experiment: Any, make_trial: Any, name: str
+) -> None:
+    space = {name: {"_type": "uniform", "_value": [0, 9]}}
+    experiment = make_experiment(spec={"searchSpace": space})
+    for value in (2.0, 3.0, 1.0):
+        make_trial(experiment, parameters={name: value})
+    quoted = 'param:"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    for order, expected in ((quoted, [2, 0, 1]), (f"-{quoted},number", [1, 0, 2])):
+        answer = client.get(url(experiment), {"order": order})
+        assert [trial["number"] for trial in answer.json()["results"]] == expected

@@ -169,7 +169,7 @@ def test_exports_are_downloads(
     response = client.get(f"/api/v1/experiments/{experiment.pk}/export/", {"format": format})
     assert response.status_code == 200
     assert response["Content-Type"] == content_type
-    expected = f'attachment; filename="{experiment.pk}.{format}"'
+    expected = f'attachment; filename="b-digits.{format}"'  # <b>digits
     assert response["Content-Disposition"] == expected
     assert response.content == export(experiment, format)
 
@@ -182,6 +182,31 @@ def test_the_export_is_json_unless_said_otherwise(client: Client, experiment: Ex
     assert response.json()["errors"][0]["path"] == "format"
     assert client.post(path).status_code == 405
     assert Client().get(path).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("digits", 'filename="digits.csv"'),
+        ("two words", 'filename="two words.csv"'),
+        ("a/b\\c\r\nX: y", 'filename="a-b-c-X- y.csv"'),
+        ("数字", "filename*=utf-8''%E6%95%B0%E5%AD%97.csv"),
+    ],
+)
+def test_files_are_named_by_the_experiment(
+    client: Client, make_experiment: Any, name: str, file: str
+) -> None:
+    experiment = make_experiment(name=name)
+    answer = client.get(f"/api/v1/experiments/{experiment.pk}/export/", {"format": "csv"})
+    assert answer["Content-Disposition"] == f"attachment; {file}"
+
+
+def test_a_name_of_nothing_but_such_characters_gives_way_to_the_id(
+    client: Client, make_experiment: Any
+) -> None:
+    experiment = make_experiment(name="///")
+    answer = client.get(f"/api/v1/experiments/{experiment.pk}/export/", {"format": "csv"})
+    assert answer["Content-Disposition"] == f'attachment; filename="{experiment.pk}.csv"'
 
 
 def test_a_nested_parameter_has_cells_of_its_own(make_experiment, make_trial) -> None:

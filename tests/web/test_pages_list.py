@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +15,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from experiments.models import Experiment, Trial
+from experiments.selectors.present import count_trials, experiment_json
 from experiments.services import actions
 from experiments.states import Phase, TrialState
-from experiments.templatetags.autotune import duration, number, trial_bar
+from experiments.templatetags.autotune import duration, number, phase_badge, trial_bar
 from experiments.trials import changes
+from experiments.trials.changes import update_best
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def rows(page: str) -> list[str]:
@@ -149,7 +155,7 @@ def test_deleted_experiments_are_not_listed(client: Client, make_experiment: Any
 
 
 def test_the_bar_shares_its_width_among_states() -> None:
-    bar = trial_bar({"SUCCEEDED": 2, "RUNNING": 1, "WAITING": 0}, 4)
+    bar = trial_bar({"SUCCEEDED": 2, "RUNNING": 1, "WAITING": 0}, 2, 4)
     assert [(s["css"], s["x"], s["width"]) for s in bar["segments"]] == [
         ("succeeded", "0.00", "500.00"),
         ("running", "500.00", "250.00"),
@@ -158,19 +164,74 @@ def test_the_bar_shares_its_width_among_states() -> None:
 
 
 def test_the_bar_is_never_longer_than_its_track() -> None:
-    bar = trial_bar({"SUCCEEDED": 5, "FAILED": 5}, 4)
+    bar = trial_bar({"SUCCEEDED": 5, "FAILED": 5}, 4, 4)
     assert sum(float(s["width"]) for s in bar["segments"]) == pytest.approx(1000)
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "–"), (3, "3"), (2.0, "2"), (0.123456789, "0.123457"), (1e-7, "1e-07"),
-        (float("nan"), "NaN"), (float("inf"), "∞"), ("text", "text"),
-    ],
-)  # fmt: skip
-def test_numbers_are_short(value: object, text: str) -> None:
+# The same table as tests/js/numbers.test.js reads: pages and templates write numbers alike.
+NUMBERS = json.loads((ROOT / "tests/js/numbers.json").read_text())
+
+
+@pytest.mark.parametrize(("value", "text"), NUMBERS)
+def test_numbers_are_short_and_as_the_pages_scripts_write_them(value: object, text: str) -> None:
     assert number(value) == text
+
+
+def test_numbers_that_are_none() -> None:
+    assert [number(v) for v in (float("nan"), float("inf"), "text")] == ["NaN", "∞", "text"]
+    assert number(10**400) == str(10**400)
+
+
+def test_retries_count_once_and_what_the_time_cut_off_not_at_all(
+    client: Client, make_experiment: Any, make_trial: Any
+) -> None:
+    experiment = named(make_experiment, "retried", max_trials=2)
+    for _ in range(2):
+        failed = make_trial(experiment, state="FAILED", retried=True)
+        make_trial(experiment, state="SUCCEEDED", retry_of=failed)
+    make_trial(experiment, state="CANCELED", stop_as="CANCELED", cut_off=True)
+    counted = count_trials([experiment])[experiment.pk]
+    assert counted.finished == 2
+    assert experiment_json(experiment)["n_finished"] == 2
+    assert counted.by_state["FAILED"] == 2
+    html = client.get("/").content.decode()
+    assert "<strong>2</strong> / 2" in html
+    assert "2 of 2 trials finished" in html
+
+
+def test_the_best_come_first_maximised_and_minimised_apart(
+    client: Client, make_experiment: Any, make_trial: Any
+) -> None:
+    for name, mode, value in (
+        ("low", "maximize", 0.1), ("high", "maximize", 0.9), ("none", "maximize", None),
+        ("loss-2", "minimize", 2.0), ("loss-1", "minimize", 1.0),
+    ):  # fmt: skip
+        experiment = named(make_experiment, name, optimize_mode=mode)
+        if value is not None:
+            make_trial(experiment, state="SUCCEEDED", value=value, has_final=True)
+            update_best(experiment)
+    assert shown(client, "?order=best") == ["high", "low", "loss-1", "loss-2", "none"]
+    page = client.get("/", {"order": "best"}).content.decode()
+    assert re.search(r'value="best"\s+selected', page)
+
+
+def test_what_the_list_does_not_know_is_told(client: Client, make_experiment: Any) -> None:
+    named(make_experiment, "one")
+    html = client.get("/", {"order": "<b>", "phase": "gone"}).content.decode()
+    assert 'data-testid="unknown-query"' in html
+    assert "phase=gone, order=&lt;b&gt;" in html
+    assert "one" in html
+    html = client.get("/", {"order": "name", "phase": "done"}).content.decode()
+    assert "unknown-query" not in html
+
+
+def test_done_without_a_success_is_not_green(make_experiment: Any, make_trial: Any) -> None:
+    failed = make_experiment(phase="DONE", message="No trial succeeded. Trial 0: exit code 1")
+    empty, good = make_experiment(phase="DONE"), make_experiment(phase="DONE")
+    make_trial(good, state="SUCCEEDED", value=1.0, has_final=True)
+    update_best(good)
+    looks = [phase_badge(e)["css"] for e in (failed, empty, good)]
+    assert looks == ["failed", "canceled", "succeeded"]
 
 
 @pytest.mark.parametrize(

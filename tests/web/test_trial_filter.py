@@ -9,7 +9,14 @@ import pytest
 from experiments.algorithms.space.flat import flat, flat_names
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.problems import ProblemsError
-from experiments.selectors.trial_filter import Names, TrialFacts, parse_where, sort_facts
+from experiments.selectors.trial_filter import (
+    Names,
+    TrialFacts,
+    parse_where,
+    sort_facts,
+    split_names,
+    unquoted,
+)
 
 
 def facts(
@@ -119,6 +126,33 @@ def test_sorting_puts_numbers_before_text_and_what_is_missing_last() -> None:
 def test_equal_values_keep_the_order_of_numbers() -> None:
     rows = [facts(2, value=1.0), facts(0, value=1.0), facts(1, value=2.0)]
     assert [row.pk for row in sort_facts(rows, ["-value"], Names.of(rows))] == [1, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("lr,-value", ["lr", "-value"]),
+        ('-param:"learning rate, fast",number', ['-param:"learning rate, fast"', "number"]),
+        ('"a,b" , "c\\"d,e"', ['"a,b"', '"c\\"d,e"']),
+        ('param:6" nails,number', ['param:6" nails', "number"]),
+        ("param:lr-x y", ["param:lr-x y"]),
+    ],
+)
+def test_lists_of_names_are_taken_apart_outside_quotes(text: str, names: list[str]) -> None:
+    assert split_names(text) == names
+
+
+@pytest.mark.parametrize(
+    ("order", "name"),
+    [
+        ('param:"learning rate"', "param:learning rate"),
+        ('"a\\"b\\\\c"', 'a"b\\c'),
+        ("param:lr", "param:lr"),
+        ('param:6" nails', 'param:6" nails'),
+    ],
+)
+def test_a_quoted_name_is_the_name(order: str, name: str) -> None:
+    assert unquoted(order) == name
 
 
 def test_a_nested_parameter_is_picked_and_sorted_by_its_dotted_name() -> None:

@@ -19,6 +19,7 @@ Symbols: n reports, S shapes, K noise levels. Arrays in, numbers out; the sign o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -240,7 +241,7 @@ def _noise_prior(prior: Prior, scale: float) -> Floats:
     """Return the weight of each noise level: even, and a bump for every curve seen before."""
     weights = np.full(NOISE_LEVELS.size, prior.n_pseudo / NOISE_LEVELS.size)
     for noise in prior.noises:
-        distance = np.log(NOISE_LEVELS * scale / max(noise, 1e-300))
+        distance = np.log(NOISE_LEVELS) + math.log(scale) - math.log(max(noise, 1e-300))
         bump = np.exp(-0.5 * (np.clip(distance, -20, 20) / 0.4) ** 2) + 1e-12
         weights += bump / bump.sum()
     weights /= weights.sum()

@@ -1,8 +1,8 @@
 """Run one experiment to its end without a browser: ``./autotune run FILE.yaml``.
 
 stdout carries the result (with ``--json`` the JSON export alone), stderr the progress. Exit code:
-0 DONE, 3 TIMEOUT, 4 ERROR, 2 bad manifest, 130 interrupted; of several experiments in the file the
-highest.
+0 DONE, 3 TIMEOUT, 4 ERROR (also where failures alike suspended it, and where trials failed and none
+succeeded), 2 bad manifest, 130 interrupted; of several experiments in the file the highest.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from experiments.selectors import present
 from experiments.selectors.export import export_json
 from experiments.services import actions
 from experiments.services.intake import FileIntake, keep_secrets
-from experiments.states import FINISHED, PHASE_ENDED, Phase, TrialState
+from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
 
 # What the line of progress shows; the rest of a row is large.
-_FOLLOWED = ["phase", "deleting", "suspended", "max_trials", "best_trial"]
+_FOLLOWED = ["phase", "deleting", "suspended", "breaker", "max_trials", "best_trial"]
 EXIT = {Phase.DONE: 0, Phase.TIMEOUT: 3, Phase.ERROR: 4}
 INTERRUPTED = 130
 STARTING_S = 60.0  # what another process gets to say where it serves
@@ -72,13 +72,13 @@ class Command(BaseCommand):
         finally:
             if self._supervisor is not None:
                 self._supervisor.stop()
-        if going_on := [each.pk for each in experiments if not each.is_ended]:
+        if going_on := [e.pk for e in experiments if not e.is_ended and not _has_tripped(e)]:
             which = f"Experiment{'s' * (len(going_on) > 1)} {', '.join(going_on)}"
             goes = "go" if len(going_on) > 1 else "goes"
             self.stderr.write(f"\nInterrupted. {which} {goes} on {self._how()}.")
             sys.exit(INTERRUPTED)
         self._report(experiments, as_json=options["json"])
-        sys.exit(max(EXIT[Phase(each.phase)] for each in experiments))
+        sys.exit(max(_exit_code(each) for each in experiments))
 
     def _create(self, found: FileIntake) -> list[Experiment]:
         """All experiments of the file, with the secrets beside them."""
@@ -157,6 +157,8 @@ class Command(BaseCommand):
                 shown = line
             if experiment.phase in PHASE_ENDED and not _still_busy(experiment):
                 break
+            if _has_tripped(experiment):
+                break
             if self._supervisor is not None:
                 self._supervisor.watch()
             else:
@@ -188,7 +190,15 @@ class Command(BaseCommand):
 
     def _say_how_it_ended(self, experiment: Experiment) -> None:
         best = experiment.best_trial
-        self.stdout.write(f"{experiment.phase}: {experiment.name} ({experiment.pk})")
+        tripped = experiment.breaker if _has_tripped(experiment) else None
+        state = "SUSPENDED" if tripped else experiment.phase
+        self.stdout.write(f"{state}: {experiment.name} ({experiment.pk})")
+        if tripped:
+            self.stdout.write(f"{tripped['reason']}\n\n{tripped['log']}".strip())
+            self.stdout.write(
+                f"\nIt can go on {self._how()} and a press on 'Continue anyway'; "
+                "with 'breaker: {alike: 0}' in its spec it never stops for failures."
+            )
         if experiment.message:
             self.stdout.write(experiment.message)
         if upload := present.aistore_by_id([experiment])[experiment.pk]:
@@ -197,8 +207,22 @@ class Command(BaseCommand):
         if best is None:
             self.stdout.write("There are no best parameters.")
             return
-        self.stdout.write(f"Best value {best.value:g} (trial {best.number}), with")
+        self.stdout.write(f"Best value {best.value:.6g} (trial {best.number}), with")
         self.stdout.write(json.dumps(best.parameters, indent=2))
+
+
+def _has_tripped(experiment: Experiment) -> bool:
+    """Whether failures alike suspended it: nobody is here who could say to go on."""
+    return bool(experiment.suspended and experiment.breaker and not experiment.is_ended)
+
+
+def _exit_code(experiment: Experiment) -> int:
+    if _has_tripped(experiment):
+        return EXIT[Phase.ERROR]
+    states = set(experiment.trials.values_list("state", flat=True).distinct().order_by())
+    nothing_came = TrialState.SUCCEEDED not in states and states & WENT_WRONG
+    phase = Phase(experiment.phase)
+    return EXIT[Phase.ERROR if phase == Phase.DONE and nothing_came else phase]
 
 
 def _still_busy(experiment: Experiment) -> bool:
@@ -209,8 +233,8 @@ def _still_busy(experiment: Experiment) -> bool:
 
 
 def _progress_line(experiment: Experiment) -> str:
-    counts = present.count_trials([experiment])[experiment.pk].by_state
-    n_finished = sum(counts[state] for state in FINISHED)
+    counted = present.count_trials([experiment])[experiment.pk]
+    counts, n_finished = counted.by_state, counted.finished
     filled = BAR_WIDTH * min(n_finished, experiment.max_trials) // experiment.max_trials
     words = [
         f"{experiment.phase:8}[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]",

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from experiments.aistore import outbox, vault
-from experiments.management.commands.sign_in_link import require_database
+from experiments.management.commands.sign_in_link import is_there, make_database
 from experiments.models import Project
 from experiments.problems import ProblemsError
 
@@ -30,7 +30,9 @@ class Command(BaseCommand):
         parser.add_argument("--project", default=Project.DEFAULT, help="whose secret")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        require_database()
+        if options["list"] and not is_there():
+            return
+        make_database()
         project = Project.objects.filter(name=options["project"]).first()
         if project is None and options["project"] == Project.DEFAULT:
             project = Project.default()

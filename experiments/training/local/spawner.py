@@ -77,6 +77,13 @@ class Spawner:
                 return ""
         return answer.decode("utf-8", "replace").strip()
 
+    def close(self) -> None:
+        """End the process; a further job starts another. Supervisors go on."""
+        with self._starting:
+            if self._control is not None:
+                self._control.close()
+                self._control = None
+
     def _send(self, descriptors: list[int]) -> None:
         with self._starting:
             for _ in range(2):

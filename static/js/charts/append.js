@@ -16,12 +16,12 @@ export function addReport(figure, metric) {
   const { meta } = figure.layout;
   if (metric.kind !== "PERIODICAL" || metric.seq <= meta.seq) return "ignored";
   const y = typeof metric.value === "number" ? metric.value : null;
-  if (meta.empty) return "anew";
   const rule = meta.live;
   if (!rule) return "ignored";
   if (metric.name !== rule.metric) {
     return meta.metrics && !meta.metrics.includes(metric.name) ? "anew" : "ignored"; // one to choose
   }
+  if (meta.empty) return y === null ? "ignored" : "anew";
   if (y !== null && y <= 0 && figure.layout.yaxis?.type === "log") return "anew";
   return rule.how === "append" ? append(figure, rule, metric, y) : move(figure, metric, y);
 }

@@ -3,6 +3,10 @@
 
 import { params, remember } from "../address.js";
 import { all, h } from "../dom.js";
+import { AxesChooser } from "./axes_chooser.js";
+
+const MANY_METRICS = 20; // more than these can be searched
+const MOST_LISTED = 100;
 
 /** @typedef {HTMLInputElement | HTMLSelectElement} Control */
 
@@ -19,6 +23,8 @@ export class Controls {
     /** @type {Map<string, Control>} */
     this.controls = new Map(found.map((control) => [control.dataset.option ?? "", control]));
     for (const [name, control] of this.controls) this.restore(name, control);
+    const axes = this.controls.get("axes");
+    this.axes = axes instanceof HTMLInputElement ? new AxesChooser(axes) : null;
     root.addEventListener("change", () => {
       const chosen = this.options();
       const names = [...this.controls.keys()];
@@ -35,6 +41,10 @@ export class Controls {
   restore(name, control) {
     const stored = params.get(this.prefix + name);
     if (stored === null) return;
+    if (control instanceof HTMLInputElement && control.type === "hidden") {
+      control.value = stored;
+      return;
+    }
     if (control instanceof HTMLInputElement) {
       control.checked = stored === (control.dataset.on ?? "1");
       return;
@@ -67,12 +77,14 @@ export class Controls {
     hide("clip", !(meta.clipped || (clip && chosenIn(clip))));
     const metric = this.controls.get("metric");
     if (metric instanceof HTMLSelectElement && meta.metrics) offer(metric, meta.metrics);
+    if (meta.axes) this.axes?.offer(meta);
   }
 }
 
 /** @param {Control} control */
 function chosenIn(control) {
   if (control instanceof HTMLInputElement) {
+    if (control.type === "hidden") return control.value;
     return control.checked ? (control.dataset.on ?? "1") : "";
   }
   const isUsual = control.value === control.options[0]?.value;
@@ -87,12 +99,40 @@ function offer(select, metrics) {
   const names = metrics.length ? [...metrics] : ["default"];
   const chosen = select.value || names[0];
   if (!names.includes(chosen)) names.push(chosen);
-  const shown = [...select.options].map((option) => option.value);
-  if (names.join("\n") !== shown.join("\n")) {
-    setChoices(select, names);
-    select.value = chosen;
-  }
   select.hidden = names.length < 2;
+  const part = searchField(select, names).trim().toLowerCase();
+  const fits = names.filter((name) => name === chosen || name.toLowerCase().includes(part));
+  const first = names.slice(0, 1).filter((name) => !fits.includes(name)); // the usual one
+  const listed = [...first, ...fits.slice(0, MOST_LISTED)];
+  if (!listed.includes(chosen)) listed.push(chosen);
+  const shown = [...select.options].map((option) => option.value);
+  if (listed.join("\n") === shown.join("\n")) return;
+  setChoices(select, listed);
+  select.value = chosen;
+}
+
+/**
+ * What is searched for among many names; the field stands before the list.
+ * @param {HTMLSelectElement} select
+ * @param {string[]} names
+ */
+function searchField(select, names) {
+  const before = select.previousElementSibling;
+  let field = before instanceof HTMLInputElement && before.type === "search" ? before : null;
+  if (!field && names.length > MANY_METRICS) {
+    field = h("input", {
+      type: "search",
+      class: "form-control form-control-sm metric-search",
+      placeholder: `Search ${names.length} metrics`,
+      "aria-label": "Search metrics",
+    });
+    const made = field;
+    made.addEventListener("input", () => offer(select, /** @type {any} */ (made).names));
+    made.addEventListener("change", (event) => event.stopPropagation());
+    select.before(made);
+  }
+  if (field) Object.assign(field, { names });
+  return field?.value ?? "";
 }
 
 /**

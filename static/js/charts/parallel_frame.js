@@ -6,7 +6,7 @@ export const BOTTOM = 22;
 const SIDE = 64;
 const NEAR = 7; // pixels from the pointer to a line
 
-/** @typedef {{ label: string, values: number[], range: Ends, ticks: [number, string][] }} ParallelAxis */
+/** @typedef {{ key: string, label: string, values: number[], range: Ends, ticks: [number, string][] }} ParallelAxis */
 
 export class Frame {
   constructor() {
@@ -16,9 +16,9 @@ export class Frame {
     this.numbers = [];
     /** @type {number[]} 0 for the worst to 1 for the best */
     this.shades = [];
-    /** @type {string[] | null} labels, once the person has moved an axis */
+    /** @type {string[] | null} keys, once the person has moved an axis */
     this.order = null;
-    /** @type {Map<string, Ends>} label → places that are kept */
+    /** @type {Map<string, Ends>} key → places that are kept */
     this.brushes = new Map();
     /** @type {boolean[]} whether a line passes all brushes */
     this.kept = [];
@@ -49,8 +49,7 @@ export class Frame {
     this.shades = shades;
     const { order } = this;
     if (order) {
-      const rank = (/** @type {ParallelAxis} */ a) =>
-        order.indexOf(a.label) + 1 || order.length + 1;
+      const rank = (/** @type {ParallelAxis} */ a) => order.indexOf(a.key) + 1 || order.length + 1;
       axes.sort((a, b) => rank(a) - rank(b));
     }
     this.sift();
@@ -59,8 +58,8 @@ export class Frame {
   /** Which lines pass all brushes. */
   sift() {
     this.kept = this.numbers.map((_, i) =>
-      this.axes.every(({ label, values }) => {
-        const brush = this.brushes.get(label);
+      this.axes.every(({ key, values }) => {
+        const brush = this.brushes.get(key);
         return !brush || (values[i] >= brush[0] && values[i] <= brush[1]);
       }),
     );
@@ -114,14 +113,14 @@ export class Frame {
   brush(k, from, to) {
     const axis = this.axes[k];
     const ends = [this.place(axis, from), this.place(axis, to)];
-    this.brushes.set(axis.label, [Math.min(...ends), Math.max(...ends)]);
+    this.brushes.set(axis.key, [Math.min(...ends), Math.max(...ends)]);
     this.sift();
   }
 
   /** @param {number} [k] of this axis only */
   clearBrushes(k) {
     if (k === undefined) this.brushes.clear();
-    else this.brushes.delete(this.axes[k].label);
+    else this.brushes.delete(this.axes[k].key);
     this.sift();
   }
 
@@ -135,7 +134,7 @@ export class Frame {
     const to = this.axes.reduce((best, _, k) => (off(k) < off(best) ? k : best), 0);
     if (to === from) return from;
     this.axes.splice(to, 0, ...this.axes.splice(from, 1));
-    this.order = this.axes.map((axis) => axis.label);
+    this.order = this.axes.map((axis) => axis.key);
     return to;
   }
 
@@ -171,7 +170,7 @@ export class Frame {
     const tick = ticks.find(([at]) => Math.abs(at - place) < 1e-9);
     if (tick) return tick[1];
     const value = label.endsWith("(log)") ? 10 ** place : place;
-    return String(Number(value.toPrecision(4)));
+    return String(Number.isInteger(value) ? value : Number(value.toPrecision(4)));
   }
 }
 

@@ -106,7 +106,7 @@ function paintAxis(context, frame, k, theme) {
  */
 function paintBrush(context, frame, k, theme) {
   const axis = frame.axes[k];
-  const brush = frame.brushes.get(axis.label);
+  const brush = frame.brushes.get(axis.key);
   if (!brush) return;
   const [bottom, top] = brush.map((place) => frame.y(axis, place));
   const left = frame.x(k) - 5;

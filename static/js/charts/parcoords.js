@@ -4,16 +4,10 @@
 import { h } from "../dom.js";
 import { Frame, TOP } from "./parallel_frame.js";
 import { cleared, paint, paintPointed } from "./parallel_paint.js";
+import { wordsIn } from "./words.js";
 
 const BRUSH_WIDTH = 14; // pixels from an axis at which it can be brushed
 const NAME_WIDTH = 44; // the same, at which its name can be dragged
-
-/**
- * Plotly's labels hold <b> and entities; a canvas wants the words.
- * @param {string} label
- */
-const wordsIn = (label) =>
-  new DOMParser().parseFromString(label, "text/html").body.textContent ?? "";
 
 export class ParallelPlot {
   /**
@@ -188,9 +182,10 @@ export class ParallelPlot {
  * @param {ParallelTrace["dimensions"][number]} dimension
  * @returns {import("./parallel_frame.js").ParallelAxis}
  */
-function axisOf({ label, values, range, tickvals, ticktext }) {
+function axisOf({ label, name, values, range, tickvals, ticktext }) {
   const ticks = tickvals.map(
     (place, i) => /** @type {[number, string]} */ ([place, wordsIn(ticktext[i])]),
   );
-  return { label: wordsIn(label), values, range, ticks };
+  // two labels may be cut to the same; brushes and the order of axes go by the name
+  return { key: wordsIn(name || label), label: wordsIn(label), values, range, ticks };
 }

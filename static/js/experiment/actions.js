@@ -19,6 +19,7 @@ export function listenToActions(root, page) {
   const actions = {
     suspend: () => api("PATCH", url, { suspended: true }),
     resume: () => api("PATCH", url, { suspended: false }),
+    continue: () => api("PATCH", url, { suspended: false }), // though failures suspended it
     finish: () => finish(url, page.current()),
     delete: () => remove(url, page.current(), page.list),
     "retry-failed": async () => {

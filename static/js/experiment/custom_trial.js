@@ -2,6 +2,7 @@
 
 import { ApiError, api, wordsOf } from "../api.js";
 import { all, byId, find, h, toast } from "../dom.js";
+import { parse, stringify } from "../exact.js";
 import { number } from "../format.js";
 
 const OTHER = "other:"; // never the text of a JSON value
@@ -49,7 +50,7 @@ function flatOptions(node) {
  */
 export function parsed(text) {
   try {
-    return JSON.parse(text);
+    return parse(text);
   } catch {
     return text;
   }
@@ -61,7 +62,7 @@ export function parsed(text) {
  */
 export function textOf(value) {
   if (value === undefined) return "";
-  return typeof value === "string" && parsed(value) === value ? value : JSON.stringify(value);
+  return typeof value === "string" && parsed(value) === value ? value : stringify(value);
 }
 
 /** @typedef {{ input: HTMLElement, read: () => Json | undefined }} Entry */
@@ -82,13 +83,13 @@ function choiceEntry(name, options, value, props) {
     "select",
     { ...props, class: "form-select mono" },
     options.map((v) => {
-      const json = JSON.stringify(v);
+      const json = stringify(v);
       return h("option", { value: json }, typeof v === "string" ? v : json);
     }),
     h("option", { value: OTHER }, "other value…"),
   );
-  const wanted = JSON.stringify(value === undefined ? options[0] : value);
-  const isKnown = options.some((v) => JSON.stringify(v) === wanted);
+  const wanted = stringify(value === undefined ? options[0] : value);
+  const isKnown = options.some((v) => stringify(v) === wanted);
   select.value = isKnown ? wanted : OTHER;
   other.value = isKnown ? "" : textOf(value);
   other.hidden = isKnown;
@@ -98,7 +99,7 @@ function choiceEntry(name, options, value, props) {
   });
   return {
     input: h("div", { class: "custom-choice" }, select, other),
-    read: () => (select.value === OTHER ? parsed(other.value) : JSON.parse(select.value)),
+    read: () => (select.value === OTHER ? parsed(other.value) : parse(select.value)),
   };
 }
 
@@ -115,7 +116,7 @@ function textEntry(node, value, props) {
     ? h("textarea", { ...props, rows: 3 })
     : h("input", { ...props, inputmode: "text" });
   const isWritten = isNested && value !== undefined;
-  input.value = isWritten ? JSON.stringify(value, null, 2) : textOf(value);
+  input.value = isWritten ? stringify(value, 2) : textOf(value);
   return {
     input,
     read: () => (input.value.trim() === "" ? undefined : parsed(input.value)),

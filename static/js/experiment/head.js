@@ -11,11 +11,12 @@ const changed = onChange();
  */
 export function drawHead(experiment, mayChange) {
   const { phase, suspended, finishing, message, name, notes } = experiment;
-  changed("phase", [phase, suspended, finishing, message], () => {
+  changed("phase", [phase, suspended, finishing, message, !experiment.best], () => {
     byId("phase").replaceChildren(phaseBadge(experiment));
     byId("message").hidden = !message;
     byId("message-text").textContent = message;
   });
+  changed("breaker", [experiment.breaker, phase], () => drawBreaker(experiment));
   changed("cluster-object", experiment.cluster_object, () => drawClusterObject(experiment));
   drawActions(experiment, mayChange);
   byId("notes").hidden = !notes;
@@ -24,6 +25,22 @@ export function drawHead(experiment, mayChange) {
   if (title.textContent !== name) title.textContent = name;
   const progress = `${experiment.n_finished}/${experiment.max_trials} · `;
   document.title = `${isEnded(experiment) ? "" : progress}${name} · AutoTune`;
+}
+
+/**
+ * Why it suspended itself; going on is the same as Resume.
+ * @param {Experiment} experiment
+ */
+function drawBreaker(experiment) {
+  const { breaker } = experiment;
+  const box = byId("breaker");
+  box.hidden = !breaker || isEnded(experiment);
+  if (!breaker) return;
+  byId("breaker-reason").textContent = breaker.reason;
+  byId("breaker-log").textContent = breaker.log;
+  byId("breaker-log").hidden = !breaker.log;
+  const link = byId("breaker-trial", HTMLAnchorElement);
+  link.href = `trials/${breaker.trials[breaker.trials.length - 1]}/`;
 }
 
 /** @param {Experiment} experiment */
@@ -51,6 +68,7 @@ function drawActions(experiment, mayChange) {
   const possible = {
     suspend: !ended && !suspended && !finishing,
     resume: !ended && suspended,
+    continue: !ended && suspended,
     finish: !ended && !finishing,
     notes: true,
     delete: true,

@@ -1,7 +1,8 @@
 // The overview of the experiment page: how far it is, and the best trial.
 
 import { byId, h, icon, onChange } from "../dom.js";
-import { ago, duration, full, number, plain, trialBar } from "../format.js";
+import { stringify } from "../exact.js";
+import { ago, duration, full, isEnded, number, plain, trialBar } from "../format.js";
 
 const changed = onChange();
 
@@ -44,16 +45,16 @@ export function drawTime(experiment, receivedAt) {
  */
 export function drawBest(experiment, page) {
   const { best } = experiment;
-  changed("best", best, () => {
+  changed("best", [best, isEnded(experiment), experiment.n_finished], () => {
     byId("best").replaceChildren(...(best ? bestParts(best, page) : [noBest(experiment)]));
   });
 }
 
 /** @param {Experiment} experiment */
-function noBest({ n_finished: n }) {
-  const words = n
-    ? "No trial has succeeded yet."
-    : "The first trial that succeeds will be shown here.";
+function noBest(experiment) {
+  const { n_finished: n } = experiment;
+  const soFar = n ? "No trial has succeeded yet." : "The first trial that succeeds comes here.";
+  const words = isEnded(experiment) ? "No trial succeeded." : soFar;
   return h(
     "div",
     { class: "best-none" },
@@ -84,7 +85,7 @@ function bestParts(best, page) {
   const copy = {
     type: "button",
     class: "btn btn-quiet btn-sm",
-    "data-copy": JSON.stringify(best.parameters, null, 2),
+    "data-copy": stringify(best.parameters, 2),
     "data-copied": "The parameters were copied.",
   };
   return [

@@ -70,6 +70,25 @@ function choiceOf(entry, bad) {
 }
 
 /**
+ * Say anew at each option which types of the search space it cannot take; the choice stays.
+ * @param {HTMLElement} root
+ * @param {FormApp} app
+ */
+export function showFit(root, { form, catalogue }) {
+  /** @type {[string, AlgorithmEntry[]][]} */
+  const kinds = [
+    ["tuner", catalogue.tuners],
+    ["advisor", catalogue.advisors],
+  ];
+  for (const [kind, entries] of kinds) {
+    for (const option of root.querySelectorAll(`[data-field="${kind}.name"] option`)) {
+      const entry = entries.find(({ name }) => name === option.getAttribute("value"));
+      if (entry) option.textContent = choiceOf(entry, unsupported(entry, form)).label;
+    }
+  }
+}
+
+/**
  * @param {Kind} kind
  * @param {AlgorithmEntry[]} entries
  * @param {Chosen} chosen

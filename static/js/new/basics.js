@@ -21,6 +21,7 @@ export function drawBasics(app, redrawAlgorithms) {
   const name = { maxlength: 80, placeholder: "my-experiment", "data-testid": "name" };
   const trials = { ...whole, placeholder: "20", "data-testid": "max-trials" };
   const atOnce = { ...whole, placeholder: "2", "data-testid": "concurrency" };
+  const alike = { ...whole, placeholder: "3", "data-testid": "alike" };
   byId("basics").replaceChildren(
     field("Name", text("name", form, "name", changed, name), {
       className: "span-2",
@@ -34,6 +35,9 @@ export function drawBasics(app, redrawAlgorithms) {
       help: "Trials in parallel",
     }),
     timeField(app),
+    field("Failures alike", text("alike", form, "alike", changed, alike), {
+      help: "So many suspend it; 0: never",
+    }),
   );
 }
 

@@ -1,5 +1,7 @@
 // The draft of the new-experiment page: it outlives a reload, in this tab only.
 
+import { parse, stringify } from "../exact.js";
+
 const KEY = `autotune-draft:${globalThis.location?.pathname}${globalThis.location?.search}`;
 
 /**
@@ -14,7 +16,7 @@ const KEY = `autotune-draft:${globalThis.location?.pathname}${globalThis.locatio
 export function keepDraft(draft, start) {
   try {
     if (draft.yaml === start && !draft.edited) sessionStorage.removeItem(KEY);
-    else sessionStorage.setItem(KEY, JSON.stringify(draft));
+    else sessionStorage.setItem(KEY, stringify(draft));
   } catch {
     // no storage, no draft
   }
@@ -34,7 +36,7 @@ export function dropDraft() {
  */
 export function readDraft(start) {
   try {
-    const draft = JSON.parse(sessionStorage.getItem(KEY) ?? "null");
+    const draft = parse(sessionStorage.getItem(KEY) ?? "null");
     return draft && (draft.yaml !== start || draft.edited) ? draft : null;
   } catch {
     return null;

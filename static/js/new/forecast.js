@@ -1,6 +1,7 @@
 // The panel that says what will come of the manifest: problems, warnings, needs, samples.
 
 import { h, icon } from "../dom.js";
+import { number } from "../format.js";
 import { sentence } from "./fields.js";
 import { showOption } from "./options.js";
 
@@ -74,9 +75,7 @@ function tile(label, value, note) {
 /** @param {Json | undefined} value */
 function cell(value) {
   if (value === undefined) return "";
-  if (typeof value === "number") {
-    return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
-  }
+  if (typeof value === "number") return number(value);
   return showOption(value);
 }
 

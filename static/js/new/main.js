@@ -2,7 +2,7 @@
 
 import { ApiError, api, wordsOf } from "../api.js";
 import { all, byId, debounce, find, h, icon, pageData, toast } from "../dom.js";
-import { drawAlgorithms } from "./algorithms.js";
+import { drawAlgorithms, showFit } from "./algorithms.js";
 import { drawBasics, drawStore } from "./basics.js";
 import { dropDraft, keepDraft, readDraft } from "./draft.js";
 import { Editor } from "./editor.js";
@@ -30,7 +30,10 @@ const app = {
   get form() {
     return /** @type {Form} */ (steps.form); // parts of the form are drawn only where there is one
   },
-  changed: () => edited("form"),
+  changed() {
+    showFit(byId("algorithms"), app);
+    edited("form");
+  },
   redrawSpace: () => drawSpace(byId("space"), app),
   redrawn() {
     showProblems(form, steps.answer.problems);

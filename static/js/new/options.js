@@ -1,6 +1,7 @@
 // A list of values as tags: numbers, texts, true, false, null; Enter or a comma adds one.
 
 import { h, icon } from "../dom.js";
+import { parse, stringify } from "../exact.js";
 
 /**
  * What a typed word means: JSON where it is JSON, a number, else text.
@@ -10,7 +11,7 @@ import { h, icon } from "../dom.js";
 export function parseOption(word) {
   const typed = word.trim();
   try {
-    const value = JSON.parse(typed);
+    const value = parse(typed);
     if (value === null || typeof value !== "object") return value;
   } catch {
     // not JSON: a number in another spelling, or a text
@@ -24,9 +25,9 @@ export function parseOption(word) {
  * @returns {string}
  */
 export function showOption(value) {
-  if (typeof value !== "string") return JSON.stringify(value);
+  if (typeof value !== "string") return stringify(value);
   return value === "" || parseOption(value) !== value || value.includes(",")
-    ? JSON.stringify(value)
+    ? stringify(value)
     : value;
 }
 

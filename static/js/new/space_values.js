@@ -1,5 +1,6 @@
 // A row of the search space: its value as fields, as a list of options, or as JSON. Pure.
 
+import { parse, stringify } from "../exact.js";
 import { parseOption } from "./options.js";
 
 const NEW_JSON = '{"candidates": ["a", "b"], "n_chosen": 1}';
@@ -10,7 +11,7 @@ const NEW_JSON = '{"candidates": ["a", "b"], "n_chosen": 1}';
  * @param {ParameterType} type
  */
 export const jsonOf = (row, type) =>
-  JSON.stringify(type.options ? row.options : row.values.map(parseOption));
+  stringify(type.options ? row.options : row.values.map(parseOption));
 
 /**
  * The value as fields or options, null where only JSON can say it.
@@ -21,7 +22,7 @@ export const jsonOf = (row, type) =>
 export function simpleValue(json, type) {
   let value;
   try {
-    value = JSON.parse(json ?? "");
+    value = parse(json ?? "");
   } catch {
     return null;
   }

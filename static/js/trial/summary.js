@@ -1,6 +1,7 @@
 // What is known of one trial: state, why it ended, result, parameters, the run's facts.
 
 import { all, byId, h, icon } from "../dom.js";
+import { stringify } from "../exact.js";
 import {
   ago,
   duration,
@@ -43,7 +44,7 @@ export function drawTrial(trial, { isBest, mayChange, stop }) {
   byId("parameters").replaceChildren(
     h("table", { class: "kv-table" }, h("tbody", {}, parameterRows(trial.parameters))),
   );
-  byId("copy-parameters").dataset.copy = JSON.stringify(trial.parameters, null, 2);
+  byId("copy-parameters").dataset.copy = stringify(trial.parameters, 2);
   byId("facts").replaceChildren(pairs(facts(trial)));
 }
 

@@ -1,6 +1,7 @@
 // The columns that the table of trials can have, and the menu that chooses among them.
 
 import { byId, h, icon } from "../dom.js";
+import { flat } from "../flat.js";
 import { ago, stateBadge } from "../format.js";
 import {
   durationCell,
@@ -27,7 +28,7 @@ const SELDOM = ["started", "exit", "id"];
  * @param {string} name
  */
 export const quoted = (kind, name) =>
-  `${kind}:${/^[A-Za-z_][\w.]*$/.test(name) ? name : `"${name}"`}`;
+  `${kind}:${/^[A-Za-z_][\w.]*$/.test(name) ? name : `"${name.replace(/["\\]/g, "\\$&")}"`}`;
 
 /**
  * Every column that can be shown.
@@ -90,7 +91,7 @@ export function allColumns(parameters, metrics, { linkTo, isBest }) {
       order: quoted("param", name),
       mono: true,
       group: "Parameters",
-      cell: (/** @type {Trial} */ trial) => valueCell(trial.parameters[name]),
+      cell: (/** @type {Trial} */ trial) => valueCell(flat(trial.parameters)[name]),
     })),
     ...metrics.map((name) => ({
       key: `m.${name}`,

@@ -2,6 +2,7 @@
 
 import { ApiError, api, isAbort } from "../api.js";
 import { byId, debounce, find, h, hit, icon, toast } from "../dom.js";
+import { flatNames } from "../flat.js";
 import { LOOKS } from "../looks.js";
 import { allColumns, drawColumnsMenu, headCell, usualColumns } from "./columns.js";
 import { PAGE_SIZE, Query } from "./query.js";
@@ -26,7 +27,7 @@ export class TrialTable {
     this.onAction = onAction;
     this.onState = onState;
     this.query = new Query(params);
-    this.parameters = Object.keys(space);
+    this.parameters = flatNames(space);
     this.metrics = metrics.filter((name) => name !== "default");
     /** @type {number | undefined} of the best trial */
     this.best = undefined;
@@ -306,6 +307,7 @@ export class TrialTable {
     } else if (where) {
       this.problem([where.message, where.hint].filter(Boolean).join(" "));
     } else if (about("order") && !this.query.hasDefaultOrder) {
+      toast(`${about("order")?.message} The newest come first instead.`, "danger");
       this.query.resetOrder();
       this.drawHead();
       this.changed();
