@@ -47,8 +47,10 @@ class PatientProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.transport.get_protocol() is not self:
+            self._stop_waiting()  # it has become a websocket
         # Empty lines before a request begin nothing, but end the wait for the next one.
-        if self._limit is None and self._is_idle and self.timeout_keep_alive_task is None:
+        elif self._limit is None and self._is_idle and self.timeout_keep_alive_task is None:
             self._wait(HEADER_S)
 
     def on_message_begin(self) -> None:

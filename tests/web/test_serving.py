@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from websockets.sync.client import connect as ws_connect
 
 from experiments.embedded import serving
 
@@ -18,7 +20,11 @@ HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    if scope["type"] != "http":
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        await asyncio.sleep(1.5)
+        await send({"type": "websocket.send", "text": "still here"})
         return
     size, more = 0, True
     while more:
@@ -108,6 +114,11 @@ def test_a_body_that_keeps_coming_is_taken_however_long_it_takes(port: int):
             connection.sendall(piece)
             time.sleep(0.1)
         assert connection.recv(4096).endswith(str(len(piece) * 20).encode())
+
+
+def test_a_websocket_is_no_request_that_is_late(port: int):
+    with ws_connect(f"ws://127.0.0.1:{port}/", proxy=None) as websocket:
+        assert websocket.recv(5) == "still here"
 
 
 def test_three_hundred_half_requests_are_gone_and_the_next_is_answered(port: int):
