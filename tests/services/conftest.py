@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,20 +26,18 @@ def _postgres_programs() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """URL of an empty database on a server of our own."""
     programs = _postgres_programs()
     need("services", programs is not None, "PostgreSQL's initdb (Debian: postgresql)")
     assert programs is not None
-    directory = tmp_path_factory.mktemp("postgres")
+    # Not below pytest's own folder: each further pytest closes that to other users again, and
+    # PostgreSQL would panic at its next checkpoint, for it cannot open its own files.
+    directory = Path(tempfile.mkdtemp(prefix="autotune-postgres-"))
     # PostgreSQL refuses to run as root; Debian makes the user for it.
     user = "postgres" if os.geteuid() == 0 else None
     if user:
         shutil.chown(directory, user)
-        for parent in directory.parents:
-            if parent == Path("/tmp"):
-                break
-            parent.chmod(parent.stat().st_mode | 0o055)
     data, port = directory / "data", free_port()
     subprocess.run(
         [programs / "initdb", "-D", data, "-U", "autotune", "-A", "trust", "--no-sync"],
@@ -64,6 +63,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(timeout=20)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 class Redis:
