@@ -83,7 +83,9 @@ def suspend(experiment: Experiment, why: Tripped) -> None:
         )
         if won:
             experiment.suspended, experiment.breaker = True, known
-            experiment.record(EventKind.SUSPENDED, reason=why.reason, data={"trials": known["trials"]})
+            experiment.record(
+                EventKind.SUSPENDED, reason=why.reason, data={"trials": known["trials"]}
+            )
 
 
 def _last_lines(trial: Trial | None) -> str:
