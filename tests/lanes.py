@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
         option.fast_lane = config.workerinput[FAST]
     else:
         option.fast_lane = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not (
-            option.all_tests or option.keyword or option.markexpr or option.lf
+            option.all_tests or option.keyword or option.markexpr or getattr(option, "lf", False)
         )
     if option.fast_lane:
         option.markexpr = " and ".join(f"not {marker}" for marker in LEFT_OUT)

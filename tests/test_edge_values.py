@@ -164,7 +164,7 @@ def test_every_tuner_and_advisor_searches_it_whatever_is_reported(
 ) -> None:
     mode = "minimize" if len(type_ + name) % 2 else "maximize"
     for spec in specs(type_, kind, name, mode):
-        records: list[session.TrialRecord] = []
+        records: list[session.TrialSoFar] = []
         for _ in range(3):
             proposal = session.propose(spec, records, 3, seed=5)
             for suggestion in proposal.suggestions:
@@ -176,7 +176,7 @@ def test_every_tuner_and_advisor_searches_it_whatever_is_reported(
                 value = REPORTED[n % len(REPORTED)]
                 note = suggestion.note
                 records.append(
-                    session.TrialRecord(n, suggestion.parameters, state, value, note=note)
+                    session.TrialSoFar(n, suggestion.parameters, state, value, note=note)
                 )
             if proposal.exhausted:
                 break
@@ -197,13 +197,13 @@ def test_every_assessor_judges_whatever_is_reported(name: str, mode: str) -> Non
         return tuple((i, everything[(n + n // 4 * i) % len(everything)]) for i in range(n_points))
 
     others = [
-        session.TrialRecord(n, {}, TrialState.SUCCEEDED, REPORTED[n % 10], curve_of(n, 12))
+        session.TrialSoFar(n, {}, TrialState.SUCCEEDED, REPORTED[n % 10], curve_of(n, 12))
         for n in range(30)
     ]
     n_judged = 0
     for n in range(13):
         for n_points in range(1, 12):
-            running = session.TrialRecord(99, {}, TrialState.RUNNING, curve=curve_of(n, n_points))
+            running = session.TrialSoFar(99, {}, TrialState.RUNNING, curve=curve_of(n, n_points))
             for rivals in ([], others[:4], others):
                 verdict = session.assess(spec, running, rivals)
                 assert "could not compute" not in verdict.reason
