@@ -129,7 +129,7 @@ def test_the_deciding_replica_decides_and_the_others_failures_are_told(jobs: Job
     )
     status = jobs.end(handle)
     assert status.state is JobState.SUCCEEDED
-    assert status.message == "node-0: exit code 3: no data"
+    assert status.message == "node-0: exit code 3; last line: no data"
 
 
 def test_a_failed_worker_is_told_while_the_deciding_replica_hangs(jobs: Jobs) -> None:
