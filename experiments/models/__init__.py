@@ -1,5 +1,6 @@
 """Everything that is stored, and its legal moves. Import the rows from here."""
 
+from experiments.models.project import Project
 from experiments.models.release import Release
 from experiments.models.secrets import Secret
 from experiments.models.state import (
@@ -7,7 +8,6 @@ from experiments.models.state import (
     Event,
     Experiment,
     Metric,
-    Project,
     Trial,
     new_experiment_id,
     new_seed,

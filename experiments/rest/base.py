@@ -25,8 +25,9 @@ from rest_framework.views import APIView
 from experiments.access import policy
 from experiments.actor import acting_as
 from experiments.models import Experiment, Trial
+from experiments.rest.answers import ErrorsShape, ManifestErrorsShape
 from experiments.rest.errors import TooLarge
-from experiments.rest.serializers import MAX_PAGE_SIZE, ErrorsShape, ManifestErrorsShape
+from experiments.rest.inputs import MAX_PAGE_SIZE
 from experiments.strict_json import read_json
 
 MAX_BODY = 1024 * 1024  # bytes of a JSON body

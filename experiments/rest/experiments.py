@@ -32,7 +32,7 @@ from experiments.manifest.spec import Parsed, to_manifest
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import Experiment
 from experiments.problems import Problem, nearest
-from experiments.rest import serializers as shapes
+from experiments.rest import answers, inputs
 from experiments.rest.base import (
     BAD,
     COMMON,
@@ -123,15 +123,15 @@ class Experiments(ApiView):
     @extend_schema(
         operation_id="experiments_list",
         summary="List experiments",
-        parameters=[shapes.ExperimentsQuery],
+        parameters=[inputs.ExperimentsQuery],
         responses={
-            200: shapes.page_shape("Experiment", shapes.ExperimentShape(many=True)),
+            200: answers.page_shape("Experiment", answers.ExperimentShape(many=True)),
             400: BAD,
             **COMMON,
         },
     )
     def get(self, request: Request) -> Response:
-        query = self.read(shapes.ExperimentsQuery, request.query_params)
+        query = self.read(inputs.ExperimentsQuery, request.query_params)
         phases = query.get("phase")
         found = listed(
             policy.visible_experiments(request.user),
@@ -150,10 +150,10 @@ class Experiments(ApiView):
         summary="Create an experiment from its manifest",
         request=MANIFEST_BODY,
         responses={
-            201: shapes.CreatedShape,
-            400: shapes.ManifestErrorsShape,
+            201: answers.CreatedShape,
+            400: answers.ManifestErrorsShape,
             401: NO_TOKEN,
-            403: OpenApiResponse(shapes.ErrorsShape, description="You may not create it."),
+            403: OpenApiResponse(answers.ErrorsShape, description="You may not create it."),
         },
     )
     def post(self, request: Request) -> Response:
@@ -186,7 +186,7 @@ class ValidateManifest(ApiView):
         operation_id="experiments_validate",
         summary="Check a manifest without storing it",
         request=MANIFEST_BODY,
-        responses={200: shapes.ValidShape, 400: shapes.ManifestErrorsShape, 401: NO_TOKEN},
+        responses={200: answers.ValidShape, 400: answers.ManifestErrorsShape, 401: NO_TOKEN},
     )
     def post(self, request: Request) -> Response:
         body = manifest_of(request)
@@ -208,7 +208,7 @@ class OneExperiment(ApiView):
     @extend_schema(
         operation_id="experiments_read",
         summary="Read an experiment",
-        responses={200: shapes.ExperimentShape, **COMMON},
+        responses={200: answers.ExperimentShape, **COMMON},
     )
     def get(self, request: Request, experiment_id: str) -> Response:
         return Response(experiment_json(self.experiment(experiment_id)))
@@ -216,12 +216,12 @@ class OneExperiment(ApiView):
     @extend_schema(
         operation_id="experiments_change",
         summary="Change limits, name or notes, suspend or resume",
-        request=shapes.ExperimentPatch,
-        responses={200: shapes.ExperimentShape, 400: BAD, 409: REFUSED, **COMMON},
+        request=inputs.ExperimentPatch,
+        responses={200: answers.ExperimentShape, 400: BAD, 409: REFUSED, **COMMON},
     )
     def patch(self, request: Request, experiment_id: str) -> Response:
         experiment = self.experiment_to_change(experiment_id)
-        wanted = self.read(shapes.ExperimentPatch, request.data)
+        wanted = self.read(inputs.ExperimentPatch, request.data)
         actions.edit(experiment, wanted, expected=wanted.pop("expected", {}))
         return Response(experiment_json(self.experiment(experiment_id)))
 
@@ -256,7 +256,7 @@ class Finish(ApiView):
         operation_id="experiments_finish",
         summary="End an experiment early",
         request=None,
-        responses={200: shapes.ExperimentShape, 409: REFUSED, **COMMON},
+        responses={200: answers.ExperimentShape, 409: REFUSED, **COMMON},
     )
     def post(self, request: Request, experiment_id: str) -> Response:
         actions.finish(self.experiment_to_change(experiment_id))
@@ -267,13 +267,13 @@ class Clone(ApiView):
     @extend_schema(
         operation_id="experiments_clone",
         summary="Create a new experiment from this one's manifest",
-        request=shapes.CloneBody,
-        responses={201: shapes.CreatedShape, 400: shapes.ManifestErrorsShape, **COMMON},
+        request=inputs.CloneBody,
+        responses={201: answers.CreatedShape, 400: answers.ManifestErrorsShape, **COMMON},
     )
     def post(self, request: Request, experiment_id: str) -> Response:
         experiment = self.experiment(experiment_id)
         _require_permission(request.user)
-        wanted = self.read(shapes.CloneBody, request.data)
+        wanted = self.read(inputs.CloneBody, request.data)
         manifest = current_manifest(experiment)
         if "name" in wanted:
             manifest["metadata"] = {**manifest["metadata"], "name": wanted["name"]}
@@ -298,7 +298,7 @@ class RetryFailed(ApiView):
         operation_id="experiments_retry_failed",
         summary="Retry every failed or lost trial",
         request=None,
-        responses={200: shapes.RetriedShape, 409: REFUSED, **COMMON},
+        responses={200: answers.RetriedShape, 409: REFUSED, **COMMON},
     )
     def post(self, request: Request, experiment_id: str) -> Response:
         again = actions.retry_failed(self.experiment_to_change(experiment_id))
@@ -353,7 +353,7 @@ class Export(ApiView):
     @extend_schema(
         operation_id="experiments_export",
         summary="Download the experiment with all trials",
-        parameters=[shapes.ExportQuery],
+        parameters=[inputs.ExportQuery],
         responses={
             (200, "application/json"): OpenApiTypes.OBJECT,
             (200, "text/csv"): OpenApiTypes.STR,
@@ -365,7 +365,7 @@ class Export(ApiView):
     )
     def get(self, request: Request, experiment_id: str) -> HttpResponse:
         experiment = self.experiment(experiment_id)
-        kind = self.read(shapes.ExportQuery, request.query_params)["format"]
+        kind = self.read(inputs.ExportQuery, request.query_params)["format"]
         disposition = content_disposition_header(True, _file_name(experiment, kind))
         return HttpResponse(
             export(experiment, kind),
@@ -378,16 +378,16 @@ class Events(ApiView):
     @extend_schema(
         operation_id="experiments_events",
         summary="What happened, in order",
-        parameters=[shapes.EventsQuery],
+        parameters=[inputs.EventsQuery],
         responses={
-            200: shapes.page_shape("Event", shapes.EventsShape),
+            200: answers.page_shape("Event", answers.EventsShape),
             400: BAD,
             **COMMON,
         },
     )
     def get(self, request: Request, experiment_id: str) -> Response:
         experiment = self.experiment(experiment_id)
-        query = self.read(shapes.EventsQuery, request.query_params)
+        query = self.read(inputs.EventsQuery, request.query_params)
         found = experiment.events.select_related("trial").order_by("seq")
         if "after" in query:
             found = found.filter(seq__gt=query["after"])
@@ -403,7 +403,7 @@ class Algorithms(ApiView):
     @extend_schema(
         operation_id="algorithms_list",
         summary="Tuners, assessors and advisors with their settings",
-        responses={200: shapes.AlgorithmsShape, 401: NO_TOKEN},
+        responses={200: answers.AlgorithmsShape, 401: NO_TOKEN},
     )
     def get(self, request: Request) -> Response:
         return Response(catalogue())

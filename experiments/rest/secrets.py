@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from experiments.access import policy
 from experiments.aistore import outbox, vault
 from experiments.models import Experiment, Project, Secret, uploads
-from experiments.rest import serializers as shapes
+from experiments.rest import answers, inputs
 from experiments.rest.base import BAD, COMMON, NO_TOKEN, REFUSED, ApiView
 from experiments.selectors.present import experiment_json, iso
 from experiments.services.actions import Refused
@@ -37,7 +37,7 @@ class Secrets(SecretsView):
     @extend_schema(
         operation_id="secrets_list",
         summary="Names of the secrets; values are never told",
-        responses={200: shapes.SecretShape(many=True), 401: NO_TOKEN},
+        responses={200: answers.SecretShape(many=True), 401: NO_TOKEN},
     )
     def get(self, request: Request) -> Response:
         return Response([_secret_json(secret) for secret in vault.secrets_of(self.project())])
@@ -48,12 +48,12 @@ class OneSecret(SecretsView):
         operation_id="secrets_set",
         summary="Set a secret: an API key for AIStore",
         description="Uploads that failed for want of it are tried again.",
-        request=shapes.SecretBody,
-        responses={200: shapes.SecretShape, 201: shapes.SecretShape, 400: BAD, 401: NO_TOKEN},
+        request=inputs.SecretBody,
+        responses={200: answers.SecretShape, 201: answers.SecretShape, 400: BAD, 401: NO_TOKEN},
     )
     def put(self, request: Request, name: str) -> Response:
         project = self.project()
-        value = self.read(shapes.SecretBody, request.data)["value"]
+        value = self.read(inputs.SecretBody, request.data)["value"]
         is_new = vault.put(project, name, value)
         outbox.secret_changed(project, name)
         secret = vault.secrets_of(project).get(name=name)
@@ -76,7 +76,7 @@ class RetryUploads(ApiView):
         operation_id="experiments_retry_uploads",
         summary="Try failed and waiting uploads to AIStore again now",
         request=None,
-        responses={200: shapes.ExperimentShape, 409: REFUSED, **COMMON},
+        responses={200: answers.ExperimentShape, 409: REFUSED, **COMMON},
     )
     def post(self, request: Request, experiment_id: str) -> Response:
         experiment = self.experiment_to_change(experiment_id)

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from experiments.algorithms.space.flat import flat_names
 from experiments.models import Experiment, Metric, Trial
-from experiments.rest import serializers as shapes
+from experiments.rest import answers, inputs
 from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, page_of
 from experiments.selectors.listing import columns
 from experiments.selectors.present import metric_json, trial_json
@@ -33,16 +33,16 @@ class Trials(ApiView):
     @extend_schema(
         operation_id="trials_list",
         summary="List trials",
-        parameters=[shapes.TrialsQuery],
+        parameters=[inputs.TrialsQuery],
         responses={
-            200: shapes.page_shape("Trial", shapes.TrialShape(many=True)),
+            200: answers.page_shape("Trial", answers.TrialShape(many=True)),
             400: BAD,
             **COMMON,
         },
     )
     def get(self, request: Request, experiment_id: str) -> Response:
         experiment = self.experiment(experiment_id)
-        query = self.read(shapes.TrialsQuery, request.query_params)
+        query = self.read(inputs.TrialsQuery, request.query_params)
         trials = experiment.trials.all()
         if states := query.get("state"):
             trials = trials.filter(state__in=states)
@@ -55,12 +55,12 @@ class Trials(ApiView):
     @extend_schema(
         operation_id="trials_create",
         summary="Try parameters of your own",
-        request=shapes.CustomTrialBody,
-        responses={201: shapes.TrialShape, 400: BAD, 409: REFUSED, **COMMON},
+        request=inputs.CustomTrialBody,
+        responses={201: answers.TrialShape, 400: BAD, 409: REFUSED, **COMMON},
     )
     def post(self, request: Request, experiment_id: str) -> Response:
         experiment = self.experiment_to_change(experiment_id)
-        body = self.read(shapes.CustomTrialBody, request.data)
+        body = self.read(inputs.CustomTrialBody, request.data)
         trial = actions.custom_trial(experiment, body["parameters"], force=body["force"])
         return Response(trial_json(trial), status=status.HTTP_201_CREATED)
 
@@ -84,7 +84,7 @@ class OneTrial(ApiView):
     @extend_schema(
         operation_id="trials_read",
         summary="Read a trial",
-        responses={200: shapes.TrialShape, **COMMON},
+        responses={200: answers.TrialShape, **COMMON},
     )
     def get(self, request: Request, experiment_id: str, number: int) -> Response:
         return Response(trial_json(self.trial(self.experiment(experiment_id), number)))
@@ -102,7 +102,7 @@ class KillTrial(_TrialAction):
         operation_id="trials_kill",
         summary="Stop a trial",
         request=None,
-        responses={200: shapes.TrialShape, 409: REFUSED, **COMMON},
+        responses={200: answers.TrialShape, 409: REFUSED, **COMMON},
     )
     def post(self, request: Request, experiment_id: str, number: int) -> Response:
         trial = self.trial_to_change(experiment_id, number)
@@ -118,7 +118,7 @@ class RetryTrial(_TrialAction):
         operation_id="trials_retry",
         summary="Try the same parameters again, as a new trial",
         request=None,
-        responses={201: shapes.TrialShape, 409: REFUSED, **COMMON},
+        responses={201: answers.TrialShape, 409: REFUSED, **COMMON},
     )
     def post(self, request: Request, experiment_id: str, number: int) -> Response:
         again = actions.retry_trial(self.trial_to_change(experiment_id, number))
@@ -129,12 +129,12 @@ class ExcludeTrial(_TrialAction):
     @extend_schema(
         operation_id="trials_exclude",
         summary="Leave a trial out of the best and of the tuner's history",
-        request=shapes.ExcludeBody,
-        responses={200: shapes.TrialShape, 400: BAD, **COMMON},
+        request=inputs.ExcludeBody,
+        responses={200: answers.TrialShape, 400: BAD, **COMMON},
     )
     def post(self, request: Request, experiment_id: str, number: int) -> Response:
         trial = self.trial_to_change(experiment_id, number)
-        body = self.read(shapes.ExcludeBody, request.data)
+        body = self.read(inputs.ExcludeBody, request.data)
         actions.set_excluded(trial, True, reason=body["reason"])
         return Response(trial_json(trial))
 
@@ -144,7 +144,7 @@ class RestoreTrial(_TrialAction):
         operation_id="trials_restore",
         summary="Take an excluded trial back in",
         request=None,
-        responses={200: shapes.TrialShape, **COMMON},
+        responses={200: answers.TrialShape, **COMMON},
     )
     def post(self, request: Request, experiment_id: str, number: int) -> Response:
         trial = self.trial_to_change(experiment_id, number)
@@ -156,12 +156,12 @@ class Metrics(ApiView):
     @extend_schema(
         operation_id="trials_metrics",
         summary="Every report of a trial, in order",
-        parameters=[shapes.MetricsQuery],
-        responses={200: shapes.MetricsShape, 400: BAD, **COMMON},
+        parameters=[inputs.MetricsQuery],
+        responses={200: answers.MetricsShape, 400: BAD, **COMMON},
     )
     def get(self, request: Request, experiment_id: str, number: int) -> Response:
         trial = self.trial(self.experiment(experiment_id), number)
-        query = self.read(shapes.MetricsQuery, request.query_params)
+        query = self.read(inputs.MetricsQuery, request.query_params)
         # PERIODICAL sorts behind FINAL by name, but comes first in time.
         found = Metric.objects.filter(trial=trial).order_by("-kind", "sequence", "name")
         if kinds := query.get("kind"):
@@ -176,7 +176,7 @@ class Logs(ApiView):
     @extend_schema(
         operation_id="trials_logs",
         summary="Names and sizes of a trial's logs",
-        responses={200: shapes.LogFileShape(many=True), **COMMON},
+        responses={200: answers.LogFileShape(many=True), **COMMON},
     )
     def get(self, request: Request, experiment_id: str, number: int) -> Response:
         trial = self.trial(self.experiment(experiment_id), number)
@@ -191,12 +191,12 @@ class Log(ApiView):
         "X-Log-Next where to go on, all in bytes; X-Log-Name names the log. It is what the trial "
         "printed, control characters and all, but for the signature of the token that it reports "
         "with: that is starred out.",
-        parameters=[shapes.LogQuery],
+        parameters=[inputs.LogQuery],
         responses={(200, "text/plain"): OpenApiTypes.STR, 400: BAD, **COMMON},
     )
     def get(self, request: Request, experiment_id: str, number: int) -> HttpResponse:
         trial = self.trial(self.experiment(experiment_id), number)
-        query = self.read(shapes.LogQuery, request.query_params)
+        query = self.read(inputs.LogQuery, request.query_params)
         logs = {log.name: log for log in log_files(trial)}
         name = query.get("log") or next(iter(logs), "")
         if query.get("log") and name not in logs:

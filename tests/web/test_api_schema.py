@@ -16,7 +16,7 @@ from openapi_spec_validator import validate
 from rest_framework.exceptions import ValidationError
 
 from experiments.models import Experiment, Metric, Trial
-from experiments.rest import serializers as shapes
+from experiments.rest import answers
 from experiments.rest.errors import handle
 from experiments.selectors.present import event_json, experiment_json, metric_json, trial_json
 from tests.conftest import MANIFEST
@@ -87,21 +87,21 @@ def test_described_answers_have_the_fields_that_are_sent(
         trial=trial, experiment=experiment, kind="FINAL", sequence=0, value=1.0,
         time=timezone.now(), seq=1,
     )  # fmt: skip
-    assert set(experiment_json(experiment)) == set(shapes.ExperimentShape().fields)
-    assert set(trial_json(trial)) == set(shapes.TrialShape().fields)
-    assert set(metric_json(metric, 0)) == set(shapes.MetricShape().fields)
-    assert set(event_json(event, 0)) == set(shapes.EventsShape.child.fields)
+    assert set(experiment_json(experiment)) == set(answers.ExperimentShape().fields)
+    assert set(trial_json(trial)) == set(answers.TrialShape().fields)
+    assert set(metric_json(metric, 0)) == set(answers.MetricShape().fields)
+    assert set(event_json(event, 0)) == set(answers.EventsShape.child.fields)
 
 
 def test_created_valid_and_algorithm_answers_have_the_fields_described(client: Client) -> None:
     text = yaml.safe_dump(MANIFEST)
     created = client.post("/api/v1/experiments/", text, content_type="application/yaml")
-    assert set(created.json()) == set(shapes.CreatedShape().fields)
+    assert set(created.json()) == set(answers.CreatedShape().fields)
     valid = client.post("/api/v1/experiments/validate/", text, content_type="application/yaml")
-    assert set(valid.json()) == set(shapes.ValidShape().fields)
+    assert set(valid.json()) == set(answers.ValidShape().fields)
     algorithms = client.get("/api/v1/algorithms/").json()
-    assert set(algorithms) == set(shapes.AlgorithmsShape().fields)
-    assert set(algorithms["tuners"][0]) == set(shapes.AlgorithmShape().fields)
+    assert set(algorithms) == set(answers.AlgorithmsShape().fields)
+    assert set(algorithms["tuners"][0]) == set(answers.AlgorithmShape().fields)
 
 
 def test_the_docs_page_works_without_inline_script(client: Client) -> None:
