@@ -11,8 +11,12 @@ from django.utils import timezone
 
 from experiments.aistore import uploader, vault
 from experiments.models import Experiment, Metric, Project, Trial, Upload
+from experiments.selectors.present import aistore_by_id
 from experiments.states import Phase, TrialState
+from experiments.trials import changes
 from tests.aistore.server import KEY, FakeAIStore, serve
+
+MakeTrial = Callable[..., Trial]
 
 
 @pytest.fixture
@@ -108,3 +112,19 @@ def the_folder(store: FakeAIStore) -> str:
     """Path of the one folder that an experiment has in alice's results."""
     (path,) = store.below("/alice/results")
     return path
+
+
+def card(experiment: Experiment) -> dict[str, Any]:
+    experiment.refresh_from_db()
+    found = aistore_by_id([experiment])[experiment.pk]
+    assert found is not None
+    return found
+
+
+def finish(experiment: Experiment, phase: Phase = Phase.DONE) -> None:
+    changes.update_best(experiment)
+    experiment.move(phase, finished_at=timezone.now())
+
+
+def labels(store: FakeAIStore, trial: Trial) -> list[str]:
+    return store.nodes[row_of(trial).node_path]["labels"]

@@ -1,7 +1,7 @@
 """What every algorithm must do when asked as an experiment asks it: in the user's own numbers.
 
-The other half of ``test_contract``, through ``engine.session``: every way in which a trial can end,
-and that maximising is minimising the negative.
+The other half of the ``test_contract`` files, through ``engine.session``: every way in which a
+trial can end, and that maximising is minimising the negative.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from experiments.algorithms.registry import Entry
 from experiments.engine.session import TrialSoFar, assess, propose
 from experiments.manifest.spec import ExperimentSpec, parse_manifest
 from experiments.states import TrialState
-from tests.algorithms.test_contract import (
+from tests.algorithms.contract import (
     enough,
     every_assessor,
     every_tuner,

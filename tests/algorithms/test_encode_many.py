@@ -10,7 +10,7 @@ import pytest
 
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.space.vectors import VectorSpace
-from tests.algorithms.test_space import EVERY_TYPE
+from tests.algorithms.spaces import EVERY_TYPE
 
 MORE: dict[str, Any] = {
     "huge": {"_type": "randint", "_value": [0, 2**53]},

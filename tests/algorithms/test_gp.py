@@ -15,8 +15,7 @@ from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.space.vectors import VectorSpace, even_positions
 from experiments.algorithms.tuners.gp import GPTuner
-from tests.algorithms.test_contract import FINITE_TYPES
-from tests.algorithms.test_space import EVERY_TYPE
+from tests.algorithms.spaces import EVERY_TYPE, FINITE_TYPES
 
 LINE = SearchSpace.parse({"x": {"_type": "uniform", "_value": [-4, 4]}})
 

@@ -15,7 +15,7 @@ from experiments.algorithms.hyperopt_bridge import LatentSpace, Liar
 from experiments.algorithms.one_by_one import derive_rng
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.tuners.tpe import TPETuner
-from tests.algorithms.test_space import EVERY_TYPE
+from tests.algorithms.spaces import EVERY_TYPE
 
 LINE = {"x": {"_type": "uniform", "_value": [-1, 3]}}
 

@@ -13,8 +13,8 @@ from experiments.states import Phase
 from experiments.training.base import LogFile
 from experiments.trials import logs, shutdown
 from tests.conftest import MANIFEST
+from tests.loop.passes import look, succeed
 from tests.loop.scripted import ScriptedBackend
-from tests.loop.test_reconcile import look, succeed
 
 WHY = "exit code 1: ModuleNotFoundError: No module named 'torch'"
 

@@ -2,71 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from contextvars import Context
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from experiments.algorithms.assessors.medianstop import MedianstopAssessor
-from experiments.algorithms.tuners.random import RandomTuner
 from experiments.loop import reconcile
-from experiments.models import Experiment, Metric, Trial
+from experiments.models import Experiment, Trial
 from experiments.services import actions
 from experiments.states import Phase, TrialState
-from experiments.trials import changes, shutdown
-from tests.loop.scripted import ScriptedBackend
-
-
-@pytest.fixture
-def backend(monkeypatch: pytest.MonkeyPatch) -> ScriptedBackend:
-    scripted = ScriptedBackend()
-    for module in (reconcile, shutdown):
-        monkeypatch.setattr(module, "backend", lambda: scripted)
-    return scripted
-
-
-@pytest.fixture
-def experiment(make_experiment) -> Experiment:
-    return make_experiment()
-
-
-def look(experiment: Experiment) -> Experiment:
-    """One call of the loop, then the row as it stands."""
-    reconcile.reconcile(experiment.pk)
-    return Experiment.objects.get(pk=experiment.pk)
-
-
-def states(experiment: Experiment) -> list[str]:
-    return list(experiment.trials.order_by("number").values_list("state", flat=True))
-
-
-def report_final(trial: Trial, value: float) -> None:
-    Trial.objects.filter(pk=trial.pk).update(
-        has_final=True, value=value, metrics={"default": value}
-    )
-
-
-def report_curve(trial: Trial, values: list[float]) -> None:
-    for sequence, value in enumerate(values):
-        Metric.objects.create(
-            trial=trial,
-            experiment=trial.experiment,
-            kind=Metric.Kind.PERIODICAL,
-            sequence=sequence,
-            value=value,
-            time=timezone.now(),
-            seq=trial.experiment.next_seq(),
-        )
-    Trial.objects.filter(pk=trial.pk).update(
-        latest_value=values[-1], latest_sequence=len(values) - 1, n_reports=len(values)
-    )
-
-
-def succeed(backend: ScriptedBackend, trial: Trial, value: float) -> None:
-    report_final(trial, value)
-    backend.end(trial.number)
+from tests.loop.passes import look, report_final, states, succeed
 
 
 def test_a_new_experiment_starts_and_fills_its_places(experiment, backend):
@@ -94,22 +39,6 @@ def test_it_runs_to_done_with_exactly_max_trials_and_the_best_is_shown(experimen
     assert stored.clock_at is None
     assert stored.finished_at is not None
     assert len({launch.name for launch in backend.launches}) == len(backend.launches) == 4
-
-
-def test_nothing_is_launched_twice_when_a_pass_dies_between_launch_and_move(
-    experiment, backend, monkeypatch
-):
-    real = Trial.move
-    monkeypatch.setattr(Trial, "move", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
-    with pytest.raises(SystemExit):
-        reconcile.reconcile(experiment.pk)
-    monkeypatch.setattr(Trial, "move", real)
-    look(experiment)
-    assert states(experiment) == ["RUNNING", "RUNNING"]
-    assert {launch.name for launch in backend.launches} == {
-        f"at-{experiment.pk}-0-1",
-        f"at-{experiment.pk}-1-1",
-    }
 
 
 @pytest.mark.parametrize(
@@ -280,69 +209,6 @@ def test_running_jobs_are_allowed_the_time_that_is_left(make_experiment, backend
     assert backend.allowed[names[1]] <= 100, "it is being stopped"
 
 
-def test_a_trial_worse_than_the_median_is_stopped_with_a_receipt(make_experiment, backend):
-    experiment = make_experiment(
-        {
-            "maxTrialNum": 10,
-            "trialConcurrency": 1,
-            "assessor": {
-                "builtinAssessorName": "Medianstop",
-                "classArgs": {"optimize_mode": "maximize", "start_step": 1},
-            },
-        }
-    )
-    for value in (0.9, 0.8, 0.7, 0.85, 0.75):
-        look(experiment)
-        trial = experiment.trials.get(state=TrialState.RUNNING)
-        report_curve(trial, [value / 2, value, value])
-        succeed(backend, trial, value)
-    look(experiment)
-    bad = experiment.trials.get(state=TrialState.RUNNING)
-    report_curve(bad, [0.1, 0.1, 0.1])
-    look(experiment)
-    look(experiment)
-    bad.refresh_from_db()
-    assert bad.state == TrialState.EARLY_STOPPED
-    assert bad.value == 0.1, "its last intermediate value is its result"
-    assert "median" in bad.reason
-    receipt = experiment.events.get(what="stopping")
-    assert receipt.data, "the numbers of the decision are kept"
-
-
-def test_a_good_trial_is_judged_once_per_report_and_goes_on(make_experiment, backend):
-    experiment = make_experiment(
-        {
-            "maxTrialNum": 10,
-            "trialConcurrency": 1,
-            "assessor": {"builtinAssessorName": "Medianstop", "classArgs": {"start_step": 1}},
-        }
-    )
-    look(experiment)
-    trial = experiment.trials.get()
-    report_curve(trial, [0.1, 0.2])
-    look(experiment)
-    trial.refresh_from_db()
-    assert (trial.state, trial.judged_sequence) == ("RUNNING", 1)
-
-
-def test_an_exhausted_grid_ends_the_experiment_before_its_limit(make_experiment, backend):
-    experiment = make_experiment(
-        {
-            "maxTrialNum": 99,
-            "searchSpace": {"units": {"_type": "choice", "_value": [1, 2, 3]}},
-            "tuner": {"builtinTunerName": "GridSearch"},
-        },
-        max_trials=99,
-    )
-    for _ in range(20):
-        if look(experiment).phase == Phase.DONE:
-            break
-        for trial in experiment.trials.filter(state=TrialState.RUNNING):
-            succeed(backend, trial, 1.0)
-    assert experiment.trials.count() == 3
-    assert Experiment.objects.get().exhausted
-
-
 def test_a_command_that_cannot_start_ends_the_experiment_with_the_reason(experiment, backend):
     backend.refuse = "command not found: pyton3"
     stored = look(experiment)
@@ -394,95 +260,12 @@ def test_an_unreachable_backend_is_said_and_outwaited(experiment, backend):
     assert states(experiment) == ["RUNNING"] * 2
 
 
-def test_an_exception_in_a_tuner_ends_that_experiment_with_its_traceback(
-    experiment, backend, monkeypatch
-):
-    def broken(self: RandomTuner, history: object, count: int) -> None:
-        raise KeyError("of all things")
-
-    monkeypatch.setattr(RandomTuner, "propose", broken)
-    stored = look(experiment)
-    assert stored.phase == Phase.ERROR
-    assert "of all things" in stored.message
-    assert "Traceback" in stored.error_detail
-
-
-def test_a_tuner_that_cannot_compute_goes_on_at_random_and_the_trials_say_so(
-    experiment, backend, monkeypatch
-):
-    def overflowing(self: RandomTuner, history: object, count: int) -> None:
-        raise OverflowError("math range error")
-
-    monkeypatch.setattr(RandomTuner, "propose", overflowing)
-    stored = look(experiment)
-    assert (stored.phase, states(experiment)) == (Phase.RUNNING, ["RUNNING"] * 2)
-    first, second = experiment.trials.order_by("number")
-    assert first.parameters != second.parameters
-    assert (first.origin, second.origin) == ("random", "random")
-    said = [event.reason for event in experiment.events.filter(to_state="WAITING")]
-    words = "the tuner Random could not compute (OverflowError: math range error)."
-    assert said == [f"Drawn at random: {words}"] * 2
-
-
-def test_an_assessor_that_cannot_compute_judges_nobody_and_says_so_once_a_trial(
-    make_experiment, backend, monkeypatch
-):
-    def overflowing(self: object, trial: object, others: object) -> None:
-        raise OverflowError("intermediate overflow in fsum")
-
-    monkeypatch.setattr(MedianstopAssessor, "assess", overflowing)
-    experiment = make_experiment({"assessor": {"builtinAssessorName": "Medianstop"}})
-    look(experiment)
-    trial = Trial.objects.get(number=0)
-    report_curve(trial, [0.5, 0.4])
-    assert look(experiment).phase == Phase.RUNNING
-    report_curve(Trial.objects.get(number=1), [0.5])
-    assert look(experiment).phase == Phase.RUNNING
-    assert states(experiment) == ["RUNNING"] * 2
-    said = experiment.events.filter(what="not judged")
-    assert [event.trial.number for event in said] == [0, 1]
-    assert "could not compute (OverflowError: intermediate overflow in fsum)" in said[0].reason
-    trial.refresh_from_db()
-    assert trial.judged_sequence == 1  # the reports are not judged again for ever
-
-
-@pytest.mark.parametrize("assessor", ["Medianstop", "Curvefitting"])
-@pytest.mark.parametrize("mode", ["maximize", "minimize"])
-def test_the_largest_number_there_is_ends_no_experiment(make_experiment, backend, assessor, mode):
-    arguments = {"optimize_mode": mode}
-    if assessor == "Curvefitting":
-        arguments |= {"epoch_num": 8, "start_step": 3}
-    experiment = make_experiment(
-        {"assessor": {"builtinAssessorName": assessor, "classArgs": arguments}}, max_trials=12
-    )
-    for number in range(8):
-        look(experiment)
-        trial = Trial.objects.get(number=number)
-        values = [sys.float_info.max, -sys.float_info.max, 5e-324, 0.5]
-        report_curve(trial, [values[(number + i) % 4] for i in range(6)] + [values[number % 4]] * 2)
-        assert look(experiment).phase == Phase.RUNNING
-        succeed(backend, Trial.objects.get(number=number), values[number % 4])
-    assert look(experiment).phase == Phase.RUNNING
-
-
 def test_a_manifest_that_cannot_run_here_ends_in_error_with_every_reason(make_experiment, backend):
     experiment = make_experiment({"tuner": {"builtinTunerName": "Batch"}})
     stored = look(experiment)
     assert stored.phase == Phase.ERROR
     assert "Batch" in stored.message
     assert not Trial.objects.exists()
-
-
-def test_a_trial_cut_off_by_a_shutdown_starts_anew_without_its_old_reports(experiment, backend):
-    look(experiment)
-    trial = Trial.objects.get(number=0)
-    report_curve(trial, [0.1, 0.2])
-    backend.stop(trial.handle)
-    look(experiment)
-    trial.refresh_from_db()
-    assert (trial.state, trial.attempt, trial.n_reports) == ("RUNNING", 2, 0)
-    assert trial.metric_set.count() == 0
-    assert backend.launches[-1].name == f"at-{experiment.pk}-0-2"
 
 
 def test_a_success_that_came_before_the_stop_took_effect_stands(experiment, backend):
@@ -494,103 +277,6 @@ def test_a_success_that_came_before_the_stop_took_effect_stands(experiment, back
     look(experiment)
     trial.refresh_from_db()
     assert trial.state == TrialState.SUCCEEDED
-
-
-def test_a_busy_lease_is_left_alone(experiment, backend):
-    busy = reconcile.Lease(experiment.pk)
-    assert busy.take()
-    look(experiment)
-    assert not Trial.objects.exists()
-
-
-@pytest.fixture
-def cut_off(backend, monkeypatch):
-    """Call it with a function: the first launch takes so long that another pass does that."""
-
-    def let(meanwhile) -> None:
-        launch = backend.launch
-
-        def slow(what):
-            handle = launch(what)
-            monkeypatch.setattr(backend, "launch", launch)
-            Experiment.objects.update(lease_until=None, lease_holder=None, lease_mark=None)
-            Context().run(meanwhile)  # another pass, under no fence of ours
-            return handle
-
-        monkeypatch.setattr(backend, "launch", slow)
-
-    return let
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_pass_cut_off_after_a_launch_leaves_the_trial_to_the_next(experiment, backend, cut_off):
-    cut_off(lambda: None)
-    look(experiment)
-    assert states(experiment) == ["WAITING", "WAITING"]
-    look(experiment)
-    assert states(experiment) == ["RUNNING", "RUNNING"]
-    assert len({launch.name for launch in backend.launches}) == 2
-    assert backend.stopped == []
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_pass_cut_off_after_a_launch_ends_the_job_of_a_trial_that_ended(
-    experiment, backend, cut_off
-):
-    def cancel_all() -> None:
-        for trial in experiment.trials.all():
-            assert changes.request_stop(trial, TrialState.CANCELED, "Killed.")
-            assert trial.move(TrialState.CANCELED)
-
-    cut_off(cancel_all)
-    look(experiment)
-    assert states(experiment) == ["CANCELED", "CANCELED"]
-    assert backend.stopped == [f"at-{experiment.pk}-0-1"]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_pass_cut_off_after_a_launch_ends_the_job_of_a_deleted_experiment(
-    experiment, backend, cut_off
-):
-    cut_off(Experiment.objects.all().delete)
-    reconcile.reconcile(experiment.pk)
-    assert backend.stopped == [f"at-{experiment.pk}-0-1"]
-
-
-def test_killing_a_trial_whose_launch_nobody_recorded_ends_its_job(
-    experiment, backend, monkeypatch
-):
-    real = Trial.move
-    monkeypatch.setattr(Trial, "move", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
-    with pytest.raises(SystemExit):
-        reconcile.reconcile(experiment.pk)
-    monkeypatch.setattr(Trial, "move", real)
-    trial = experiment.trials.get(number=0)
-    assert (trial.state, trial.handle) == ("WAITING", None)
-    changes.request_stop(trial, TrialState.CANCELED, "Killed.")
-    look(experiment)
-    assert backend.stopped == [f"at-{experiment.pk}-0-1"]
-    trial.refresh_from_db()
-    assert trial.state == TrialState.CANCELED
-    assert trial.handle == {"name": backend.stopped[0]}  # its log is found, and removed in the end
-
-
-def test_a_pass_that_was_overtaken_takes_back_no_judgement(make_experiment, backend, monkeypatch):
-    assessor = {"builtinAssessorName": "Medianstop", "classArgs": {"optimize_mode": "maximize"}}
-    experiment = make_experiment({"assessor": assessor})
-    look(experiment)
-    trial = experiment.trials.get(number=0)
-    report_curve(trial, [0.1, 0.2])
-    real = reconcile.session.assess
-
-    def overtaken(*args):
-        Trial.objects.filter(pk=trial.pk).update(judged_sequence=7)
-        return real(*args)
-
-    monkeypatch.setattr(reconcile.session, "assess", overtaken)
-    look(experiment)
-    trial.refresh_from_db()
-    assert trial.judged_sequence == 7
 
 
 def test_trials_cut_off_by_the_time_limit_are_made_up_for_when_it_is_raised(experiment, backend):
@@ -619,17 +305,3 @@ def test_an_end_without_a_success_says_what_went_wrong(experiment, backend):
             backend.end(trial.number, exit_code=1, message="ModuleNotFoundError: torch")
     assert stored.phase == Phase.DONE
     assert stored.message == "No trial succeeded. Trial 3: ModuleNotFoundError: torch"
-
-
-def test_a_shutdown_stops_a_job_whose_launch_was_never_written_down(
-    experiment, backend, monkeypatch
-):
-    real = Trial.move
-    monkeypatch.setattr(Trial, "move", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
-    with pytest.raises(SystemExit):
-        reconcile.reconcile(experiment.pk)
-    monkeypatch.setattr(Trial, "move", real)
-    assert "RUNNING" not in states(experiment)
-    assert shutdown.requeue_local_trials() == 1
-    assert backend.stopped == [f"at-{experiment.pk}-0-1"]
-    assert Trial.objects.get(number=0).attempt == 2

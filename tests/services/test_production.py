@@ -39,6 +39,7 @@ def test_an_experiment_runs_to_done_and_outlives_its_worker(tmp_path, postgres_u
 TAKEOVER = "tests/loop/test_takeover.py"
 ROWS = [
     *("tests/loop", f"--ignore={TAKEOVER}", "tests/web/test_hub.py", "tests/web/test_trial_api.py"),
+    *("tests/web/test_trial_api_reports.py", "tests/web/test_trial_api_late.py"),
     "tests/web/test_trial_api_nni.py",
 ]
 

@@ -1,4 +1,4 @@
-"""A real server for the tests that need one: uvicorn in a thread, on a port of its own."""
+"""A real server for the tests that need one, uvicorn in a thread on a port of its own; and rows."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
+from django.utils import timezone
 
 from experiments.access import tokens
-from experiments.models import Trial
-from experiments.states import TrialState
+from experiments.models import Experiment, Trial
+from experiments.states import Phase, TrialState
 
 
 class Reply(NamedTuple):
@@ -112,3 +114,35 @@ def server(_uvicorn: Server, transactional_db: None) -> Server:
 def trial(transactional_db: None, make_experiment: Any, make_trial: Any) -> Trial:
     """A running trial that may report."""
     return make_trial(make_experiment(), state=TrialState.RUNNING, number=7)
+
+
+@pytest.fixture
+def experiment(make_experiment: Callable[..., Experiment]) -> Experiment:
+    """A running experiment with room for more trials."""
+    return make_experiment(phase=Phase.RUNNING, max_trials=20)
+
+
+@pytest.fixture
+def four(experiment: Experiment, make_trial: Callable[..., Trial]) -> list[Trial]:
+    """Four trials that differ in everything a list can be filtered and sorted by."""
+    now = timezone.now()
+    rows: list[dict[str, Any]] = [
+        {"parameters": {"lr": 0.5, "opt": "sgd"}, "state": TrialState.SUCCEEDED, "value": 0.7,
+         "metrics": {"default": 0.7, "f1": 0.6}, "started_at": now - timedelta(seconds=90),
+         "finished_at": now},
+        {"parameters": {"lr": 0.01, "opt": "adam"}, "state": TrialState.SUCCEEDED, "value": 0.9,
+         "metrics": {"default": 0.9, "f1": "NaN"}, "started_at": now - timedelta(seconds=30),
+         "finished_at": now},
+        {"parameters": {"lr": 0.001, "opt": "adam"}, "state": TrialState.FAILED,
+         "started_at": now - timedelta(seconds=60), "finished_at": now},
+        {"parameters": {"lr": 0.1}, "state": TrialState.WAITING},
+    ]  # fmt: skip
+    return [make_trial(experiment, **row) for row in rows]
+
+
+def rows(trial: Trial) -> list[tuple[str, int, str, float | str]]:
+    """What is stored of a trial's reports."""
+    return [
+        (metric.kind, metric.sequence, metric.name, metric.json_value)
+        for metric in trial.metric_set.order_by("kind", "sequence", "name")
+    ]

@@ -1,68 +1,22 @@
-"""REST: trials, their reports and logs."""
+"""REST: trials, their list, what is done to one, and their reports."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from experiments.aistore.facts import log_tail
 from experiments.models import Experiment, Metric, Trial
-from experiments.states import Phase, TrialState
-from experiments.training.base import (
-    Backend,
-    BackendUnavailable,
-    Handle,
-    JobStatus,
-    Launch,
-    LogFile,
-)
-from experiments.trials import logs
-
-
-def url(experiment: Experiment, rest: str = "") -> str:
-    return f"/api/v1/experiments/{experiment.pk}/trials/{rest}"
-
-
-def post(client: Client, to: str, body: Any = None) -> Any:
-    return client.post(to, {} if body is None else body, content_type="application/json")
-
-
-def errors(response: Any) -> dict[str, str]:
-    return {error["path"]: error["message"] for error in response.json()["errors"]}
-
-
-@pytest.fixture
-def experiment(make_experiment: Callable[..., Experiment]) -> Experiment:
-    return make_experiment(phase=Phase.RUNNING, max_trials=20)
-
-
-@pytest.fixture
-def four(experiment: Experiment, make_trial: Callable[..., Trial]) -> list[Trial]:
-    """Four trials that differ in everything a list can be filtered and sorted by."""
-    now = timezone.now()
-    rows: list[dict[str, Any]] = [
-        {"parameters": {"lr": 0.5, "opt": "sgd"}, "state": TrialState.SUCCEEDED, "value": 0.7,
-         "metrics": {"default": 0.7, "f1": 0.6}, "started_at": now - timedelta(seconds=90),
-         "finished_at": now},
-        {"parameters": {"lr": 0.01, "opt": "adam"}, "state": TrialState.SUCCEEDED, "value": 0.9,
-         "metrics": {"default": 0.9, "f1": "NaN"}, "started_at": now - timedelta(seconds=30),
-         "finished_at": now},
-        {"parameters": {"lr": 0.001, "opt": "adam"}, "state": TrialState.FAILED,
-         "started_at": now - timedelta(seconds=60), "finished_at": now},
-        {"parameters": {"lr": 0.1}, "state": TrialState.WAITING},
-    ]  # fmt: skip
-    return [make_trial(experiment, **row) for row in rows]
+from experiments.states import Phase
+from tests.web.rest import errors, post, trials_url
 
 
 def numbers(client: Client, experiment: Experiment, **query: Any) -> list[int]:
-    response = client.get(url(experiment), query)
+    response = client.get(trials_url(experiment), query)
     assert response.status_code == 200, response.content
     return [trial["number"] for trial in response.json()["results"]]
 
@@ -107,7 +61,7 @@ def test_a_filtered_list_is_paged_too(
     client: Client, experiment: Experiment, four: list[Trial]
 ) -> None:
     query = {"where": "lr > 0", "order": "-lr", "page_size": 3}
-    page = client.get(url(experiment), query).json()
+    page = client.get(trials_url(experiment), query).json()
     assert page["count"] == 4
     assert [trial["number"] for trial in page["results"]] == [0, 3, 1]
     assert numbers(client, experiment, page=2, **query) == [2]
@@ -134,7 +88,7 @@ def test_a_bad_query_says_where(
     path: str,
     words: str,
 ) -> None:
-    response = client.get(url(experiment), query)
+    response = client.get(trials_url(experiment), query)
     assert response.status_code == 400
     assert words in errors(response)[path]
 
@@ -159,11 +113,25 @@ def test_a_long_list_costs_few_queries(
         assert len(numbers(client, experiment, page_size=60, where="lr<1", order="lr")) == 60
 
 
+@pytest.mark.parametrize("name", ["learning rate", "a,b", 'say "x"', "lr-x y", "-lr", "ключ"])
+def test_any_parameter_can_be_sorted_by(
+    client: Client, make_experiment: Any, make_trial: Any, name: str
+) -> None:
+    space = {name: {"_type": "uniform", "_value": [0, 9]}}
+    experiment = make_experiment(spec={"searchSpace": space})
+    for value in (2.0, 3.0, 1.0):
+        make_trial(experiment, parameters={name: value})
+    quoted = 'param:"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    for order, expected in ((quoted, [2, 0, 1]), (f"-{quoted},number", [1, 0, 2])):
+        answer = client.get(trials_url(experiment), {"order": order})
+        assert [trial["number"] for trial in answer.json()["results"]] == expected
+
+
 # ---- custom trials
 
 
 def test_a_custom_trial_waits_for_its_turn(client: Client, experiment: Experiment) -> None:
-    response = post(client, url(experiment), {"parameters": {"lr": 0.02, "units": 16}})
+    response = post(client, trials_url(experiment), {"parameters": {"lr": 0.02, "units": 16}})
     assert response.status_code == 201, response.content
     trial = response.json()
     assert (trial["number"], trial["state"], trial["origin"]) == (0, "WAITING", "custom")
@@ -174,11 +142,11 @@ def test_parameters_outside_the_space_are_named_unless_forced(
     client: Client, experiment: Experiment
 ) -> None:
     body = {"parameters": {"lr": 7, "units": 17}}
-    response = post(client, url(experiment), body)
+    response = post(client, trials_url(experiment), body)
     assert response.status_code == 400
     assert set(errors(response)) == {"parameters.lr", "parameters.units"}
     assert not experiment.trials.exists()
-    assert post(client, url(experiment), {**body, "force": True}).status_code == 201
+    assert post(client, trials_url(experiment), {**body, "force": True}).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -193,14 +161,14 @@ def test_parameters_outside_the_space_are_named_unless_forced(
 def test_a_bad_custom_trial_is_refused(
     client: Client, experiment: Experiment, body: Any, path: str
 ) -> None:
-    response = post(client, url(experiment), json.dumps(body))
+    response = post(client, trials_url(experiment), json.dumps(body))
     assert response.status_code == 400
     assert list(errors(response)) == [path]
 
 
 def test_an_ended_experiment_takes_no_trial(client: Client, make_experiment: Any) -> None:
     ended = make_experiment(phase=Phase.ERROR)
-    response = post(client, url(ended), {"parameters": {"lr": 0.02, "units": 16}})
+    response = post(client, trials_url(ended), {"parameters": {"lr": 0.02, "units": 16}})
     assert response.status_code == 409
 
 
@@ -208,18 +176,18 @@ def test_an_ended_experiment_takes_no_trial(client: Client, make_experiment: Any
 
 
 def test_reading_one_trial(client: Client, experiment: Experiment, four: list[Trial]) -> None:
-    answer = client.get(url(experiment, "1/")).json()
+    answer = client.get(trials_url(experiment, "1/")).json()
     assert (answer["number"], answer["value"]) == (1, 0.9)
-    assert client.get(url(experiment, "77/")).status_code == 404
-    assert client.get(url(experiment, "999999999/")).status_code == 404
-    assert client.delete(url(experiment, "1/")).status_code == 405
+    assert client.get(trials_url(experiment, "77/")).status_code == 404
+    assert client.get(trials_url(experiment, "999999999/")).status_code == 404
+    assert client.delete(trials_url(experiment, "1/")).status_code == 405
 
 
 def test_killing_a_waiting_trial_and_an_ended_one(
     client: Client, experiment: Experiment, four: list[Trial]
 ) -> None:
-    assert post(client, url(experiment, "3/kill/")).json()["stopping"] is True
-    response = post(client, url(experiment, "0/kill/"))
+    assert post(client, trials_url(experiment, "3/kill/")).json()["stopping"] is True
+    response = post(client, trials_url(experiment, "0/kill/"))
     assert response.status_code == 409
     assert "has ended already (SUCCEEDED)" in errors(response)[""]
 
@@ -227,15 +195,15 @@ def test_killing_a_waiting_trial_and_an_ended_one(
 def test_retrying_a_failed_trial_once(
     client: Client, experiment: Experiment, four: list[Trial]
 ) -> None:
-    assert client.get(url(experiment, "2/")).json()["retriable"] is True
-    response = post(client, url(experiment, "2/retry/"))
+    assert client.get(trials_url(experiment, "2/")).json()["retriable"] is True
+    response = post(client, trials_url(experiment, "2/retry/"))
     assert response.status_code == 201
     assert response.json()["parameters"] == four[2].parameters
     assert response.json()["origin"] == "retry"
-    assert client.get(url(experiment, "2/")).json()["retriable"] is False
-    assert post(client, url(experiment, "2/retry/")).status_code == 409
-    assert client.get(url(experiment, "0/")).json()["retriable"] is False
-    assert post(client, url(experiment, "0/retry/")).status_code == 409  # it succeeded
+    assert client.get(trials_url(experiment, "2/")).json()["retriable"] is False
+    assert post(client, trials_url(experiment, "2/retry/")).status_code == 409
+    assert client.get(trials_url(experiment, "0/")).json()["retriable"] is False
+    assert post(client, trials_url(experiment, "0/retry/")).status_code == 409  # it succeeded
 
 
 def test_an_excluded_trial_is_not_the_best_until_it_is_restored(
@@ -246,13 +214,13 @@ def test_an_excluded_trial_is_not_the_best_until_it_is_restored(
         assert experiment.best_trial is not None
         return experiment.best_trial.number
 
-    answer = post(client, url(experiment, "1/exclude/"), {"reason": "leaked labels"}).json()
+    answer = post(client, trials_url(experiment, "1/exclude/"), {"reason": "leaked labels"}).json()
     assert answer["excluded"] is True
     assert best() == 0
     assert experiment.events.get(what="excluded").reason == "leaked labels"
-    assert post(client, url(experiment, "1/restore/")).json()["excluded"] is False
+    assert post(client, trials_url(experiment, "1/restore/")).json()["excluded"] is False
     assert best() == 1
-    assert post(client, url(experiment, "1/exclude/"), {"because": "x"}).status_code == 400
+    assert post(client, trials_url(experiment, "1/exclude/"), {"because": "x"}).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -270,11 +238,11 @@ def test_every_route_refuses_strangers_wrong_methods_and_missing_trials(
     rest: str,
     method: str,
 ) -> None:
-    assert getattr(stranger, method)(url(experiment, rest)).status_code == 401
+    assert getattr(stranger, method)(trials_url(experiment, rest)).status_code == 401
     other = client.put if rest in ("", "0/") or method == "post" else client.post
-    assert other(url(experiment, rest)).status_code == 405
+    assert other(trials_url(experiment, rest)).status_code == 405
     if rest:
-        missing = url(experiment, rest.replace("0/", "55/", 1))
+        missing = trials_url(experiment, rest.replace("0/", "55/", 1))
         assert getattr(client, method)(missing).status_code == 404
 
 
@@ -297,7 +265,7 @@ def reports(experiment: Experiment, four: list[Trial]) -> None:
 def test_reports_come_in_order_with_what_is_no_number_as_text(
     client: Client, experiment: Experiment, reports: None
 ) -> None:
-    answer = client.get(url(experiment, "0/metrics/")).json()
+    answer = client.get(trials_url(experiment, "0/metrics/")).json()
     assert answer["count"] == 4
     found = [(r["kind"], r["sequence"], r["name"], r["value"]) for r in answer["results"]]
     assert found == [
@@ -312,195 +280,10 @@ def test_reports_are_filtered_by_kind_and_name(
     client: Client, experiment: Experiment, reports: None
 ) -> None:
     def count(**query: str) -> int:
-        return int(client.get(url(experiment, "0/metrics/"), query).json()["count"])
+        return int(client.get(trials_url(experiment, "0/metrics/"), query).json()["count"])
 
     assert count(kind="FINAL") == 1
     assert count(name="loss") == 1
     assert count(name="loss,default", kind="PERIODICAL") == 3
-    assert client.get(url(experiment, "0/metrics/"), {"kind": "LAST"}).status_code == 400
-    assert client.get(url(experiment, "0/metrics/"), {"name": "a\x00"}).status_code == 400
-
-
-# ---- logs
-
-
-class KeptLogs(Backend):
-    """A backend that only keeps logs, in a folder."""
-
-    name = "kept"
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.is_away = False
-
-    def launch(self, launch: Launch) -> Handle:
-        raise NotImplementedError
-
-    def poll(self, handles: Any) -> list[JobStatus]:
-        raise NotImplementedError
-
-    def stop(self, handle: Handle) -> None:
-        raise NotImplementedError
-
-    def forget(self, handle: Handle) -> None:
-        raise NotImplementedError
-
-    def logs(self, handle: Handle) -> list[LogFile]:
-        if self.is_away:
-            raise BackendUnavailable("no route to the cluster")
-        return [LogFile(p.name, p.stat().st_size) for p in sorted(self.folder.iterdir())]
-
-    def read_log(self, handle: Handle, log: str, offset: int, limit: int) -> bytes:
-        data = (self.folder / log).read_bytes()
-        return data[offset : offset + limit]
-
-
-@pytest.fixture
-def kept(tmp_path: Path, four: list[Trial], monkeypatch: pytest.MonkeyPatch) -> KeptLogs:
-    folder = tmp_path / "logs"
-    folder.mkdir()
-    (folder / "a.stdout").write_bytes(b"0123456789<script>alert(1)</script>")
-    (folder / "b.stderr").write_bytes("错误".encode())
-    (tmp_path / "secret").write_text("not a log")
-    backend = KeptLogs(folder)
-    monkeypatch.setattr(logs, "backend", lambda: backend)
-    Trial.objects.filter(pk=four[0].pk).update(handle={"job": 1})
-    return backend
-
-
-def test_logs_are_listed_with_their_sizes(
-    client: Client, experiment: Experiment, kept: KeptLogs
-) -> None:
-    assert client.get(url(experiment, "0/logs/")).json() == [
-        {"name": "a.stdout", "size": 35},
-        {"name": "b.stderr", "size": 6},
-    ]
-    assert client.get(url(experiment, "3/logs/")).json() == []  # never launched
-
-
-def test_a_log_is_plain_text_and_never_html(
-    client: Client, experiment: Experiment, kept: KeptLogs
-) -> None:
-    response = client.get(url(experiment, "0/log/"), headers={"Accept": "text/html"})
-    assert response["Content-Type"] == "text/plain; charset=utf-8"
-    assert response["X-Content-Type-Options"] == "nosniff"
-    assert response.content.endswith(b"<script>alert(1)</script>")
-    assert response["X-Log-Name"] == "a.stdout"
-
-
-@pytest.mark.parametrize(
-    ("query", "text", "offset", "following"),
-    [
-        ({"offset": 2, "limit": 3}, b"234", 2, 5),
-        ({"offset": -9}, b"</script>", 26, 35),
-        ({"offset": -900, "limit": 2}, b"01", 0, 2),
-        ({"offset": 35}, b"", 35, 35),
-        ({"offset": 900}, b"", 35, 35),
-        ({"log": "b.stderr", "limit": 2}, "错".encode()[:2], 0, 2),
-    ],
-    ids=str,
-)
-def test_a_log_is_read_in_pieces(
-    client: Client,
-    experiment: Experiment,
-    kept: KeptLogs,
-    query: dict[str, Any],
-    text: bytes,
-    offset: int,
-    following: int,
-) -> None:
-    response = client.get(url(experiment, "0/log/"), query)
-    assert response.content == text
-    assert (response["X-Log-Offset"], response["X-Log-Next"]) == (str(offset), str(following))
-    assert response["X-Log-Size"] == ("6" if "log" in query else "35")
-
-
-def test_a_trial_never_launched_has_an_empty_log(
-    client: Client, experiment: Experiment, kept: KeptLogs
-) -> None:
-    response = client.get(url(experiment, "3/log/"))
-    assert (response.status_code, response.content, response["X-Log-Size"]) == (200, b"", "0")
-
-
-@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "c.stdout", "a.stdout\x00"])
-def test_only_listed_logs_can_be_read(
-    client: Client, experiment: Experiment, kept: KeptLogs, name: str
-) -> None:
-    response = client.get(url(experiment, "0/log/"), {"log": name})
-    assert response.status_code in (400, 404)
-    assert b"not a log" not in response.content
-
-
-@pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 2_000_000}, {"offset": "end"}])
-def test_a_bad_piece_is_refused(
-    client: Client, experiment: Experiment, kept: KeptLogs, query: dict[str, Any]
-) -> None:
-    response = client.get(url(experiment, "0/log/"), query)
-    assert response.status_code == 400
-    assert list(errors(response)) == list(query)
-
-
-def test_a_backend_that_is_away_is_503_with_a_time_to_come_back(
-    client: Client, experiment: Experiment, kept: KeptLogs
-) -> None:
-    kept.is_away = True
-    response = client.get(url(experiment, "0/log/"))
-    assert response.status_code == 503
-    assert response["Retry-After"] == "5"
-    assert "no route to the cluster" in errors(response)[""]
-
-
-TOKEN = "17.abcde.3.exp12345." + "Ab-_" * 5 + "xy"
-
-
-def test_the_token_that_a_trial_reports_with_never_leaves_with_its_log(
-    client: Client, experiment: Experiment, kept: KeptLogs, four: list[Trial]
-) -> None:
-    line = f"channel http://127.0.0.1:8080/n/{TOKEN}\n"
-    printed = (line * 3).encode()
-    (kept.folder / "a.stdout").write_bytes(printed)
-    hidden = printed.replace(TOKEN[-22:].encode(), b"*" * 22)
-
-    def read(start: int, limit: int) -> bytes:
-        query = {"log": "a.stdout", "offset": start, "limit": limit}
-        response = client.get(url(experiment, "0/log/"), query)
-        assert response["X-Log-Offset"] == str(start % len(printed))
-        return bytes(response.content)
-
-    assert read(0, 1000) == hidden
-    for start in range(len(printed)):  # wherever a piece begins and ends
-        assert read(start, 30) == hidden[start : start + 30]
-    assert read(-40, 1000) == hidden[-40:]
-    assert run_log(four[0]) == hidden
-
-
-def test_a_token_that_is_being_written_is_not_shown_in_halves(
-    client: Client, experiment: Experiment, kept: KeptLogs
-) -> None:
-    whole = f"at {TOKEN} now"
-    for end in range(1, len(whole)):
-        (kept.folder / "a.stdout").write_text(whole[:end])
-        text = client.get(url(experiment, "0/log/"), {"log": "a.stdout"}).content.decode()
-        assert len(text) == end
-        shown = text.replace("*", "")
-        assert TOKEN[-22:-18] not in shown
-
-
-def run_log(trial: Trial) -> bytes:
-    """What AIStore would get as its stdout.log."""
-    trial.refresh_from_db()
-    return log_tail(trial, patient=True)
-
-
-@pytest.mark.parametrize("name", ["learning rate", "a,b", 'say "x"', "lr-x y", "-lr", "ключ"])
-def test_any_parameter_can_be_sorted_by(
-    client: Client, make_experiment: Any, make_trial: Any, name: str
-) -> None:
-    space = {name: {"_type": "uniform", "_value": [0, 9]}}
-    experiment = make_experiment(spec={"searchSpace": space})
-    for value in (2.0, 3.0, 1.0):
-        make_trial(experiment, parameters={name: value})
-    quoted = 'param:"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    for order, expected in ((quoted, [2, 0, 1]), (f"-{quoted},number", [1, 0, 2])):
-        answer = client.get(url(experiment), {"order": order})
-        assert [trial["number"] for trial in answer.json()["results"]] == expected
+    assert client.get(trials_url(experiment, "0/metrics/"), {"kind": "LAST"}).status_code == 400
+    assert client.get(trials_url(experiment, "0/metrics/"), {"name": "a\x00"}).status_code == 400

@@ -1,0 +1,23 @@
+"""A scripted far side under the loop, and an experiment for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from experiments.loop import reconcile
+from experiments.models import Experiment
+from experiments.trials import shutdown
+from tests.loop.scripted import ScriptedBackend
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> ScriptedBackend:
+    scripted = ScriptedBackend()
+    for module in (reconcile, shutdown):
+        monkeypatch.setattr(module, "backend", lambda: scripted)
+    return scripted
+
+
+@pytest.fixture
+def experiment(make_experiment) -> Experiment:
+    return make_experiment()
