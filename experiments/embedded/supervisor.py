@@ -26,8 +26,8 @@ from django.core.management import call_command
 
 from experiments.embedded import addresses, role_logs, serving
 from experiments.embedded.nursery import CannotFork, Nursery
+from experiments.embedded.shutdown import requeue_local_trials
 from experiments.models import Experiment, Upload, leases, release
-from experiments.trials.shutdown import requeue_local_trials
 
 logger = logging.getLogger(__name__)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from experiments.embedded import shutdown
 from experiments.loop import reconcile
 from experiments.models import Experiment
-from experiments.trials import shutdown
 from tests.loop.scripted import ScriptedBackend
 
 

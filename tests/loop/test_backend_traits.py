@@ -12,6 +12,7 @@ from rest_framework.exceptions import PermissionDenied
 
 from experiments.aistore import vault
 from experiments.aistore.facts import run_facts
+from experiments.embedded import shutdown
 from experiments.manifest.spec import parse_manifest
 from experiments.models import Project
 from experiments.models.secrets import SecretError
@@ -20,7 +21,7 @@ from experiments.services.intake import forecast_here
 from experiments.training.base import Backend, experiment_of_job, name_of_job
 from experiments.training.kubernetes.backend import KubernetesBackend
 from experiments.training.local.backend import LocalBackend
-from experiments.trials import checkpoints, shutdown
+from experiments.trials import checkpoints
 from experiments.trials.backends import backend
 from tests.aistore.server import KEY
 from tests.conftest import MANIFEST

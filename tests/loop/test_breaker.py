@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from experiments.embedded import shutdown
 from experiments.loop import reconcile
 from experiments.manifest.spec import parse_manifest, to_manifest
 from experiments.models import Experiment, Trial
@@ -11,7 +12,7 @@ from experiments.problems import ProblemsError
 from experiments.services import actions
 from experiments.states import Phase
 from experiments.training.base import LogFile
-from experiments.trials import logs, shutdown
+from experiments.trials import logs
 from tests.conftest import MANIFEST
 from tests.loop.passes import look, succeed
 from tests.loop.scripted import ScriptedBackend

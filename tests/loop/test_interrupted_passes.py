@@ -6,10 +6,11 @@ from contextvars import Context
 
 import pytest
 
+from experiments.embedded import shutdown
 from experiments.loop import reconcile
 from experiments.models import Experiment, Trial
 from experiments.states import TrialState
-from experiments.trials import changes, shutdown
+from experiments.trials import changes
 from tests.loop.passes import look, report_curve, states
 
 
