@@ -269,7 +269,8 @@ def test_a_closed_terminal_stops_everything_too(tmp_path):
         wait_for("no trial to be left", lambda: not trial_processes(data), timeout_s=60)
     finally:
         process.kill()
-        process.wait()
+        with process:  # closes its streams
+            pass
 
 
 def test_nohup_keeps_it_running_when_the_terminal_goes(tmp_path):
@@ -292,7 +293,8 @@ def test_nohup_keeps_it_running_when_the_terminal_goes(tmp_path):
         assert process.wait(timeout=20) == 0
     finally:
         process.kill()
-        process.wait()
+        with process:  # closes its streams
+            pass
 
 
 def test_a_run_outlives_the_server_that_it_was_handed_to(tmp_path):
@@ -319,18 +321,18 @@ def test_a_run_outlives_the_server_that_it_was_handed_to(tmp_path):
 
 
 def test_output_that_nobody_reads_ends_quietly(tmp_path):
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), "validate", str(write_manifest(tmp_path))],
         env=environment(tmp_path / "data"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout
-    assert process.stderr
-    process.stdout.close()
-    assert "Traceback" not in process.stderr.read()
-    assert process.wait(timeout=20) == 128 + signal.SIGPIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()
+        assert process.wait(timeout=20) == 128 + signal.SIGPIPE
 
 
 def is_alive(pid: int) -> bool:
@@ -339,7 +341,7 @@ def is_alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
-def test_a_secret_and_a_token_can_be_kept_before_the_first_start(tmp_path):
+def test_a_secret_can_be_kept_before_the_first_start(tmp_path):
     data, key = tmp_path / "not" / "there", "01234567-89ab-cdef-0123-456789abcdef"
     empty = manage(data, "secret", "--list")
     assert (empty.returncode, empty.stdout) == (0, "")

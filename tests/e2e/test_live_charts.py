@@ -141,7 +141,7 @@ def test_a_double_click_goes_back_to_what_there_is_now(page: Page, climbing: str
 
 def test_of_a_running_trial_no_point_is_fetched_twice(page: Page, stack: Stack):
     experiment = stack.create(
-        name="fresh", maxTrialNum=1, trialConcurrency=1, arguments=[180, 0.1, "climb"]
+        name="fresh", maxTrialNum=1, trialConcurrency=1, arguments=[180, 0.2, "climb"]
     )
     stack.wait_for_phase(experiment, "RUNNING")
     chart = open_chart(page, experiment, "curves")

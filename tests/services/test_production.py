@@ -53,6 +53,8 @@ def test_rows_loop_and_feed_pass_their_tests_on_postgresql_too(
     answer = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"),
+            # Dropped with its server: a thread of a socket may still be connected.
+            *("--reuse-db", "--create-db"),
             *those,
         ],
         env=environment(tmp_path, DATABASE_URL=postgres_url),

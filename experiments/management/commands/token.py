@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from experiments.access import accounts
 from experiments.access.tokens import make_api_token
-from experiments.management.commands.sign_in_link import make_database
+from experiments.management.commands.sign_in_link import require_database
 
 
 class Command(BaseCommand):
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--name", default="", help="a note for yourself")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        make_database()
+        require_database()  # a token for a directory nobody serves would only puzzle
         user = accounts.find(options["user"])
         if user is None:
             raise CommandError(f"There is no user {options['user']!r}.")
