@@ -66,6 +66,7 @@ def run(n_trials: int, concurrency: int) -> list[tuple[float, float]]:
             [
                 *(sys.executable, str(ROOT / "manage.py"), "run", str(file), "--json"),
                 *("--data", str(Path(directory) / "data")),
+                *("--python", sys.executable),  # as the bare process
             ],
             capture_output=True,
             text=True,
