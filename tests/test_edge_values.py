@@ -31,6 +31,8 @@ from experiments.states import TrialState
 from tests.charts.records import curve, record, trial
 from tests.manifest.manifests import small
 
+pytestmark = pytest.mark.long
+
 LARGEST = sys.float_info.max
 NUMBERS = [
     0, -0.0, -1, 1, 0.5, 1e308, -1e308, LARGEST, -LARGEST, 1e300, -1e300, 5e-324, -5e-324,

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.stack
+
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = """
 import os
@@ -39,10 +41,11 @@ markers =
     browser: b
     services: s
     cluster: c
+    long: l
 """
 LEFT_OUT = (
-    "Left out: 2 tests that need the whole product as processes, Chromium, PostgreSQL and Redis"
-    " or a Kubernetes control plane. Everything: ./autotune test --all"
+    "Left out: 2 tests that need the whole product as processes, Chromium, PostgreSQL and Redis,"
+    " a Kubernetes control plane or much computing. Everything: ./autotune test --all"
 )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pytest
 
 from experiments.algorithms.base import BUDGET_KEY, Observation, Suggestion
 from experiments.algorithms.registry import ADVISORS, TUNERS, Entry
@@ -24,6 +25,8 @@ from tests.algorithms.contract import (
     searched,
     tuner_of,
 )
+
+pytestmark = pytest.mark.long
 
 SMOOTH = {
     "x": {"_type": "uniform", "_value": [-5, 5]},

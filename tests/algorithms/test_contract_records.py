@@ -62,6 +62,7 @@ def ended(number: int, parameters: dict[str, Any], note: Any, value: float) -> T
     return TrialSoFar(number, parameters, note=note, **ways[number % len(ways)])
 
 
+@pytest.mark.long
 @every_tuner
 @pytest.mark.parametrize("mode", ["minimize", "maximize"])
 def test_every_way_a_trial_can_end_is_survived(entry: Entry, mode: str) -> None:
@@ -80,6 +81,7 @@ def test_every_way_a_trial_can_end_is_survived(entry: Entry, mode: str) -> None:
     assert len(records) >= min(enough(entry), spec.space.n_distinct() or 99)
 
 
+@pytest.mark.long
 @every_tuner
 def test_maximizing_is_minimizing_the_negative(entry: Entry) -> None:
     down, up = spec_of(entry, "minimize"), spec_of(entry, "maximize")

@@ -262,6 +262,7 @@ def test_extreme_values_are_survived(scale: float) -> None:
     assert verdict.stop in (True, False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", ["maximize", "minimize"])
 def test_it_keeps_the_best_of_crossing_curves_and_saves_half_the_steps(mode: str) -> None:
     """The better the slower the start: what median rules always lose."""

@@ -224,6 +224,7 @@ def run(tuner: Tuner[Any], n_trials: int, seed: int, at_once: int = 1) -> list[O
     return history[:n_trials]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("seed", "at_once"), [(0, 1), (1, 1), (2, 4)])
 def test_it_learns_a_synthetic_architecture_and_beats_random(seed: int, at_once: int) -> None:
     """With the specification's settings, in 300 trials; a random trial's loss has sd of about 3."""

@@ -16,6 +16,8 @@ import pytest
 
 from tests.e2e.stack import ROOT, environment, wait_for
 
+pytestmark = pytest.mark.stack
+
 
 class Owner:
     """A process that has a nursery; ``tell`` it what to do."""

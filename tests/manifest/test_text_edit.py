@@ -255,6 +255,7 @@ def test_a_json_text_keeps_its_layout_and_takes_the_order() -> None:
     assert edit_json("{", {"a": 1}) is None
 
 
+@pytest.mark.long
 def test_editing_a_large_text_costs_a_few_readings_of_it() -> None:
     spec = {f"p{i}": {"_type": "choice", "_value": list(range(20))} for i in range(3500)}
     text = dump_yaml({"spec": {"searchSpace": spec}})
