@@ -1,8 +1,8 @@
 """Which tests a run takes, and how long each may; a pytest plugin (``addopts`` in pyproject.toml).
 
-Where nothing is named, the fast lane: whatever needs no second program and no long computing. It says at its end what it
-left out. ``--all`` takes everything; a path, -k, -m or --last-failed takes what it names.
-``--second-chance`` is for CI: see ``.ci/run``.
+Where nothing is named, the fast lane: whatever needs no second program and no long computing. It
+says at its end what it left out. ``--all`` takes everything; a path, -k, -m or --last-failed takes
+what it names. ``--second-chance`` is for CI: see ``.ci/run``.
 """
 
 from __future__ import annotations
