@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from experiments import wake
 from experiments.access.throttle import sign_ins
@@ -47,6 +48,23 @@ def django_db_modify_db_settings(
     if connection.vendor == "sqlite":
         path = tmp_path_factory.mktemp("database") / "test.sqlite3"
         connection.settings_dict["TEST"]["NAME"] = str(path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files_found_once() -> Iterator[None]:
+    """Each test client loads the middleware anew, and WhiteNoise looks at each static file then."""
+    found: dict[str, Any] = {}
+    find = WhiteNoiseMiddleware.add_files_from_finders
+
+    def find_once(middleware: Any) -> None:
+        if not found:
+            find(middleware)
+            found.update(middleware.files)
+        middleware.files = dict(found)
+
+    WhiteNoiseMiddleware.add_files_from_finders = find_once
+    yield
+    WhiteNoiseMiddleware.add_files_from_finders = find
 
 
 @pytest.fixture(autouse=True)

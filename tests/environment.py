@@ -14,6 +14,8 @@ os.environ["AUTOTUNE_DATA"] = _directory
 os.environ["SECRET_KEY"] = "tests only"
 # Playwright's loop stays in the thread that runs the tests; Django would take each for a coroutine.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+# The tests run side by side already; threads of NumPy's would only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 for _name in (
     "AUTOTUNE_PUBLIC_URL",
     "AUTOTUNE_TRIAL_URL",

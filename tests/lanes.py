@@ -1,6 +1,6 @@
 """Which tests a run takes, and how long each may; a pytest plugin (``addopts`` in pyproject.toml).
 
-Where nothing is named, the fast lane: whatever needs no second program and no long computing. It
+Where nothing is named, the fast lane: whatever needs no second program and no long time. It
 says at its end what it left out. ``--all`` takes everything; a path, -k, -m or --last-failed takes
 what it names. ``--second-chance`` is for CI: see ``.ci/run``.
 """
@@ -18,7 +18,7 @@ LEFT_OUT = {
     "browser": "Chromium",
     "services": "PostgreSQL and Redis",
     "cluster": "a Kubernetes control plane",
-    "long": "much computing",
+    "long": "much time",
 }
 TIMEOUT_S = 300.0  # of those; the limit of the others is in pyproject.toml
 

@@ -205,6 +205,7 @@ def content_of(kind: str, body: bytes) -> bytes:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits 40 ms
     store: FakeAIStore
 
     def _serve(self) -> None:

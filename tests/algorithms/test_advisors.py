@@ -85,6 +85,7 @@ def test_the_brackets_are_those_of_the_papers_table() -> None:
     assert len(hyperband(R=1).rungs(0)) == 1
 
 
+@pytest.mark.long
 def test_a_whole_round_runs_the_table_one_trial_at_a_time_and_four() -> None:
     n_total = sum(n for bracket in TABLE_1 for n, _ in bracket)
     expected = {
@@ -306,6 +307,7 @@ def test_bohb_draws_a_share_at_random() -> None:
     assert 12 <= n_random <= 48  # 30 expected, 4.6 sigma
 
 
+@pytest.mark.long
 def test_bohb_finds_better_configurations_than_hyperband() -> None:
     def mean_x(advisor: Tuner[Any]) -> float:
         history = run(advisor, 150)

@@ -53,6 +53,7 @@ def answers_of_hyperopt(trials: list[Observation], n_draws: int) -> list[dict[st
     ]
 
 
+@pytest.mark.long
 def test_draws_are_distributed_as_hyperopts() -> None:
     trials = history(20)
     n_draws = 500

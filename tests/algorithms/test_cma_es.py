@@ -80,6 +80,7 @@ def run(
 BOX = {f"x{i}": {"_type": "uniform", "_value": [-4, 1]} for i in range(4)}
 
 
+@pytest.mark.long
 def test_it_converges_and_starts_again_elsewhere() -> None:
     def bowl(p: dict[str, float]) -> float:
         return sum((x + 1.0) ** 2 for x in p.values())
@@ -91,6 +92,7 @@ def test_it_converges_and_starts_again_elsewhere() -> None:
     assert max(losses[-100:]) > 1.0
 
 
+@pytest.mark.long
 def test_whole_numbers_and_categories_get_to_the_optimum() -> None:
     raw = {
         "n": {"_type": "randint", "_value": [0, 40]},

@@ -217,6 +217,7 @@ print(json.dumps(answers))
 """
 
 
+@pytest.mark.long
 def test_the_same_seed_proposes_the_same_in_another_process() -> None:
     histories = {entry.name: mixed_history(entry, whole_space(entry)) for entry in AVAILABLE}
     other = subprocess.run(

@@ -97,6 +97,7 @@ def test_a_curve_between_two_shapes_is_either_to_within_the_noise(
     assert np.abs(np.diff(values, axis=0)).max() < 2 * 2 * NOISE_LEVELS[0]
 
 
+@pytest.mark.long
 def test_what_is_said_to_be_unlikely_happens_seldom() -> None:
     """Forecasts of curves whose parameters lie anywhere, with noise of a hundredth of the change.
 

@@ -182,6 +182,7 @@ def test_a_lease_left_by_a_database_that_went_away_is_free_soon(
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.long
 def test_the_keeper_renews_while_a_step_lasts_but_not_for_ever(make_experiment, monkeypatch):
     monkeypatch.setattr(leases, "BEAT_S", 0.1)
     pk = make_experiment().pk

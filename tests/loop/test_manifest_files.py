@@ -37,16 +37,18 @@ def working_dir(text: str) -> Any:
 # ---- a relative working directory
 
 
+FOLDERS = ["run #1", "a: b", "- x", "it's", 'two "words"', "é", "{x}", "#"]
+WRITTEN = [
+    (".", ""), ('"."', ""), ("'./'", ""), ("sub", "sub"), ("sub/../x", "x"), ("./a #b", "a"),
+    ("!!str .", ""), ('"./a #b"', "a #b"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "folder", ["run #1", "a: b", "- x", "it's", 'two "words"', "é", "{x}", "#"]
+    ("folder", "written", "below"),
+    [(folder, *WRITTEN[0]) for folder in FOLDERS]
+    + [(folder, *written) for folder in FOLDERS[:2] for written in WRITTEN[1:]],
 )
-@pytest.mark.parametrize(
-    ("written", "below"),
-    [
-        (".", ""), ('"."', ""), ("'./'", ""), ("sub", "sub"), ("sub/../x", "x"), ("./a #b", "a"),
-        ("!!str .", ""), ('"./a #b"', "a #b"),
-    ],
-)  # fmt: skip
 def test_a_relative_working_directory_is_the_files_whatever_it_is_called(
     tmp_path: Path, folder: str, written: str, below: str
 ) -> None:

@@ -75,6 +75,7 @@ def test_a_trial_outlives_its_launcher_and_is_adopted(jobs: Jobs) -> None:
     assert jobs.log(handle) == "up\nwent on\n"
 
 
+@pytest.mark.long
 def test_a_launcher_killed_at_any_moment_leaves_one_run_or_none(jobs: Jobs) -> None:
     for delay in (0.0, 0.004, 0.008, 0.012, 0.016, 0.020, 0.030):
         launch = jobs.describe(task(["sh", "-c", "echo run; exec sleep 600"]))

@@ -17,9 +17,12 @@ from experiments.access import busy, tokens
 from experiments.models import ApiToken
 from tests.conftest import MANIFEST
 
-pytestmark = pytest.mark.skipif(
-    connection.vendor != "sqlite", reason="PostgreSQL's writers do not keep each other out"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        connection.vendor != "sqlite", reason="PostgreSQL's writers do not keep each other out"
+    ),
+]
 
 
 @pytest.fixture

@@ -257,6 +257,7 @@ def test_a_long_backlog_comes_in_pieces_from_which_one_can_resume(
     assert reports_in(resumed) == [(trial.number, n) for n in range(12, 38)]
 
 
+@pytest.mark.long
 def test_ten_thousand_points_of_one_trial_arrive(
     experiment: Experiment, make_trial: Any, watch: Any
 ) -> None:

@@ -16,6 +16,8 @@ from websockets.sync.client import connect as ws_connect
 
 from experiments.embedded import serving
 
+pytestmark = pytest.mark.long
+
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 
 
