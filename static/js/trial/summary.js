@@ -12,6 +12,7 @@ import {
   stateBadge,
   trialSeconds,
 } from "../format.js";
+import { gettext } from "../language.js";
 import { LOOKS } from "../looks.js";
 
 /**
@@ -33,9 +34,9 @@ function pairs(rows) {
 export function drawTrial(trial, { isBest, mayChange, stop }) {
   byId("state").replaceChildren(stateBadge(trial.state, trial));
   const marks = [
-    isBest && h("span", { class: "tag tag-accent" }, icon("star"), "best"),
+    isBest && h("span", { class: "tag tag-accent" }, icon("star"), gettext("best")),
     trial.origin && h("span", { class: "tag" }, trial.origin),
-    trial.excluded && h("span", { class: "tag tag-excluded" }, "excluded"),
+    trial.excluded && h("span", { class: "tag tag-excluded" }, gettext("excluded")),
   ];
   byId("marks").replaceChildren(.../** @type {Node[]} */ (marks.filter(Boolean)));
   drawActions(trial, mayChange);
@@ -95,19 +96,20 @@ function facts(trial) {
   const { created_at, started_at, finished_at, exit_code } = trial;
   /** @type {[string, import("../dom.js").Child][]} */
   const rows = [
-    ["Made", ago(created_at)],
-    ["Started", ago(started_at)],
+    [gettext("Made"), ago(created_at)],
+    [gettext("Started"), ago(started_at)],
   ];
   if (started_at) {
     const waited = (Date.parse(started_at) - Date.parse(created_at)) / 1000;
-    rows.push(["Waited", duration(Math.max(0, waited))]);
+    rows.push([gettext("Waited"), duration(Math.max(0, waited))]);
   }
-  if (finished_at) rows.push(["Ended", ago(finished_at)]);
+  if (finished_at) rows.push([gettext("Ended"), ago(finished_at)]);
   const took = duration(trialSeconds(trial));
-  rows.push(["Duration", h("span", { id: "duration", class: "num" }, took)]);
-  rows.push(["Reports", h("span", { class: "num" }, trial.n_reports)]);
-  rows.push(["Attempt", h("span", { class: "num" }, trial.attempt)]);
-  if (exit_code !== null) rows.push(["Exit code", h("span", { class: "mono" }, exit_code)]);
+  rows.push([gettext("Duration"), h("span", { id: "duration", class: "num" }, took)]);
+  rows.push([gettext("Reports"), h("span", { class: "num" }, trial.n_reports)]);
+  rows.push([gettext("Attempt"), h("span", { class: "num" }, trial.attempt)]);
+  if (exit_code !== null)
+    rows.push([gettext("Exit code"), h("span", { class: "mono" }, exit_code)]);
   return rows;
 }
 
