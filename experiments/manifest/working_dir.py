@@ -17,8 +17,8 @@ from typing import Any
 
 from experiments.manifest.comparing import same
 from experiments.manifest.files import GivenManifest
+from experiments.manifest.json_text import is_json
 from experiments.manifest.text_edit import edit_json, edit_text
-from experiments.strict_json import JsonRefused, read_json
 
 
 def resolved(given: GivenManifest, directory: Path) -> GivenManifest:
@@ -39,9 +39,7 @@ def resolved(given: GivenManifest, directory: Path) -> GivenManifest:
 
 def _edited(text: str, data: dict[str, Any]) -> str:
     """The text as it is written, JSON or YAML (in braces too), with other data in it."""
-    try:
-        read_json(text.removeprefix("\ufeff"), huge=True)
-    except JsonRefused:
+    if not is_json(text):
         return edit_text(text, data)
     return edit_json(text, data) or json.dumps(data, ensure_ascii=False, indent=2)
 

@@ -266,6 +266,20 @@ def test_curves_can_be_of_another_metric(
     assert figure["layout"]["meta"]["metrics"] == ["default", "loss/train"]
 
 
+def test_each_of_thousands_of_metrics_is_offered(
+    experiment: Experiment, make_trial: Callable[..., Trial]
+) -> None:
+    trial = make_trial(experiment, state="RUNNING")
+    names = [f"layer {n}/norm" for n in range(2_700)]
+    Metric.objects.bulk_create(
+        Metric(trial=trial, experiment=experiment, kind="PERIODICAL", sequence=0, name=name,
+               value=1.0, time=timezone.now(), seq=experiment.last_seq)
+        for name in ["default", *names]
+    )  # fmt: skip
+    offered = chart_data.figure(experiment, "curves", {})["layout"]["meta"]["metrics"]
+    assert (offered[0], set(offered[1:])) == ("default", set(names))
+
+
 def test_a_figure_is_drawn_anew_as_soon_as_there_is_news(
     experiment: Experiment, make_trial: Callable[..., Trial]
 ) -> None:

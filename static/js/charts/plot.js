@@ -30,6 +30,15 @@ export function loadPlotly(url) {
   return library;
 }
 
+/**
+ * What a picture of the chart is called: after the experiment (and trial) and what it shows.
+ * @param {HTMLElement} element
+ */
+function imageName(element) {
+  const kind = element.closest("[data-kind]")?.getAttribute("data-kind") ?? "chart";
+  return `${document.title.replace(/ · AutoTune$/, "").replaceAll(" · ", "-")}-${kind}`;
+}
+
 export class Plot {
   /**
    * @param {HTMLElement} element
@@ -54,6 +63,7 @@ export class Plot {
       displayModeBar: "hover",
       showSendToCloud: false, // Plotly's own button would upload the chart to its makers
       plotlyServerURL: "",
+      toImageButtonOptions: { filename: imageName(element) },
       modeBarButtonsToRemove: [
         ...["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "resetScale2d"],
       ],
