@@ -413,9 +413,10 @@ def _launch(
             checkpoints.make(trial.parameters, spec.adds)
             handle = backend().launch(launch_of(experiment, spec, trial))
         except (LaunchError, OSError) as error:
-            trial.move(TrialState.FAILED, reason=str(error), finished_at=timezone.now())
+            why = redact(str(error))  # it may quote a command with the trial's address
+            trial.move(TrialState.FAILED, reason=why, finished_at=timezone.now())
             if _never_started(experiment):
-                fail(experiment, f"No trial could be started. {error}")
+                fail(experiment, f"No trial could be started. {why}")
                 return
             Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
             continue
