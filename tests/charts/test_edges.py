@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.charts import CHARTS, axes, curves, parallel, scale
+from experiments.charts import CHARTS, axes, curves, parallel, scale, style
 from experiments.problems import ProblemsError
 from tests.charts.records import curve, record, trial
 
@@ -116,6 +116,12 @@ def test_choices_that_look_alike_are_still_two(
     (axis,) = found.axes
     assert axis.places == (0.0, 1.0) * 4
     assert [words for _, words in axis.ticks] == labels
+
+
+def test_texts_in_a_hover_box_are_told_from_what_they_look_like() -> None:
+    given = {"a": "1", "b": 1, "c": "null", "d": None, "e": "", "f": "relu", "g": "NaN"}
+    shown = style.parameters_text(given).split("<br>")
+    assert shown == ['a = "1"', "b = 1", 'c = "null"', "d = null", 'e = ""', "f = relu", "g = NaN"]
 
 
 def test_a_nested_choice_is_keyed_by_its_name_alone() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import escape
 
 from experiments.charts import CHARTS
 from experiments.manifest.yaml_text import load_yaml
@@ -160,6 +161,16 @@ def test_the_configuration_names_algorithms_space_and_command(
     for words in ("TPE", "optimize_mode minimize", "start_step 7", "python3 x.py", "randint"):
         assert words in html
     assert re.search(r"depth-1\">\s*kernel", html)
+
+
+def test_texts_of_the_space_are_told_from_what_they_look_like(
+    client: Client, make_experiment: Callable[..., Experiment]
+) -> None:
+    space = {"x": {"_type": "choice", "_value": [1, "1", None, "null", True, "true", "relu"]}}
+    given = make_experiment({"searchSpace": json.dumps(space)})
+    html = client.get(f"/experiments/{given.pk}/").content.decode()
+    words = '1, "1", null, "null", true, "true", relu'
+    assert escape(words) in html
 
 
 @pytest.mark.parametrize("path", ["", "trials/0/"])
