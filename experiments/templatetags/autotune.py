@@ -93,6 +93,7 @@ def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int) -> dict[
     ``n_finished`` is how many of ``max_trials`` are done: of retried trials the retries count.
     """
     n_trials = sum(counts.values())
+    max_trials = max(max_trials, n_finished)  # the limit may be lowered below what is done
     whole = max(max_trials, n_trials, 1)
     segments, x = [], 0.0
     for state, look in looks.STATES.items():

@@ -14,7 +14,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from experiments.models import Experiment, Trial
+from experiments.cluster.status import status_of
+from experiments.management.commands.run import _progress_line
+from experiments.models import ClusterObject, Experiment, Trial
+from experiments.selectors.export import html_text
 from experiments.selectors.present import count_trials, experiment_json
 from experiments.services import actions
 from experiments.states import Phase, TrialState
@@ -197,6 +200,22 @@ def test_retries_count_once_and_what_the_time_cut_off_not_at_all(
     html = client.get("/").content.decode()
     assert "<strong>2</strong> / 2" in html
     assert "2 of 2 trials finished" in html
+
+
+def test_a_limit_lowered_below_what_has_finished_makes_no_nonsense(
+    client: Client, make_experiment: Any, make_trial: Any
+) -> None:
+    experiment = named(make_experiment, "low", phase=Phase.DONE, max_trials=3)
+    for _ in range(14):
+        make_trial(experiment, state="SUCCEEDED", value=1.0)
+    page = client.get("/").content.decode()
+    assert "14 of 14 trials finished" in page
+    assert "<strong>14</strong> / 14" in page
+    assert "14 of 14 finished" in html_text(experiment)
+    assert "14/14 trials" in _progress_line(experiment)
+    counts = count_trials([experiment])[experiment.pk]
+    told = status_of(ClusterObject(experiment=experiment, name="low"), counts, 1, {})
+    assert told["progress"] == "14/14"
 
 
 def test_the_best_come_first_maximised_and_minimised_apart(

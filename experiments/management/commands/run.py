@@ -235,10 +235,11 @@ def _still_busy(experiment: Experiment) -> bool:
 def _progress_line(experiment: Experiment) -> str:
     counted = present.count_trials([experiment])[experiment.pk]
     counts, n_finished = counted.by_state, counted.finished
-    filled = BAR_WIDTH * min(n_finished, experiment.max_trials) // experiment.max_trials
+    n_all = counted.out_of(experiment.max_trials)
+    filled = BAR_WIDTH * n_finished // n_all
     words = [
         f"{experiment.phase:8}[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]",
-        f"{n_finished}/{experiment.max_trials} trials",
+        f"{n_finished}/{n_all} trials",
         f"{counts[TrialState.RUNNING]} running",
     ]
     if counts[TrialState.FAILED]:

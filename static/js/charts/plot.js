@@ -36,7 +36,8 @@ export function loadPlotly(url) {
  */
 function imageName(element) {
   const kind = element.closest("[data-kind]")?.getAttribute("data-kind") ?? "chart";
-  return `${document.title.replace(/ · AutoTune$/, "").replaceAll(" · ", "-")}-${kind}`;
+  const name = document.title.replace(/^\d+\/\d+ · /, "").replace(/ · AutoTune$/, "");
+  return `${name}-${kind}`;
 }
 
 export class Plot {
