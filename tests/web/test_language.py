@@ -99,3 +99,22 @@ def test_the_form_explains_algorithms_and_types_in_it(client: Client) -> None:
     assert types["choice"] == "取列表中的一个值。"
     english = client.get("/experiments/new/").content.decode()
     assert handed(english, "catalogue")["tuners"][0]["label"] == "Auto (recommended)"
+
+
+def test_charts_speak_it_and_are_kept_apart_by_it(
+    client: Client,
+    make_experiment: Callable[..., Experiment],
+    make_trial: Callable[..., Trial],
+) -> None:
+    experiment = make_experiment()
+    make_trial(experiment, state=TrialState.SUCCEEDED, value=0.5)
+    path = f"/api/v1/experiments/{experiment.pk}/charts/history/"
+    names = [
+        (figure["data"][0]["name"], figure["layout"]["xaxis"]["title"]["text"])
+        for figure in (
+            client.get(path).json(),
+            client.get(path, headers=CHINESE).json(),
+            client.get(path).json(),
+        )
+    ]
+    assert names == [("Best so far", "Trial"), ("目前最佳", "试验"), ("Best so far", "Trial")]
