@@ -20,6 +20,8 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
+from experiments.algorithms.reference import catalogue as catalogue_of_algorithms
+
 ROOT = Path(__file__).parent.parent
 LOCALE = ROOT / "locale"
 LANGUAGES = ("zh_Hans",)
@@ -51,10 +53,20 @@ def _on_the_server() -> Iterator[tuple[Path, Words, str | None]]:
     for path in sorted((ROOT / "experiments").rglob("*.py")):
         for _line, words, _comments, context in _extracted("python", path.read_text()):
             yield path, words, context
+    for words in _of_algorithms():
+        yield ROOT / "experiments" / "algorithms" / "registry.py", words, None
     for path in sorted((ROOT / "templates").rglob("*.html")):
         text = templatize(path.read_text())  # no Python, but JavaScript's lexer takes anything
         for _line, words, _comments, context in _extracted("javascript", text):
             yield path, words, context
+
+
+def _of_algorithms() -> Iterator[str]:
+    """What they declare of themselves; the form translates it."""
+    for rows in catalogue_of_algorithms().values():
+        for row in rows:
+            yield from filter(None, (row["label"], row["summary"], row["needs"]))
+            yield from (setting["help"] for setting in row["settings"])
 
 
 def _extracted(method: str, text: str) -> Iterable[tuple[int, Words, list[str], str | None]]:

@@ -4,7 +4,7 @@ import { h, icon, svg } from "./dom.js";
 import { stringify } from "./exact.js";
 import { gettext } from "./language.js";
 import { experimentLook, LOOKS, plainLook } from "./looks.js";
-import { ago as words } from "./times.js";
+import { language, ago as words } from "./times.js";
 
 /** @param {{ state: TrialState }} trial */
 export const isFinished = (trial) => LOOKS.finished.includes(trial.state);
@@ -138,7 +138,11 @@ export function phaseBadge(experiment) {
 export function ago(iso) {
   if (!iso) return "–";
   const date = new Date(iso);
-  const element = h("time", { datetime: iso, "data-ago": true, title: date.toLocaleString() });
+  const element = h("time", {
+    datetime: iso,
+    "data-ago": true,
+    title: date.toLocaleString(language()),
+  });
   element.textContent = words(date);
   return element;
 }

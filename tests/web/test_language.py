@@ -86,3 +86,35 @@ def handed(page: str, name: str) -> Any:
     found = re.search(rf'<script id="{name}" type="application/json">(.*?)</script>', page)
     assert found
     return json.loads(found[1])
+
+
+def test_the_form_explains_algorithms_and_types_in_it(client: Client) -> None:
+    page = client.get("/experiments/new/", headers=CHINESE).content.decode()
+    tuner = next(t for t in handed(page, "catalogue")["tuners"] if t["name"] == "TPE")
+    assert tuner["label"] == "树形 Parzen 估计（TPE）"
+    settings = {setting["name"]: setting for setting in tuner["settings"]}
+    assert settings["prior_weight"]["limits"] == "大于 0，至多 1000000.0"
+    assert settings["n_ei_candidates"]["help"] == "候选抽样数，从中给出最有希望的一个。"
+    types = {row["name"]: row["help"] for row in handed(page, "catalogue")["types"]}
+    assert types["choice"] == "取列表中的一个值。"
+    english = client.get("/experiments/new/").content.decode()
+    assert handed(english, "catalogue")["tuners"][0]["label"] == "Auto (recommended)"
+
+
+def test_charts_speak_it_and_are_kept_apart_by_it(
+    client: Client,
+    make_experiment: Callable[..., Experiment],
+    make_trial: Callable[..., Trial],
+) -> None:
+    experiment = make_experiment()
+    make_trial(experiment, state=TrialState.SUCCEEDED, value=0.5)
+    path = f"/api/v1/experiments/{experiment.pk}/charts/history/"
+    names = [
+        (figure["data"][0]["name"], figure["layout"]["xaxis"]["title"]["text"])
+        for figure in (
+            client.get(path).json(),
+            client.get(path, headers=CHINESE).json(),
+            client.get(path).json(),
+        )
+    ]
+    assert names == [("Best so far", "Trial"), ("目前最佳", "试验"), ("Best so far", "Trial")]

@@ -12,7 +12,7 @@ import {
   stateBadge,
   trialSeconds,
 } from "../format.js";
-import { gettext } from "../language.js";
+import { gettext, ngettext } from "../language.js";
 import { LOOKS } from "../looks.js";
 
 /**
@@ -130,7 +130,7 @@ function drawWhy(trial, stop) {
   const box = byId("why");
   const css = WHY[trial.state];
   const ended = css !== undefined;
-  const reason = trial.reason || (trial.stopping ? "It is being stopped." : "");
+  const reason = trial.reason || (trial.stopping ? gettext("It is being stopped.") : "");
   box.hidden = !reason && !ended;
   if (box.hidden) return;
   const { label, icon: name } = LOOKS.states[trial.state];
@@ -144,10 +144,15 @@ function drawWhy(trial, stop) {
 function stopReceipt({ step, best_value, median_value, n_completed }) {
   /** @type {[string, Json | undefined][]} */
   const known = [
-    ["At report", typeof step === "number" ? step + 1 : undefined],
-    ["Its best", best_value],
-    ["Median of the others", median_value],
-    ["Compared with", n_completed === undefined ? undefined : `${n_completed} trials`],
+    [gettext("At report"), typeof step === "number" ? step + 1 : undefined],
+    [gettext("Its best"), best_value],
+    [gettext("Median of the others"), median_value],
+    [
+      gettext("Compared with"),
+      n_completed === undefined
+        ? undefined
+        : ngettext("{n} trial", "{n} trials", Number(n_completed)),
+    ],
   ];
   const numbers = known.filter(([, value]) => value !== undefined);
   if (!numbers.length) return null;
@@ -178,10 +183,10 @@ export function drawResult(trial) {
 /** @param {Trial} trial */
 function valueTag(trial) {
   if (trial.value !== null) {
-    return h("span", { class: "tag" }, trial.has_final ? "final" : "last report");
+    return h("span", { class: "tag" }, trial.has_final ? gettext("final") : gettext("last report"));
   }
-  if (trial.latest_value !== null) return h("span", { class: "tag" }, "latest");
-  const words = isFinished(trial) ? "nothing reported" : "nothing reported yet";
+  if (trial.latest_value !== null) return h("span", { class: "tag" }, gettext("latest"));
+  const words = isFinished(trial) ? gettext("nothing reported") : gettext("nothing reported yet");
   return h("span", { class: "muted" }, words);
 }
 
@@ -196,8 +201,8 @@ function otherMetrics(trial) {
       ]),
     );
   }
-  let words = "Final metrics appear here at the end.";
-  if (trial.has_final) words = "No other final metrics.";
-  else if (isFinished(trial)) words = "It ended without a final report.";
+  let words = gettext("Final metrics appear here at the end.");
+  if (trial.has_final) words = gettext("No other final metrics.");
+  else if (isFinished(trial)) words = gettext("It ended without a final report.");
   return h("p", { class: "muted small" }, words);
 }
