@@ -349,13 +349,14 @@ def load_json(text: str) -> tuple[Any, LineOf]:
         message = f"The manifest must be an object (a mapping), but it is {kind_of(data)}."
         raise ProblemsError([Problem("", message)])
     lines = key_lines(text)
+    first = 1 + text[: len(text) - len(text.lstrip())].count("\n")
 
     def line_of(path: str, within: int = 0) -> int | None:
         while path:
             if path in lines:
                 return lines[path]
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        return None
+        return first
 
     return data, line_of
 

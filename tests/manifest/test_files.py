@@ -157,7 +157,7 @@ def test_json_objects_one_after_the_other_are_taken_each() -> None:
     line = given.line_of("spec.maxTrialNum")
     assert line is not None
     assert "maxTrialNum" in text.splitlines()[line - 1]
-    assert [p.message.split(" is")[0] for p in found.ignored] == ["a Job"]
+    assert [(p.message.split(" is")[0], p.line) for p in found.ignored] == [("a Job", 2)]
     (problem,) = problems_of(f'{text}{{\n"a": 1,\n"a": 2}}', is_json=True)
     assert (problem.path, problem.line) == ("a", text.count("\n") + 3)
     (problem,) = problems_of(f'{text}{{\n"a" 1}}', is_json=True)
