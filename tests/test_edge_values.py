@@ -277,6 +277,33 @@ def test_every_chart_draws_it(type_: str, kind: str) -> None:
             assert all(low <= place <= high for place in dimension["values"])
 
 
+USUAL = {
+    "choice": [1, "1"], "randint": [0, 9], "uniform": [0, 1], "quniform": [0, 10, 1],
+    "loguniform": [1e-5, 1], "qloguniform": [1, 100, 1], "normal": [0, 1], "qnormal": [0, 1, 1],
+    "lognormal": [0, 1], "qlognormal": [0, 1, 1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("type_", [*USUAL, ""])
+def test_a_custom_trials_value_has_its_place_whatever_the_space_says(type_: str) -> None:
+    finite = [v for v in NUMBERS if isinstance(v, int) or math.isfinite(v)]
+    space = {"p": {"_type": type_, "_value": USUAL[type_]}} if type_ else {}
+    for values in (finite, [*finite, *OTHERS]):
+        for step, n_trials in ((1, 2), (3, 2), (7, 3), (1, 9), (1, len(values))):
+            for start in range(len(values)):
+                chosen = [values[(start + step * n) % len(values)] for n in range(n_trials)]
+                trials = [
+                    trial(n, REPORTED[n % 10], parameters={"p": value} if n != 7 else {})
+                    for n, value in enumerate(chosen)
+                ]
+                figure = CHARTS["parcoords"].draw(record(trials, space=space), {"axes": '["p"]'})
+                _, dimension = figure["data"][0]["dimensions"]
+                low, high = dimension["range"]
+                assert 0 < high - low < math.inf
+                assert all(low <= place <= high for place in dimension["values"]), chosen
+                assert len(dimension["tickvals"]) == len(set(dimension["ticktext"]))
+
+
 # ---- over the web
 
 _PLAIN_NAME = "default"

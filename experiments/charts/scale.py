@@ -17,6 +17,7 @@ FENCE = 3.0  # times the middle half's width: Tukey's "far out"
 WIDER = 0.5  # of an axis' length: how far off a new value may be to widen a drawn axis
 LEAST_FOR_FENCE = 8  # values; below that nothing is called an outlier
 DRAWABLE = 1e300
+MOST_DIGITS = 15  # decimal ones that any float holds
 
 
 def drawable(values: Floats) -> Floats:
@@ -165,7 +166,8 @@ def rounded(values: Floats, digits: int = 7) -> list[float | None]:
     with np.errstate(over="ignore", invalid="ignore"):
         scale = 10.0 ** (digits - 1 - np.floor(np.log10(np.abs(safe))))
         short = np.round(safe * scale) / scale
-    short = np.where(np.isfinite(short), short, safe)
+    # a float holds no more digits: rounding would only add errors
+    short = np.where(np.isfinite(short) & (digits <= MOST_DIGITS), short, safe)
     short = np.where(values == 0, 0.0, short)
     answer: list[float | None] = short.tolist()
     for i in np.flatnonzero(~finite).tolist():

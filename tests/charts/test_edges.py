@@ -79,6 +79,8 @@ def test_numbers_that_differ_late_stay_different_on_the_way_to_the_browser() -> 
     assert scale.rounded(times) == times.tolist()
     assert scale.rounded(np.array([1e6 + 0.125, 1e6 + 0.25])) == [1e6 + 0.125, 1e6 + 0.25]
     assert scale.rounded(np.array([0.123456789, 1.0])) == [0.1234568, 1.0]
+    largest = np.array([2.0**53 - 1, 2.0**53])  # rounding would add more than it takes away
+    assert scale.rounded(largest) == largest.tolist()
     assert scale.rounded(np.array([LARGEST, -LARGEST, np.nan])) == [
         1.797693e308,
         -1.797693e308,
