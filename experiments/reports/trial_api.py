@@ -24,6 +24,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from experiments.access.tokens import TrialClaim, read_trial_token
 from experiments.live import hub
 from experiments.models import Trial, release
+from experiments.redaction import redact
 from experiments.reports import wire
 from experiments.reports.rows import STORED, Answer, BadText
 from experiments.reports.store import ReportStore, StoreIsFull
@@ -208,8 +209,8 @@ class TrialApi:
 
     async def _refuse(self, claim: TrialClaim, answer: Answer, body: bytes) -> Answer:
         """Give that answer, and keep what came: a refused result is why its trial fails."""
-        text = body[:KEPT_BYTES].decode("utf-8", "replace")
-        item = BadText(answer.line, text, is_final=wire.looks_final(body))
+        text = redact(body[:KEPT_BYTES].decode("utf-8", "replace"))
+        item = BadText(redact(answer.line), text, is_final=wire.looks_final(body))
         kept = await self._submit(claim, item)
         # that its text was not kept is our trouble alone
         return kept if kept.status == 404 else answer

@@ -264,6 +264,16 @@ def test_the_refused_result_of_an_earlier_attempt_is_not_told(server: Server, tr
     assert trial.reason == "It exited with code 0, but no final result was reported."
 
 
+def test_a_refused_report_is_kept_without_the_token_in_it(server: Server, trial: Trial) -> None:
+    token = trial_token(trial)
+    assert server.report_final(trial, json.dumps(f"see /t/{token}")).status == 400
+
+    event = Event.objects.get(trial=trial)
+
+    assert f"/t/{token.rpartition('.')[0]}.***" in event.data["text"]
+    assert token.rpartition(".")[2] not in event.data["text"] + event.reason
+
+
 def test_a_reason_that_quotes_the_log_does_not_quote_the_token(trial: Trial) -> None:
     address = f"http://127.0.0.1:8080/t/{trial_token(trial)}"
     message = f"exit code 1: ConnectionError: {address}/apis/v1/metric"
