@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { sentences } from "../../static/js/experiment/pace.js";
+import { sentences as said } from "../../static/js/experiment/pace.js";
 
+/** @param {Pace} pace */
+const sentences = (pace) => said(pace).map((sentence) => sentence.replaceAll("\u00a0", " "));
+
+/** @type {Pace} */
 const nothing = {
   left: null,
   trial_seconds: 0,
@@ -16,6 +20,11 @@ test("nothing is said of what is not known", () => {
 });
 
 test("a range, or one time where both are the same", () => {
+  /**
+   * @param {number} low_s
+   * @param {number} high_s
+   * @param {"trials" | "time"} [ends_by]
+   */
   const left = (low_s, high_s, ends_by = "trials") => ({
     ...nothing,
     left: { low_s, high_s, ends_by },

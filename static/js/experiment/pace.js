@@ -2,10 +2,16 @@
 
 import { api } from "../api.js";
 import { byId, onChange } from "../dom.js";
-import { duration, isEnded } from "../format.js";
+import { isEnded, duration as words } from "../format.js";
 import { gettext, ngettext } from "../language.js";
 
 const EVERY_MS = 5000; // at most so often; the server reads every trial for it
+
+/**
+ * Seconds in words that no line breaks.
+ * @param {number} seconds
+ */
+const duration = (seconds) => words(Math.round(seconds)).replaceAll(" ", "\u00a0");
 
 /**
  * What the answer says, a sentence each; none where there is nothing to say.
@@ -15,10 +21,10 @@ const EVERY_MS = 5000; // at most so often; the server reads every trial for it
 export function sentences({ left, trial_seconds, gpu_seconds, stopped_early, saved_seconds }) {
   const said = [];
   if (left?.ends_by === "time") {
-    const time = duration(Math.round(left.high_s));
+    const time = duration(left.high_s);
     said.push(gettext("The time limit ends it in {time}, before all trials have run.", { time }));
   } else if (left) {
-    const [low, high] = [left.low_s, left.high_s].map((s) => duration(Math.round(s)));
+    const [low, high] = [left.low_s, left.high_s].map((s) => duration(s));
     said.push(
       low === high
         ? gettext("About {time} left.", { time: high })
@@ -26,18 +32,18 @@ export function sentences({ left, trial_seconds, gpu_seconds, stopped_early, sav
     );
   }
   if (trial_seconds >= 1) {
-    const time = duration(Math.round(trial_seconds));
+    const time = duration(trial_seconds);
     said.push(
       gpu_seconds === null
         ? gettext("Trials took {time}.", { time })
         : gettext("Trials took {time}, and GPUs {gpu}.", {
             time,
-            gpu: duration(Math.round(gpu_seconds)),
+            gpu: duration(gpu_seconds),
           }),
     );
   }
   if (saved_seconds !== null && saved_seconds >= 1) {
-    const time = duration(Math.round(saved_seconds));
+    const time = duration(saved_seconds);
     said.push(
       ngettext(
         "Stopping {n} early saved about {time}.",
