@@ -80,6 +80,18 @@ def test_any_of_thousands_of_metrics_can_be_searched_and_charted(page: Page, end
     assert "metric=norm+2699" in asked[-1]
 
 
+def test_hundreds_of_metrics_do_not_push_the_log_away(page: Page, stack: Stack):
+    wide = stack.create(name="wide", maxTrialNum=1, arguments=[2, 0, "wide"])
+    stack.wait_for_phase(wide, "DONE")
+    page.goto(f"/experiments/{wide}/trials/0/")
+    expect(page.locator("#result tr")).to_have_count(300)
+    height = page.locator("#result").evaluate("e => e.getBoundingClientRect().height")
+    assert height <= 420
+    assert page.locator("#log-box").evaluate("e => e.getBoundingClientRect().top") < 1500
+    page.locator("#result tr").last.scroll_into_view_if_needed()
+    expect(page.locator("#result tr").last).to_contain_text("m299")
+
+
 def test_a_picture_of_a_chart_is_named_by_the_experiment(page: Page, ended: str):
     page.goto(f"/experiments/{ended}/")
     expect(page.locator(".chart[data-kind=history] .main-svg").first).to_be_visible(timeout=SLOW)
