@@ -1,0 +1,94 @@
+// A table of what is compared: a column each, differences first, what is equal on demand.
+
+import { h, icon } from "../dom.js";
+import { stringify } from "../exact.js";
+import { full, plain } from "../format.js";
+
+/** @typedef {{ name: string, values: Record<string, Json>, differs: boolean }} DiffRow */
+/**
+ * @typedef {{ head: HTMLElement, cells: HTMLTableCellElement[], differs: boolean }} Line
+ * @typedef {{ title: string, lines: Line[] }} Section
+ */
+
+/**
+ * A dotted name, what it is nested in less loud.
+ * @param {string} name
+ */
+export function nameHead(name) {
+  const at = name.lastIndexOf(".") + 1;
+  const above = at ? h("span", { class: "muted" }, name.slice(0, at)) : null;
+  return h("th", { scope: "row", class: "mono", title: name }, above, name.slice(at));
+}
+
+/**
+ * A row of plain values; those that are not the reference's are marked.
+ * @param {DiffRow} row
+ * @param {string[]} keys of the columns
+ * @param {string} reference the column that others are held against
+ * @param {{ isLatest?: (key: string) => boolean, absent?: string }} [words]
+ * @returns {Line}
+ */
+export function valueLine(row, keys, reference, { isLatest = () => false, absent = "" } = {}) {
+  const cells = keys.map((key) => {
+    if (!(key in row.values)) return h("td", { class: "muted", title: absent }, "–");
+    const value = row.values[key];
+    const isOther = row.differs && !isSame(value, row.values[reference]);
+    return h(
+      "td",
+      { class: `mono${isOther ? " is-other" : ""}`, title: full(value) },
+      h("span", { class: "compare-value" }, plain(value)),
+      isLatest(key) && h("span", { class: "latest" }, "latest"),
+    );
+  });
+  return { head: nameHead(row.name), cells, differs: row.differs };
+}
+
+/**
+ * @param {Json | undefined} a
+ * @param {Json | undefined} b
+ */
+const isSame = (a, b) => stringify(a) === stringify(b);
+
+/**
+ * Draw head and body. Returns how many rows are left out because all columns say the same.
+ * @param {{ head: HTMLElement, body: HTMLElement }} table
+ * @param {HTMLElement[]} columns
+ * @param {Section[]} sections
+ * @param {boolean} isAll what is equal, too
+ */
+export function drawTable({ head, body }, columns, sections, isAll) {
+  const corner = h("td", {}, "");
+  head.replaceChildren(h("tr", {}, corner, columns));
+  let nEqual = 0;
+  const rows = sections.flatMap(({ title, lines }) => {
+    const different = lines.filter((line) => line.differs);
+    const equal = lines.filter((line) => !line.differs);
+    nEqual += equal.length;
+    const shown = isAll ? [...different, ...equal] : different;
+    if (!shown.length) return [];
+    const name = h("th", { class: "compare-section", scope: "rowgroup" }, title);
+    const rest = h("td", { class: "compare-section", colspan: columns.length });
+    return [
+      h("tr", {}, name, rest),
+      ...shown.map((line) =>
+        h("tr", { class: line.differs ? "" : "is-equal" }, line.head, line.cells),
+      ),
+    ];
+  });
+  body.replaceChildren(...rows);
+  return nEqual;
+}
+
+/**
+ * What the rows that are not shown are called.
+ * @param {number} nEqual
+ * @param {boolean} isAll
+ */
+export function equalWords(nEqual, isAll) {
+  if (!nEqual) return "Everything differs.";
+  const rows = nEqual === 1 ? "1 row is" : `${nEqual} rows are`;
+  return isAll ? `${rows} equal: below those that differ.` : `${rows} equal and not shown.`;
+}
+
+/** @param {string} title */
+export const bestMark = (title) => h("span", { class: "best-mark", title }, icon("star"));
