@@ -133,8 +133,9 @@ def _finite(course: Course, *, by_gap: bool) -> Floats:
 def _gap(values: Floats, course: Course) -> Floats:
     """Distance to its own best; halves first, so that huge ones stay finite."""
     assert course.best is not None
-    gap: Floats = np.abs(values / 2 - course.best / 2) * 2.0
-    return scale.drawable(np.nan_to_num(gap, posinf=scale.DRAWABLE))
+    half = np.minimum(np.abs(values / 2 - course.best / 2), scale.DRAWABLE / 2)
+    gap: Floats = 2.0 * half
+    return gap
 
 
 def _steps(x: Floats, values: Floats, *, maximize: bool) -> tuple[Floats, Floats]:
@@ -180,7 +181,7 @@ def figure(info: AcrossInfo) -> Figure:
         title = f"Time since the start ({info.unit})" if info.unit else "Trials ended"
         axes = {"xaxis": style.axis(title, rangemode="tozero"), "yaxis": value_axis}
     frame = style.layout(info.kind, **axes, annotations=_notes(info))
-    frame["showlegend"] = True
+    frame["showlegend"] = False  # one key for all the figures stands beside them
     frame["meta"] |= meta
     return {"data": [_trace(line, info) for line in info.lines], "layout": frame}
 
@@ -205,14 +206,14 @@ def _trace(line: Line, info: AcrossInfo) -> dict[str, Any]:
 def _notes(info: AcrossInfo) -> list[dict[str, Any]]:
     words = []
     if info.mixed:
-        words.append("some maximize, some minimize: distance to each one's own best")
+        words.append("Some maximize, some minimize: distance to each own best")
     if info.silent:
-        words.append("nothing succeeded: " + ", ".join(map(style.plain_text, info.silent)))
+        words.append("Nothing succeeded: " + ", ".join(map(style.plain_text, info.silent)))
     if not words:
         return []
     note = {
         "text": " · ".join(words), "showarrow": False, "xref": "paper", "yref": "paper",
-        "x": 1, "y": 0, "xanchor": "right", "yanchor": "bottom", "font": {"size": 11},
+        "x": 1, "y": 1, "xanchor": "right", "yanchor": "bottom", "font": {"size": 11},
     }  # fmt: skip
     return [note]
 

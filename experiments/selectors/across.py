@@ -91,7 +91,7 @@ def _rows(columns: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _settings(experiment: Experiment) -> dict[str, Any]:
     """What the manifest says beside the space, in its own words; limits as they are today."""
     spec = experiment.configuration
-    found: dict[str, Any] = {"optimizeMode": experiment.optimize_mode}
+    found: dict[str, Any] = {}
     for kind in ("tuner", "advisor", "assessor"):
         section = spec.get(kind)
         if not section:

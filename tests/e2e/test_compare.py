@@ -174,3 +174,77 @@ def test_the_comparison_scrolls_inside_its_table(page: Page, ended: str, width: 
     page.goto(f"/experiments/{ended}/compare/?trials=0,1,2,3,4,5&all=1")
     expect(page.get_by_test_id("chart-overlay")).to_have_attribute("data-drawn", re.compile(r"\d"))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+# ---- experiments
+
+
+@pytest.fixture(scope="module")
+def three(stack: Stack) -> list[str]:
+    """Three ended experiments, the newest last."""
+    made = [stack.create(name=f"side-{n}", maxTrialNum=2 + n, arguments=[2, 0]) for n in range(3)]
+    for experiment in made:
+        stack.wait_for_phase(experiment, "DONE")
+    return made
+
+
+def test_ticked_experiments_outlive_refreshes_and_search_and_are_compared(
+    page: Page, three: list[str]
+):
+    page.goto("/")
+    bar = page.get_by_test_id("list-selection")
+    expect(bar).to_be_hidden()
+    page.get_by_label("Select side-0").check()
+    expect(bar).to_contain_text("1 selected")
+    expect(page.get_by_test_id("list-compare")).to_have_attribute("aria-disabled", "true")
+    assert page.url.endswith(f"?ticked={three[0]}")
+    page.wait_for_timeout(4000)  # the list has refreshed itself
+    expect(page.get_by_label("Select side-0")).to_be_checked()
+    page.locator("#list-search").fill("side-2")
+    expect(page.get_by_test_id("experiment-row")).to_have_count(1)
+    page.get_by_label("Select side-2").check()
+    expect(bar).to_contain_text("2 selected")
+    page.locator(".list-tabs a", has_text="Done").click()
+    page.wait_for_url(re.compile("phase=done"))
+    assert f"ticked={three[0]}%2C{three[2]}" in page.url
+    page.reload()
+    expect(page.get_by_label("Select side-2")).to_be_checked()
+    page.get_by_test_id("list-compare").click()
+    page.wait_for_url(re.compile(f"/experiments/compare/.ids={three[0]},{three[2]}$"))
+    for name in ("trials", "time", "edf"):
+        chart = page.get_by_test_id(f"chart-{name}")
+        expect(chart.locator(".scatterlayer .trace")).to_have_count(2)
+    table = page.get_by_test_id("compare-table")
+    expect(table).to_contain_text("maxTrialNum")
+    expect(table).not_to_contain_text("trialConcurrency")
+    page.get_by_test_id("compare-all").check()
+    expect(table).to_contain_text("trialConcurrency")
+
+
+def test_escape_unticks_experiments(page: Page, three: list[str]):
+    page.goto(f"/?ticked={','.join(three)}")
+    bar = page.get_by_test_id("list-selection")
+    expect(bar).to_contain_text("3 selected")
+    page.keyboard.press("Escape")
+    expect(bar).to_be_hidden()
+    expect(page.get_by_label("Select side-1")).not_to_be_checked()
+    assert "ticked" not in page.url
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_experiments_side_by_side_by_distance_and_no_wider_than_the_screen(
+    page: Page, three: list[str], width: int
+):
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"/experiments/compare/?ids={','.join(three)}")
+    chart = page.get_by_test_id("chart-trials")
+    expect(chart.locator(".scatterlayer .trace")).to_have_count(3)
+    page.locator("[data-measure=gap]").click()
+    expect(chart.locator(".ytitle")).to_have_text("Distance to its own best")
+    assert "y=gap" in page.url
+    page.reload()
+    expect(chart.locator(".ytitle")).to_have_text("Distance to its own best")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.get_by_label("Without side-1").click()
+    page.wait_for_url(re.compile(f"ids={three[0]}%2C{three[2]}"))
+    expect(chart.locator(".scatterlayer .trace")).to_have_count(2)

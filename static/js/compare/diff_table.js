@@ -1,6 +1,6 @@
 // A table of what is compared: a column each, differences first, what is equal on demand.
 
-import { h, icon } from "../dom.js";
+import { h, icon, svg } from "../dom.js";
 import { stringify } from "../exact.js";
 import { full, plain } from "../format.js";
 
@@ -88,6 +88,23 @@ export function equalWords(nEqual, isAll) {
   if (!nEqual) return "Everything differs.";
   const rows = nEqual === 1 ? "1 row is" : `${nEqual} rows are`;
   return isAll ? `${rows} equal: below those that differ.` : `${rows} equal and not shown.`;
+}
+
+/** @type {Record<string, string>} */
+const DASHES = { dash: "7 4", dot: "2 3", dashdot: "7 3 2 3" };
+
+/**
+ * A piece of the line that a column has in the charts.
+ * @param {string} colour
+ * @param {string} dash
+ */
+export function swatch(colour, dash) {
+  const line = { x1: 0, y1: 5, x2: 26, y2: 5, stroke: colour, "stroke-width": 2.5 };
+  return svg(
+    "svg",
+    { class: "compare-swatch", viewBox: "0 0 26 10", "aria-hidden": "true" },
+    svg("line", { ...line, "stroke-dasharray": DASHES[dash] ?? "none" }),
+  );
 }
 
 /** @param {string} title */

@@ -5,10 +5,10 @@ import { params, remember } from "../address.js";
 import { api } from "../api.js";
 import { Controls } from "../charts/controls.js";
 import { ChartPanel } from "../charts/panel.js";
-import { byId, h, icon, onChange, pageData, svg } from "../dom.js";
+import { byId, h, icon, onChange, pageData } from "../dom.js";
 import { duration, number, stateBadge, trialSeconds } from "../format.js";
 import { connectionBadge, Live } from "../live.js";
-import { bestMark, drawTable, equalWords, valueLine } from "./diff_table.js";
+import { bestMark, drawTable, equalWords, swatch, valueLine } from "./diff_table.js";
 import { steadily } from "./refresh.js";
 
 const REFETCH = 1000; // milliseconds between two reads of the comparison
@@ -44,13 +44,6 @@ const linkTo = (trial) => `${urls.page}trials/${trial}/`;
 
 /** @param {Compared} trial */
 function columnHead({ number: n, colour, dash }) {
-  const dashes = { solid: "none", dash: "7 4", dot: "2 3", dashdot: "7 3 2 3" }[dash] ?? "none";
-  const line = { x1: 0, y1: 5, x2: 26, y2: 5, stroke: colour, "stroke-width": 2.5 };
-  const swatch = svg(
-    "svg",
-    { class: "compare-swatch", viewBox: "0 0 26 10", "aria-hidden": "true" },
-    svg("line", { ...line, "stroke-dasharray": dashes }),
-  );
   const rest = [...numbers].filter((other) => other !== n);
   const remove = rest.length > 1 && {
     href: addressOf(rest),
@@ -64,7 +57,7 @@ function columnHead({ number: n, colour, dash }) {
     h(
       "span",
       { class: "compare-column" },
-      swatch,
+      swatch(colour, dash),
       h("a", { href: linkTo(n) }, `#${n}`),
       n === comparison.best && bestMark("Best of these"),
       remove && h("a", remove, icon("x")),
