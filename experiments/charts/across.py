@@ -17,6 +17,7 @@ import numpy as np
 
 from experiments.charts import scale, style
 from experiments.charts.base import Figure, Floats, Options, choice_option, flag_option
+from experiments.charts.words import gettext as _
 
 MOST_POINTS = 400  # of a line
 TIME_UNITS = ((86400.0, "d", 2.0), (3600.0, "h", 2.0), (60.0, "min", 2.0), (1.0, "s", 0.0))
@@ -164,21 +165,23 @@ def _name(course: Course, courses: Sequence[Course]) -> str:
 def figure(info: AcrossInfo) -> Figure:
     meta = {"mixed": info.mixed, "by_gap": info.by_gap, "log_possible": info.log_possible}
     if not info.lines:
-        drawn = style.empty(info.kind, "No trial of these experiments has succeeded yet.")
+        drawn = style.empty(info.kind, _("No trial of these experiments has succeeded yet."))
         drawn["layout"]["meta"] |= meta
         return drawn
     is_edf = info.kind == "edf"
-    value_title = "Distance to its own best" if info.by_gap else "Value"
+    value_title = _("Distance to its own best") if info.by_gap else _("Value")
     value_axis = style.axis(value_title, type="log" if info.log else "linear")
     values = np.concatenate([line.x if is_edf else line.y for line in info.lines])
     view = scale.robust_range(np.log10(values) if info.log else scale.drawable(values))
     if view is not None:
         value_axis["range"] = list(scale.padded(*view))
     if is_edf:
-        share = style.axis("Share of trials", range=[0, 1.03], tickformat=".0%")
+        share = style.axis(_("Share of trials"), range=[0, 1.03], tickformat=".0%")
         axes = {"xaxis": value_axis, "yaxis": share}
     else:
-        title = f"Time since the start ({info.unit})" if info.unit else "Trials ended"
+        title = _("Trials ended")
+        if info.unit:
+            title = _("Time since the start ({unit})", unit=info.unit)
         axes = {"xaxis": style.axis(title, rangemode="tozero"), "yaxis": value_axis}
     frame = style.layout(info.kind, **axes, annotations=_notes(info))
     frame["showlegend"] = False  # one key for all the figures stands beside them
@@ -190,10 +193,9 @@ def _trace(line: Line, info: AcrossInfo) -> dict[str, Any]:
     colour = style.line_colour(line.place)
     name = style.plain_text(line.name)
     if info.kind == "edf":
-        hover = "%{y:.1%} of " + f"{line.n} at most %{{x:.6g}}"
+        hover = f"%{{y:.1%}} / {line.n} ≤ %{{x:.6g}}"
     else:
-        at = f"after %{{x:.3g}} {info.unit}" if info.unit else "after %{x:.0f} trials"
-        hover = f"%{{y:.6g}} {at}"
+        hover = "%{y:.6g} @ " + (f"%{{x:.3g}} {info.unit}" if info.unit else "%{x:.0f}")
     return {
         "type": "scatter", "mode": "lines+markers", "uid": f"e{line.place}", "name": name,
         "x": scale.rounded(line.x), "y": scale.rounded(scale.drawable(line.y)),
@@ -206,9 +208,10 @@ def _trace(line: Line, info: AcrossInfo) -> dict[str, Any]:
 def _notes(info: AcrossInfo) -> list[dict[str, Any]]:
     words = []
     if info.mixed:
-        words.append("Some maximize, some minimize: distance to each own best")
+        words.append(_("Some maximize, some minimize: distance to each own best"))
     if info.silent:
-        words.append("Nothing succeeded: " + ", ".join(map(style.plain_text, info.silent)))
+        names = ", ".join(map(style.plain_text, info.silent))
+        words.append(_("Nothing succeeded: {names}", names=names))
     if not words:
         return []
     note = {

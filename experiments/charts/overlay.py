@@ -27,13 +27,13 @@ from experiments.charts.base import (
     choice_option,
     flag_option,
 )
+from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "overlay"
 POINTS = 400  # of each line
 ABSURD = 50.0  # middle spreads off the median: nothing of a usual curve lies there
 REDRAWN_AT: Moves = STOPS
-X_NAMES = {"step": "Step", "sequence": "Report", "time": "Time since the trial's first report (s)"}
 
 
 @dataclass(frozen=True)
@@ -153,18 +153,22 @@ def figure(info: OverlayInfo) -> Figure:
         "room": scale.WIDER if info.clip else None,
     }
     if not info.lines or info.view is None:
-        named = "" if info.metric == DEFAULT_METRIC else f" of {style.plain_text(info.metric)}"
-        words = f"None of these trials reported an intermediate value{named} so far."
+        words = _("None of these trials reported an intermediate value so far.")
+        if info.metric != DEFAULT_METRIC:
+            name = style.plain_text(info.metric)
+            words = _(
+                "None of these trials reported an intermediate value of {name} so far.", name=name
+            )
         return style.empty(KIND, words, live=live)
     traces = [_trace(line) for line in info.lines]
     ends = [line for line in info.lines if line.trial.state == TrialState.EARLY_STOPPED]
     if ends:
         traces.append(_stopped_trace(ends))
-    y_title = "Value" if info.metric == DEFAULT_METRIC else style.plain_text(info.metric)
+    y_title = _("Value") if info.metric == DEFAULT_METRIC else style.plain_text(info.metric)
     y_axis = style.axis(y_title, type="log" if info.log else "linear")
     y_axis["range"] = list(scale.axis_range(*info.view, log=info.log))
     frame = style.layout(
-        KIND, xaxis=style.axis(X_NAMES[info.x]), yaxis=y_axis, annotations=_notes(info)
+        KIND, xaxis=style.axis(_x_title(info.x)), yaxis=y_axis, annotations=_notes(info)
     )
     frame["showlegend"] = True
     frame["legend"] = {"x": 1.01, "y": 1, "xanchor": "left", "yanchor": "top", "font": {"size": 11}}
@@ -175,12 +179,18 @@ def figure(info: OverlayInfo) -> Figure:
     return {"data": traces, "layout": frame}
 
 
+def _x_title(x: str) -> str:
+    if x == "time":
+        return _("Time since the trial's first report (s)")
+    return _("Step") if x == "step" else _("Report")
+
+
 def _trace(line: OverlayLine) -> dict[str, Any]:
     number = line.trial.number
     running = line.trial.state == TrialState.RUNNING
     return {
         "type": "scatter", "mode": "lines+markers", "uid": f"t{number}",
-        "name": f"#{number}" + (" running" if running else ""),
+        "name": f"#{number}" + (" " + _("running") if running else ""),
         "meta": {
             "trial": number, "last": line.last, "start": line.start,
             "most": line.x.size + POINTS,  # then thin it anew
@@ -188,7 +198,7 @@ def _trace(line: OverlayLine) -> dict[str, Any]:
         "x": scale.rounded(line.x), "y": scale.rounded(line.y), "connectgaps": False,
         "line": {"color": line.look.colour, "dash": line.look.dash, "width": 2},
         "marker": {"size": 5, "maxdisplayed": 12, "color": line.look.colour},
-        "hovertemplate": f"<b>#{number}</b> · %{{y:.6g}} at %{{x}}<extra></extra>",
+        "hovertemplate": f"<b>#{number}</b> · %{{y:.6g}} @ %{{x}}<extra></extra>",
     }  # fmt: skip
 
 
@@ -198,11 +208,13 @@ def _stopped_trace(lines: Iterable[OverlayLine]) -> dict[str, Any]:
         last = int(np.flatnonzero(np.isfinite(line.y))[-1])
         ends.append((line.trial.number, float(line.x[last]), float(line.y[last])))
     return {
-        "type": "scatter", "mode": "markers", "uid": "stopped", "name": "Stopped early",
-        "x": [x for _, x, _ in ends], "y": [y for _, _, y in ends],
-        "customdata": [number for number, _, _ in ends],
+        "type": "scatter", "mode": "markers", "uid": "stopped", "name": _("Stopped early"),
+        "x": [end[1] for end in ends], "y": [end[2] for end in ends],
+        "customdata": [end[0] for end in ends],
         "marker": {"symbol": "x", "size": 9, "color": looks.AMBER},
-        "hovertemplate": "<b>#%{customdata}</b> stopped early · %{y:.6g} at %{x}<extra></extra>",
+        "hovertemplate": "<b>#%{customdata}</b> "
+        + _("stopped early")
+        + " · %{y:.6g} @ %{x}<extra></extra>",
     }  # fmt: skip
 
 
@@ -210,10 +222,10 @@ def _notes(info: OverlayInfo) -> list[dict[str, Any]]:
     words = []
     if info.silent:
         shown = ", ".join(f"#{number}" for number in info.silent[:6])
-        more = "" if len(info.silent) <= 6 else f" and {len(info.silent) - 6} more"
-        words.append(f"Nothing reported: {shown}{more}")
+        shown += ", …" if len(info.silent) > 6 else ""
+        words.append(_("Nothing reported: {trials}", trials=shown))
     if info.n_outside:
-        words.append(f"{info.n_outside} off scale")
+        words.append(_("{n} values off scale", n=info.n_outside))
     if not words:
         return []
     note: Mapping[str, Any] = {

@@ -22,6 +22,7 @@ from experiments.algorithms.space.flat import flat
 from experiments.charts import across, style
 from experiments.charts.across import Course
 from experiments.charts.base import Figure
+from experiments.charts.words import spoken_by
 from experiments.manifest.fields import NAME_FIELDS
 from experiments.models import Experiment, Trial
 from experiments.problems import Problem, ProblemsError, nearest
@@ -157,7 +158,8 @@ def figure(experiments: Sequence[Experiment], kind: str, options: Mapping[str, s
         close = nearest(kind, across.KINDS)
         hint = f"Did you mean {close!r}?" if close else f"Known: {', '.join(across.KINDS)}."
         raise Http404(f"No chart {kind!r:.60}. {hint}")
-    drawn = across.draw(kind, courses(experiments), options)
+    with spoken_by(_):
+        drawn = across.draw(kind, courses(experiments), options)
     drawn["layout"]["meta"]["seq"] = sum(experiment.last_seq for experiment in experiments)
     return drawn
 

@@ -27,6 +27,7 @@ from experiments.charts.base import (
     ReportedCurve,
     TrialRecord,
 )
+from experiments.charts.words import spoken_by
 from experiments.models import Experiment, Metric, Trial
 from experiments.problems import Problem, ProblemsError
 from experiments.selectors import chart_data
@@ -185,7 +186,8 @@ def curves_figure(
         now=timezone.now(),
         curves=_curves(experiment, trials, name),
     )
-    figure = overlay.draw(record, options)
+    with spoken_by(_):
+        figure = overlay.draw(record, options)
     figure["layout"]["meta"] |= {
         "metrics": _metric_names(trials),
         "seq": experiment.last_seq,

@@ -3,6 +3,7 @@
 
 import { params } from "./address.js";
 import { all, byId, hit, toast } from "./dom.js";
+import { gettext } from "./language.js";
 
 const MOST = 10;
 const KEY = "ticked";
@@ -21,9 +22,9 @@ function draw() {
     box.closest("tr")?.classList.toggle("is-ticked", isTicked);
   }
   bar.hidden = ticked.size === 0;
-  const words = (bar.dataset.words ?? "").replace("{n}", String(ticked.size));
+  const words = gettext("{n} selected", { n: ticked.size });
   if (byId("list-selected").textContent !== words) byId("list-selected").textContent = words;
-  const isPossible = ticked.size >= 2;
+  const isPossible = ticked.size >= 2 && ticked.size <= MOST;
   if (isPossible) compare.href = `${bar.dataset.compare}?ids=${text()}`;
   else compare.removeAttribute("href");
   compare.classList.toggle("disabled", !isPossible);
@@ -45,7 +46,7 @@ document.addEventListener("change", (event) => {
   const id = box.dataset.tick ?? "";
   if (!box.checked) ticked.delete(id);
   else if (ticked.size < MOST) ticked.add(id);
-  else toast(`At most ${MOST} experiments can be compared.`, "warning");
+  else toast(gettext("At most {n} experiments can be compared.", { n: MOST }), "warning");
   changed();
 });
 

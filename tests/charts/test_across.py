@@ -75,7 +75,7 @@ def test_turned_round_the_distances_are_the_same() -> None:
 def test_the_share_counts_trials_with_a_result_and_ends_at_all_of_them() -> None:
     drawn = across.draw("edf", [course([0.3, NAN, 0.1, 0.2]), course([0.5], name="b")], {})
     assert lines(drawn)["a"] == ([0.1, 0.2, 0.3], pytest.approx([1 / 3, 2 / 3, 1.0]))
-    assert "of 3 at most" in drawn["data"][0]["hovertemplate"]
+    assert "/ 3 ≤" in drawn["data"][0]["hovertemplate"]
 
 
 def test_many_trials_are_thinned_and_both_ends_stay() -> None:

@@ -7,6 +7,7 @@ import { Controls } from "../charts/controls.js";
 import { ChartPanel } from "../charts/panel.js";
 import { all, byId, h, hit, icon, onChange, pageData } from "../dom.js";
 import { duration, isEnded, number, phaseBadge, trialBar } from "../format.js";
+import { gettext } from "../language.js";
 import { drawTable, equalWords, swatch, valueLine } from "./diff_table.js";
 
 const POLL = 5000; // milliseconds
@@ -43,7 +44,7 @@ function columnHead({ id, name, colour, dash }) {
   const rest = keys.filter((key) => key !== id);
   const query = new URLSearchParams(params);
   query.set("ids", rest.join(","));
-  const words = `Without ${name}`;
+  const words = gettext("Without {name}", { name });
   const props = { class: "btn btn-icon btn-icon-s", title: words, "aria-label": words };
   return h(
     "th",
@@ -80,26 +81,27 @@ function best({ id, best: trial }) {
 /** @param {Compared} experiment */
 const direction = ({ optimize_mode: mode }) => [
   icon(mode === "minimize" ? "down" : "up"),
-  mode === "minimize" ? " minimize" : " maximize",
+  " ",
+  mode === "minimize" ? gettext("Minimize") : gettext("Maximize"),
 ];
 
 function sections() {
   const facts = [
-    factLine("State", (e) => [phaseBadge(e)]),
-    factLine("Best value", best),
-    factLine("Direction", direction, comparison.mixed),
-    factLine("Trials", (e) => [trialBar(e.counts, e.max_trials)]),
-    factLine("Finished", (e) => [`${e.n_finished} of ${e.max_trials}`], false),
-    factLine("Active for", (e) => [duration(e.active_seconds)]),
+    factLine(gettext("State"), (e) => [phaseBadge(e)]),
+    factLine(gettext("Best value"), best),
+    factLine(gettext("Direction"), direction, comparison.mixed),
+    factLine(gettext("Trials"), (e) => [trialBar(e.counts, e.max_trials)]),
+    factLine(gettext("Finished"), (e) => [`${e.n_finished} / ${e.max_trials}`], false),
+    factLine(gettext("Active time"), (e) => [duration(e.active_seconds)]),
   ];
-  const absent = { absent: "Not in this experiment" };
+  const absent = { absent: gettext("Not in this experiment") };
   /** @param {DiffRow} row */
   const line = (row) => valueLine(row, keys, keys[0], absent);
   return [
-    { title: "Experiment", lines: facts },
-    { title: "Best parameters", lines: comparison.best_parameters.map(line) },
-    { title: "Search space", lines: comparison.space.map(line) },
-    { title: "Settings", lines: comparison.settings.map(line) },
+    { title: gettext("Experiment"), lines: facts },
+    { title: gettext("Best parameters"), lines: comparison.best_parameters.map(line) },
+    { title: gettext("Search space"), lines: comparison.space.map(line) },
+    { title: gettext("Settings"), lines: comparison.settings.map(line) },
   ];
 }
 

@@ -3,6 +3,7 @@
 import { h, icon, svg } from "../dom.js";
 import { stringify } from "../exact.js";
 import { full, plain } from "../format.js";
+import { gettext, ngettext } from "../language.js";
 
 /** @typedef {{ name: string, values: Record<string, Json>, differs: boolean }} DiffRow */
 /**
@@ -37,7 +38,7 @@ export function valueLine(row, keys, reference, { isLatest = () => false, absent
       "td",
       { class: `mono${isOther ? " is-other" : ""}`, title: full(value) },
       h("span", { class: "compare-value" }, plain(value)),
-      isLatest(key) && h("span", { class: "latest" }, "latest"),
+      isLatest(key) && h("span", { class: "latest" }, gettext("latest")),
     );
   });
   return { head: nameHead(row.name), cells, differs: row.differs };
@@ -85,9 +86,14 @@ export function drawTable({ head, body }, columns, sections, isAll) {
  * @param {boolean} isAll
  */
 export function equalWords(nEqual, isAll) {
-  if (!nEqual) return "Everything differs.";
-  const rows = nEqual === 1 ? "1 row is" : `${nEqual} rows are`;
-  return isAll ? `${rows} equal: below those that differ.` : `${rows} equal and not shown.`;
+  if (!nEqual) return gettext("Everything differs.");
+  return isAll
+    ? ngettext(
+        "{n} equal row, below those that differ",
+        "{n} equal rows, below those that differ",
+        nEqual,
+      )
+    : ngettext("{n} equal row is not shown", "{n} equal rows are not shown", nEqual);
 }
 
 /** @type {Record<string, string>} */

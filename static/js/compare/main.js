@@ -7,10 +7,12 @@ import { Controls } from "../charts/controls.js";
 import { ChartPanel } from "../charts/panel.js";
 import { byId, h, icon, onChange, pageData } from "../dom.js";
 import { duration, number, stateBadge, trialSeconds } from "../format.js";
+import { around, gettext } from "../language.js";
 import { connectionBadge, Live } from "../live.js";
 import { bestMark, drawTable, equalWords, swatch, valueLine } from "./diff_table.js";
 import { steadily } from "./refresh.js";
 
+const MOST = 20; // trials that can be compared
 const REFETCH = 1000; // milliseconds between two reads of the comparison
 
 /**
@@ -48,8 +50,8 @@ function columnHead({ number: n, colour, dash }) {
   const remove = rest.length > 1 && {
     href: addressOf(rest),
     class: "btn btn-icon btn-icon-s",
-    title: `Without trial ${n}`,
-    "aria-label": `Without trial ${n}`,
+    title: gettext("Without trial {n}", { n }),
+    "aria-label": gettext("Without trial {n}", { n }),
   };
   return h(
     "th",
@@ -59,7 +61,7 @@ function columnHead({ number: n, colour, dash }) {
       { class: "compare-column" },
       swatch(colour, dash),
       h("a", { href: linkTo(n) }, `#${n}`),
-      n === comparison.best && bestMark("Best of these"),
+      n === comparison.best && bestMark(gettext("Best of these")),
       remove && h("a", remove, icon("x")),
     ),
   );
@@ -97,8 +99,8 @@ function valueCell({ number: n, value, latest_value: latest }) {
     "td",
     { class: `value${isBest ? " is-best" : ""}`, title: String(shown) },
     h("strong", {}, number(shown)),
-    isBest && h("span", { class: "tag tag-accent" }, icon("star"), "best"),
-    value === null && h("span", { class: "latest" }, "latest"),
+    isBest && h("span", { class: "tag tag-accent" }, icon("star"), gettext("best")),
+    value === null && h("span", { class: "latest" }, gettext("latest")),
   );
 }
 
@@ -107,9 +109,9 @@ function deltaCell({ delta, number: n }) {
   if (n === comparison.best) return h("td", { class: "muted" }, "±0");
   if (delta === null) return h("td", { class: "muted" }, "–");
   const isBetter = comparison.optimize_mode === "minimize" ? delta < 0 : delta > 0;
-  const words = delta === 0 ? "as good as the best" : isBetter ? "better so far" : "worse";
+  const words = isBetter ? gettext("better so far") : gettext("worse");
   const text = delta === 0 ? "±0" : `${delta > 0 ? "+" : "−"}${number(Math.abs(delta), 4)}`;
-  return h("td", { class: "num-left", title: `${delta}: ${words}` }, text);
+  return h("td", { class: "num-left", title: delta === 0 ? "" : `${delta}: ${words}` }, text);
 }
 
 /** @param {Compared} trial */
@@ -120,37 +122,39 @@ function durationCell(trial) {
 
 function facts() {
   return [
-    factLine("State", (t) => h("td", {}, stateBadge(t.state, t)), true),
-    factLine("Value", valueCell, true),
-    factLine("Off the best", deltaCell, true),
-    factLine("Duration", durationCell, true),
-    factLine("Origin", (t) =>
+    factLine(gettext("State"), (t) => h("td", {}, stateBadge(t.state, t)), true),
+    factLine(gettext("Value"), valueCell, true),
+    factLine(gettext("Off the best"), deltaCell, true),
+    factLine(gettext("Duration"), durationCell, true),
+    factLine(gettext("Origin"), (t) =>
       h(
         "td",
         {},
         t.origin ? h("span", { class: "tag" }, t.origin) : "–",
-        t.excluded && h("span", { class: "tag tag-excluded" }, "excluded"),
+        t.excluded && h("span", { class: "tag tag-excluded" }, gettext("excluded")),
       ),
     ),
-    factLine("Reports", (t) => h("td", { class: "num-left" }, t.n_reports)),
-    factLine("Attempt", (t) => h("td", { class: "num-left" }, t.attempt)),
-    factLine("Exit code", (t) => h("td", { class: "num-left" }, t.exit_code ?? "–")),
-    factLine("Reason", (t) => h("td", { class: "compare-reason", title: t.reason }, t.reason)),
+    factLine(gettext("Reports"), (t) => h("td", { class: "num-left" }, t.n_reports)),
+    factLine(gettext("Attempt"), (t) => h("td", { class: "num-left" }, t.attempt)),
+    factLine(gettext("Exit code"), (t) => h("td", { class: "num-left" }, t.exit_code ?? "–")),
+    factLine(gettext("Reason"), (t) =>
+      h("td", { class: "compare-reason", title: t.reason }, t.reason),
+    ),
   ];
 }
 
 function sections() {
   const keys = comparison.trials.map((t) => String(t.number));
   const reference = comparison.best === null ? keys[0] : String(comparison.best);
-  const absent = { absent: "This trial has none" };
+  const absent = { absent: gettext("This trial has none") };
   return [
-    { title: "Trial", lines: facts() },
+    { title: gettext("Trial"), lines: facts() },
     {
-      title: "Parameters",
+      title: gettext("Parameters"),
       lines: comparison.parameters.map((row) => valueLine(row, keys, reference, absent)),
     },
     {
-      title: "Metrics",
+      title: gettext("Metrics"),
       lines: comparison.metrics.map((row) =>
         valueLine(row, keys, reference, {
           ...absent,
@@ -177,15 +181,13 @@ function drawNote() {
   const note = byId("compare-note");
   note.hidden = best === null || numbers.has(best);
   if (best === null || note.hidden) return;
-  const parts = [
-    "The best of the whole experiment is ",
-    h("a", { href: linkTo(best) }, `#${best}`),
-  ];
-  if (numbers.size < 20) {
-    const add = h("a", { href: addressOf([...numbers, best]) }, "compare with it, too");
-    parts.push(" (", add, ")");
+  const link = h("a", { href: linkTo(best) }, `#${best}`);
+  const parts = around(gettext("The best of the whole experiment is {trial}."), link);
+  if (numbers.size < MOST) {
+    const href = addressOf([...numbers, best]);
+    parts.push(" ", h("a", { href }, gettext("Compare with it, too")));
   }
-  note.replaceChildren(...parts, ".");
+  note.replaceChildren(...parts);
 }
 
 all.checked = params.get("all") === "1";

@@ -2,6 +2,7 @@
 // ticked outlives pages, orders, filters and news; it stands in the address.
 
 import { all, byId, find, h, hit, toast } from "../dom.js";
+import { gettext } from "../language.js";
 import { MOST_TICKED, Ticks } from "./ticks.js";
 
 const MOST_COMPARED = 20;
@@ -96,7 +97,7 @@ export class Selection {
    */
   set(numbers, isOn) {
     if (!this.ticks.set(numbers, isOn)) {
-      toast(`At most ${MOST_TICKED} trials can be selected.`, "warning");
+      toast(gettext("At most {n} trials can be selected.", { n: MOST_TICKED }), "warning");
     }
     this.changed();
   }
@@ -121,14 +122,14 @@ export class Selection {
       type: "checkbox",
       class: "form-check-input tick",
       checked: this.ticks.has(number),
-      "aria-label": `Select trial ${number}`,
+      "aria-label": gettext("Select trial {n}", { n: number }),
       dataset: { tick: String(number) },
     });
   }
 
   /** The box that ticks all rows of the page. */
   headBox() {
-    const words = "Select all trials of this page";
+    const words = gettext("Select all trials of this page");
     const props = { "aria-label": words, title: words, "data-tick-all": true };
     return h("input", { type: "checkbox", class: "form-check-input tick", ...props });
   }
@@ -155,10 +156,8 @@ export class Selection {
   drawBar() {
     const n = this.ticks.size;
     this.bar.hidden = n === 0;
-    const words = this.bar.dataset.words ?? "";
-    this.count.textContent = words
-      .replace("{n}", String(n))
-      .replace("{m}", String(Math.max(this.total, n)));
+    const m = Math.max(this.total, n);
+    this.count.textContent = gettext("{n} of {m} trials selected", { n, m });
     const isPossible = n >= 2 && n <= MOST_COMPARED;
     this.compare.classList.toggle("disabled", !isPossible);
     if (isPossible) this.compare.href = `${this.page}compare/?trials=${this.ticks.sorted()}`;
