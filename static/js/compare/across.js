@@ -8,7 +8,7 @@ import { ChartPanel } from "../charts/panel.js";
 import { all, byId, h, hit, icon, onChange, pageData } from "../dom.js";
 import { duration, isEnded, number, phaseBadge, trialBar } from "../format.js";
 import { gettext } from "../language.js";
-import { drawTable, equalWords, swatch, valueLine } from "./diff_table.js";
+import { drawTable, equalWords, isMarkedIn, swatch, valueLine } from "./diff_table.js";
 
 const POLL = 5000; // milliseconds
 
@@ -118,6 +118,7 @@ function drawKey() {
 
 const changed = onChange();
 function draw() {
+  if (isMarkedIn(table.body)) return; // the next news will do
   changed("table", [comparison, showAll.checked], () => {
     const heads = comparison.experiments.map(columnHead);
     const nEqual = drawTable(table, heads, sections(), showAll.checked);

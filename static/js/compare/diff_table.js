@@ -1,6 +1,6 @@
 // A table of what is compared: a column each, differences first, what is equal on demand.
 
-import { h, icon, svg } from "../dom.js";
+import { all, h, icon, svg } from "../dom.js";
 import { stringify } from "../exact.js";
 import { full, plain } from "../format.js";
 import { gettext, ngettext } from "../language.js";
@@ -51,13 +51,23 @@ export function valueLine(row, keys, reference, { isLatest = () => false, absent
 const isSame = (a, b) => stringify(a) === stringify(b);
 
 /**
- * Draw head and body. Returns how many rows are left out because all columns say the same.
+ * Whether somebody is marking text in there, which a drawing would take away.
+ * @param {HTMLElement} body
+ */
+export function isMarkedIn(body) {
+  const marked = getSelection();
+  return marked !== null && !marked.isCollapsed && body.contains(marked.anchorNode);
+}
+
+/**
+ * Draw head and body; a link that has the focus keeps it. Returns how many rows are left out because all columns say the same.
  * @param {{ head: HTMLElement, body: HTMLElement }} table
  * @param {HTMLElement[]} columns
  * @param {Section[]} sections
  * @param {boolean} isAll what is equal, too
  */
 export function drawTable({ head, body }, columns, sections, isAll) {
+  const focused = document.activeElement?.closest(".compare-table a")?.getAttribute("href");
   const corner = h("td", {}, "");
   head.replaceChildren(h("tr", {}, corner, columns));
   let nEqual = 0;
@@ -77,6 +87,10 @@ export function drawTable({ head, body }, columns, sections, isAll) {
     ];
   });
   body.replaceChildren(...rows);
+  if (focused) {
+    const links = [...all(head, "a"), ...all(body, "a")];
+    links.find((link) => link.getAttribute("href") === focused)?.focus({ preventScroll: true });
+  }
   return nEqual;
 }
 

@@ -9,7 +9,7 @@ import { byId, h, icon, onChange, pageData } from "../dom.js";
 import { duration, number, stateBadge, trialSeconds } from "../format.js";
 import { around, gettext } from "../language.js";
 import { connectionBadge, Live } from "../live.js";
-import { bestMark, drawTable, equalWords, swatch, valueLine } from "./diff_table.js";
+import { bestMark, drawTable, equalWords, isMarkedIn, swatch, valueLine } from "./diff_table.js";
 import { steadily } from "./refresh.js";
 
 const MOST = 20; // trials that can be compared
@@ -167,6 +167,7 @@ function sections() {
 
 const changed = onChange();
 function draw() {
+  if (isMarkedIn(table.body)) return; // the next news will do
   changed("table", [comparison, all.checked], () => {
     const columns = comparison.trials.map(columnHead);
     const nEqual = drawTable(table, columns, sections(), all.checked);

@@ -115,8 +115,10 @@ export class Selection {
     this.drawBar();
   }
 
-  /** The box of a row, as the row is drawn. */
-  /** @param {number} number */
+  /**
+   * The box of a row, as the row is drawn.
+   * @param {number} number
+   */
   box(number) {
     return h("input", {
       type: "checkbox",
