@@ -17,7 +17,7 @@ from experiments import wake
 from experiments.access.throttle import sign_ins
 from experiments.loop import history
 from experiments.models import Experiment, Project, Trial
-from experiments.selectors import across, trend
+from experiments.selectors import across, compare, trend
 from experiments.training.local.spawner import spawner
 from tests.base_manifest import base_manifest
 
@@ -86,6 +86,7 @@ def nothing_kept() -> None:
     sign_ins.forget()
     trend.forget()
     across.forget()
+    compare.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,8 +7,10 @@ trials and their reports only, in a constant number of queries, however large th
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -37,7 +39,12 @@ from experiments.states import TrialState
 
 FEWEST = 2
 MOST = 20
+MOST_KEPT = 2000  # trials
 _NUMBER = re.compile(r"[0-9]{1,9}")
+
+LastReport = dict[str, float | str]  # by the metric's name
+_kept: OrderedDict[tuple[int, int], LastReport] = OrderedDict()  # by trial, as of its seq
+_lock = Lock()
 
 
 def chosen_trials(experiment: Experiment, text: str) -> list[Trial]:
@@ -153,22 +160,36 @@ def _without_default(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in metrics.items() if name != DEFAULT_METRIC}
 
 
-def _last_reports(trials: Sequence[Trial]) -> dict[int, dict[str, float | str]]:
-    """The newest intermediate value of each other metric, by trial."""
+def _last_reports(trials: Sequence[Trial]) -> dict[int, LastReport]:
+    """The newest intermediate value of each other metric, by trial; kept of those that ended."""
+    with _lock:
+        found = {t.pk: _kept[t.pk, t.seq] for t in trials if (t.pk, t.seq) in _kept}
+    unknown = [t for t in trials if t.pk not in found]
+    if not unknown:
+        return found
+    fresh: dict[int, LastReport] = {t.pk: {} for t in unknown}
     newest = Window(
         RowNumber(), partition_by=[F("trial_id"), F("name")], order_by=F("sequence").desc()
     )
     rows = (
-        Metric.objects.filter(trial__in=[t.pk for t in trials], kind=Metric.Kind.PERIODICAL)
+        Metric.objects.filter(trial__in=list(fresh), kind=Metric.Kind.PERIODICAL)
         .exclude(name=DEFAULT_METRIC)
         .annotate(place=newest)
         .filter(place=1)
         .order_by("name")
     )
-    found: dict[int, dict[str, float | str]] = {}
     for metric in rows:
-        found.setdefault(metric.trial_id, {})[metric.name] = metric.json_value
-    return found
+        fresh[metric.trial_id][metric.name] = metric.json_value
+    with _lock:
+        _kept.update({(t.pk, t.seq): fresh[t.pk] for t in unknown if t.is_finished})
+        while len(_kept) > MOST_KEPT:
+            _kept.popitem(last=False)
+    return found | fresh
+
+
+def forget() -> None:
+    with _lock:
+        _kept.clear()
 
 
 # ---- curves
@@ -184,7 +205,7 @@ def curves_figure(
         space=chart_data.search_space(experiment),
         trials=tuple(_record(trial) for trial in trials),
         now=timezone.now(),
-        curves=_curves(experiment, trials, name),
+        curves=_curves(experiment, trials, name, with_time=options.get("x") == "time"),
     )
     with spoken_by(_):
         figure = overlay.draw(record, options)
@@ -221,7 +242,7 @@ def _metric_names(trials: Sequence[Trial]) -> list[str]:
 
 
 def _curves(
-    experiment: Experiment, trials: Sequence[Trial], name: str
+    experiment: Experiment, trials: Sequence[Trial], name: str, *, with_time: bool
 ) -> tuple[ReportedCurve, ...]:
     """Exactly the reports up to the experiment's ``last_seq``; the page adds what comes after."""
     rows = Metric.objects.filter(
@@ -230,22 +251,19 @@ def _curves(
         name=name,
         seq__lte=experiment.last_seq,
     ).order_by("trial_id", "sequence")
-    by_trial: dict[int, list[tuple[float, float, float, float]]] = {}
-    nan = float("nan")
-    for pk, sequence, step, value, time in rows.values_list(
-        "trial_id", "sequence", "step", "value", "time"
-    ):
-        by_trial.setdefault(pk, []).append(
-            (
-                sequence,
-                nan if step is None else step,
-                nan if value is None else value,
-                time.timestamp(),
-            )
-        )
+    columns = ["trial_id", "sequence", "step", "value"]
+    if with_time:  # of many points, times take longest to read
+        timed = rows.values_list(*columns, "time")
+        found = [(*numbers, time.timestamp()) for *numbers, time in timed]
+    else:
+        found = list(rows.values_list(*columns))
+    if not found:
+        return ()
+    table = np.array(found, dtype=np.float64)  # (n_points, 4 or 5); None becomes NaN
     curves = []
     for trial in trials:
-        if trial.pk in by_trial:
-            table = np.array(by_trial[trial.pk], dtype=np.float64)  # (n_points, 4)
-            curves.append(ReportedCurve(trial.number, *(table[:, i] for i in range(4))))
+        part = table[table[:, 0] == trial.pk]
+        if len(part):
+            time = part[:, 4] if with_time else np.empty(0)
+            curves.append(ReportedCurve(trial.number, part[:, 1], part[:, 2], part[:, 3], time))
     return tuple(curves)

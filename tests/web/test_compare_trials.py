@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -107,6 +108,33 @@ def test_what_a_running_trial_reported_last_stands_for_its_final_metric(
     (row,) = answer["metrics"]
     assert row["values"] == {"0": 0.7, "1": "NaN", "2": "NaN"}
     assert row["latest"] == [2]
+
+
+def test_of_a_running_trial_the_newest_report_is_shown_each_time(
+    client: Client, experiment: Experiment, nested: list[Trial]
+) -> None:
+    shown = []
+    for values in ([0.1], [0.1, 0.2]):
+        report(nested[2], values, name="loss")
+        answer = client.get(url(experiment, "compare/"), {"trials": "0,2"}).json()
+        shown.append(by_name(answer["metrics"])["loss"]["values"])
+    assert shown == [{"2": 0.1}, {"2": 0.2}]
+
+
+def test_a_time_axis_counts_from_each_trial_s_first_report(
+    client: Client, experiment: Experiment, nested: list[Trial]
+) -> None:
+    start = timezone.now()
+    for trial in nested[:2]:
+        report(trial, [0.1, 0.2])
+        for number, metric in enumerate(Metric.objects.filter(trial=trial).order_by("sequence")):
+            metric.time = start + timedelta(seconds=100 * trial.number + 7 * number)
+            metric.save()
+    asked = {"trials": "0,1", "x": "time"}
+    figure = client.get(url(experiment, "compare/curves/"), asked).json()
+    assert [trace["x"] for trace in figure["data"]] == [[0.0, 7.0], [0.0, 7.0]]
+    starts = [trace["meta"]["start"] for trace in figure["data"]]
+    assert starts[1] - starts[0] == pytest.approx(100)
 
 
 @pytest.mark.parametrize(("mode", "best"), [("maximize", 1), ("minimize", 0)])
