@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 
-from experiments.rest import comparing, experiments, pace, schema, secrets, trials
+from experiments.rest import comparing, experiments, failures, pace, schema, secrets, trials
 
 
 class ExperimentId:
@@ -50,6 +50,7 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("charts/<slug:kind>/", experiments.Chart.as_view(), name="api-chart"),
     path("compare/", comparing.CompareTrials.as_view(), name="api-compare"),
     path("compare/curves/", comparing.CompareCurves.as_view(), name="api-compare-curves"),
+    path("failures/", failures.Failures.as_view(), name="api-failures"),
     path("pace/", pace.Pace.as_view(), name="api-pace"),
     path("export/", experiments.Export.as_view(), name="api-export"),
     path("events/", experiments.Events.as_view(), name="api-events"),
