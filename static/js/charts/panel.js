@@ -17,7 +17,7 @@ export class ChartPanel {
    * @param {HTMLElement} root has .chart-plot and .chart-empty
    * @param {{
    *   url: string, plotlyUrl: string, options?: Record<string, string>,
-   *   onTrial: (trial: number) => void, onFigure?: (meta: FigureMeta) => void,
+   *   onTrial: (trial: number, click?: MouseEvent) => void, onFigure?: (meta: FigureMeta) => void,
    * }} settings url: of the figure; options: its query
    */
   constructor(root, { url, plotlyUrl, options = {}, onTrial, onFigure }) {

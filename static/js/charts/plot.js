@@ -43,7 +43,7 @@ function imageName(element) {
 export class Plot {
   /**
    * @param {HTMLElement} element
-   * @param {{ onTrial: (trial: number) => void }} options
+   * @param {{ onTrial: (trial: number, click?: MouseEvent) => void }} options
    */
   constructor(element, { onTrial }) {
     this.element = /** @type {PlotElement} */ (element);
@@ -165,7 +165,7 @@ export class Plot {
     element.on("plotly_click", (event) => {
       const point = event.points?.[0];
       const trial = point?.data?.meta?.trial ?? point?.customdata;
-      if (typeof trial === "number") this.onTrial(trial);
+      if (typeof trial === "number") this.onTrial(trial, event.event);
     });
   }
 

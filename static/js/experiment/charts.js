@@ -9,8 +9,11 @@ const narrow = window.matchMedia("(max-width: 767.98px)");
 const defaultView = () => (narrow.matches ? "history" : "all");
 
 export class Charts {
-  /** @param {{ api: string, plotly: string, page: string }} urls */
-  constructor({ api, plotly, page }) {
+  /**
+   * @param {{ api: string, plotly: string }} urls
+   * @param {(trial: number, click?: MouseEvent) => void} onTrial one was clicked on
+   */
+  constructor({ api, plotly }, onTrial) {
     this.root = byId("charts");
     this.tabs = byId("chart-tabs");
     this.figures = all(this.root, ".chart");
@@ -26,7 +29,7 @@ export class Charts {
         url: `${api}charts/${kind}/`,
         plotlyUrl: plotly,
         options: controls.options(),
-        onTrial: (trial) => location.assign(`${page}trials/${trial}/`),
+        onTrial,
         onFigure: (meta) => controls.adapt(meta),
       });
       this.panels.set(kind, panel);
