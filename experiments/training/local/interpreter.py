@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import re
 import shlex
 import subprocess
 import time
@@ -20,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from experiments.training.local.command_line import text_of
+
 ASK_WITHIN_S = 5.0
 KEEP_S = 30.0  # somebody may install what is missing meanwhile
 MOST_KEPT = 256
-LONGEST_SCRIPT = 1024 * 1024  # bytes; longer ones are not read
 
-_PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
 _WITH_VALUE = frozenset({"-W", "-X", "--check-hash-based-pycs"})
 
 # Runs in the interpreter that is asked; find_spec of a top-level name runs no code of the module.
@@ -44,10 +43,6 @@ missing = [name for name in asked["modules"] if not is_there(name)]
 version = ".".join(map(str, sys.version_info[:3]))
 json.dump({"version": version, "prefix": sys.prefix, "missing": missing}, sys.stdout)
 """
-
-
-def is_python(word: str) -> bool:
-    return _PYTHON.fullmatch(os.path.basename(word)) is not None
 
 
 # ---- where programs are looked up
@@ -122,7 +117,9 @@ def imports_of(argv: Sequence[str], cwd: str, python_path: str = "") -> Needs:
     those in functions may never be reached.
     """
     modules, folder = _started_by(argv, cwd)
-    return Needs(modules, (folder, *(part for part in python_path.split(":") if part)))
+    # Relative ones are the trial's, which is started in ``cwd``.
+    own = (os.path.join(cwd, part) for part in python_path.split(":") if part)
+    return Needs(modules, (folder, *own))
 
 
 def _started_by(argv: Sequence[str], cwd: str) -> tuple[tuple[str, ...], str]:
@@ -137,20 +134,11 @@ def _started_by(argv: Sequence[str], cwd: str) -> tuple[tuple[str, ...], str]:
             return _imported(next(words, "")), cwd
         elif not word.startswith("-"):
             script = os.path.join(cwd, word)
-            return _imported(_text_of(script)), os.path.dirname(script)
+            return _imported(text_of(script)), os.path.dirname(script)
     return (), cwd
 
 
-def _text_of(script: str) -> str:
-    try:
-        with open(script, "rb") as file:
-            text = file.read(LONGEST_SCRIPT + 1)
-    except OSError:
-        return ""
-    return text.decode("utf-8", "replace") if len(text) <= LONGEST_SCRIPT else ""
-
-
-def _imported(code: str) -> tuple[str, ...]:
+def _imported(code: str | bytes) -> tuple[str, ...]:
     try:
         statements = ast.parse(code).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
