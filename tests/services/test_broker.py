@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -83,9 +84,45 @@ def test_a_worker_outlives_its_broker_however_that_fails(tmp_path: Path):
         time.sleep(3)
         broker.client.replicaof("NO", "ONE")
         takes_a_message()
+        broker.process.send_signal(signal.SIGSTOP)  # it hangs: the line is up, nobody answers
+        time.sleep(15)
+        broker.process.send_signal(signal.SIGCONT)
+        takes_a_message()
     finally:
         worker.terminate()
         worker.wait(timeout=30)
+        broker.kill()
+
+
+def test_who_asks_for_a_look_does_not_wait_for_a_broker_that_hangs(tmp_path: Path):
+    broker = Redis(tmp_path)
+    code = (
+        "import django, time; django.setup(); from experiments import wake\n"
+        "for name in ('one', 'two', 'three'):\n"
+        "    begun = time.monotonic(); wake.reconcile_soon(name)\n"
+        "    print(time.monotonic() - begun)\n"
+        "input(); wake._paused_until = 0.0; wake.reconcile_soon('four')"
+    )
+    env = environment(
+        tmp_path / "data",
+        REDIS_URL=broker.url,
+        DJANGO_SETTINGS_MODULE="autotune_web.settings",
+        PYTHONUNBUFFERED="1",
+    )
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=env, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        ) as asking:  # fmt: skip
+            assert asking.stdout
+            first, *others = (float(asking.stdout.readline()) for _ in range(3))
+            assert first < 10, "the time limit of the settings"
+            assert max(others) < 0.5, "once is enough"
+            broker.process.send_signal(signal.SIGCONT)
+            asking.communicate("\n", timeout=30)
+        assert broker.client.llen("autotune") >= 1
+    finally:
         broker.kill()
 
 
