@@ -190,10 +190,10 @@ class LocalBackend(Backend):
         if call is None or os.path.dirname(call.executable) not in self._own_path():
             known = Program(spec["where"], word, executable, is_ours=spec["is_ours"])
             return known if executable and "/" not in word else None
-        if is_python(call.word):
-            word, executable = call.word, call.executable
         needs = imports_of(call.words, call.cwd, call.python_path)
         said = ask(call.executable, needs, inheritable(self._inherited()))
+        if is_python(call.word):
+            word, executable = call.word, said.executable or call.executable
         return Program(
             spec["where"], word, executable, said.version, said.prefix, said.missing,
             is_ours=spec["is_ours"],

@@ -29,8 +29,9 @@ _WITH_VALUE = frozenset({"-W", "-X", "--check-hash-based-pycs"})
 
 # Runs in the interpreter that is asked; find_spec of a top-level name runs no code of the module.
 _QUESTION = """
-import json, sys
-sys.path.pop(0)
+import sys
+sys.path.pop(0)  # where it is asked, and nothing is to be imported from
+import json
 from importlib.util import find_spec
 asked = json.load(sys.stdin)
 sys.path[:0] = asked["path"]
@@ -41,7 +42,8 @@ def is_there(name):
         return True
 missing = [name for name in asked["modules"] if not is_there(name)]
 version = ".".join(map(str, sys.version_info[:3]))
-json.dump({"version": version, "prefix": sys.prefix, "missing": missing}, sys.stdout)
+answer = {"version": version, "executable": sys.executable, "prefix": sys.prefix}
+json.dump({**answer, "missing": missing}, sys.stdout)
 """
 
 
@@ -108,6 +110,7 @@ class Needs:
 
     modules: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
+    cwd: str = "/"  # where it is started: pyenv and its like choose an interpreter by that
 
 
 def imports_of(argv: Sequence[str], cwd: str, python_path: str = "") -> Needs:
@@ -119,7 +122,7 @@ def imports_of(argv: Sequence[str], cwd: str, python_path: str = "") -> Needs:
     modules, folder = _started_by(argv, cwd)
     # Relative ones are the trial's, which is started in ``cwd``.
     own = (os.path.join(cwd, part) for part in python_path.split(":") if part)
-    return Needs(modules, (folder, *own))
+    return Needs(modules, (folder, *own), cwd)
 
 
 def _started_by(argv: Sequence[str], cwd: str) -> tuple[tuple[str, ...], str]:
@@ -166,6 +169,7 @@ class Answer:
     """What an interpreter said of itself; empty where it said nothing in time."""
 
     version: str = ""
+    executable: str = ""  # itself, where what was asked is a script that starts it
     prefix: str = ""
     missing: tuple[str, ...] = ()
 
@@ -205,12 +209,17 @@ def _ask(executable: str, needs: Needs, environment: Mapping[str, str]) -> Answe
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=dict(environment),
-            cwd="/",
+            cwd=needs.cwd if os.path.isdir(needs.cwd) else "/",
             timeout=ASK_WITHIN_S,
             check=True,
             start_new_session=True,
         )
         said = json.loads(ran.stdout)
-        return Answer(str(said["version"]), str(said["prefix"]), tuple(said["missing"]))
+        return Answer(
+            str(said["version"]),
+            str(said["executable"] or executable),
+            str(said["prefix"]),
+            tuple(said["missing"]),
+        )
     except (OSError, ValueError, KeyError, TypeError, subprocess.SubprocessError):
         return Answer()
