@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 LONGEST_SCRIPT = 1024 * 1024  # bytes; longer ones are not read
+LONGEST_SHELL = 64 * 1024  # characters of a shell script that are read
 DEEPEST = 4  # env, which runs sh, which runs a script, …
 
 _PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
@@ -250,7 +251,7 @@ def _before(words: list[str], state: _State) -> _State | None:
 
 def _commands(text: str) -> Iterator[list[str]]:
     """The simple commands that a shell runs one after the other, up to where that is not so."""
-    for line in text.replace("\\\n", " ").splitlines():
+    for line in text[:LONGEST_SHELL].replace("\\\n", " ").splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
         words: list[str] = []
