@@ -61,7 +61,7 @@ class Command(BaseCommand):
         self._nursery = Nursery()
         logging.getLogger().setLevel(logging.ERROR)
         found = read_file(self, options["file"])
-        stopping = stop_signals()
+        self._nursery.stopping = stopping = stop_signals()
         self._supervisor = self._supervise()
         try:
             experiments = self._create(found)
