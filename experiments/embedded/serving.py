@@ -143,6 +143,8 @@ class Server(uvicorn.Server):
 def listen(host: str, port: int) -> list[socket.socket]:
     """Sockets that listen on every address of ``host``. Raises OSError where one is refused."""
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # "::" alone means every address of this machine, IPv4's too.
+    has_others = any(family == socket.AF_INET for family, *_ in found)
     sockets: list[socket.socket] = []
     with ExitStack() as opened:
         for family, kind, protocol, _, address in dict.fromkeys(found):
@@ -150,7 +152,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
                 listener = opened.enter_context(socket.socket(family, kind, protocol))
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
-                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(has_others))
                 listener.bind(address)
                 listener.listen(BACKLOG)
             except OSError as error:

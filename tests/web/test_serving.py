@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from websockets.sync.client import connect as ws_connect
 
-from experiments.embedded import serving
+from experiments.embedded import addresses, serving
 
 pytestmark = pytest.mark.long
 
@@ -149,6 +149,34 @@ def test_localhost_is_served_on_every_address_it_has():
     finally:
         for each in sockets:
             each.close()
+
+
+@pytest.mark.parametrize("host", addresses.EVERY_ADDRESS)
+def test_what_serves_every_address_is_reached_by_the_one_that_we_use_ourselves(host: str):
+    try:
+        sockets = serving.listen(host, 0)
+    except OSError:
+        assert host == "::", "a machine without IPv6"
+        return
+    reached = []
+    for each in sockets:  # each family has another port here
+        with each, contextlib.suppress(ConnectionError):
+            port = each.getsockname()[1]
+            reached.append(socket.create_connection((addresses.here(host), port), timeout=5))
+    assert reached
+    for connection in reached:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("localhost", True), ("127.0.0.1", True), ("127.1.2.3", True), ("::1", True),
+        ("0.0.0.0", False), ("::", False), ("", False), ("192.0.2.1", False),
+    ],
+)  # fmt: skip
+def test_which_hosts_only_this_machine_reaches(host: str, loopback: bool):
+    assert addresses.is_loopback(host) is loopback
 
 
 def test_a_port_that_is_taken_is_an_error():
