@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import socket
 from contextlib import ExitStack
 from typing import Any
@@ -18,6 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 BACKLOG = 2048  # connections that may wait while a web process starts; the kernel may allow fewer
+MOST_FILES = 65_536  # open at once, where the kernel allows that many; shells give us 1024
 HEADER_S = 10.0  # from the first byte (or the connection's begin) to the end of the headers
 BODY_S = 20.0  # and for the body this long, and a second more for each BODY_RATE bytes of it
 BODY_RATE = 8 * 1024
@@ -173,8 +175,17 @@ def inherited() -> list[socket.socket]:
     return [socket.socket(fileno=3 + number) for number in range(count)]
 
 
+def allow_many_files() -> None:
+    """Let a thousand silent connections not keep the next one out."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def serve(sockets: list[socket.socket]) -> None:
     """Serve until SIGTERM, then answer what has begun."""
+    allow_many_files()
     config = uvicorn.Config(
         "autotune_web.asgi:application",
         http=PatientProtocol,

@@ -153,3 +153,7 @@ def test_a_pipe_or_a_device_is_not_read(tmp_path: Path) -> None:
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path, tmp_path / "none"):
         assert text_of(str(path)) == b""
     assert text_of("no\0such") == b""
+    with (tmp_path / "pipe").open("r+b", buffering=0) as pipe:
+        pipe.write(b"import torch\n")
+        assert text_of(str(tmp_path / "pipe")) == b"", "what is in it is for somebody else"
+        assert pipe.read(100) == b"import torch\n"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,8 @@ from websockets.sync.client import connect as ws_connect
 from experiments.embedded import addresses, serving
 
 pytestmark = pytest.mark.long
+
+ROOT = Path(__file__).resolve().parents[2]
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 
@@ -135,6 +140,18 @@ def test_six_hundred_half_requests_are_gone_and_the_next_is_answered(port: int):
         for connection in held:
             assert rest_of(connection).startswith(b"HTTP/1.1 408 ")
         assert time.monotonic() - begun < 12
+
+
+def test_more_connections_are_taken_than_a_shell_allows_files():
+    code = (
+        "import resource as r; from experiments.embedded import serving;"
+        "r.setrlimit(r.RLIMIT_NOFILE, (64, 900)); serving.allow_many_files();"
+        "print(*r.getrlimit(r.RLIMIT_NOFILE))"
+    )
+    words = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert words.split() == ["900", "900"]
 
 
 def test_the_limits_in_use_are_far_below_those_of_an_attacker():
