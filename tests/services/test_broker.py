@@ -100,30 +100,22 @@ def test_who_asks_for_a_look_does_not_wait_for_a_broker_that_hangs(tmp_path: Pat
         "import django, time; django.setup(); from experiments import wake\n"
         "for name in ('one', 'two', 'three'):\n"
         "    begun = time.monotonic(); wake.reconcile_soon(name)\n"
-        "    print(time.monotonic() - begun)\n"
-        "input(); wake._paused_until = 0.0; wake.reconcile_soon('four')"
+        "    print(time.monotonic() - begun)"
     )
     env = environment(
-        tmp_path / "data",
-        REDIS_URL=broker.url,
-        DJANGO_SETTINGS_MODULE="autotune_web.settings",
-        PYTHONUNBUFFERED="1",
+        tmp_path / "data", REDIS_URL=broker.url, DJANGO_SETTINGS_MODULE="autotune_web.settings"
     )
     broker.process.send_signal(signal.SIGSTOP)
     try:
-        with subprocess.Popen(
+        asked = subprocess.run(
             [sys.executable, "-c", code],
-            env=env, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        ) as asking:  # fmt: skip
-            assert asking.stdout
-            first, *others = (float(asking.stdout.readline()) for _ in range(3))
-            assert first < 10, "the time limit of the settings"
-            assert max(others) < 0.5, "once is enough"
-            broker.process.send_signal(signal.SIGCONT)
-            asking.communicate("\n", timeout=30)
-        assert broker.client.llen("autotune") >= 1
+            env=env, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
     finally:
         broker.kill()
+    first, *others = map(float, asked.stdout.split())
+    assert 2 < first < 15, "the time limit of the settings"
+    assert max(others) < 0.5, "once is enough"
 
 
 def test_it_tries_for_ever():
