@@ -17,6 +17,7 @@ from django.http import Http404, HttpResponse
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
+from django.utils.translation import get_language
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
@@ -336,7 +337,7 @@ class Chart(ApiView):
 
 
 def _etag(experiment: Experiment, kind: str, options: dict[str, str]) -> str:
-    key = repr((experiment.pk, kind, sorted(options.items())))
+    key = repr((experiment.pk, kind, get_language(), sorted(options.items())))
     return f'"{experiment.last_seq}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"'
 
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from threading import Lock
 from typing import Any
 
 import numpy as np
+from django.db.models import Min
 from django.utils import timezone
+from django.utils.translation import get_language
 
 from experiments.algorithms import registry
 from experiments.algorithms.space.batch import spread
@@ -28,7 +31,7 @@ from experiments.charts.base import (
     TrialRecord,
 )
 from experiments.models import Event, Experiment, Metric, Trial
-from experiments.states import TrialState
+from experiments.states import PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
 MOST_KEPT = 64
@@ -44,13 +47,18 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
     Raises KeyError for an unknown kind, ProblemsError for an option that makes no sense.
     """
     chart = CHARTS[kind]
-    key = (experiment.pk, experiment.last_seq, kind, tuple(sorted(options.items())))
+    words = get_language()
+    key = (experiment.pk, experiment.last_seq, kind, words, tuple(sorted(options.items())))
     now = time.monotonic()
     with _lock:
         found = _kept.get(key)
         if found is not None and now - found[0] < KEEP_S:
             return found[1]
-    drawn = chart.draw(record(experiment, options, with_curves=chart.needs_curves), options)
+    given = record(experiment, options, with_curves=chart.needs_curves)
+    if chart.needs_first_reports is not None:
+        numbers = chart.needs_first_reports(given, options)
+        given = replace(given, first_reports=_first_reports(experiment, numbers))
+    drawn = chart.draw(given, options)
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
     drawn["layout"]["meta"]["seq"] = experiment.last_seq
@@ -92,7 +100,20 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
         now=timezone.now(),
         curves=curves,
         receipts=receipts,
+        ended=experiment.phase in PHASE_ENDED,
     )
+
+
+def _first_reports(experiment: Experiment, numbers: Sequence[int]) -> dict[int, datetime]:
+    """When each of these trials reported for the first time."""
+    first = Metric.objects.filter(
+        trial__experiment_id=experiment.pk,
+        trial__number__in=numbers,
+        kind=Metric.Kind.PERIODICAL,
+        sequence=0,
+    )
+    rows = first.order_by().values_list("trial__number").annotate(Min("time"))
+    return dict(rows)
 
 
 def search_space(experiment: Experiment) -> dict[str, Any]:

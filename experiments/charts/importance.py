@@ -1,0 +1,246 @@
+"""Importance: which parameters matter, how sure that is, and which way each one pulls.
+
+A bar a parameter with its bootstrap interval, and beside it the trend: how good trials are from its
+low end to its high end. What is no more than chance gives is drawn pale and hatched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments import looks
+from experiments.charts import axes, ped_anova, style
+from experiments.charts.base import STOPS, Chart, Figure, Options, Record
+from experiments.charts.comparable import Comparable, comparable
+from experiments.charts.ped_anova import LEAST, Score
+from experiments.charts.words import _
+
+KIND = "importance"
+MOST_BARS = 25
+ROW = 26  # pixels
+SPARK = 0.36  # half the height of a trend, in rows
+LABEL_LENGTH = 26
+
+
+@dataclass(frozen=True, eq=False)
+class ImportanceInfo:
+    trials: Comparable
+    scores: tuple[Score, ...]  # the most important first, then those with too few trials
+    n_best: int  # trials that count as best; 0 where nothing can be said
+    n_more: int = 0  # parameters beyond those drawn
+    share_more: float = 0.0  # theirs together
+
+    @property
+    def why_nothing(self) -> str:
+        """Why no importance can be told, as a sentence; empty where it can."""
+        n = self.trials.values.size
+        if n == 0:
+            return _("No trial has ended with a value yet.")
+        if n < LEAST:
+            words = _("Too few trials: {n} have ended with a value, and it takes {least}.")
+            return words.format(n=n, least=LEAST)
+        if not self.scores:
+            return _("The search space has no parameter that varies.")
+        if not self.n_best:
+            return _("Too many trials share one value to tell which parameters matter.")
+        return ""
+
+
+def info(record: Record, options: Options) -> ImportanceInfo:
+    del options  # it has none
+    trials = comparable(record)
+    if trials.values.size < LEAST:
+        return ImportanceInfo(trials, (), 0)
+    found = axes.axes(record.space, [t.parameters for t in trials.trials])
+    varying = [axis for axis in found if not axis.is_constant]
+    best = ped_anova.best_of(trials.losses)
+    scored = ped_anova.scores(varying, trials.losses)
+    # sorting is stable: equal ones stay in the space's order
+    scored.sort(key=lambda s: (not s.is_scored, -s.share))
+    more = scored[MOST_BARS:]
+    return ImportanceInfo(
+        trials=trials,
+        scores=tuple(scored[:MOST_BARS]),
+        n_best=0 if best is None else int(best.sum()),
+        n_more=len(more),
+        share_more=sum(s.share for s in more),
+    )
+
+
+def figure(info: ImportanceInfo) -> Figure:
+    if info.why_nothing:
+        return style.empty(KIND, " ".join([info.why_nothing, info.trials.left_out]).strip())
+    rows = {-place: score for place, score in enumerate(info.scores)}
+    traces = [
+        trace
+        for trace in (
+            _bars(rows, is_beyond_chance=True),
+            _bars(rows, is_beyond_chance=False),
+            _labels(rows),
+            *_trends(rows),
+        )
+        if trace["x"]
+    ]
+    widest = max((s.high for s in info.scores), default=0.0)
+    frame = style.layout(
+        KIND,
+        xaxis=style.axis(
+            _("Share of the effect (%)"),
+            domain=[0.0, 0.74], range=[0, min(max(widest * 118, 1.0) + 6, 118)],
+        ),
+        xaxis2={
+            "domain": [0.77, 1.0], "range": [-0.06, 1.06], "fixedrange": True, "showgrid": False,
+            "zeroline": False, "tickvals": [0, 1], "ticktext": [_("low"), _("high")],
+            "title": {"text": _("Trend: up is better"), "standoff": 8},
+        },
+        yaxis={
+            "range": [0.4 - len(rows), 0.6], "fixedrange": True, "automargin": True,
+            "showgrid": False, "zeroline": False,
+            "tickvals": list(rows), "ticktext": [_name(s) for s in info.scores],
+        },
+        bargap=0.35,
+        barmode="overlay",
+        hovermode="closest",
+    )  # fmt: skip
+    frame["meta"] = {
+        "kind": KIND,
+        "method": "PED-ANOVA",
+        "n_trials": int(info.trials.values.size),
+        "n_best": info.n_best,
+        "note": note(info),
+        "height": 110 + ROW * len(rows),
+    }
+    return {"data": traces, "layout": frame}
+
+
+def note(info: ImportanceInfo) -> str:
+    """The method, what it was given and what was left out, in words."""
+    parts = [
+        _(
+            "PED-ANOVA on {n} trials: how far the best {best} took other values than all. "
+            "Lines: {confidence} % of {draws} bootstrap draws. Hatched: no more than chance gives."
+        ).format(
+            n=info.trials.values.size,
+            best=info.n_best,
+            confidence=round(100 * ped_anova.CONFIDENCE),
+            draws=ped_anova.N_DRAWS,
+        )
+    ]
+    if any(s.n < info.trials.values.size for s in info.scores):
+        parts.append(_("Nested parameters are scored among the trials that have them."))
+    if info.n_more:
+        words = _("{n} more parameters have {share} % together.")
+        parts.append(words.format(n=info.n_more, share=round(100 * info.share_more)))
+    if info.trials.left_out:
+        parts.append(info.trials.left_out)
+    return " ".join(parts)
+
+
+def _name(score: Score) -> str:
+    label = score.axis.label
+    return style.plain_text(
+        label if len(label) <= LABEL_LENGTH else "…" + label[1 - LABEL_LENGTH :]
+    )
+
+
+def _bars(rows: dict[int, Score], *, is_beyond_chance: bool) -> dict[str, Any]:
+    mine = {
+        row: score
+        for row, score in rows.items()
+        if score.is_scored and score.is_beyond_chance == is_beyond_chance
+    }
+    marker: dict[str, Any] = {"color": looks.BLUE if is_beyond_chance else looks.PALE}
+    if not is_beyond_chance:
+        marker["pattern"] = {"shape": "/", "size": 6, "solidity": 0.3}
+    return {
+        "type": "bar", "orientation": "h",
+        "uid": "beyond-chance" if is_beyond_chance else "within-chance",
+        "name": _("Beyond chance") if is_beyond_chance else _("No more than chance"),
+        "y": list(mine), "x": [round(100 * s.share, 2) for s in mine.values()],
+        "marker": marker,
+        "error_x": {
+            "type": "data", "symmetric": False, "color": looks.GREY, "thickness": 1.5, "width": 4,
+            "array": [round(100 * (s.high - s.share), 2) for s in mine.values()],
+            "arrayminus": [round(100 * (s.share - s.low), 2) for s in mine.values()],
+        },
+        "hovertext": [_hover(s) for s in mine.values()],
+        "hovertemplate": "%{hovertext}<extra></extra>",
+    }  # fmt: skip
+
+
+def _hover(score: Score) -> str:
+    lines = [
+        f"<b>{style.plain_text(score.axis.label)}</b> · {_percent(score.share)}",
+        _("between {low} and {high}").format(low=_percent(score.low), high=_percent(score.high)),
+        _("{n} trials").format(n=score.n),
+    ]
+    if score.axis.kind != "choice":
+        lines.append(_pull(score.direction))
+    return "<br>".join(lines)
+
+
+def _pull(direction: float) -> str:
+    if abs(direction) < 0.1:
+        return _("no single direction (ρ = {rho})").format(rho=f"{direction:.2f}")
+    words = _("higher is better (ρ = {rho})") if direction > 0 else _("lower is better (ρ = {rho})")
+    return words.format(rho=f"{direction:.2f}")
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.0095 or share == 0 else f"{100 * share:.1f} %"
+
+
+def _labels(rows: dict[int, Score]) -> dict[str, Any]:
+    """The share after each bar, or why there is none."""
+    texts = [
+        _percent(s.share)
+        if s.is_scored
+        else _("too few trials ({n})").format(n=s.n)
+        if s.n < LEAST
+        else _("too many equal values")
+        for s in rows.values()
+    ]
+    return {
+        "type": "scatter", "mode": "text", "uid": "shares", "showlegend": False,
+        "x": [round(100 * s.high, 2) for s in rows.values()], "y": list(rows),
+        "text": ["\u2002" + text for text in texts], "textposition": "middle right",
+        "cliponaxis": False, "hoverinfo": "skip",
+    }  # fmt: skip
+
+
+def _trends(rows: dict[int, Score]) -> list[dict[str, Any]]:
+    """Each row's trend: a line along numbers, dots over choices, and the middle as a thin line."""
+    middle_x: list[float | None] = []
+    middle_y: list[float | None] = []
+    lines: tuple[list[float | None], list[float | None]] = ([], [])
+    dots: tuple[list[float | None], list[float | None]] = ([], [])
+    for row, score in rows.items():
+        if score.trend is None or len(score.trend.places) < 2:
+            continue
+        places = np.array(score.trend.places)
+        xs = (places - places[0]) / (places[-1] - places[0])
+        ys = row + SPARK * (2 * np.array(score.trend.goodness) - 1)
+        target = dots if score.axis.kind == "choice" else lines
+        target[0].extend([*(round(float(x), 3) for x in xs), None])
+        target[1].extend([*(round(float(y), 3) for y in ys), None])
+        middle_x.extend([0.0, 1.0, None])
+        middle_y.extend([float(row), float(row), None])
+    shared = {"type": "scatter", "xaxis": "x2", "showlegend": False, "hoverinfo": "skip"}
+    return [
+        {**shared, "mode": "lines", "uid": "middle", "x": middle_x, "y": middle_y,
+         "line": {"width": 1, "color": looks.GREY, "dash": "dot"}, "opacity": 0.6},
+        {**shared, "mode": "lines", "uid": "trends", "x": lines[0], "y": lines[1],
+         "line": {"width": 2, "color": style.ACCENT}, "connectgaps": False},
+        {**shared, "mode": "markers", "uid": "choices", "x": dots[0], "y": dots[1],
+         "marker": {"size": 6, "color": style.ACCENT}},
+    ]  # fmt: skip
+
+
+def draw(record: Record, options: Options) -> Figure:
+    return figure(info(record, options))
+
+
+CHART = Chart(KIND, draw, redrawn_at=STOPS)
