@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 Options = Mapping[str, str]
 
 DEFAULT_METRIC = "default"
+PARAMETERS, TIMES = "parameters", "times"  # what takes time to read for 10,000 trials
 FAILED_STATES = frozenset({TrialState.FAILED, TrialState.LOST, TrialState.CANCELED})
 VALUED_STATES = frozenset({TrialState.SUCCEEDED, TrialState.EARLY_STOPPED})
 
@@ -106,6 +107,8 @@ class Chart:
     draw: Callable[[Record, Options], Figure]
     redrawn_at: Moves  # of a trial; at others the drawn figure stays true
     needs_curves: bool = False
+    # of a trial; whatever else there is to it takes no time to read
+    reads: frozenset[str] = frozenset({PARAMETERS, TIMES})
     # the numbers of the trials whose first report's time it wants in ``first_reports``
     needs_first_reports: Callable[[Record, Options], Sequence[int]] | None = None
 

@@ -16,6 +16,7 @@ import numpy as np
 from experiments.charts import scale, style
 from experiments.charts.base import (
     STOPS,
+    TIMES,
     Chart,
     Figure,
     Options,
@@ -161,7 +162,6 @@ def _hover(gain: Gain) -> str:
         [
             f"<b>#{gain.trial.number}</b> · {style.number_text(gain.value, 7)}",
             in_words(gain.spent_s),
-            style.parameters_text(gain.trial.parameters),
         ]
     )
 
@@ -184,4 +184,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS)
+CHART = Chart(KIND, draw, redrawn_at=STOPS, reads=frozenset({TIMES}))

@@ -135,4 +135,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS)
+CHART = Chart(KIND, draw, redrawn_at=STOPS, reads=frozenset())

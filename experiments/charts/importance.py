@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments import looks
 from experiments.charts import axes, ped_anova, style
-from experiments.charts.base import STOPS, Chart, Figure, Options, Record
+from experiments.charts.base import PARAMETERS, STOPS, Chart, Figure, Options, Record
 from experiments.charts.comparable import Comparable, comparable
 from experiments.charts.ped_anova import LEAST, Score
 from experiments.charts.words import _
@@ -21,7 +21,8 @@ from experiments.charts.words import _
 KIND = "importance"
 MOST_BARS = 25
 ROW = 26  # pixels
-SPARK = 0.36  # half the height of a trend, in rows
+SPARK = 0.4  # half the height of a trend, in rows
+LEAST_SPREAD = 0.1  # mean ranks nearer to the middle than this look near it
 LABEL_LENGTH = 26
 
 
@@ -94,7 +95,7 @@ def figure(info: ImportanceInfo) -> Figure:
         xaxis2={
             "domain": [0.77, 1.0], "range": [-0.06, 1.06], "fixedrange": True, "showgrid": False,
             "zeroline": False, "tickvals": [0, 1], "ticktext": [_("low"), _("high")],
-            "title": {"text": _("Trend: up is better"), "standoff": 8},
+            "title": {"text": _("up is better"), "standoff": 8},
         },
         yaxis={
             "range": [0.4 - len(rows), 0.6], "fixedrange": True, "automargin": True,
@@ -190,7 +191,9 @@ def _pull(direction: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.0095 or share == 0 else f"{100 * share:.1f} %"
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    return f"{100 * share:.1f} %" if 0 < share < 0.0095 else f"{100 * share:.0f} %"
 
 
 def _labels(rows: dict[int, Score]) -> dict[str, Any]:
@@ -212,35 +215,56 @@ def _labels(rows: dict[int, Score]) -> dict[str, Any]:
 
 
 def _trends(rows: dict[int, Score]) -> list[dict[str, Any]]:
-    """Each row's trend: a line along numbers, dots over choices, and the middle as a thin line."""
-    middle_x: list[float | None] = []
-    middle_y: list[float | None] = []
-    lines: tuple[list[float | None], list[float | None]] = ([], [])
-    dots: tuple[list[float | None], list[float | None]] = ([], [])
-    for row, score in rows.items():
-        if score.trend is None or len(score.trend.places) < 2:
-            continue
+    """Each row's trend: a line along numbers, dots over choices, and the middle as a thin line.
+
+    All on one scale, that of the strongest: a flat line is a parameter without effect.
+    """
+    drawn = {row: s for row, s in rows.items() if s.trend is not None and len(s.trend.places) > 1}
+    widest = max(
+        (abs(g - 0.5) for s in drawn.values() if s.trend for g in s.trend.goodness), default=0.0
+    )
+    middle: dict[str, list[Any]] = {"x": [], "y": []}
+    lines: dict[str, list[Any]] = {"x": [], "y": []}
+    dots: dict[str, list[Any]] = {"x": [], "y": [], "text": []}
+    for row, score in drawn.items():
+        assert score.trend is not None
         places = np.array(score.trend.places)
         xs = (places - places[0]) / (places[-1] - places[0])
-        ys = row + SPARK * (2 * np.array(score.trend.goodness) - 1)
+        ys = row + SPARK * (np.array(score.trend.goodness) - 0.5) / max(widest, LEAST_SPREAD)
+        middle["x"] += [0.0, 1.0, None]
+        middle["y"] += [float(row), float(row), None]
         target = dots if score.axis.kind == "choice" else lines
-        target[0].extend([*(round(float(x), 3) for x in xs), None])
-        target[1].extend([*(round(float(y), 3) for y in ys), None])
-        middle_x.extend([0.0, 1.0, None])
-        middle_y.extend([float(row), float(row), None])
+        target["x"] += [*(round(float(x), 3) for x in xs), None]
+        target["y"] += [*(round(float(y), 3) for y in ys), None]
+        if target is dots:
+            dots["text"] += [*_choices(score), ""]
     shared = {"type": "scatter", "xaxis": "x2", "showlegend": False, "hoverinfo": "skip"}
     return [
-        {**shared, "mode": "lines", "uid": "middle", "x": middle_x, "y": middle_y,
-         "line": {"width": 1, "color": looks.GREY, "dash": "dot"}, "opacity": 0.6},
-        {**shared, "mode": "lines", "uid": "trends", "x": lines[0], "y": lines[1],
-         "line": {"width": 2, "color": style.ACCENT}, "connectgaps": False},
-        {**shared, "mode": "markers", "uid": "choices", "x": dots[0], "y": dots[1],
-         "marker": {"size": 6, "color": style.ACCENT}},
+        {**shared, **middle, "mode": "lines", "uid": "middle", "opacity": 0.6,
+         "line": {"width": 1, "color": looks.GREY, "dash": "dot"}},
+        {**shared, **lines, "mode": "lines", "uid": "trends", "connectgaps": False,
+         "line": {"width": 2, "color": style.ACCENT}},
+        {**shared, **dots, "mode": "markers", "uid": "choices", "hoverinfo": "text",
+         "marker": {"size": 7, "color": style.ACCENT}},
     ]  # fmt: skip
+
+
+def _choices(score: Score) -> list[str]:
+    """What stands behind each dot of a trend over choices."""
+    assert score.trend is not None
+    names = dict(score.axis.own_ticks)
+    return [
+        _("{choice}: {n} trials, mean rank {rank} %").format(
+            choice=names.get(place, "…"), n=n, rank=round(100 * good)
+        )
+        for place, good, n in zip(
+            score.trend.places, score.trend.goodness, score.trend.counts, strict=True
+        )
+    ]
 
 
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS)
+CHART = Chart(KIND, draw, redrawn_at=STOPS, reads=frozenset({PARAMETERS}))

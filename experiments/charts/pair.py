@@ -15,6 +15,7 @@ import numpy as np
 from experiments.charts import axes, panels, ped_anova, scale, style
 from experiments.charts.axes import Axis
 from experiments.charts.base import (
+    PARAMETERS,
     STOPS,
     Chart,
     Figure,
@@ -221,13 +222,13 @@ def _gridded(info: PairInfo, weights: Floats) -> tuple[Floats, Floats, Floats, F
     assert info.x is not None
     assert info.y is not None
     xs, ys = _places(info, info.both)
-    x_ends, y_ends = panels.edges(info.x, CELLS), panels.edges(info.y, CELLS)
+    x_ends, y_ends = panels.edges(info.x, CELLS, xs), panels.edges(info.y, CELLS, ys)
     n_columns, n_rows = x_ends.size - 1, y_ends.size - 1
     cell = panels.cells(y_ends, ys) * n_columns + panels.cells(x_ends, xs)
     shape = (n_rows, n_columns)
     counts = np.bincount(cell, minlength=n_rows * n_columns).reshape(shape)
     sums = np.bincount(cell, weights=weights, minlength=n_rows * n_columns).reshape(shape)
-    return x_ends, y_ends, counts.astype(np.float64), sums
+    return x_ends, y_ends, counts.astype(np.float64), sums.astype(np.float64)
 
 
 def _cells(info: PairInfo) -> dict[str, Any]:
@@ -294,6 +295,7 @@ def _kernel(axis: Axis, n_cells: int, width: float) -> Floats:
     if axis.kind == "choice":
         return np.eye(n_cells)
     distance = np.arange(n_cells)[:, None] - np.arange(n_cells)
+    width = max(width * n_cells / CELLS, 0.3)  # cells are wider where they are fewer
     weights: Floats = np.exp(-0.5 * (distance / width) ** 2)
     return weights
 
@@ -315,4 +317,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS)
+CHART = Chart(KIND, draw, redrawn_at=STOPS, reads=frozenset({PARAMETERS}))

@@ -32,7 +32,7 @@ def axis_layout(axis: Axis, title: str, **changes: Any) -> dict[str, Any]:
     """The parameter as a Plotly axis: logarithmic where the space is, words for choices."""
     layout = style.axis(title, range=[axis.own_low, axis.high])
     if axis.kind == "log":
-        layout["type"] = "log"
+        layout |= {"type": "log", "exponentformat": "e"}
     elif axis.kind == "choice":
         layout["tickvals"] = [place for place, _ in axis.own_ticks]
         layout["ticktext"] = [words for _, words in axis.own_ticks]
@@ -63,12 +63,27 @@ def _powers(places: Floats) -> Floats:
     return powers
 
 
-def edges(axis: Axis, n_cells: int) -> Floats:
-    """Ends of cells over the whole axis, as places: one cell a choice, else so many."""
+def edges(axis: Axis, n_cells: int, places: Floats) -> Floats:
+    """Ends of cells over the whole axis, as places: one a choice, one a value where they are few.
+
+    Else so many cells of equal width.
+    """
     if axis.kind == "choice":
         n_choices = round(axis.high - axis.own_low - 0.7) + 1
-        return np.arange(n_choices + 1) - 0.5
-    return np.linspace(axis.own_low, axis.high, n_cells + 1)
+        return np.arange(n_choices + 1, dtype=np.float64) - 0.5
+    found = np.unique(places)
+    if not 2 <= found.size <= n_cells // 2:
+        ends: Floats = np.linspace(axis.own_low, axis.high, n_cells + 1)
+        return ends
+    middles = (found[1:] + found[:-1]) / 2
+    half = float(np.diff(found).min()) / 2
+    return np.concatenate([[found[0] - half], middles, [found[-1] + half]])
+
+
+def widened(layout: dict[str, Any], ends: Floats) -> dict[str, Any]:
+    """The axis so that the outermost cells are seen in full."""
+    low, high = layout["range"]
+    return layout | {"range": [min(low, float(ends[0])), max(high, float(ends[-1]))]}
 
 
 def drawn_edges(axis: Axis, ends: Floats) -> list[float | None]:

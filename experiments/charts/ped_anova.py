@@ -188,7 +188,7 @@ def _table(axis: Axis, losses: Floats, ranks: Floats, active: NDArray[np.bool_])
     count = np.bincount(codes).astype(np.float64)
     means = np.bincount(codes, weights=ranks) / count
     return _Table(
-        best=np.bincount(codes, weights=best, minlength=count.size),
+        best=np.bincount(codes, weights=best, minlength=count.size).astype(np.float64),
         all=count,
         trend=Trend(
             tuple((np.bincount(codes, weights=places / count[codes])).tolist()),
@@ -260,7 +260,7 @@ def _milestone(n: int) -> int:
     """The largest of 32, 64, 96, 128, 192, 256, 384 … that is not above n."""
     if n < 64:
         return min(n, 32)
-    power = 2 ** (n.bit_length() - 1)
+    power = 1 << (n.bit_length() - 1)
     return power + power // 2 if n >= power + power // 2 else power
 
 

@@ -16,6 +16,7 @@ from experiments import looks
 from experiments.charts import axes, panels, ped_anova, scale, style
 from experiments.charts.axes import Axis
 from experiments.charts.base import (
+    PARAMETERS,
     STOPS,
     Chart,
     Figure,
@@ -166,8 +167,13 @@ def figure(info: SliceInfo) -> Figure:
         x_name, y_name = f"xaxis{_suffix(panel.index)}", f"yaxis{_suffix(panel.index)}"
         frame[x_name] = panels.axis_layout(
             panel.axis, _title(info, panel),
-            domain=_domain(column, n_columns, 0.02), anchor=f"y{_suffix(panel.index)}", nticks=6,
+            domain=_domain(column, n_columns, 0.02), anchor=f"y{_suffix(panel.index)}",
+            nticks=6 if n_columns > 2 else 4,
         )  # fmt: skip
+        if info.is_dense and panel.axis.kind != "choice":
+            places = np.array(panel.axis.places)[panel.active]
+            ends = panels.edges(panel.axis, CELLS_X, places)
+            frame[x_name] = panels.widened(frame[x_name], ends)
         top = _domain(n_rows - 1 - row, n_rows, 0.28 / n_rows)
         frame[y_name] = style.axis(
             _("Value") if column == 0 else "",
@@ -204,7 +210,7 @@ def _title(info: SliceInfo, panel: Panel) -> str:
     words = panels.short_label(panel.axis)
     n = int(panel.active.sum())
     if n < info.trials.values.size:
-        words += _(" · of {n}").format(n=n)
+        words += _(" · {n} trials").format(n=n)
     return words + (f" · {100 * share:.0f} %" if share >= 0.005 else "")
 
 
@@ -216,7 +222,7 @@ def _note(info: SliceInfo) -> str:
         _("Line: the median along the parameter; band: the middle half of the values."),
     ]
     if info.is_dense:
-        parts.append(_("Darker where more trials lie; only the best is drawn by itself."))
+        parts.append(_("Stronger where more trials lie; only the best is drawn by itself."))
     n_more = len(info.offered) - len(info.panels)
     if n_more > 0:
         parts.append(_("{n} more parameters can be chosen.").format(n=n_more))
@@ -264,7 +270,7 @@ def _density(info: SliceInfo, panel: Panel) -> dict[str, Any]:
     low, high = info.view
     inside = (values >= low) & (values <= high)
     places, values = places[inside], values[inside]
-    x_ends = panels.edges(panel.axis, CELLS_X)
+    x_ends = panels.edges(panel.axis, CELLS_X, places)
     y_ends = np.linspace(*scale.axis_range(low, high, log=info.log), CELLS_Y + 1)
     if info.log:
         values = np.log10(values)
@@ -279,6 +285,7 @@ def _density(info: SliceInfo, panel: Panel) -> dict[str, Any]:
             [int(c) or None for c in line] for line in counts.reshape(CELLS_Y, n_columns).tolist()
         ],
         "showscale": False, "hoverongaps": False, "zmin": 0,
+        "xgap": 10 if panel.axis.kind == "choice" else 0,
         "colorscale": panels.DENSITY_ON_LIGHT,
         "meta": {
             "colorscale_light": panels.DENSITY_ON_LIGHT, "colorscale_dark": panels.DENSITY_ON_DARK,
@@ -341,4 +348,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS)
+CHART = Chart(KIND, draw, redrawn_at=STOPS, reads=frozenset({PARAMETERS}))

@@ -19,6 +19,7 @@ from experiments.charts import style
 from experiments.charts.base import (
     NEVER_RAN,
     STOPS,
+    TIMES,
     Chart,
     Figure,
     Floats,
@@ -37,6 +38,7 @@ MOST_BARS = 300
 N_BINS = 160  # of the overview
 LEAST_QUEUE_S = 0.05  # shorter waits are the loop's own rhythm, not a queue
 SHORT = 0.002  # of the time shown: shorter trials get a mark, their bar could not be seen
+START_UP_ALPHA = "66"  # of 255, in hexadecimal
 MOST_NAMED = 40  # slots with a name each
 ROW, LEAST_HEIGHT, MOST_HEIGHT = 24, 320, 900  # pixels
 
@@ -188,6 +190,7 @@ def figure(info: SlotsInfo) -> Figure:
     frame = style.layout(
         KIND,
         barmode="overlay",
+        legend=dict(style.layout(KIND)["legend"], traceorder="normal"),
         xaxis=style.axis(
             _("Time (UTC)"), type="date", range=[_iso(low - room), _iso(high + room)], anchor="y"
         ),
@@ -304,7 +307,7 @@ def _start_up(info: SlotsInfo) -> dict[str, Any]:
     """From the start to the first report, paler, in the state's colour."""
     runs = [r for r in info.runs if r.first_report is not None]
     colours = [style.STATE_COLOURS.get(r.trial.state, looks.GREY) for r in runs]
-    marker = {"color": colours, "opacity": 0.45, "pattern": {"shape": ".", "size": 5}}
+    marker = {"color": [colour + START_UP_ALPHA for colour in colours]}
     spans = [(r.start, r.first_report or r.start) for r in runs]
     return _bars("start-up", _("Before its first report"), runs, spans, marker=marker)
 
@@ -316,7 +319,10 @@ def _training(info: SlotsInfo) -> list[dict[str, Any]]:
         spans = [(r.start if r.first_report is None else r.first_report, r.end) for r in runs]
         marker: dict[str, Any] = {"color": style.STATE_COLOURS[state]}
         if state in PATTERNS:
-            marker["pattern"] = {"shape": PATTERNS[state], "size": 6, "solidity": 0.25}
+            marker["pattern"] = {
+                "shape": PATTERNS[state], "size": 7, "solidity": 0.2,
+                "fillmode": "overlay", "fgcolor": "#ffffff",
+            }  # fmt: skip
         traces.append(_bars(state.lower(), _state_name(state), runs, spans, marker=marker))
     return traces
 
@@ -358,4 +364,10 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STARTS | STOPS | NEVER_RAN, needs_first_reports=shown_numbers)
+CHART = Chart(
+    KIND,
+    draw,
+    redrawn_at=STARTS | STOPS | NEVER_RAN,
+    reads=frozenset({TIMES}),
+    needs_first_reports=shown_numbers,
+)

@@ -306,13 +306,35 @@ class RetryFailed(ApiView):
         return Response({"count": len(again), "trials": [trial_json(trial) for trial in again]})
 
 
+CHART_OPTIONS = {
+    "x": "`history`: number, time. `curves`: step, sequence, time. `cost`: wall, trials. "
+    "`pair`: a parameter.",
+    "y": "`pair`: a parameter.",
+    "view": "`pair`: rank, contour.",
+    "part": "`slots`: last, first, longest.",
+    "axes": '`parcoords`, `slice`: a JSON list of parameters, as ["lr", "units"].',
+    "columns": "`slice`: panels in a row, 1 to 6.",
+    "top": "`parcoords`: the share of the best trials to show, in percent.",
+    "metric": "`curves`: the metric's name.",
+    "trial": "`curves`: the number of the trial to show among the others.",
+    "log": "`history`, `curves`, `slice`, `edf`, `cost`: 1 for logarithmic values.",
+    "clip": "`history`, `curves`, `slice`, `edf`: 0 to show far-out values in place.",
+}
+
+
 class Chart(ApiView):
     @extend_schema(
         operation_id="experiments_chart",
         summary="A chart as a Plotly figure",
-        description="Other query parameters are the chart's options. Send the ETag back as "
-        "If-None-Match: an experiment without news answers 304.",
-        parameters=[OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=sorted(CHARTS))],
+        description="`layout.meta` has what is shown in words: `note`, `n_trials`, `empty`. Send "
+        "the ETag back as If-None-Match: an experiment without news answers 304.",
+        parameters=[
+            OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=sorted(CHARTS)),
+            *(
+                OpenApiParameter(name, str, description=f"Of {kinds}")
+                for name, kinds in CHART_OPTIONS.items()
+            ),
+        ],
         responses={
             200: OpenApiTypes.OBJECT,
             304: OpenApiResponse(description="Unchanged."),

@@ -24,6 +24,8 @@ from experiments.algorithms.space.batch import spread
 from experiments.charts import CHARTS
 from experiments.charts.base import (
     DEFAULT_METRIC,
+    PARAMETERS,
+    TIMES,
     Figure,
     Record,
     ReportedCurve,
@@ -54,7 +56,12 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
         found = _kept.get(key)
         if found is not None and now - found[0] < KEEP_S:
             return found[1]
-    given = record(experiment, options, with_curves=chart.needs_curves)
+    given = record(
+        experiment,
+        options,
+        with_curves=chart.needs_curves,
+        reads=chart.reads,
+    )
     if chart.needs_first_reports is not None:
         numbers = chart.needs_first_reports(given, options)
         given = replace(given, first_reports=_first_reports(experiment, numbers))
@@ -70,18 +77,28 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
     return drawn
 
 
-def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: bool) -> Record:
-    """The experiment as charts see it."""
+def record(
+    experiment: Experiment,
+    options: Mapping[str, str],
+    *,
+    with_curves: bool,
+    reads: frozenset[str] = frozenset({PARAMETERS, TIMES}),
+) -> Record:
+    """The experiment as charts see it; of its trials only what ``reads`` names."""
     numbers: dict[int, int] = {}
     trials = []
-    columns = (
-        "id", "number", "state", "value", "latest_value", "latest_sequence", "parameters",
-        "excluded", "created_at", "started_at", "finished_at",
-    )  # fmt: skip
+    columns = ["number", "state", "value", "latest_value", "latest_sequence", "excluded"]
+    n_plain = len(columns)
+    columns += ["parameters"] if PARAMETERS in reads else []
+    columns += ["created_at", "started_at", "finished_at"] if TIMES in reads else []
     rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
-    for pk, number, *rest in rows.values_list(*columns):
-        numbers[pk] = number
-        trials.append(TrialRecord(number, *rest))
+    for pk, *values in rows.values_list("id", *columns):
+        numbers[pk] = values[0]
+        parameters = values.pop(n_plain) if PARAMETERS in reads else {}
+        number, state, value, latest, sequence, excluded, *times = values
+        trials.append(
+            TrialRecord(number, state, value, latest, sequence, parameters, excluded, *times)
+        )
     curves: tuple[ReportedCurve, ...] = ()
     receipts: dict[int, StopReceipt] = {}
     if with_curves:

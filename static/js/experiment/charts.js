@@ -58,7 +58,9 @@ export class Charts {
     const chosen = this.panels.has(view) ? view : "all";
     this.root.dataset.view = chosen;
     for (const button of all(this.tabs, "[data-view]")) {
-      button.setAttribute("aria-pressed", String(button.dataset.view === chosen));
+      const isChosen = button.dataset.view === chosen;
+      button.setAttribute("aria-pressed", String(isChosen));
+      if (isChosen) this.bringIntoView(button);
     }
     for (const element of this.figures) {
       const isOverview = !("alone" in element.dataset);
@@ -67,6 +69,15 @@ export class Charts {
     requestAnimationFrame(() => {
       for (const panel of this.panels.values()) if (panel.isVisible) panel.seen();
     });
+  }
+
+  /**
+   * The row of tabs is wider than a phone; the page itself stays where it is.
+   * @param {HTMLElement} tab
+   */
+  bringIntoView(tab) {
+    const row = this.tabs.parentElement;
+    if (row) row.scrollLeft = tab.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
   }
 
   /** @param {News} news */
