@@ -5,9 +5,6 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.conf import settings
 from django.db.models.signals import post_migrate
-from django.utils.translation import gettext
-
-from experiments.charts import words
 
 
 class ExperimentsConfig(AppConfig):
@@ -17,10 +14,8 @@ class ExperimentsConfig(AppConfig):
     def ready(self) -> None:
         """Have migrations signed with our version.
 
-        Have charts speak the reader's language. And let what this process commits wake the
-        browsers at other web processes, over Redis.
+        And let what this process commits wake the browsers at other web processes, over Redis.
         """
-        words.use(gettext)
         post_migrate.connect(self._note_release, sender=self)
         if settings.REDIS_URL:
             from experiments.live import relay  # loads the client of Redis

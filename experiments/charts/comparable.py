@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.charts.base import Floats, Record, TrialRecord
-from experiments.charts.words import _
+from experiments.charts.words import gettext as _
 from experiments.states import FINISHED
 
 
@@ -30,10 +30,10 @@ class Comparable:
         """What is missing, as a sentence; empty where nothing is."""
         parts = []
         if self.n_valueless:
-            parts.append(_("{n} without a value").format(n=self.n_valueless))
+            parts.append(_("{n} without a value", n=self.n_valueless))
         if self.n_excluded:
-            parts.append(_("{n} excluded").format(n=self.n_excluded))
-        return _("Left out: {parts}.").format(parts=", ".join(parts)) if parts else ""
+            parts.append(_("{n} excluded", n=self.n_excluded))
+        return _("Left out: {parts}.", parts=", ".join(parts)) if parts else ""
 
 
 def comparable(record: Record) -> Comparable:

@@ -26,7 +26,7 @@ from experiments.charts.base import (
     flag_option,
 )
 from experiments.charts.duration import UNITS, in_words
-from experiments.charts.words import _
+from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "cost"
@@ -170,13 +170,20 @@ def _note(info: CostInfo) -> str:
     last = info.gains[-1]
     share = last.spent_s / info.spent_s if info.spent_s > 0 else 1.0
     parts = [
-        _("The best value came after {time}, {share} of what was spent ({all}).").format(
-            time=in_words(last.spent_s), share=f"{share:.0%}", all=in_words(info.spent_s)
+        _(
+            "The best value came after {time}, {share} of what was spent ({all}).",
+            time=in_words(last.spent_s),
+            share=f"{share:.0%}",
+            all=in_words(info.spent_s),
         )
     ]
     if info.by_trials and info.failed_s > 0:
-        words = _("{time} of it went into trials that ended without a value.")
-        parts.append(words.format(time=in_words(info.failed_s)))
+        parts.append(
+            _(
+                "{time} of it went into trials that ended without a value.",
+                time=in_words(info.failed_s),
+            )
+        )
     return " ".join(parts)
 
 

@@ -28,6 +28,7 @@ from experiments.charts.base import (
     flag_option,
     number_option,
 )
+from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "curves"
@@ -41,7 +42,6 @@ ABSURD = 50.0  # times the usual size: an outlier even among a few curves
 MANY_STOPPED = 60  # marks; above that they are drawn smaller
 MANY_FAINT = 150  # lines; above that they are drawn fainter
 MOST_FAINT_POINTS = 24_000
-X_NAMES = {"step": "Step", "sequence": "Report", "time": "Time since the trial's first report (s)"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,12 +225,19 @@ def _threshold(receipt: StopReceipt | None, curve: ReportedCurve | None, x: str)
     }
 
 
+def _x_name(x: str) -> str:
+    if x == "time":
+        return _("Time since the trial's first report (s)")
+    return _("Step") if x == "step" else _("Report")
+
+
 def figure(info: CurvesInfo) -> Figure:
     if not info.own and not info.faint:
-        named = "" if info.metric == "default" else f" of {style.plain_text(info.metric)}"
-        return style.empty(
-            KIND, f"No intermediate value{named} was reported so far.", live=_live(info)
-        )
+        words = _("No intermediate value was reported so far.")
+        if info.metric != "default":
+            name = style.plain_text(info.metric)
+            words = _("No intermediate value of {name} was reported so far.", name=name)
+        return style.empty(KIND, words, live=_live(info))
     traces = _faint_traces(info.faint)
     for line in info.own:
         traces.append(_own_trace(line, alone=info.alone is not None))
@@ -238,9 +245,9 @@ def figure(info: CurvesInfo) -> Figure:
         traces.append(_stopped_trace(info.stopped))
     frame = style.layout(
         KIND,
-        xaxis=style.axis(X_NAMES[info.x]),
+        xaxis=style.axis(_x_name(info.x)),
         yaxis=style.axis(
-            "Value" if info.metric == "default" else style.plain_text(info.metric),
+            _("Value") if info.metric == "default" else style.plain_text(info.metric),
             type="log" if info.log else "linear",
         ),
         shapes=[],
@@ -251,7 +258,7 @@ def figure(info: CurvesInfo) -> Figure:
     if info.n_outside:
         frame["annotations"].append(
             {
-                "text": f"{info.n_outside} values off scale", "showarrow": False,
+                "text": _("{n} values off scale", n=info.n_outside), "showarrow": False,
                 "xref": "paper", "yref": "paper", "x": 1, "y": 0, "xanchor": "right",
                 "yanchor": "bottom", "font": {"size": 11},
             }
@@ -296,7 +303,7 @@ def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:
             "dash": "solid" if alone else style.line_dash(number),
         },
         "marker": {"size": 5 if running else 4, "maxdisplayed": 10, "color": colour},
-        "hovertemplate": f"<b>#{number}</b> · %{{y:.6g}} at %{{x}}<extra></extra>",
+        "hovertemplate": f"<b>#{number}</b> · %{{y:.6g}} @ %{{x}}<extra></extra>",
     }  # fmt: skip
 
 
@@ -316,13 +323,14 @@ def _faint_traces(lines: Sequence[Line]) -> list[dict[str, Any]]:
         traces.append(
             {
                 "type": "scatter", "mode": "lines", "uid": f"rest{group}",
-                "name": f"{len(lines)} others", "legendgroup": "rest", "showlegend": group == 0,
+                "name": _("{n} others", n=len(lines)),
+                "legendgroup": "rest", "showlegend": group == 0,
                 "x": scale.rounded(np.concatenate(xs), 6),
                 "y": scale.rounded(np.concatenate(ys), 6),
                 "customdata": numbers, "connectgaps": False,
                 "opacity": 0.28 if len(lines) < MANY_FAINT else 0.14,
                 "line": {"color": looks.GREY, "width": 1},
-                "hovertemplate": "#%{customdata} · %{y:.6g} at %{x}<extra></extra>",
+                "hovertemplate": "#%{customdata} · %{y:.6g} @ %{x}<extra></extra>",
             }
         )  # fmt: skip
     return traces
@@ -330,7 +338,7 @@ def _faint_traces(lines: Sequence[Line]) -> list[dict[str, Any]]:
 
 def _stopped_trace(ends: Sequence[tuple[int, float, float]]) -> dict[str, Any]:
     return {
-        "type": "scatter", "mode": "markers", "uid": "stopped", "name": "Stopped early",
+        "type": "scatter", "mode": "markers", "uid": "stopped", "name": _("Stopped early"),
         "x": [x for _, x, _ in ends], "y": [y for _, _, y in ends],
         "customdata": [number for number, _, _ in ends],
         "marker": {
@@ -339,7 +347,9 @@ def _stopped_trace(ends: Sequence[tuple[int, float, float]]) -> dict[str, Any]:
             "color": looks.AMBER,
             "opacity": 0.85 if len(ends) < MANY_STOPPED else 0.5,
         },
-        "hovertemplate": "<b>#%{customdata}</b> stopped early · %{y:.6g} at %{x}<extra></extra>",
+        "hovertemplate": "<b>#%{customdata}</b> "
+        + _("stopped early")
+        + " · %{y:.6g} @ %{x}<extra></extra>",
     }  # fmt: skip
 
 
@@ -352,10 +362,12 @@ def _draw_threshold(info: CurvesInfo, figure: Figure) -> None:
     figure["data"].append(
         {
             "type": "scatter", "mode": "lines", "uid": "threshold",
-            "name": f"Threshold of the assessor: {style.number_text(info.threshold)}",
+            "name": _(
+                "Threshold of the assessor: {value}", value=style.number_text(info.threshold)
+            ),
             "x": [x for x, _ in points], "y": [y for _, y in points],
             "line": {"color": looks.VERMILION, "width": 1.8, "dash": "dash"},
-            "hovertemplate": "threshold %{y:.6g} at %{x}<extra></extra>",
+            "hovertemplate": _("threshold") + " %{y:.6g} @ %{x}<extra></extra>",
         }
     )  # fmt: skip
     frame = figure["layout"]

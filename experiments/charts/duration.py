@@ -10,6 +10,7 @@ import numpy as np
 from experiments import looks
 from experiments.charts import scale, style
 from experiments.charts.base import NEVER_RAN, STOPS, TIMES, Chart, Figure, Options, Record
+from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "duration"
@@ -56,18 +57,18 @@ def info(record: Record, options: Options) -> DurationInfo:
 
 def figure(info: DurationInfo) -> Figure:
     if not info.bars:
-        return style.empty(KIND, "No trial has started yet.")
+        return style.empty(KIND, _("No trial has started yet."))
     traces: list[dict[str, Any]] = []
     waited = [b for b in info.bars if b.queue_s >= LEAST_QUEUE_S]
     if waited:
-        traces.append(_trace("queue", "In the queue", looks.GREY, waited, info, queue=True))
+        traces.append(_trace("queue", _("In the queue"), looks.GREY, waited, info, queue=True))
         traces[-1]["marker"].update(opacity=0.45)
     for state in TrialState:
         members = [b for b in info.bars if b.state == state and b.run_s > 0]
         if members:
-            name, colour = style.STATE_NAMES[state], style.STATE_COLOURS[state]
+            name, colour = style.state_name(state), style.STATE_COLOURS[state]
             traces.append(_trace(state.lower(), name, colour, members, info, queue=False))
-    x_axis = style.axis("Trial")
+    x_axis = style.axis(_("Trial"))
     if len(info.bars) < 8:
         x_axis["dtick"] = 1
     frame = style.layout(
@@ -75,13 +76,13 @@ def figure(info: DurationInfo) -> Figure:
         barmode="stack",
         bargap=0.15,
         xaxis=x_axis,
-        yaxis=style.axis(f"Duration ({info.unit})", rangemode="tozero"),
+        yaxis=style.axis(_("Duration ({unit})", unit=info.unit), rangemode="tozero"),
     )
     if info.n_longer:
         frame["yaxis"]["range"] = [0.0, info.view_s / info.unit_s * 1.15]
         frame["annotations"] = [
             {
-                "text": f"▲ {info.n_longer} longer", "showarrow": False,
+                "text": "▲ " + _("{n} longer", n=info.n_longer), "showarrow": False,
                 "xref": "paper", "yref": "paper", "x": 1, "y": 1, "xanchor": "right",
                 "yanchor": "top", "font": {"size": 11},
             }

@@ -15,7 +15,7 @@ from experiments import looks
 from experiments.charts import scale, style
 from experiments.charts.base import STOPS, Chart, Figure, Floats, Options, Record, flag_option
 from experiments.charts.comparable import Comparable, comparable
-from experiments.charts.words import _
+from experiments.charts.words import gettext as _
 
 KIND = "edf"
 LEAST_FOR_HALVES = 20  # trials
@@ -112,7 +112,7 @@ def figure(info: EdfInfo) -> Figure:
 
 
 def _note(info: EdfInfo) -> str:
-    parts = [_("{n} trials.").format(n=info.trials.values.size)]
+    parts = [_("Trials: {n}.", n=info.trials.values.size)]
     if len(info.lines) > 1:
         parts.append(_("Where the second half lies above the first, later trials were better."))
     if info.trials.left_out:

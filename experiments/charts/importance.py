@@ -16,7 +16,7 @@ from experiments.charts import axes, ped_anova, style
 from experiments.charts.base import PARAMETERS, STOPS, Chart, Figure, Options, Record
 from experiments.charts.comparable import Comparable, comparable
 from experiments.charts.ped_anova import LEAST, Score
-from experiments.charts.words import _
+from experiments.charts.words import gettext as _
 
 KIND = "importance"
 MOST_BARS = 25
@@ -41,8 +41,11 @@ class ImportanceInfo:
         if n == 0:
             return _("No trial has ended with a value yet.")
         if n < LEAST:
-            words = _("Too few trials: {n} have ended with a value, and it takes {least}.")
-            return words.format(n=n, least=LEAST)
+            return _(
+                "Too few trials: {n} have ended with a value, and it takes {least}.",
+                n=n,
+                least=LEAST,
+            )
         if not self.scores:
             return _("The search space has no parameter that varies.")
         if not self.n_best:
@@ -122,8 +125,7 @@ def note(info: ImportanceInfo) -> str:
     parts = [
         _(
             "PED-ANOVA on {n} trials: how far the best {best} took other values than all. "
-            "Lines: {confidence} % of {draws} bootstrap draws. Hatched: no more than chance gives."
-        ).format(
+            "Lines: {confidence} % of {draws} bootstrap draws. Hatched: no more than chance gives.",
             n=info.trials.values.size,
             best=info.n_best,
             confidence=round(100 * ped_anova.CONFIDENCE),
@@ -133,8 +135,13 @@ def note(info: ImportanceInfo) -> str:
     if any(s.n < info.trials.values.size for s in info.scores):
         parts.append(_("Nested parameters are scored among the trials that have them."))
     if info.n_more:
-        words = _("{n} more parameters have {share} % together.")
-        parts.append(words.format(n=info.n_more, share=round(100 * info.share_more)))
+        parts.append(
+            _(
+                "{n} more parameters have {share} % together.",
+                n=info.n_more,
+                share=round(100 * info.share_more),
+            )
+        )
     if info.trials.left_out:
         parts.append(info.trials.left_out)
     return " ".join(parts)
@@ -175,8 +182,8 @@ def _bars(rows: dict[int, Score], *, is_beyond_chance: bool) -> dict[str, Any]:
 def _hover(score: Score) -> str:
     lines = [
         f"<b>{style.plain_text(score.axis.label)}</b> · {_percent(score.share)}",
-        _("between {low} and {high}").format(low=_percent(score.low), high=_percent(score.high)),
-        _("{n} trials").format(n=score.n),
+        _("between {low} and {high}", low=_percent(score.low), high=_percent(score.high)),
+        _("{n} trials", n=score.n),
     ]
     if score.axis.kind != "choice":
         lines.append(_pull(score.direction))
@@ -185,9 +192,12 @@ def _hover(score: Score) -> str:
 
 def _pull(direction: float) -> str:
     if abs(direction) < 0.1:
-        return _("no single direction (ρ = {rho})").format(rho=f"{direction:.2f}")
-    words = _("higher is better (ρ = {rho})") if direction > 0 else _("lower is better (ρ = {rho})")
-    return words.format(rho=f"{direction:.2f}")
+        return _("no single direction (ρ = {rho})", rho=f"{direction:.2f}")
+    return (
+        _("higher is better (ρ = {rho})")
+        if direction > 0
+        else _("lower is better (ρ = {rho})", rho=f"{direction:.2f}")
+    )
 
 
 def _percent(share: float) -> str:
@@ -201,7 +211,7 @@ def _labels(rows: dict[int, Score]) -> dict[str, Any]:
     texts = [
         _percent(s.share)
         if s.is_scored
-        else _("too few trials ({n})").format(n=s.n)
+        else _("too few trials ({n})", n=s.n)
         if s.n < LEAST
         else _("too many equal values")
         for s in rows.values()
@@ -254,8 +264,11 @@ def _choices(score: Score) -> list[str]:
     assert score.trend is not None
     names = dict(score.axis.own_ticks)
     return [
-        _("{choice}: {n} trials, mean rank {rank} %").format(
-            choice=names.get(place, "…"), n=n, rank=round(100 * good)
+        _(
+            "{choice}: {n} trials, mean rank {rank} %",
+            choice=names.get(place, "…"),
+            n=n,
+            rank=round(100 * good),
         )
         for place, good, n in zip(
             score.trend.places, score.trend.goodness, score.trend.counts, strict=True

@@ -26,7 +26,7 @@ from experiments.charts.base import (
 )
 from experiments.charts.comparable import Comparable, comparable, goodness
 from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
-from experiments.charts.words import _
+from experiments.charts.words import gettext as _
 from experiments.problems import Problem, ProblemsError, nearest
 
 KIND = "pair"
@@ -148,7 +148,7 @@ def _choices(info: PairInfo) -> dict[str, list[list[str]]]:
     for place, name in enumerate(("x", "y")):
         first: list[list[str]] = []
         if len(names) > place:
-            first = [["", _("most telling: {name}").format(name=names[place])]]
+            first = [["", _("most telling: {name}", name=names[place])]]
         found[name] = [*first, *([label, label] for label in names)]
     return found
 
@@ -156,9 +156,9 @@ def _choices(info: PairInfo) -> dict[str, list[list[str]]]:
 def _note(info: PairInfo) -> str:
     n, n_all = info.both.size, info.trials.values.size
     parts = [
-        _("{n} trials.").format(n=n)
+        _("Trials: {n}.", n=n)
         if n == n_all
-        else _("{n} of {all} trials have both parameters.").format(n=n, all=n_all)
+        else _("{n} of {all} trials have both parameters.", n=n, all=n_all)
     ]
     if info.view == "contour":
         parts.append(_("Smoothed mean of the values; blank where no trial is near."))

@@ -28,7 +28,7 @@ from experiments.charts.base import (
     number_option,
 )
 from experiments.charts.comparable import Comparable, comparable
-from experiments.charts.words import _
+from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "slice"
@@ -210,14 +210,15 @@ def _title(info: SliceInfo, panel: Panel) -> str:
     words = panels.short_label(panel.axis)
     n = int(panel.active.sum())
     if n < info.trials.values.size:
-        words += _(" · {n} trials").format(n=n)
+        words += _(" · {n} trials", n=n)
     return words + (f" · {100 * share:.0f} %" if share >= 0.005 else "")
 
 
 def _note(info: SliceInfo) -> str:
     parts = [
-        _("{n} trials; the most important parameter first, with its share of the effect.").format(
-            n=info.trials.values.size
+        _(
+            "Trials: {n}; the most important parameter first, with its share of the effect.",
+            n=info.trials.values.size,
         ),
         _("Line: the median along the parameter; band: the middle half of the values."),
     ]
@@ -225,9 +226,9 @@ def _note(info: SliceInfo) -> str:
         parts.append(_("Stronger where more trials lie; only the best is drawn by itself."))
     n_more = len(info.offered) - len(info.panels)
     if n_more > 0:
-        parts.append(_("{n} more parameters can be chosen.").format(n=n_more))
+        parts.append(_("{n} more parameters can be chosen.", n=n_more))
     if info.n_outside:
-        parts.append(_("{n} values are off scale.").format(n=info.n_outside))
+        parts.append(_("{n} values are off scale.", n=info.n_outside))
     if info.trials.left_out:
         parts.append(info.trials.left_out)
     return " ".join(parts)

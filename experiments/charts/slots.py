@@ -29,7 +29,7 @@ from experiments.charts.base import (
     choice_option,
 )
 from experiments.charts.duration import STARTS, in_words
-from experiments.charts.words import _
+from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "slots"
@@ -211,7 +211,7 @@ def figure(info: SlotsInfo) -> Figure:
             "nticks": 8,
         }
         frame["yaxis2"] = style.axis(
-            _("Busy"), domain=[0.84, 1.0], anchor="x2", fixedrange=True, nticks=3,
+            _("Busy slots"), domain=[0.84, 1.0], anchor="x2", fixedrange=True, nticks=3,
             range=[0, info.n_slots * 1.05],
         )  # fmt: skip
         frame["shapes"] = [
@@ -238,7 +238,7 @@ def _slot_ticks(n_slots: int) -> dict[str, Any]:
     rows = list(range(0, n_slots, every))
     return {
         "tickvals": [-row for row in rows],
-        "ticktext": [_("Slot {n}").format(n=row + 1) for row in rows],
+        "ticktext": [_("Slot {n}", n=row + 1) for row in rows],
     }
 
 
@@ -248,17 +248,28 @@ def _iso(seconds: float) -> str:
 
 def _note(info: SlotsInfo) -> str:
     parts = [
-        _("{n} slots, busy for {share} of the time.").format(
-            n=info.n_slots, share=f"{info.busy_share:.0%}"
+        _(
+            "{n} slots, busy for {share} of the time.",
+            n=info.n_slots,
+            share=f"{info.busy_share:.0%}",
         ),
-        _("Half the trials waited {time} or less.").format(time=in_words(info.median_wait_s)),
+        _("Half the trials waited {time} or less.", time=in_words(info.median_wait_s)),
     ]
     if info.median_start_up_s is not None:
-        words = _("Half reported for the first time within {time} of their start.")
-        parts.append(words.format(time=in_words(info.median_start_up_s)))
+        parts.append(
+            _(
+                "Half reported for the first time within {time} of their start.",
+                time=in_words(info.median_start_up_s),
+            )
+        )
     if info.n_runs > len(info.runs):
-        words = _("{n} of {all} trials are drawn; above, how many slots were busy all along.")
-        parts.append(words.format(n=len(info.runs), all=info.n_runs))
+        parts.append(
+            _(
+                "{n} of {all} trials are drawn; above, how many slots were busy all along.",
+                n=len(info.runs),
+                all=info.n_runs,
+            )
+        )
     return " ".join(parts)
 
 
@@ -278,18 +289,14 @@ def _bars(
 
 def _hover(run: Run) -> str:
     lines = [
-        f"<b>#{run.trial.number}</b> · {_state_name(run.trial.state)}",
-        _("in the queue: {time}").format(time=in_words(run.waited_s)),
+        f"<b>#{run.trial.number}</b> · {style.state_name(run.trial.state)}",
+        _("in the queue: {time}", time=in_words(run.waited_s)),
     ]
     if run.first_report is not None:
         time = in_words(run.first_report - run.start)
-        lines.append(_("until its first report: {time}").format(time=time))
-    lines.append(_("in all: {time}").format(time=in_words(run.end - run.start)))
+        lines.append(_("until its first report: {time}", time=time))
+    lines.append(_("in all: {time}", time=in_words(run.end - run.start)))
     return "<br>".join(lines)
-
-
-def _state_name(state: str) -> str:
-    return _(style.STATE_NAMES.get(state, state))
 
 
 def _queue(info: SlotsInfo) -> dict[str, Any]:
@@ -323,7 +330,7 @@ def _training(info: SlotsInfo) -> list[dict[str, Any]]:
                 "shape": PATTERNS[state], "size": 7, "solidity": 0.2,
                 "fillmode": "overlay", "fgcolor": "#ffffff",
             }  # fmt: skip
-        traces.append(_bars(state.lower(), _state_name(state), runs, spans, marker=marker))
+        traces.append(_bars(state.lower(), style.state_name(state), runs, spans, marker=marker))
     return traces
 
 

@@ -1,21 +1,32 @@
-"""Words of figures in the reader's language, though charts know no web framework.
+"""What charts say, in the reader's language.
 
-``_`` marks words for makemessages and translates them with whatever ``use`` was given: Django's
-gettext in the product (``apps.py``), nothing in tests and scripts.
+Charts know no framework: who asks for one lends its translator for the while (``spoken_by``), and
+without one they speak English. Labels are made while a figure is drawn, never when a module loads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
-_translate: Callable[[str], str] = str
+Translate = Callable[[str], str]
+
+_translate: ContextVar[Translate] = ContextVar("translate", default=str)
 
 
-def use(translate: Callable[[str], str]) -> None:
-    """Translate with this from now on."""
-    global _translate
-    _translate = translate
+@contextmanager
+def spoken_by(translate: Translate) -> Iterator[None]:
+    """Within it, charts drawn by this thread or task speak as ``translate`` does."""
+    token = _translate.set(translate)
+    try:
+        yield
+    finally:
+        _translate.reset(token)
 
 
-def _(words: str) -> str:
-    return _translate(words)
+def gettext(text: str, **values: Any) -> str:
+    """The text in the reader's language, its ``{places}`` filled; one without is taken as it is."""
+    said = _translate.get()(text)
+    return said.format(**values) if values else said

@@ -17,15 +17,16 @@ from typing import Any
 import numpy as np
 from django.db.models import Min
 from django.utils import timezone
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext
 
 from experiments.algorithms import registry
 from experiments.algorithms.space.batch import spread
-from experiments.charts import CHARTS
+from experiments.charts import CHARTS, words
 from experiments.charts.base import (
     DEFAULT_METRIC,
     PARAMETERS,
     TIMES,
+    Chart,
     Figure,
     Record,
     ReportedCurve,
@@ -44,28 +45,20 @@ _lock = Lock()
 
 
 def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Figure:
-    """The chart of that kind as a Plotly figure.
+    """The chart of that kind as a Plotly figure, in the language of the request.
 
     Raises KeyError for an unknown kind, ProblemsError for an option that makes no sense.
     """
     chart = CHARTS[kind]
-    words = get_language()
-    key = (experiment.pk, experiment.last_seq, kind, words, tuple(sorted(options.items())))
+    language = get_language()
+    key = (experiment.pk, experiment.last_seq, kind, language, tuple(sorted(options.items())))
     now = time.monotonic()
     with _lock:
         found = _kept.get(key)
         if found is not None and now - found[0] < KEEP_S:
             return found[1]
-    given = record(
-        experiment,
-        options,
-        with_curves=chart.needs_curves,
-        reads=chart.reads,
-    )
-    if chart.needs_first_reports is not None:
-        numbers = chart.needs_first_reports(given, options)
-        given = replace(given, first_reports=_first_reports(experiment, numbers))
-    drawn = chart.draw(given, options)
+    with words.spoken_by(gettext):
+        drawn = _drawn(experiment, chart, options)
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
     drawn["layout"]["meta"]["seq"] = experiment.last_seq
@@ -75,6 +68,14 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
         while len(_kept) > MOST_KEPT:
             _kept.popitem(last=False)
     return drawn
+
+
+def _drawn(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Figure:
+    given = record(experiment, options, with_curves=chart.needs_curves, reads=chart.reads)
+    if chart.needs_first_reports is not None:
+        numbers = chart.needs_first_reports(given, options)
+        given = replace(given, first_reports=_first_reports(experiment, numbers))
+    return chart.draw(given, options)
 
 
 def record(

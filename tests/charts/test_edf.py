@@ -36,7 +36,7 @@ def test_trials_without_a_value_and_excluded_ones_are_left_out_and_said() -> Non
     figure = edf.draw(record(trials), {})
     assert figure["data"][0]["x"] == [0.5]
     assert figure["layout"]["meta"]["note"] == (
-        "1 trials. Left out: 1 without a value, 1 excluded."
+        "Trials: 1. Left out: 1 without a value, 1 excluded."
     )
 
 
