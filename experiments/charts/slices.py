@@ -168,7 +168,7 @@ def figure(info: SliceInfo) -> Figure:
         frame[x_name] = panels.axis_layout(
             panel.axis, _title(info, panel),
             domain=_domain(column, n_columns, 0.02), anchor=f"y{_suffix(panel.index)}",
-            nticks=6 if n_columns > 2 else 4,
+            nticks=6 if n_columns > 2 else 5,
         )  # fmt: skip
         if info.is_dense and panel.axis.kind != "choice":
             places = np.array(panel.axis.places)[panel.active]

@@ -186,7 +186,7 @@ def figure(info: SlotsInfo) -> Figure:
     room = max(0.01 * (high - low), 0.5)
     traces = [_queue(info), _start_up(info), *_training(info), _marks(info, high - low)]
     has_overview = bool(info.overview)
-    bottom = [0.0, 0.74] if has_overview else [0.0, 1.0]
+    bottom = [0.0, 0.7] if has_overview else [0.0, 1.0]
     frame = style.layout(
         KIND,
         barmode="overlay",

@@ -100,7 +100,10 @@ export class ChartPanel {
     if (this.timer && this.due <= due) return;
     clearTimeout(this.timer);
     this.due = due;
-    this.timer = window.setTimeout(() => this.load(), due - Date.now());
+    this.timer = window.setTimeout(() => {
+      this.timer = 0;
+      if (this.isVisible) this.load(); // else once it is seen again
+    }, due - Date.now());
   }
 
   /** It has come into sight. */
