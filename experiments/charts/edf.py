@@ -86,9 +86,12 @@ def figure(info: EdfInfo) -> Figure:
         words = [_("No trial has ended with a value yet."), info.trials.left_out]
         return style.empty(KIND, " ".join(words).strip())
     assert info.view is not None
-    traces = [_trace(line) for line in info.lines]
     x_axis = style.axis(_("Value"), type="log" if info.log else "linear")
-    x_axis["range"] = list(scale.axis_range(*info.view, log=info.log))
+    low, high = scale.axis_range(*info.view, log=info.log)
+    x_axis["range"] = [low, high]
+    far = low if info.maximize else high  # the worse end of the axis
+    far = scale.power_of_ten(far) if info.log else far
+    traces = [_trace(line, far) for line in info.lines]
     title = (
         _("Trials with this value or more")
         if info.maximize
@@ -120,12 +123,17 @@ def _note(info: EdfInfo) -> str:
     return " ".join(parts)
 
 
-def _trace(line: Steps) -> dict[str, Any]:
-    # The share counts from the value on: on its good side the line keeps the last one's height.
+def _trace(line: Steps, far: float) -> dict[str, Any]:
+    """From nobody at the best value to everybody at the worst, and on to the axis' end."""
+    values = scale.drawable(np.array([line.values[0], *line.values]))
+    shares = [0.0, *line.shares]
+    is_within = far < values[-1] if line.values[0] > line.values[-1] else far > values[-1]
+    if is_within or len(line.values) == 1:
+        values, shares = np.append(values, far), [*shares, 1.0]
     return {
         "type": "scatter", "mode": "lines", "uid": line.uid, "name": line.name,
-        "x": scale.rounded(scale.drawable(np.array(line.values)), 6),
-        "y": [round(s, 5) for s in line.shares],
+        "x": scale.rounded(values, 6), "y": [round(s, 5) for s in shares],
+        # The share counts from the value on: on its good side the line keeps the last one's height.
         "line": {"shape": "hv", **_LINES[line.uid]},
         "hovertemplate": "%{y:.1%}<extra>%{fullData.name}</extra>",
     }  # fmt: skip

@@ -215,11 +215,16 @@ def _title(info: SliceInfo, panel: Panel) -> str:
 
 
 def _note(info: SliceInfo) -> str:
+    n = info.trials.values.size
+    first = _("Trials: {n}; the most important parameter first, with its share of the effect.", n=n)
+    if n < ped_anova.LEAST:
+        first = _(
+            "Trials: {n}; from {least} on, the most important parameter comes first.",
+            n=n,
+            least=ped_anova.LEAST,
+        )
     parts = [
-        _(
-            "Trials: {n}; the most important parameter first, with its share of the effect.",
-            n=info.trials.values.size,
-        ),
+        first,
         _("Line: the median along the parameter; band: the middle half of the values."),
     ]
     if info.is_dense:

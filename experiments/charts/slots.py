@@ -249,7 +249,7 @@ def _iso(seconds: float) -> str:
 def _note(info: SlotsInfo) -> str:
     parts = [
         _(
-            "{n} slots, busy for {share} of the time.",
+            "Slots: {n}; busy for {share} of the time.",
             n=info.n_slots,
             share=f"{info.busy_share:.0%}",
         ),

@@ -34,7 +34,9 @@ def test_later_trials_that_are_better_lie_above() -> None:
 def test_trials_without_a_value_and_excluded_ones_are_left_out_and_said() -> None:
     trials = [trial(0, 0.5), trial(1, None, "FAILED"), trial(2, 9.0, excluded=True)]
     figure = edf.draw(record(trials), {})
-    assert figure["data"][0]["x"] == [0.5]
+    line = figure["data"][0]
+    assert (line["x"][:2], line["y"]) == ([0.5, 0.5], [0.0, 1.0, 1.0])
+    assert line["x"][2] == figure["layout"]["xaxis"]["range"][0]  # on to the worse end
     assert figure["layout"]["meta"]["note"] == (
         "Trials: 1. Left out: 1 without a value, 1 excluded."
     )
@@ -47,9 +49,12 @@ def test_thinning_keeps_both_ends(mode: str) -> None:
     figure = edf.draw(record(trials, mode=mode), {})
     assert len(json.dumps(figure)) < 300_000
     line = figure["data"][0]
-    assert len(line["x"]) == edf.MOST_POINTS
-    assert (min(line["x"]), max(line["x"])) == pytest.approx((values.min(), values.max()), 1e-4)
-    assert (line["y"][0], line["y"][-1]) == (0.0001, 1.0)
+    assert len(line["x"]) == edf.MOST_POINTS + 2
+    worst, best = values.min(), values.max()
+    if mode == "minimize":
+        worst, best = best, worst
+    assert (line["x"][0], line["x"][-2]) == pytest.approx((best, worst), 1e-4)
+    assert (line["y"][:2], line["y"][-2:]) == ([0.0, 0.0001], [1.0, 1.0])
 
 
 def test_a_value_far_out_does_not_flatten_the_line() -> None:
