@@ -129,16 +129,20 @@ def _as_numbers(values: list[Any]) -> Floats | None:
     kinds = set(map(type, values))
     if not kinds <= {int, float, object}:  # _ABSENT is the only bare object
         return None
-    absent = np.array([v is _ABSENT for v in values], dtype=bool)
+    given = values
+    if object in kinds:
+        given = [math.nan if v is _ABSENT else v for v in values]
     try:
-        numbers = np.array([math.nan if v is _ABSENT else v for v in values], dtype=np.float64)
+        numbers = np.array(given, dtype=np.float64)
     except OverflowError:
         return None
-    if not np.array_equal(~np.isfinite(numbers), absent):
+    n_absent = sum(v is _ABSENT for v in values) if object in kinds else 0
+    present = numbers[np.isfinite(numbers)]
+    if present.size + n_absent < numbers.size:  # some are infinite, or no numbers
         return None
-    if int in kinds and np.abs(numbers[~absent]).max() >= LARGEST_EXACT:
-        present = (v for v in values if v is not _ABSENT)
-        return numbers if all(float(v) == v for v in present) else None
+    if int in kinds and present.size and np.abs(present).max() >= LARGEST_EXACT:
+        exact = all(float(v) == v for v in values if v is not _ABSENT)
+        return numbers if exact else None
     return numbers
 
 
@@ -240,8 +244,10 @@ def _choice_axis(label: str, declared: _Declared, values: list[Any]) -> Axis:
     for value in declared.args if declared.type == "choice" else ():
         known.setdefault(key_of(value), value)
     is_constant = len(known) == 1
-    keys = [_ABSENT if value is _ABSENT else key_of(value) for value in values]
-    for key, value in zip(keys, values, strict=True):
+    keys: list[Any] = values  # words are their own keys
+    if set(map(type, values)) != {str}:
+        keys = [_ABSENT if value is _ABSENT else key_of(value) for value in values]
+    for key, value in _firsts(keys, values).items():
         if key is not _ABSENT:
             known.setdefault(key, value)
     place_of = {key: float(i) for i, key in enumerate(known)}
@@ -255,6 +261,12 @@ def _choice_axis(label: str, declared: _Declared, values: list[Any]) -> Axis:
             is_constant and len(known) == 1,
         )
     )  # fmt: skip
+
+
+def _firsts(keys: list[Any], values: list[Any]) -> dict[Any, Any]:
+    """Each key with the first value it comes with, in that order."""
+    first = dict(zip(reversed(keys), reversed(values), strict=True))
+    return {key: first[key] for key in dict.fromkeys(keys)}
 
 
 def _with_missing(axis: Axis) -> Axis:

@@ -34,7 +34,7 @@ from experiments.states import TrialState
 
 KIND = "slots"
 PARTS = ("last", "first", "longest")
-MOST_BARS = 300
+FEW_BARS, MOST_BARS = 300, 600  # more than a few where there are many slots
 N_BINS = 160  # of the overview
 LEAST_QUEUE_S = 0.05  # shorter waits are the loop's own rhythm, not a queue
 SHORT = 0.002  # of the time shown: shorter trials get a mark, their bar could not be seen
@@ -96,7 +96,7 @@ def info(record: Record, options: Options) -> SlotsInfo:
         busy_share=busy_s / (n_slots * (last - first)) if last > first else 0.0,
         median_wait_s=float(np.median([r.waited_s for r in runs])) if runs else 0.0,
         median_start_up_s=float(np.median(start_ups)) if start_ups else None,
-        overview=_overview(runs, first, last) if len(runs) > MOST_BARS else {},
+        overview=_overview(runs, first, last) if len(runs) > len(shown) else {},
         part=part,
     )
 
@@ -136,13 +136,15 @@ def _runs(record: Record) -> list[Run]:
 
 
 def _part(runs: list[Run], part: str) -> list[Run]:
-    if len(runs) <= MOST_BARS or part == "first":
-        return runs[:MOST_BARS]
+    n_slots = max((r.slot for r in runs), default=-1) + 1
+    n = min(max(FEW_BARS, 2 * n_slots), MOST_BARS)
+    if len(runs) <= n or part == "first":
+        return runs[:n]
     if part == "last":
-        return runs[-MOST_BARS:]
+        return runs[-n:]
     longest = max(range(len(runs)), key=lambda i: runs[i].end - runs[i].start)
-    start = min(max(0, longest - MOST_BARS // 2), len(runs) - MOST_BARS)
-    return runs[start : start + MOST_BARS]
+    start = min(max(0, longest - n // 2), len(runs) - n)
+    return runs[start : start + n]
 
 
 def shown_numbers(record: Record, options: Options) -> Sequence[int]:

@@ -100,7 +100,7 @@ def test_of_many_trials_a_part_is_drawn_and_all_of_them_are_counted(n: int) -> N
     figure = slots.draw(many(n), {})
     assert len(json.dumps(figure)) < 300_000
     shown = bars(figure, "succeeded")
-    assert sorted(shown) == list(range(n - slots.MOST_BARS, n))
+    assert sorted(shown) == list(range(n - slots.FEW_BARS, n))
     (busy,) = [t for t in figure["data"] if t["uid"] == "busy-succeeded"]
     assert max(busy["y"]) <= 4.0
     assert sum(busy["y"][:-2]) / (slots.N_BINS - 2) > 3.9
@@ -110,4 +110,13 @@ def test_of_many_trials_a_part_is_drawn_and_all_of_them_are_counted(n: int) -> N
 def test_another_part_can_be_asked_for() -> None:
     assert min(bars(slots.draw(many(1000), {"part": "first"}), "succeeded")) == 0
     assert 50 in bars(slots.draw(many(1000), {"part": "longest"}), "succeeded")
-    assert list(slots.shown_numbers(many(1000), {"part": "first"})) == list(range(slots.MOST_BARS))
+    assert list(slots.shown_numbers(many(1000), {"part": "first"})) == list(range(slots.FEW_BARS))
+
+
+def test_of_many_slots_each_has_a_bar() -> None:
+    trials = [run(i, 10 * (i // 250), 10 * (i // 250), 10 * (i // 250) + 9) for i in range(1000)]
+    figure = slots.draw(record(trials), {})
+    assert len(json.dumps(figure)) < 300_000
+    shown = bars(figure, "succeeded")
+    assert {slot for slot, _, _ in shown.values()} == set(range(250))
+    assert len(figure["layout"]["yaxis"]["tickvals"]) <= slots.MOST_NAMED
