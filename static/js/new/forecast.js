@@ -133,7 +133,16 @@ export function drawForecast(root, forecast) {
         {},
         ngettext("{n} sample configuration", "{n} sample configurations", samples.length),
       ),
-      h("div", { class: "table-scroll" }, samplesTable(samples)),
+      h(
+        "div",
+        {
+          class: "table-scroll",
+          role: "region",
+          tabindex: 0,
+          "aria-label": gettext("Configurations"),
+        },
+        samplesTable(samples),
+      ),
     ),
   ];
   root.replaceChildren(...parts.filter((part) => part !== false));
