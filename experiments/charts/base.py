@@ -24,7 +24,6 @@ Floats = NDArray[np.float64]
 Options = Mapping[str, str]
 
 DEFAULT_METRIC = "default"
-PARAMETERS, TIMES = "parameters", "times"  # what takes time to read for 10,000 trials
 FAILED_STATES = frozenset({TrialState.FAILED, TrialState.LOST, TrialState.CANCELED})
 VALUED_STATES = frozenset({TrialState.SUCCEEDED, TrialState.EARLY_STOPPED})
 
@@ -99,6 +98,11 @@ class Record:
         return self.optimize_mode != "minimize"
 
 
+NOTHING: frozenset[str] = frozenset()
+PARAMETERS = frozenset({"parameters"})
+TIMES = frozenset({"created_at", "started_at", "finished_at"})
+
+
 @dataclass(frozen=True)
 class Chart:
     """One entry of the registry."""
@@ -107,8 +111,8 @@ class Chart:
     draw: Callable[[Record, Options], Figure]
     redrawn_at: Moves  # of a trial; at others the drawn figure stays true
     needs_curves: bool = False
-    # of a trial; whatever else there is to it takes no time to read
-    reads: frozenset[str] = frozenset({PARAMETERS, TIMES})
+    # Which of a trial's costlier columns it looks at: the others are left as they are by default.
+    needs: Callable[[Options], frozenset[str]] = lambda _: PARAMETERS | TIMES
     # the numbers of the trials whose first report's time it wants in ``first_reports``
     needs_first_reports: Callable[[Record, Options], Sequence[int]] | None = None
 

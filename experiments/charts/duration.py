@@ -116,4 +116,4 @@ def draw(record: Record, options: Options) -> Figure:
 
 
 STARTS = frozenset({("", TrialState.WAITING), (TrialState.WAITING, TrialState.RUNNING)})
-CHART = Chart(KIND, draw, redrawn_at=STARTS | STOPS | NEVER_RAN, reads=frozenset({TIMES}))
+CHART = Chart(KIND, draw, redrawn_at=STARTS | STOPS | NEVER_RAN, needs=lambda _: TIMES)

@@ -13,7 +13,16 @@ import numpy as np
 
 from experiments import looks
 from experiments.charts import scale, style
-from experiments.charts.base import STOPS, Chart, Figure, Floats, Options, Record, flag_option
+from experiments.charts.base import (
+    NOTHING,
+    STOPS,
+    Chart,
+    Figure,
+    Floats,
+    Options,
+    Record,
+    flag_option,
+)
 from experiments.charts.comparable import Comparable, comparable
 from experiments.charts.words import gettext as _
 
@@ -143,4 +152,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS, reads=frozenset())
+CHART = Chart(KIND, draw, redrawn_at=STOPS, needs=lambda _: NOTHING)

@@ -280,4 +280,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS, reads=frozenset({PARAMETERS}))
+CHART = Chart(KIND, draw, redrawn_at=STOPS, needs=lambda _: PARAMETERS)

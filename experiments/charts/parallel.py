@@ -200,4 +200,4 @@ def draw(record: Record, options: Options) -> Figure:
 
 
 REDRAWN_AT = frozenset((TrialState.RUNNING, to) for to in VALUED_STATES)
-CHART = Chart(KIND, draw, redrawn_at=REDRAWN_AT, reads=frozenset({PARAMETERS}))
+CHART = Chart(KIND, draw, redrawn_at=REDRAWN_AT, needs=lambda _: PARAMETERS)

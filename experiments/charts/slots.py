@@ -377,6 +377,6 @@ CHART = Chart(
     KIND,
     draw,
     redrawn_at=STARTS | STOPS | NEVER_RAN,
-    reads=frozenset({TIMES}),
+    needs=lambda _: TIMES,
     needs_first_reports=shown_numbers,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
 from threading import Lock
 from typing import Any
@@ -38,6 +38,7 @@ from experiments.states import PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
 MOST_KEPT = 64
+_COSTLY = PARAMETERS | TIMES
 MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 
 _kept: OrderedDict[tuple[Any, ...], tuple[float, Figure]] = OrderedDict()
@@ -71,38 +72,27 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
 
 
 def _drawn(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Figure:
-    given = record(experiment, options, with_curves=chart.needs_curves, reads=chart.reads)
+    given = record(experiment, chart, options)
     if chart.needs_first_reports is not None:
         numbers = chart.needs_first_reports(given, options)
         given = replace(given, first_reports=_first_reports(experiment, numbers))
     return chart.draw(given, options)
 
 
-def record(
-    experiment: Experiment,
-    options: Mapping[str, str],
-    *,
-    with_curves: bool,
-    reads: frozenset[str] = frozenset({PARAMETERS, TIMES}),
-) -> Record:
-    """The experiment as charts see it; of its trials only what ``reads`` names."""
+def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Record:
+    """The experiment as that chart needs to see it."""
+    wanted = chart.needs(options)
+    names = [f.name for f in fields(TrialRecord) if f.name in wanted or f.name not in _COSTLY]
     numbers: dict[int, int] = {}
     trials = []
-    columns = ["number", "state", "value", "latest_value", "latest_sequence", "excluded"]
-    n_plain = len(columns)
-    columns += ["parameters"] if PARAMETERS in reads else []
-    columns += ["created_at", "started_at", "finished_at"] if TIMES in reads else []
     rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
-    for pk, *values in rows.values_list("id", *columns):
-        numbers[pk] = values[0]
-        parameters = values.pop(n_plain) if PARAMETERS in reads else {}
-        number, state, value, latest, sequence, excluded, *times = values
-        trials.append(
-            TrialRecord(number, state, value, latest, sequence, parameters, excluded, *times)
-        )
+    for pk, *values in rows.values_list("id", *names):
+        trial = TrialRecord(**dict(zip(names, values, strict=True)))
+        numbers[pk] = trial.number
+        trials.append(trial)
     curves: tuple[ReportedCurve, ...] = ()
     receipts: dict[int, StopReceipt] = {}
-    if with_curves:
+    if chart.needs_curves:
         curves = _curves(
             experiment,
             numbers,
