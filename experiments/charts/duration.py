@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments import looks
 from experiments.charts import scale, style
-from experiments.charts.base import NEVER_RAN, STOPS, Chart, Figure, Options, Record
+from experiments.charts.base import NEVER_RAN, STOPS, TIMES, Chart, Figure, Options, Record
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
@@ -97,13 +97,13 @@ def _trace(
     return {
         "type": "bar", "uid": uid, "name": name,
         "x": [b.number for b in bars], "y": [round(s / info.unit_s, 4) for s in seconds],
-        "customdata": [b.number for b in bars], "text": [_words(s) for s in seconds],
+        "customdata": [b.number for b in bars], "text": [in_words(s) for s in seconds],
         "textposition": "none", "marker": {"color": colour},
         "hovertemplate": "<b>#%{customdata}</b> · " + name.lower() + " · %{text}<extra></extra>",
     }  # fmt: skip
 
 
-def _words(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -116,4 +116,4 @@ def draw(record: Record, options: Options) -> Figure:
 
 
 STARTS = frozenset({("", TrialState.WAITING), (TrialState.WAITING, TrialState.RUNNING)})
-CHART = Chart(KIND, draw, redrawn_at=STARTS | STOPS | NEVER_RAN)
+CHART = Chart(KIND, draw, redrawn_at=STARTS | STOPS | NEVER_RAN, needs=lambda _: TIMES)

@@ -65,6 +65,28 @@ def robust_range(values: Floats, *, keep: float | None = None) -> tuple[float, f
     return low, high
 
 
+def value_view(
+    values: Floats, keep: float | None, *, log: bool, clip: bool
+) -> tuple[float, float] | None:
+    """The values shown at first: ``keep`` and what is not far out; all of them without ``clip``.
+
+    On a ``log`` axis all are positive. None where there is none.
+    """
+    scaled = np.log10(values) if log else values
+    if keep is not None and log:
+        keep = math.log10(keep)
+    view = robust_range(scaled, keep=keep)
+    if view is None:
+        return None
+    if not clip:
+        view = float(drawable(scaled).min()), float(drawable(scaled).max())
+    if not log:
+        return view
+    # a hair wider, so that rounding does not push the extremes off
+    low, high = (power_of_ten(min(end, 300.0)) for end in view)
+    return max(low * (1 - 1e-9), 5e-324), high * (1 + 1e-9)
+
+
 def axis_range(low: float, high: float, *, log: bool) -> tuple[float, float]:
     """What Plotly wants as ``range``, padded: exponents of ten for a log axis."""
     if log:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import datetime
 from threading import Lock
 from typing import Any
 
 import numpy as np
+from django.db.models import Min
 from django.utils import timezone
 from django.utils.translation import get_language, gettext
 
@@ -22,6 +24,9 @@ from experiments.algorithms.space.batch import spread
 from experiments.charts import CHARTS, words
 from experiments.charts.base import (
     DEFAULT_METRIC,
+    PARAMETERS,
+    TIMES,
+    Chart,
     Figure,
     Record,
     ReportedCurve,
@@ -29,10 +34,11 @@ from experiments.charts.base import (
     TrialRecord,
 )
 from experiments.models import Event, Experiment, Metric, Trial
-from experiments.states import TrialState
+from experiments.states import PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
 MOST_KEPT = 64
+_COSTLY = PARAMETERS | TIMES
 MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 
 _kept: OrderedDict[tuple[Any, ...], tuple[float, Figure]] = OrderedDict()
@@ -53,7 +59,7 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
         if found is not None and now - found[0] < KEEP_S:
             return found[1]
     with words.spoken_by(gettext):
-        drawn = chart.draw(record(experiment, options, with_curves=chart.needs_curves), options)
+        drawn = _drawn(experiment, chart, options)
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
     drawn["layout"]["meta"]["seq"] = experiment.last_seq
@@ -65,21 +71,28 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
     return drawn
 
 
-def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: bool) -> Record:
-    """The experiment as charts see it."""
+def _drawn(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Figure:
+    given = record(experiment, chart, options)
+    if chart.needs_first_reports is not None:
+        numbers = chart.needs_first_reports(given, options)
+        given = replace(given, first_reports=_first_reports(experiment, numbers))
+    return chart.draw(given, options)
+
+
+def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Record:
+    """The experiment as that chart needs to see it."""
+    wanted = chart.needs(options)
+    names = [f.name for f in fields(TrialRecord) if f.name in wanted or f.name not in _COSTLY]
     numbers: dict[int, int] = {}
     trials = []
-    columns = (
-        "id", "number", "state", "value", "latest_value", "latest_sequence", "parameters",
-        "excluded", "created_at", "started_at", "finished_at",
-    )  # fmt: skip
     rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
-    for pk, number, *rest in rows.values_list(*columns):
-        numbers[pk] = number
-        trials.append(TrialRecord(number, *rest))
+    for pk, *values in rows.values_list("id", *names):
+        trial = TrialRecord(**dict(zip(names, values, strict=True)))
+        numbers[pk] = trial.number
+        trials.append(trial)
     curves: tuple[ReportedCurve, ...] = ()
     receipts: dict[int, StopReceipt] = {}
-    if with_curves:
+    if chart.needs_curves:
         curves = _curves(
             experiment,
             numbers,
@@ -95,7 +108,20 @@ def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: b
         now=timezone.now(),
         curves=curves,
         receipts=receipts,
+        ended=experiment.phase in PHASE_ENDED,
     )
+
+
+def _first_reports(experiment: Experiment, numbers: Sequence[int]) -> dict[int, datetime]:
+    """When each of these trials reported for the first time."""
+    first = Metric.objects.filter(
+        trial__experiment_id=experiment.pk,
+        trial__number__in=numbers,
+        kind=Metric.Kind.PERIODICAL,
+        sequence=0,
+    )
+    rows = first.order_by().values_list("trial__number").annotate(Min("time"))
+    return dict(rows)
 
 
 def search_space(experiment: Experiment) -> dict[str, Any]:

@@ -25,11 +25,13 @@ def drawn(kind: str, values: tuple[float, ...], mode: str, options: dict[str, st
     found = CHARTS[kind].draw(record(trials, lines, mode), options)
     json.dumps(found, allow_nan=False)
     for name, axis in found["layout"].items():
-        if name.startswith(("xaxis", "yaxis")) and "range" in axis:
+        is_axis = name.startswith(("xaxis", "yaxis"))
+        if is_axis and "range" in axis and axis.get("type") != "date":
             low, high = axis["range"]
             assert low < high
             assert math.isfinite(high - low)  # what the browser divides by
-    for dimension in found["data"][0].get("dimensions", ()):
+    dimensions = found["data"][0].get("dimensions", ()) if found["data"] else ()
+    for dimension in dimensions:
         low, high = dimension["range"]
         assert 0 < high - low < math.inf
         assert all(low <= place <= high for place in dimension["values"])

@@ -68,6 +68,11 @@ def test_no_page_has_anything_serious(page: Page, axe: str, experiments: dict[st
     expect(page.locator("#phase [data-phase=DONE]")).to_be_visible(timeout=SLOW)
     expect(page.locator(".js-plotly-plot .legend").first).to_be_visible()
     check("an experiment that is done")
+    for kind in ("importance", "slice", "pair", "edf", "slots", "cost"):
+        page.locator(f"#chart-tabs [data-view={kind}]").click()
+        seen = page.locator(f"figure[data-kind={kind}]").locator(".main-svg, .chart-empty")
+        expect(seen.locator("visible=true").first).to_be_visible()
+        check(f"its chart {kind}")
     page.get_by_test_id("add-trial").click()
     check("its dialog for a trial of one's own")
     page.goto(f"{good}?ticked=0,1")

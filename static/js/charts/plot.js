@@ -2,8 +2,8 @@
 // point, a drag that is not over) outlives every drawing.
 
 import { gettext } from "../language.js";
-import { fit, theme, themed } from "./theme.js";
-import { View } from "./view.js";
+import { dressed, fit, theme, themed } from "./theme.js";
+import { axesOf, View } from "./view.js";
 
 const REDRAW = 350; // milliseconds between two drawings of one chart
 const AFTER_DRAG = 100; // until Plotly has told where a drag has ended
@@ -129,14 +129,15 @@ export class Plot {
     this.isLate = this.isPressed && this.isDrawn;
     if (this.isLate) return;
     this.revision += 1;
-    const layout = themed(this.seen(figure.layout), theme());
+    const look = theme();
+    const layout = themed(this.seen(figure.layout), look);
     layout.autosize = true;
     layout.datarevision = this.revision;
     fit(layout, element.clientWidth);
     this.drawnAt = Date.now();
     // Copies: Plotly notes in them which traces a person has hidden, and would then take that for
     // the figure's own wish.
-    const data = figure.data.map((trace) => ({ ...trace }));
+    const data = figure.data.map((trace) => dressed(trace, look));
     window.Plotly.react(element, data, layout, this.config);
     element.dataset.drawn = String(this.revision);
     if (!this.isDrawn) this.listen();
@@ -149,7 +150,7 @@ export class Plot {
    */
   seen(given) {
     const layout = { ...given };
-    for (const name of /** @type {const} */ (["xaxis", "yaxis"])) {
+    for (const name of axesOf(given)) {
       // Another revision each time: Plotly is to remember nothing of the axes, `view` does.
       layout[name] = { ...this.view.axis(name, given), uirevision: this.revision };
     }
