@@ -173,7 +173,7 @@ def _note(info: CostInfo) -> str:
         _(
             "The best value came after {time}, {share} of what was spent ({all}).",
             time=in_words(last.spent_s),
-            share=f"{share:.0%}",
+            share=format(share, ".0%"),
             all=in_words(info.spent_s),
         )
     ]

@@ -192,12 +192,10 @@ def _hover(score: Score) -> str:
 
 def _pull(direction: float) -> str:
     if abs(direction) < 0.1:
-        return _("no single direction (ρ = {rho})", rho=f"{direction:.2f}")
-    return (
-        _("higher is better (ρ = {rho})")
-        if direction > 0
-        else _("lower is better (ρ = {rho})", rho=f"{direction:.2f}")
-    )
+        return _("no single direction (ρ = {rho})", rho=format(direction, ".2f"))
+    if direction > 0:
+        return _("higher is better (ρ = {rho})", rho=format(direction, ".2f"))
+    return _("lower is better (ρ = {rho})", rho=format(direction, ".2f"))
 
 
 def _percent(share: float) -> str:

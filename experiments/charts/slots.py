@@ -253,7 +253,7 @@ def _note(info: SlotsInfo) -> str:
         _(
             "Slots: {n}; busy for {share} of the time.",
             n=info.n_slots,
-            share=f"{info.busy_share:.0%}",
+            share=format(info.busy_share, ".0%"),
         ),
         _("Half the trials waited {time} or less.", time=in_words(info.median_wait_s)),
     ]

@@ -1,0 +1,32 @@
+"""What charts say: every place of a sentence is filled, and the language is that of who asks."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from experiments import charts
+from experiments.charts.words import gettext, spoken_by
+
+FILES = sorted(Path(charts.__file__).parent.glob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_place_of_a_sentence_is_filled_where_it_is_said(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            continue
+        if node.func.id != "_" or not isinstance(node.args[0], ast.Constant):
+            continue
+        places = set(re.findall(r"\{(\w+)", str(node.args[0].value)))
+        assert places == {keyword.arg for keyword in node.keywords}, (path.name, node.lineno)
+
+
+def test_words_are_those_of_who_asks_and_only_for_the_while() -> None:
+    with spoken_by({"{n} others": "其他 {n} 个"}.__getitem__):
+        assert gettext("{n} others", n=3) == "其他 3 个"
+    assert gettext("{n} others", n=3) == "3 others"
+    assert gettext("100 % of {name}") == "100 % of {name}"  # nothing to fill, nothing read
