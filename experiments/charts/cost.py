@@ -135,14 +135,12 @@ def figure(info: CostInfo) -> Figure:
                        "line": {"width": 1, "color": "#7a5a00"}},
         },
     ]  # fmt: skip
-    title = (
-        _("Time of all trials together ({unit})")
-        if info.by_trials
-        else _("Time since the first start ({unit})")
-    )
+    title = _("Time since the first start ({unit})", unit=unit)
+    if info.by_trials:
+        title = _("Time of all trials together ({unit})", unit=unit)
     frame = style.layout(
         KIND,
-        xaxis=style.axis(title.format(unit=unit), range=[0.0, end * 1.02 or 1.0]),
+        xaxis=style.axis(title, range=[0.0, end * 1.02 or 1.0]),
         yaxis=style.axis(
             _("Best value"), type="log" if info.log else "linear",
             range=list(scale.axis_range(*info.view, log=info.log)),

@@ -21,7 +21,7 @@ def test_every_place_of_a_sentence_is_filled_where_it_is_said(path: Path) -> Non
             continue
         if node.func.id != "_" or not isinstance(node.args[0], ast.Constant):
             continue
-        places = set(re.findall(r"\{(\w+)", str(node.args[0].value)))
+        places = set(re.findall(r"(?<!%)\{(\w+)", str(node.args[0].value)))
         assert places == {keyword.arg for keyword in node.keywords}, (path.name, node.lineno)
 
 
