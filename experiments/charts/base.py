@@ -70,6 +70,32 @@ class ReportedCurve:
     time: Floats  # (n_points,) seconds since 1970, or empty where not asked for
 
 
+@dataclass(frozen=True, eq=False)
+class Crowd:
+    """Curves too many to be drawn one by one, thinned, one after another in the same arrays."""
+
+    trial: NDArray[np.int64]  # (n_curves,) numbers, ascending
+    length: NDArray[np.int64]  # (n_curves,) points of each, at least one
+    sequence: Floats  # (n_points,), and so on as of ReportedCurve
+    step: Floats
+    value: Floats
+    time: Floats
+
+    @property
+    def start(self) -> NDArray[np.int64]:
+        """Where each curve begins."""
+        begins: NDArray[np.int64] = np.cumsum(self.length) - self.length
+        return begins
+
+    def curve(self, place: int) -> ReportedCurve:
+        start = int(self.start[place])
+        part = slice(start, start + int(self.length[place]))
+        return ReportedCurve(
+            int(self.trial[place]), self.sequence[part], self.step[part], self.value[part],
+            self.time[part] if self.time.size else self.time,
+        )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class StopReceipt:
     """The numbers by which an assessor stopped a trial early."""
@@ -88,11 +114,18 @@ class Record:
     trials: tuple[TrialRecord, ...]
     now: datetime
     curves: tuple[ReportedCurve, ...] = ()
+    crowd: Crowd | None = None  # the curves that are not in ``curves``, where they are many
+    n_unread: int = 0  # curves that could not be read in time
     receipts: Mapping[int, StopReceipt] = field(default_factory=dict)
 
     @property
     def maximize(self) -> bool:
         return self.optimize_mode != "minimize"
+
+
+NOTHING: frozenset[str] = frozenset()
+PARAMETERS = frozenset({"parameters"})
+TIMES = frozenset({"created_at", "started_at", "finished_at"})
 
 
 @dataclass(frozen=True)
@@ -103,6 +136,8 @@ class Chart:
     draw: Callable[[Record, Options], Figure]
     redrawn_at: Moves  # of a trial; at others the drawn figure stays true
     needs_curves: bool = False
+    # Which of a trial's costlier columns it looks at: the others are left as they are by default.
+    needs: Callable[[Options], frozenset[str]] = lambda _: PARAMETERS | TIMES
 
 
 def choice_option(options: Options, name: str, allowed: tuple[str, ...]) -> str:

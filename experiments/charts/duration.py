@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments import looks
 from experiments.charts import scale, style
-from experiments.charts.base import NEVER_RAN, STOPS, Chart, Figure, Options, Record
+from experiments.charts.base import NEVER_RAN, STOPS, TIMES, Chart, Figure, Options, Record
 from experiments.states import TrialState
 
 KIND = "duration"
@@ -115,4 +115,4 @@ def draw(record: Record, options: Options) -> Figure:
 
 
 STARTS = frozenset({("", TrialState.WAITING), (TrialState.WAITING, TrialState.RUNNING)})
-CHART = Chart(KIND, draw, redrawn_at=STARTS | STOPS | NEVER_RAN)
+CHART = Chart(KIND, draw, redrawn_at=STARTS | STOPS | NEVER_RAN, needs=lambda _: TIMES)

@@ -15,6 +15,7 @@ import numpy as np
 
 from experiments.charts import axes, scale, style
 from experiments.charts.base import (
+    PARAMETERS,
     VALUED_STATES,
     Chart,
     Figure,
@@ -213,4 +214,4 @@ def draw(record: Record, options: Options) -> Figure:
 
 
 REDRAWN_AT = frozenset((TrialState.RUNNING, to) for to in VALUED_STATES)
-CHART = Chart(KIND, draw, redrawn_at=REDRAWN_AT)
+CHART = Chart(KIND, draw, redrawn_at=REDRAWN_AT, needs=lambda _: PARAMETERS)

@@ -40,6 +40,12 @@ def line_dash(number: int) -> str:
     return LINE_DASHES[(number // len(LINE_COLOURS)) % len(LINE_DASHES)]
 
 
+def faded(colour: str, opacity: float) -> str:
+    """A colour of ours (#rrggbb) that lets through what lies below."""
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return f"rgba({red}, {green}, {blue}, {opacity:g})"
+
+
 def layout(kind: str, **changes: Any) -> dict[str, Any]:
     """The frame that every chart starts from."""
     base: dict[str, Any] = {

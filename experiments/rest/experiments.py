@@ -332,6 +332,8 @@ class Chart(ApiView):
             words = f"Did you mean {close!r}?" if close else f"Known: {', '.join(CHARTS)}."
             raise Http404(f"No chart {kind!r}. {words}")
         figure = chart_data.figure(experiment, kind, options)
+        if figure["layout"]["meta"].get("n_unread"):  # there is more, though nothing has happened
+            return Response(figure, headers={"Cache-Control": "no-store"})
         return Response(figure, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import fields, replace
 from threading import Lock
 from typing import Any
 
-import numpy as np
 from django.utils import timezone
 
 from experiments.algorithms import registry
@@ -21,17 +20,21 @@ from experiments.algorithms.space.batch import spread
 from experiments.charts import CHARTS
 from experiments.charts.base import (
     DEFAULT_METRIC,
+    PARAMETERS,
+    TIMES,
+    Chart,
     Figure,
     Record,
-    ReportedCurve,
     StopReceipt,
     TrialRecord,
 )
-from experiments.models import Event, Experiment, Metric, Trial
-from experiments.states import TrialState
+from experiments.models import Curve, Event, Experiment, Metric, Trial
+from experiments.selectors import curve_data
+from experiments.states import FINISHED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
 MOST_KEPT = 64
+_COSTLY = PARAMETERS | TIMES
 MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 
 _kept: OrderedDict[tuple[Any, ...], tuple[float, Figure]] = OrderedDict()
@@ -50,49 +53,41 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
         found = _kept.get(key)
         if found is not None and now - found[0] < KEEP_S:
             return found[1]
-    drawn = chart.draw(record(experiment, options, with_curves=chart.needs_curves), options)
+    drawn = chart.draw(record(experiment, chart, options), options)
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
+    is_whole = not drawn["layout"]["meta"].get("n_unread")
     drawn["layout"]["meta"]["seq"] = experiment.last_seq
     drawn["layout"]["meta"]["redrawn_at"] = sorted(chart.redrawn_at)
     with _lock:
-        _kept[key] = (now, drawn)
+        if is_whole:
+            _kept[key] = (now, drawn)
         while len(_kept) > MOST_KEPT:
             _kept.popitem(last=False)
     return drawn
 
 
-def record(experiment: Experiment, options: Mapping[str, str], *, with_curves: bool) -> Record:
-    """The experiment as charts see it."""
-    numbers: dict[int, int] = {}
+def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Record:
+    """The experiment as that chart needs to see it."""
+    reported: list[curve_data.Reported] = []
     trials = []
-    columns = (
-        "id", "number", "state", "value", "latest_value", "latest_sequence", "parameters",
-        "excluded", "created_at", "started_at", "finished_at",
-    )  # fmt: skip
+    wanted = chart.needs(options)
+    columns = [f.name for f in fields(TrialRecord) if f.name in wanted or f.name not in _COSTLY]
     rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
-    for pk, number, *rest in rows.values_list(*columns):
-        numbers[pk] = number
-        trials.append(TrialRecord(number, *rest))
-    curves: tuple[ReportedCurve, ...] = ()
-    receipts: dict[int, StopReceipt] = {}
-    if with_curves:
-        curves = _curves(
-            experiment,
-            numbers,
-            name=options.get("metric") or DEFAULT_METRIC,
-            with_time=options.get("x") == "time",
-        )
-        if options.get("trial"):
-            receipts = _receipts(experiment, options["trial"])
-    return Record(
+    for pk, n_reports, *values in rows.values_list("id", "n_reports", *columns):
+        trial = TrialRecord(**dict(zip(columns, values, strict=True)))
+        reported.append(curve_data.Reported(pk, trial.number, trial.state in FINISHED, n_reports))
+        trials.append(trial)
+    found = Record(
         optimize_mode=experiment.optimize_mode,
         space=search_space(experiment),
         trials=tuple(trials),
         now=timezone.now(),
-        curves=curves,
-        receipts=receipts,
     )
+    if not chart.needs_curves:
+        return found
+    receipts = _receipts(experiment, options["trial"]) if options.get("trial") else {}
+    return curve_data.with_curves(experiment, replace(found, receipts=receipts), reported, options)
 
 
 def search_space(experiment: Experiment) -> dict[str, Any]:
@@ -106,52 +101,14 @@ def search_space(experiment: Experiment) -> dict[str, Any]:
 
 def metric_names(experiment: Experiment) -> tuple[str, ...]:
     """Names of the intermediate metrics reported so far, the default one first."""
-    rows = Metric.objects.filter(experiment_id=experiment.pk, kind=Metric.Kind.PERIODICAL)
-    names = rows.order_by("name").values_list("name", flat=True).distinct()[:MOST_NAMES]
-    return tuple(sorted(names, key=lambda n: (n != DEFAULT_METRIC, n)))
-
-
-def _curves(
-    experiment: Experiment, numbers: Mapping[int, int], *, name: str, with_time: bool
-) -> tuple[ReportedCurve, ...]:
-    """One curve a trial that reported this metric, in order of trial numbers.
-
-    Exactly the reports up to the experiment's ``last_seq`` as it was read: pages add what comes
-    after it, none twice and none left out.
-    """
-    rows = Metric.objects.filter(
-        experiment_id=experiment.pk,
-        kind=Metric.Kind.PERIODICAL,
-        name=name,
-        seq__lte=experiment.last_seq,
-    ).order_by()
-    columns = ["trial_id", "sequence", "step", "value"]
-    if with_time:
-        columns.append("time")
-    found = [row for row in rows.values_list(*columns) if row[0] in numbers]
-    if not found:
-        return ()
-    if with_time:
-        found = [(*row[:4], _seconds(row[4])) for row in found]
-    table = np.array(found, dtype=np.float64)  # (n_points, 4 or 5); None becomes NaN
-    table = table[np.lexsort((table[:, 1], table[:, 0]))]
-    starts = np.flatnonzero(np.diff(table[:, 0], prepend=-1.0))
-    curves = []
-    for part in np.split(table, starts[1:]):
-        curves.append(
-            ReportedCurve(
-                trial=numbers[int(part[0, 0])],
-                sequence=part[:, 1],
-                step=part[:, 2],
-                value=part[:, 3],
-                time=part[:, 4] if with_time else np.empty(0),
-            )
-        )
-    return tuple(sorted(curves, key=lambda c: c.trial))
-
-
-def _seconds(when: datetime) -> float:
-    return when.timestamp()
+    kept = Curve.objects.filter(experiment_id=experiment.pk).order_by("name")
+    names = set(kept.values_list("name", flat=True).distinct()[:MOST_NAMES])
+    running = Trial.objects.filter(experiment_id=experiment.pk, n_reports__gt=0).exclude(
+        state__in=FINISHED
+    )
+    reports = Metric.objects.filter(trial__in=running, kind=Metric.Kind.PERIODICAL)
+    names.update(reports.order_by("name").values_list("name", flat=True).distinct()[:MOST_NAMES])
+    return tuple(sorted(names, key=lambda n: (n != DEFAULT_METRIC, n))[:MOST_NAMES])
 
 
 def _receipts(experiment: Experiment, trial_number: str) -> dict[int, StopReceipt]:

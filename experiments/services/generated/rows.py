@@ -20,7 +20,16 @@ from django.utils import timezone
 
 from experiments.engine.plan import TIME_UP
 from experiments.manifest.spec import to_manifest
-from experiments.models import Event, Experiment, Metric, Project, Trial, clock, new_trial_key
+from experiments.models import (
+    Event,
+    Experiment,
+    Metric,
+    Project,
+    Trial,
+    clock,
+    curves,
+    new_trial_key,
+)
 from experiments.reports.rows import json_number
 from experiments.services.generated.course import N_STARTUP, Course, Ints, course
 from experiments.services.generated.wish import ENDED, Wish
@@ -159,6 +168,7 @@ class _Writer:
         for part in _chunks(list(self._events(over)), 10 * _BATCH):
             with transaction.atomic():
                 Event.objects.bulk_create(part, batch_size=_BATCH)
+        curves.keep(self.ids[over].tolist())
         with transaction.atomic():
             self._trials(unfinished.tolist(), keys)
             _copy(list(self._metrics(unfinished)))
@@ -333,7 +343,8 @@ class _Writer:
         Event.objects.bulk_create(
             Event(
                 experiment=experiment, seq=seq, what=what, from_state=old, to_state=new,
-                reason=reason, data={"warnings": []} if what == EventKind.CREATED else {}, time=time,
+                reason=reason, time=time,
+                data={"warnings": []} if what == EventKind.CREATED else {},
             )
             for seq, what, old, new, reason, time in events
         )  # fmt: skip

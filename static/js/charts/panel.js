@@ -10,6 +10,7 @@ import { theme } from "./theme.js";
 
 const REFETCH = 1200; // milliseconds between two fetches of one figure
 const LATER = 15000; // the same, where it is but a little out of date
+const UNREAD = 300; // where the server has not read all curves yet
 const RETRY = 5000; // after a fetch that failed
 
 export class ChartPanel {
@@ -148,6 +149,7 @@ export class ChartPanel {
     this.onFigure?.(figure.layout.meta);
     this.place(this.meanwhile);
     this.draw();
+    if (figure.layout.meta.n_unread) this.refresh(UNREAD);
   }
 
   /** @param {any} error */
