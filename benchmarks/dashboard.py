@@ -93,6 +93,8 @@ class Client:
 
     def get(self, path: str) -> tuple[float, float, int, bytes]:
         """Milliseconds to the first byte and to the last, bytes on the wire, the body."""
+        self.connection.close()  # the server closes those that wait
+        self.connection.connect()
         start = time.perf_counter()
         self.connection.request("GET", path, headers=self.headers)
         answer = self.connection.getresponse()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -81,7 +82,7 @@ class Crowd:
     value: Floats
     time: Floats
 
-    @property
+    @cached_property
     def start(self) -> NDArray[np.int64]:
         """Where each curve begins."""
         begins: NDArray[np.int64] = np.cumsum(self.length) - self.length

@@ -6,28 +6,17 @@ milliseconds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.charts import scale
+from experiments.charts.bands import SHARES, Bands
 from experiments.charts.base import Crowd, Floats
 
 N_LINES = 500  # drawn one by one, evenly out of all
 N_PLACES = 48  # along the x axis at which the bands are worked out
 LEAST_CURVES = 5  # that must have got so far for a band to say anything
-SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _AT_ONCE = 5000  # curves
-
-
-@dataclass(frozen=True, eq=False)
-class Bands:
-    """Quantiles of the curves that got as far as each place."""
-
-    n_curves: int
-    x: Floats  # (n_places,)
-    y: Floats  # (len(SHARES), n_places)
 
 
 def places(crowd: Crowd, x: str) -> Floats:
@@ -78,7 +67,7 @@ def bands(crowd: Crowd, x: str) -> Bands | None:
             quantiles.append(np.quantile(there, SHARES))
     if not kept:
         return None
-    return Bands(int(crowd.trial.size), np.array(kept), np.array(quantiles).T)
+    return Bands(int(crowd.trial.size), scale.rounded(np.array(kept), 6), np.array(quantiles).T)
 
 
 def _at(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from experiments import looks
-from experiments.charts import crowd, scale, style
+from experiments.charts import bands, crowd, scale, style
 from experiments.charts.base import (
     NOTHING,
     STOPS,
@@ -82,7 +82,7 @@ class CurvesInfo:
     judged_x: float | None = None  # where an assessor stopped it
     threshold: float | None = None
     threshold_line: tuple[tuple[float, float], ...] = ()  # (x, value)
-    bands: crowd.Bands | None = None  # of all those that are not drawn on their own
+    bands: bands.Bands | None = None  # of all those that are not drawn on their own
     n_unread: int = 0
 
 
@@ -273,7 +273,10 @@ def figure(info: CurvesInfo) -> Figure:
         return style.empty(
             KIND, f"No intermediate value{named} was reported so far.", live=_live(info)
         )
-    traces = [] if info.bands is None else _band_traces(info.bands)
+    traces: list[dict[str, Any]] = []
+    if info.bands is not None:
+        said = "median of those that got so far: %{y:.6g} at %{x}"
+        traces += bands.traces(info.bands, f"{info.bands.n} curves", hover=said)
     traces += _faint_traces(info.faint, named="lines" if info.bands else "others")
     for line in info.own:
         traces.append(_own_trace(line, alone=info.alone is not None))
@@ -344,32 +347,6 @@ def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:
         "marker": {"size": 5 if running else 4, "maxdisplayed": 10, "color": colour},
         "hovertemplate": f"<b>#{number}</b> · %{{y:.6g}} at %{{x}}<extra></extra>",
     }  # fmt: skip
-
-
-def _band_traces(bands: crowd.Bands) -> list[dict[str, Any]]:
-    """The middle of all curves that are not drawn on their own."""
-    x, traces = bands.x, []
-    for name, low, high, opacity in (("90 %", 0, 4, 0.10), ("50 %", 1, 3, 0.16)):
-        around = np.concatenate([x, x[::-1]]), np.concatenate([bands.y[high], bands.y[low][::-1]])
-        traces.append(
-            {
-                "type": "scatter", "mode": "lines", "uid": f"band{low}", "fill": "toself",
-                "name": f"Middle {name} of {bands.n_curves}", "hoverinfo": "skip",
-                "x": scale.rounded(around[0], 6), "y": scale.rounded(around[1], 6),
-                "opacity": 1, "line": {"width": 0, "color": looks.GREY},
-                "fillcolor": style.faded(looks.GREY, opacity),
-            }
-        )  # fmt: skip
-    traces.append(
-        {
-            "type": "scatter", "mode": "lines", "uid": "median",
-            "name": f"Median of {bands.n_curves}",
-            "x": scale.rounded(x, 6), "y": scale.rounded(bands.y[2], 6),
-            "line": {"color": looks.GREY, "width": 2, "dash": "dot"},
-            "hovertemplate": "median of those that got so far: %{y:.6g} at %{x}<extra></extra>",
-        }
-    )  # fmt: skip
-    return traces
 
 
 def _faint_traces(lines: Sequence[Line], named: str) -> list[dict[str, Any]]:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from experiments import looks
-from experiments.charts import scale, style
+from experiments.charts import bands, scale, style
 from experiments.charts.base import NEVER_RAN, STOPS, TIMES, Chart, Figure, Options, Record
 from experiments.states import TrialState
 
 KIND = "duration"
 UNITS = ((3600.0 * 2, 3600.0, "h"), (60.0 * 3, 60.0, "min"), (0.0, 1.0, "s"))
+MOST_BARS = 600  # above that bands stand for all, and the longest are drawn one by one
+N_LONGEST = 150
 LEAST_QUEUE_S = 0.05  # shorter waits are the loop's own rhythm, not a queue
 
 
@@ -57,6 +59,8 @@ def info(record: Record, options: Options) -> DurationInfo:
 def figure(info: DurationInfo) -> Figure:
     if not info.bars:
         return style.empty(KIND, "No trial has started yet.")
+    if len(info.bars) > MOST_BARS:
+        return _figure_of_many(info)
     traces: list[dict[str, Any]] = []
     waited = [b for b in info.bars if b.queue_s >= LEAST_QUEUE_S]
     if waited:
@@ -67,6 +71,31 @@ def figure(info: DurationInfo) -> Figure:
         if members:
             name, colour = style.STATE_NAMES[state], style.STATE_COLOURS[state]
             traces.append(_trace(state.lower(), name, colour, members, info, queue=False))
+    return {"data": traces, "layout": _frame(info)}
+
+
+def _figure_of_many(info: DurationInfo) -> Figure:
+    """Quantiles of the time at work, and the trials that took longest."""
+    ran = [b for b in info.bars if b.run_s > 0]
+    seconds = np.array([b.run_s for b in ran], dtype=np.float64)
+    found = bands.along([b.number for b in ran], seconds / info.unit_s)
+    traces = [] if found is None else bands.traces(found, f"{found.n} trials")
+    longest = sorted(ran, key=lambda b: -b.run_s)[:N_LONGEST]
+    for state in TrialState:
+        members = [b for b in longest if b.state == state]
+        if not members:
+            continue
+        trace = _trace(
+            state.lower(), f"{style.STATE_NAMES[state]} ({N_LONGEST} longest)",
+            style.STATE_COLOURS[state], members, info, queue=False,
+        )  # fmt: skip
+        del trace["textposition"]
+        traces.append(trace | {"type": "scatter", "mode": "markers"})
+        traces[-1]["marker"] |= {"size": 5, "opacity": 0.8}
+    return {"data": traces, "layout": _frame(info)}
+
+
+def _frame(info: DurationInfo) -> dict[str, Any]:
     x_axis = style.axis("Trial")
     if len(info.bars) < 8:
         x_axis["dtick"] = 1
@@ -86,7 +115,7 @@ def figure(info: DurationInfo) -> Figure:
                 "yanchor": "top", "font": {"size": 11},
             }
         ]  # fmt: skip
-    return {"data": traces, "layout": frame}
+    return frame
 
 
 def _trace(

@@ -29,7 +29,7 @@ from experiments.charts.base import (
     TrialRecord,
 )
 from experiments.models import Curve, Event, Experiment, Metric, Trial
-from experiments.selectors import curve_data
+from experiments.selectors import curve_data, fast_rows
 from experiments.states import FINISHED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
@@ -69,15 +69,13 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
 
 def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Record:
     """The experiment as that chart needs to see it."""
-    reported: list[curve_data.Reported] = []
-    trials = []
     wanted = chart.needs(options)
-    columns = [f.name for f in fields(TrialRecord) if f.name in wanted or f.name not in _COSTLY]
+    names = [f.name for f in fields(TrialRecord) if f.name in wanted or f.name not in _COSTLY]
     rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
-    for pk, n_reports, *values in rows.values_list("id", "n_reports", *columns):
-        trial = TrialRecord(**dict(zip(columns, values, strict=True)))
-        reported.append(curve_data.Reported(pk, trial.number, trial.state in FINISHED, n_reports))
-        trials.append(trial)
+    pks, n_reports, *values = fast_rows.columns(rows, ["id", "n_reports", *names])
+    trials = [
+        TrialRecord(**dict(zip(names, found, strict=True))) for found in zip(*values, strict=True)
+    ]
     found = Record(
         optimize_mode=experiment.optimize_mode,
         space=search_space(experiment),
@@ -87,6 +85,10 @@ def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> 
     if not chart.needs_curves:
         return found
     receipts = _receipts(experiment, options["trial"]) if options.get("trial") else {}
+    reported = [
+        curve_data.Reported(pk, trial.number, trial.state in FINISHED, n)
+        for pk, n, trial in zip(pks, n_reports, trials, strict=True)
+    ]
     return curve_data.with_curves(experiment, replace(found, receipts=receipts), reported, options)
 
 

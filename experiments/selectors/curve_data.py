@@ -46,7 +46,7 @@ def with_curves(
     with_time = options.get("x") == "time"
     n_unread = _thin_what_is_not(experiment, [t for t in trials if t.is_finished and t.n_reports])
     numbers = {t.pk: t.number for t in trials}
-    going = [t.pk for t in trials if not t.is_finished and t.n_reports]
+    going = [t.pk for t in trials if not t.is_finished]
     raw = curves.raw_points(going, name=name, up_to_seq=experiment.last_seq)
     exact: dict[int, Points] = {numbers[pk]: points for (pk, _), points in raw.items()}
     kept = dict(
@@ -74,11 +74,9 @@ def with_curves(
 
 def _fine(pks: Sequence[int], name: str) -> dict[int, Points]:
     """What is kept of these trials beyond ``coarse``, where there is more."""
-    rows = Curve.objects.filter(trial__in=pks, name=name, fine__isnull=False)
-    return {
-        pk: curves.unpacked_fine(bytes(packed))
-        for pk, packed in rows.values_list("trial_id", "fine")
-    }
+    rows = Curve.objects.filter(trial__in=pks, name=name)
+    kept = rows.values_list("trial_id", "fine")
+    return {pk: curves.unpacked_fine(bytes(packed)) for pk, packed in kept if packed is not None}
 
 
 def _crowd(numbers: list[int], packed: list[bytes], *, with_time: bool) -> Crowd:

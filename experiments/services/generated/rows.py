@@ -8,7 +8,7 @@ a finished experiment until then, and nothing to do. Where it breaks off, nothin
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -327,14 +327,14 @@ class _Writer:
         experiment, wish = self.experiment, self.wish
         started = self.start + timedelta(seconds=1)
         ended = wish.phase in ENDED
-        events = [
+        events: list[tuple[int, EventKind, str, str, str, datetime]] = [
             (1, EventKind.CREATED, "", Phase.PENDING, "", self.start),
             (2, EventKind.PHASE, Phase.PENDING, Phase.RUNNING, "Started.", started),
         ]
         last_seq = self.last_seq
         if ended or wish.phase == "suspended":
             last_seq += 1
-            end = (EventKind.SUSPENDED, "", "", "")
+            end: tuple[EventKind, str, str, str] = (EventKind.SUSPENDED, "", "", "")
             if ended:
                 n_over = int((~self.gone.retried & ~self.gone.cut_off).sum())
                 reason = _REASONS.get(wish.phase, f"{n_over} trials have finished.")
@@ -388,7 +388,7 @@ def _texts(start: datetime, microseconds: Ints) -> list[str]:
     return [f"{text}+00:00" for text in texts]
 
 
-def _copy(rows: Iterable[tuple[Any, ...]]) -> None:
+def _copy(rows: Sequence[tuple[Any, ...]]) -> None:
     """Write rows of metrics by the quickest way that the database has."""
     table, columns = Metric._meta.db_table, ", ".join(_METRIC_COLUMNS)
     with connection.cursor() as cursor:

@@ -1,0 +1,70 @@
+"""The middle of very many values: bands of quantiles, where points would be solid noise.
+
+Pure; shared by the charts that stay readable at ten thousand trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from experiments import looks
+from experiments.charts import scale, style
+from experiments.charts.base import Floats
+
+SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
+N_STRETCHES = 60
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, eq=False)
+class Bands:
+    """Quantiles of many values at each place."""
+
+    n: int  # of what they stand for
+    x: Sequence[Any]  # (n_places,) as the axis has them
+    y: Floats  # (len(SHARES), n_places)
+
+
+def along(x: Sequence[Any], y: Floats) -> Bands | None:
+    """Quantiles of stretches of as many values each, in the order given; None of nothing."""
+    if not y.size:
+        return None
+    parts = np.array_split(np.arange(y.size), min(N_STRETCHES, y.size))
+    quantiles = np.array([np.quantile(scale.drawable(y[part]), SHARES) for part in parts])
+    return Bands(int(y.size), [x[int(part[part.size // 2])] for part in parts], quantiles.T)
+
+
+def traces(bands: Bands, what: str, *, hover: str = "median %{y:.6g}") -> list[dict[str, Any]]:
+    """Two bands and the median; ``what``: of what, in words."""
+    drawn: list[dict[str, Any]] = []
+    x = list(bands.x)
+    for share, low, high, opacity in (("90 %", 0, 4, 0.12), ("half", 1, 3, 0.2)):
+        around = np.concatenate([bands.y[high], bands.y[low][::-1]])
+        drawn.append(
+            {
+                "type": "scatter", "mode": "lines", "uid": f"band{low}", "fill": "toself",
+                "name": f"Middle {share} of {what}", "hoverinfo": "skip",
+                "x": x + x[::-1], "y": scale.rounded(around, 6), "line": {"width": 0},
+                "fillcolor": style.faded(looks.GREY, opacity),
+            }
+        )  # fmt: skip
+    drawn.append(
+        {
+            "type": "scatter", "mode": "lines", "uid": "median", "name": f"Median of {what}",
+            "x": x, "y": scale.rounded(bands.y[2], 6),
+            "line": {"color": looks.GREY, "width": 2, "dash": "dot"},
+            "hovertemplate": f"{hover}<extra></extra>",
+        }
+    )  # fmt: skip
+    return drawn
+
+
+def evenly(items: Sequence[_Item], most: int) -> list[_Item]:
+    """At most so many of them, evenly spread, first and last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[int(i)] for i in np.linspace(0, len(items) - 1, most)]
