@@ -5,7 +5,7 @@ import { api } from "../api.js";
 import { find } from "../dom.js";
 import { addReport, isRedrawnAt } from "./append.js";
 import { ParallelPlot } from "./parcoords.js";
-import { loadPlotly, Plot } from "./plot.js";
+import { loadPlotly, Plot, turn } from "./plot.js";
 import { theme } from "./theme.js";
 
 const REFETCH = 1200; // milliseconds between two fetches of one figure
@@ -131,6 +131,7 @@ export class ChartPanel {
       if (figure.data.length && figure.data[0].type !== "parcoords") {
         await loadPlotly(this.plotlyUrl);
       }
+      await turn();
       if (this.fetching === abort) this.take(figure); // no other options were chosen meanwhile
     } catch (error) {
       if (this.fetching === abort) this.failed(error);

@@ -3,6 +3,7 @@
 import { params, remember } from "../address.js";
 import { Controls } from "../charts/controls.js";
 import { ChartPanel } from "../charts/panel.js";
+import { loadPlotly } from "../charts/plot.js";
 import { all, byId, hit } from "../dom.js";
 
 const narrow = window.matchMedia("(max-width: 767.98px)");
@@ -11,6 +12,7 @@ const defaultView = () => (narrow.matches ? "history" : "all");
 export class Charts {
   /** @param {{ api: string, plotly: string, page: string }} urls */
   constructor({ api, plotly, page }) {
+    this.plotly = plotly;
     this.root = byId("charts");
     this.tabs = byId("chart-tabs");
     this.figures = all(this.root, ".chart");
@@ -43,6 +45,8 @@ export class Charts {
   /** Show what the address says. */
   start() {
     this.show(params.get("chart") ?? defaultView());
+    // The library is read while the server draws; who finds no chart to draw says so when drawing.
+    setTimeout(() => loadPlotly(this.plotly).catch(() => {}));
   }
 
   /** @param {string} view */
