@@ -39,22 +39,24 @@ def along(x: Sequence[Any], y: Floats) -> Bands | None:
 
 
 def traces(bands: Bands, what: str, *, hover: str = "median %{y:.6g}") -> list[dict[str, Any]]:
-    """Two bands and the median; ``what``: of what, in words."""
+    """Two bands and the median; ``what``: of what, in words that the first one's name ends with."""
     drawn: list[dict[str, Any]] = []
     x = list(bands.x)
-    for share, low, high, opacity in (("90 %", 0, 4, 0.12), ("half", 1, 3, 0.2)):
+    for share, words, low, high, opacity in (
+        ("90 %", f" of {what}", 0, 4, 0.12), ("half", "", 1, 3, 0.2)
+    ):  # fmt: skip
         around = np.concatenate([bands.y[high], bands.y[low][::-1]])
         drawn.append(
             {
                 "type": "scatter", "mode": "lines", "uid": f"band{low}", "fill": "toself",
-                "name": f"Middle {share} of {what}", "hoverinfo": "skip",
+                "name": f"Middle {share}{words}", "hoverinfo": "skip",
                 "x": x + x[::-1], "y": scale.rounded(around, 6), "line": {"width": 0},
                 "fillcolor": style.faded(looks.GREY, opacity),
             }
         )  # fmt: skip
     drawn.append(
         {
-            "type": "scatter", "mode": "lines", "uid": "median", "name": f"Median of {what}",
+            "type": "scatter", "mode": "lines", "uid": "median", "name": "Median",
             "x": x, "y": scale.rounded(bands.y[2], 6),
             "line": {"color": looks.GREY, "width": 2, "dash": "dot"},
             "hovertemplate": f"{hover}<extra></extra>",

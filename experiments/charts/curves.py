@@ -270,9 +270,12 @@ def _threshold(receipt: StopReceipt | None, curve: ReportedCurve | None, x: str)
 def figure(info: CurvesInfo) -> Figure:
     if not info.own and not info.faint:
         named = "" if info.metric == "default" else f" of {style.plain_text(info.metric)}"
-        return style.empty(
-            KIND, f"No intermediate value{named} was reported so far.", live=_live(info)
-        )
+        words = f"No intermediate value{named} was reported so far."
+        if info.n_unread:
+            words = f"{info.n_unread} curves are still being read."
+        nothing = style.empty(KIND, words, live=_live(info))
+        nothing["layout"]["meta"]["n_unread"] = info.n_unread
+        return nothing
     traces: list[dict[str, Any]] = []
     if info.bands is not None:
         said = "median of those that got so far: %{y:.6g} at %{x}"
@@ -294,7 +297,11 @@ def figure(info: CurvesInfo) -> Figure:
     )
     if info.view is not None:
         frame["yaxis"]["range"] = list(scale.axis_range(*info.view, log=info.log))
-    notes = [f"{info.n_outside} values off scale"] if info.n_outside else []
+    notes = []
+    if info.bands is not None:
+        n = len(info.own) + info.bands.n
+        notes.append(f"{len(info.own) + len(info.faint)} of {n} curves; the band holds the others")
+    notes += [f"{info.n_outside} values off scale"] if info.n_outside else []
     notes += [f"{info.n_unread} curves are still being read"] if info.n_unread else []
     if notes:
         frame["annotations"].append(

@@ -185,7 +185,7 @@ export class ChartPanel {
       this.plot.show(figure);
     } else if (this.element.offsetParent !== null) {
       this.parallel ??= new ParallelPlot(this.element, { onTrial: this.onTrial });
-      this.parallel.show(/** @type {any} */ (figure.data[0]), theme());
+      this.parallel.show(/** @type {any} */ (figure.data[0]), theme(), figure.layout.meta);
       this.element.dataset.drawn = String(Number(this.element.dataset.drawn ?? 0) + 1);
     }
   }
