@@ -229,6 +229,11 @@ def _package_dir(name: str) -> Path:
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("zh-hans", "简体中文")]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_NAME = "autotune_language"
+LANGUAGE_COOKIE_AGE = 60 * 60 * 24 * 365  # seconds
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_SECURE = SESSION_COOKIE_SECURE
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "/static/"

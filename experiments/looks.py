@@ -8,6 +8,7 @@ for a state. Plain English, marked for translation: who shows one calls gettext 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from experiments.states import FINISHED as FINISHED_STATES
@@ -134,26 +135,32 @@ def experiment_look(
     return PHASES[Phase(phase)]
 
 
-def for_scripts() -> dict[str, Any]:
+def for_scripts(say: Callable[[str], str] = str) -> dict[str, Any]:
     """All of it as plain JSON, for the pages' scripts: the same words and tones as everywhere.
+
+    ``say`` gives a label in the reader's language.
 
     Each look is ``{label, icon, tone, colour}``. ``events`` has a key ``WHAT`` for each kind,
     ``WHAT STATE`` where the state that an event leads to says more, and ``new`` for a trial's
     first.
     """
+
+    def plain(look: Look) -> dict[str, str]:
+        return look._replace(label=say(look.label))._asdict()
+
     return {
-        "states": {state.value: look._asdict() for state, look in STATES.items()},
-        "phases": {phase.value: look._asdict() for phase, look in PHASES.items()},
-        "all_failed": ALL_FAILED._asdict(),
-        "none_succeeded": NONE_SUCCEEDED._asdict(),
-        "suspended": SUSPENDED._asdict(),
-        "finishing": FINISHING._asdict(),
+        "states": {state.value: plain(look) for state, look in STATES.items()},
+        "phases": {phase.value: plain(look) for phase, look in PHASES.items()},
+        "all_failed": plain(ALL_FAILED),
+        "none_succeeded": plain(NONE_SUCCEEDED),
+        "suspended": plain(SUSPENDED),
+        "finishing": plain(FINISHING),
         "events": {
-            "new": NEW_TRIAL._asdict(),
-            **{kind.value: look._asdict() for kind, look in EVENTS.items()},
-            **{f"{kind} {state}": look._asdict() for (kind, state), look in _BY_STATE.items()},
+            "new": plain(NEW_TRIAL),
+            **{kind.value: plain(look) for kind, look in EVENTS.items()},
+            **{f"{kind} {state}": plain(look) for (kind, state), look in _BY_STATE.items()},
         },
-        "uploads": {state: look._asdict() for state, look in UPLOADS.items()},
+        "uploads": {state: plain(look) for state, look in UPLOADS.items()},
         "finished": sorted(FINISHED_STATES),
         "ended": sorted(PHASE_ENDED),
     }

@@ -60,7 +60,7 @@ def test_charts_and_pages_fill_with_one_colour(state: TrialState) -> None:
     look = looks.STATES[state]
     light = CSS[: CSS.index('[data-bs-theme="dark"] {')]
     assert f"--{look.tone}-fill: {look.colour};" in light
-    assert (style.STATE_COLOURS[state], style.STATE_NAMES[state]) == (look.colour, look.label)
+    assert (style.STATE_COLOURS[state], style.state_name(state)) == (look.colour, look.label)
 
 
 def test_an_event_of_a_later_release_stands_in_its_own_words() -> None:

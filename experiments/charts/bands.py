@@ -14,6 +14,7 @@ import numpy as np
 from experiments import looks
 from experiments.charts import scale, style
 from experiments.charts.base import Floats
+from experiments.charts.words import gettext as _
 
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 N_STRETCHES = 60
@@ -38,25 +39,26 @@ def along(x: Sequence[Any], y: Floats) -> Bands | None:
     return Bands(int(y.size), [x[int(part[part.size // 2])] for part in parts], quantiles.T)
 
 
-def traces(bands: Bands, what: str, *, hover: str = "median %{y:.6g}") -> list[dict[str, Any]]:
+def traces(bands: Bands, what: str, *, hover: str = "%{y:.6g}") -> list[dict[str, Any]]:
     """Two bands and the median; ``what``: of what, in words that the first one's name ends with."""
     drawn: list[dict[str, Any]] = []
     x = list(bands.x)
-    for share, words, low, high, opacity in (
-        ("90 %", f" of {what}", 0, 4, 0.12), ("half", "", 1, 3, 0.2)
-    ):  # fmt: skip
+    for name, low, high, opacity in (
+        (_("Middle nine tenths of {what}", what=what), 0, 4, 0.12),
+        (_("Middle half"), 1, 3, 0.2),
+    ):
         around = np.concatenate([bands.y[high], bands.y[low][::-1]])
         drawn.append(
             {
                 "type": "scatter", "mode": "lines", "uid": f"band{low}", "fill": "toself",
-                "name": f"Middle {share}{words}", "hoverinfo": "skip",
+                "name": name, "hoverinfo": "skip",
                 "x": x + x[::-1], "y": scale.rounded(around, 6), "line": {"width": 0},
                 "fillcolor": style.faded(looks.GREY, opacity),
             }
         )  # fmt: skip
     drawn.append(
         {
-            "type": "scatter", "mode": "lines", "uid": "median", "name": "Median",
+            "type": "scatter", "mode": "lines", "uid": "median", "name": _("Median"),
             "x": x, "y": scale.rounded(bands.y[2], 6),
             "line": {"color": looks.GREY, "width": 2, "dash": "dot"},
             "hovertemplate": f"{hover}<extra></extra>",

@@ -29,6 +29,7 @@ from experiments.charts.base import (
     flag_option,
     number_option,
 )
+from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "curves"
@@ -43,7 +44,6 @@ ABSURD = 50.0  # times the usual size: an outlier even among a few curves
 MANY_STOPPED = 60  # marks; above that they are drawn smaller
 MANY_FAINT = 150  # lines; above that they are drawn fainter
 MOST_FAINT_POINTS = 24_000
-X_NAMES = {"step": "Step", "sequence": "Report", "time": "Time since the trial's first report (s)"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,29 +267,39 @@ def _threshold(receipt: StopReceipt | None, curve: ReportedCurve | None, x: str)
     }
 
 
+def _x_name(x: str) -> str:
+    if x == "time":
+        return _("Time since the trial's first report (s)")
+    return _("Step") if x == "step" else _("Report")
+
+
 def figure(info: CurvesInfo) -> Figure:
     if not info.own and not info.faint:
-        named = "" if info.metric == "default" else f" of {style.plain_text(info.metric)}"
-        words = f"No intermediate value{named} was reported so far."
+        words = _("No intermediate value was reported so far.")
         if info.n_unread:
-            words = f"{info.n_unread} curves are still being read."
+            words = _("{n} curves are still being read.", n=info.n_unread)
+        elif info.metric != "default":
+            name = style.plain_text(info.metric)
+            words = _("No intermediate value of {name} was reported so far.", name=name)
         nothing = style.empty(KIND, words, live=_live(info))
         nothing["layout"]["meta"]["n_unread"] = info.n_unread
         return nothing
     traces: list[dict[str, Any]] = []
     if info.bands is not None:
-        said = "median of those that got so far: %{y:.6g} at %{x}"
-        traces += bands.traces(info.bands, f"{info.bands.n} curves", hover=said)
-    traces += _faint_traces(info.faint, named="lines" if info.bands else "others")
+        said = _("median of those that got so far")
+        what = _("{n} curves", n=info.bands.n)
+        traces += bands.traces(info.bands, what, hover=f"{said}: %{{y:.6g}} · %{{x}}")
+    named = _("{n} lines", n=len(info.faint)) if info.bands else _("{n} others", n=len(info.faint))
+    traces += _faint_traces(info.faint, named)
     for line in info.own:
         traces.append(_own_trace(line, alone=info.alone is not None))
     if info.stopped:
         traces.append(_stopped_trace(info.stopped))
     frame = style.layout(
         KIND,
-        xaxis=style.axis(X_NAMES[info.x]),
+        xaxis=style.axis(_x_name(info.x)),
         yaxis=style.axis(
-            "Value" if info.metric == "default" else style.plain_text(info.metric),
+            _("Value") if info.metric == "default" else style.plain_text(info.metric),
             type="log" if info.log else "linear",
         ),
         shapes=[],
@@ -300,9 +310,12 @@ def figure(info: CurvesInfo) -> Figure:
     notes = []
     if info.bands is not None:
         n = len(info.own) + info.bands.n
-        notes.append(f"{len(info.own) + len(info.faint)} of {n} curves; the band holds the others")
-    notes += [f"{info.n_outside} values off scale"] if info.n_outside else []
-    notes += [f"{info.n_unread} curves are still being read"] if info.n_unread else []
+        n_drawn = len(info.own) + len(info.faint)
+        notes.append(_("{drawn} of {n} curves; bands hold the others", drawn=n_drawn, n=n))
+    if info.n_outside:
+        notes.append(_("{n} values off scale", n=info.n_outside))
+    if info.n_unread:
+        notes.append(_("{n} curves are still being read.", n=info.n_unread))
     if notes:
         frame["annotations"].append(
             {
@@ -352,7 +365,7 @@ def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:
             "dash": "solid" if alone else style.line_dash(number),
         },
         "marker": {"size": 5 if running else 4, "maxdisplayed": 10, "color": colour},
-        "hovertemplate": f"<b>#{number}</b> · %{{y:.6g}} at %{{x}}<extra></extra>",
+        "hovertemplate": f"<b>#{number}</b> · %{{y:.6g}} @ %{{x}}<extra></extra>",
     }  # fmt: skip
 
 
@@ -372,13 +385,13 @@ def _faint_traces(lines: Sequence[Line], named: str) -> list[dict[str, Any]]:
         traces.append(
             {
                 "type": "scatter", "mode": "lines", "uid": f"rest{group}",
-                "name": f"{len(lines)} {named}", "legendgroup": "rest", "showlegend": group == 0,
+                "name": named, "legendgroup": "rest", "showlegend": group == 0,
                 "x": scale.rounded(np.concatenate(xs), 6),
                 "y": scale.rounded(np.concatenate(ys), 6),
                 "customdata": numbers, "connectgaps": False,
                 "opacity": 0.28 if len(lines) < MANY_FAINT else 0.14,
                 "line": {"color": looks.GREY, "width": 1},
-                "hovertemplate": "#%{customdata} · %{y:.6g} at %{x}<extra></extra>",
+                "hovertemplate": "#%{customdata} · %{y:.6g} @ %{x}<extra></extra>",
             }
         )  # fmt: skip
     return traces
@@ -386,7 +399,7 @@ def _faint_traces(lines: Sequence[Line], named: str) -> list[dict[str, Any]]:
 
 def _stopped_trace(ends: Sequence[tuple[int, float, float]]) -> dict[str, Any]:
     return {
-        "type": "scatter", "mode": "markers", "uid": "stopped", "name": "Stopped early",
+        "type": "scatter", "mode": "markers", "uid": "stopped", "name": _("Stopped early"),
         "x": [x for _, x, _ in ends], "y": [y for _, _, y in ends],
         "customdata": [number for number, _, _ in ends],
         "marker": {
@@ -395,7 +408,9 @@ def _stopped_trace(ends: Sequence[tuple[int, float, float]]) -> dict[str, Any]:
             "color": looks.AMBER,
             "opacity": 0.85 if len(ends) < MANY_STOPPED else 0.5,
         },
-        "hovertemplate": "<b>#%{customdata}</b> stopped early · %{y:.6g} at %{x}<extra></extra>",
+        "hovertemplate": "<b>#%{customdata}</b> "
+        + _("stopped early")
+        + " · %{y:.6g} @ %{x}<extra></extra>",
     }  # fmt: skip
 
 
@@ -408,10 +423,12 @@ def _draw_threshold(info: CurvesInfo, figure: Figure) -> None:
     figure["data"].append(
         {
             "type": "scatter", "mode": "lines", "uid": "threshold",
-            "name": f"Threshold of the assessor: {style.number_text(info.threshold)}",
+            "name": _(
+                "Threshold of the assessor: {value}", value=style.number_text(info.threshold)
+            ),
             "x": [x for x, _ in points], "y": [y for _, y in points],
             "line": {"color": looks.VERMILION, "width": 1.8, "dash": "dash"},
-            "hovertemplate": "threshold %{y:.6g} at %{x}<extra></extra>",
+            "hovertemplate": _("threshold") + " %{y:.6g} @ %{x}<extra></extra>",
         }
     )  # fmt: skip
     frame = figure["layout"]

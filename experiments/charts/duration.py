@@ -10,6 +10,7 @@ import numpy as np
 from experiments import looks
 from experiments.charts import bands, scale, style
 from experiments.charts.base import NEVER_RAN, STOPS, TIMES, Chart, Figure, Options, Record
+from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "duration"
@@ -58,18 +59,18 @@ def info(record: Record, options: Options) -> DurationInfo:
 
 def figure(info: DurationInfo) -> Figure:
     if not info.bars:
-        return style.empty(KIND, "No trial has started yet.")
+        return style.empty(KIND, _("No trial has started yet."))
     if len(info.bars) > MOST_BARS:
         return _figure_of_many(info)
     traces: list[dict[str, Any]] = []
     waited = [b for b in info.bars if b.queue_s >= LEAST_QUEUE_S]
     if waited:
-        traces.append(_trace("queue", "In the queue", looks.GREY, waited, info, queue=True))
+        traces.append(_trace("queue", _("In the queue"), looks.GREY, waited, info, queue=True))
         traces[-1]["marker"].update(opacity=0.45)
     for state in TrialState:
         members = [b for b in info.bars if b.state == state and b.run_s > 0]
         if members:
-            name, colour = style.STATE_NAMES[state], style.STATE_COLOURS[state]
+            name, colour = style.state_name(state), style.STATE_COLOURS[state]
             traces.append(_trace(state.lower(), name, colour, members, info, queue=False))
     return {"data": traces, "layout": _frame(info)}
 
@@ -79,16 +80,15 @@ def _figure_of_many(info: DurationInfo) -> Figure:
     ran = [b for b in info.bars if b.run_s > 0]
     seconds = np.array([b.run_s for b in ran], dtype=np.float64)
     found = bands.along([b.number for b in ran], seconds / info.unit_s)
-    traces = [] if found is None else bands.traces(found, f"{found.n} trials")
+    traces = [] if found is None else bands.traces(found, _("{n} trials", n=found.n))
     longest = sorted(ran, key=lambda b: -b.run_s)[:N_LONGEST]
     for state in TrialState:
         members = [b for b in longest if b.state == state]
         if not members:
             continue
-        trace = _trace(
-            state.lower(), f"{style.STATE_NAMES[state]} ({N_LONGEST} longest)",
-            style.STATE_COLOURS[state], members, info, queue=False,
-        )  # fmt: skip
+        name = _("{state} ({n} longest)", state=style.state_name(state), n=N_LONGEST)
+        colour = style.STATE_COLOURS[state]
+        trace = _trace(state.lower(), name, colour, members, info, queue=False)
         del trace["textposition"]
         traces.append(trace | {"type": "scatter", "mode": "markers"})
         traces[-1]["marker"] |= {"size": 5, "opacity": 0.8}
@@ -96,7 +96,7 @@ def _figure_of_many(info: DurationInfo) -> Figure:
 
 
 def _frame(info: DurationInfo) -> dict[str, Any]:
-    x_axis = style.axis("Trial")
+    x_axis = style.axis(_("Trial"))
     if len(info.bars) < 8:
         x_axis["dtick"] = 1
     frame = style.layout(
@@ -104,13 +104,13 @@ def _frame(info: DurationInfo) -> dict[str, Any]:
         barmode="stack",
         bargap=0.15,
         xaxis=x_axis,
-        yaxis=style.axis(f"Duration ({info.unit})", rangemode="tozero"),
+        yaxis=style.axis(_("Duration ({unit})", unit=info.unit), rangemode="tozero"),
     )
     if info.n_longer:
         frame["yaxis"]["range"] = [0.0, info.view_s / info.unit_s * 1.15]
         frame["annotations"] = [
             {
-                "text": f"▲ {info.n_longer} longer", "showarrow": False,
+                "text": "▲ " + _("{n} longer", n=info.n_longer), "showarrow": False,
                 "xref": "paper", "yref": "paper", "x": 1, "y": 1, "xanchor": "right",
                 "yanchor": "top", "font": {"size": 11},
             }

@@ -27,6 +27,7 @@ from experiments.charts.base import (
     choice_option,
     flag_option,
 )
+from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "history"
@@ -157,26 +158,29 @@ _MARKERS: dict[str, dict[str, Any]] = {
     "EXCLUDED": {"symbol": "x-thin", "size": 7, "color": looks.GREY,
                  "line": {"width": 1.5, "color": looks.GREY}},
 }  # fmt: skip
-_NAMES = {
-    "SUCCEEDED": style.STATE_NAMES["SUCCEEDED"],
-    "EARLY_STOPPED": style.STATE_NAMES["EARLY_STOPPED"],
-    "RUNNING": f"{style.STATE_NAMES['RUNNING']} (latest value)",
-    "FAILED": "Without a value",
-    "EXCLUDED": "Excluded",
-}
+
+
+def _name(group: str) -> str:
+    if group == "RUNNING":
+        return _("Running (latest value)")
+    if group == "FAILED":
+        return _("Without a value")
+    return _("Excluded") if group == "EXCLUDED" else style.state_name(group)
 
 
 def figure(info: HistoryInfo) -> Figure:
     if not any(p.y is not None for p in info.points):
         n = len(info.points)
-        words = f"None of {n} ended trials has a value." if n else "No trial has a value yet."
+        words = _("No trial has a value yet.")
+        if n:
+            words = _("None of {n} ended trials has a value.", n=n)
         return style.empty(KIND, words, live=_live(info))
     many = len(info.points) > MANY
     traces: list[dict[str, Any]] = []
     if info.best_y:
         traces.append(
             {
-                "type": "scatter", "mode": "lines", "uid": "best", "name": "Best so far",
+                "type": "scatter", "mode": "lines", "uid": "best", "name": _("Best so far"),
                 "x": list(info.best_x),
                 "y": scale.drawable(np.array(info.best_y)).tolist(),
                 "line": {"shape": "hv", "color": style.ACCENT, "width": 2}, "hoverinfo": "skip",
@@ -191,15 +195,16 @@ def figure(info: HistoryInfo) -> Figure:
             drawn = _drawn(info, group, members)
             trace = _failed_trace(drawn) if group == "FAILED" else _trace(group, drawn, many)
             if len(drawn) < len(members):
-                trace["name"] += f" ({len(drawn)} of {len(members)})"
+                some = _("{drawn} of {n}", drawn=len(drawn), n=len(members))
+                trace["name"] += f" ({some})"
             traces.append(trace)
     traces.extend(_edge_traces(info))
     if info.best is not None:
         traces.append(_best_trace(info.best))
-    x_axis = style.axis("Finished at (UTC)" if info.by_time else "Trial")
+    x_axis = style.axis(_("Finished at (UTC)") if info.by_time else _("Trial"))
     if not info.by_time and len(info.points) < 8:
         x_axis["dtick"] = 1
-    y_axis = style.axis("Value", type="log" if info.log else "linear")
+    y_axis = style.axis(_("Value"), type="log" if info.log else "linear")
     if info.view is not None:
         y_axis["range"] = list(scale.axis_range(*info.view, log=info.log))
     frame = style.layout(
@@ -239,7 +244,8 @@ def _bands(info: HistoryInfo) -> list[dict[str, Any]]:
     found = bands.along([p.x for p in ended], np.array([p.y for p in ended], dtype=np.float64))
     if found is None:
         return []
-    return bands.traces(found, f"{found.n} that succeeded", hover="median %{y:.7~g} at %{x}")
+    what = _("{n} that succeeded", n=found.n)
+    return bands.traces(found, what, hover=_("median") + " %{y:.7~g} · %{x}")
 
 
 def _live(info: HistoryInfo) -> dict[str, Any]:
@@ -264,7 +270,7 @@ def _trace(group: str, points: list[Point], many: bool) -> dict[str, Any]:
     if many and group != "RUNNING":
         marker["size"] *= 0.65
     trace = {
-        "type": "scatter", "mode": "markers", "uid": group.lower(), "name": _NAMES[group],
+        "type": "scatter", "mode": "markers", "uid": group.lower(), "name": _name(group),
         "x": [p.x for p in points], "y": [p.y for p in points], "marker": marker,
         **_hover(points),
         "hovertemplate": "<b>#%{customdata}</b> · %{hovertext}<br>%{text}<extra></extra>",
@@ -279,12 +285,12 @@ def _trace(group: str, points: list[Point], many: bool) -> dict[str, Any]:
 
 def _failed_trace(points: list[Point]) -> dict[str, Any]:
     return {
-        "type": "scatter", "mode": "markers", "uid": "failed", "name": _NAMES["FAILED"],
+        "type": "scatter", "mode": "markers", "uid": "failed", "name": _name("FAILED"),
         "x": [p.x for p in points], "y": [0.02] * len(points), "yaxis": "y2",
         "marker": {"symbol": "line-ns", "size": 10, "color": looks.VERMILION,
                    "line": {"width": 2, "color": looks.VERMILION}},
         "customdata": [p.trial.number for p in points],
-        "hovertext": [style.STATE_NAMES.get(p.trial.state, p.trial.state) for p in points],
+        "hovertext": [style.state_name(p.trial.state) for p in points],
         "text": [style.parameters_text(p.trial.parameters) for p in points],
         "hovertemplate": "<b>#%{customdata}</b> · %{hovertext}<br>%{text}<extra></extra>",
     }  # fmt: skip
@@ -292,7 +298,7 @@ def _failed_trace(points: list[Point]) -> dict[str, Any]:
 
 def _best_trace(best: Point) -> dict[str, Any]:
     return {
-        "type": "scatter", "mode": "markers", "uid": "star", "name": "Best",
+        "type": "scatter", "mode": "markers", "uid": "star", "name": _("Best"),
         "showlegend": False,
         "x": [best.x], "y": scale.drawable(np.array([best.y])).tolist(),
         "marker": {"symbol": "star", "size": 15, "color": style.GOLD,
@@ -324,7 +330,8 @@ def _edge_traces(info: HistoryInfo) -> list[dict[str, Any]]:
             members = bands.evenly(members, MOST_OUTSIDE)
         traces.append(
             {
-                "type": "scatter", "mode": "markers", "uid": f"edge-{symbol}", "name": "Off scale",
+                "type": "scatter", "mode": "markers", "uid": f"edge-{symbol}",
+                "name": _("Off scale"),
                 "x": [p.x for p in members], "y": [_edges(info)[at_top]] * len(members),
                 "marker": {"symbol": symbol, "size": 9, "opacity": 0.9,
                            "color": [style.STATE_COLOURS.get(p.trial.state, looks.GREY)
@@ -346,7 +353,7 @@ def _edge_notes(info: HistoryInfo) -> list[dict[str, Any]]:
         if points:
             notes.append(
                 {
-                    "text": f"{mark} {len(points)} off scale", "showarrow": False,
+                    "text": mark + " " + _("{n} off scale", n=len(points)), "showarrow": False,
                     "xref": "paper", "yref": "paper", "x": 1, "y": y,
                     "xanchor": "right", "yanchor": anchor, "yshift": 12 if y == 0 else -12,
                     "font": {"size": 11},

@@ -25,6 +25,7 @@ from experiments.charts.base import (
     TrialRecord,
     number_option,
 )
+from experiments.charts.words import gettext as _
 from experiments.problems import Problem, ProblemsError
 from experiments.states import TrialState
 
@@ -155,12 +156,12 @@ def _ranks(values: Floats) -> tuple[float, ...]:
 
 def figure(info: ParallelInfo) -> Figure:
     if not info.trials:
-        return style.empty(KIND, "No trial has ended with a value yet.")
+        return style.empty(KIND, _("No trial has ended with a value yet."))
     low, high = scale.padded(*info.value_range, 0.03)
     ticks = scale.linear_ticks(*info.value_range)
     dimensions = [
         {
-            "label": "<b>Value</b>",
+            "label": f"<b>{_('Value')}</b>",
             "name": "",
             "values": list(info.values),
             "range": [low, high],

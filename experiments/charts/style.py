@@ -15,12 +15,13 @@ from typing import Any
 
 from experiments import looks
 from experiments.charts.base import Figure
+from experiments.charts.words import gettext as _
+from experiments.states import TrialState
 
 ACCENT = "#5a71e8"  # the best line
 GOLD = "#f0b429"
 
 STATE_COLOURS: dict[str, str] = {state: look.colour for state, look in looks.STATES.items()}
-STATE_NAMES: dict[str, str] = {state: look.label for state, look in looks.STATES.items()}
 
 # A trial keeps its colour for ever: by its number, never by its rank. Eight colours times four
 # dashes make 32 looks before one comes back.
@@ -44,6 +45,12 @@ def faded(colour: str, opacity: float) -> str:
     """A colour of ours (#rrggbb) that lets through what lies below."""
     red, green, blue = bytes.fromhex(colour.removeprefix("#"))
     return f"rgba({red}, {green}, {blue}, {opacity:g})"
+
+
+def state_name(state: str) -> str:
+    """The word for a trial's state; one of a later release in its own."""
+    look = looks.STATES.get(TrialState(state)) if state in set(TrialState) else None
+    return _(look.label) if look else state
 
 
 def layout(kind: str, **changes: Any) -> dict[str, Any]:
@@ -109,7 +116,7 @@ def parameters_text(parameters: Mapping[str, Any], most: int = 12) -> str:
     """Lines of ``name = value`` for a hover box."""
     lines = [f"{plain_text(name)} = {plain_text(value)}" for name, value in parameters.items()]
     if len(lines) > most:
-        lines = [*lines[:most], f"… and {len(lines) - most} more"]
+        lines = [*lines[:most], _("… and {n} more", n=len(lines) - most)]
     return "<br>".join(lines)
 
 

@@ -14,10 +14,11 @@ from threading import Lock
 from typing import Any
 
 from django.utils import timezone
+from django.utils.translation import get_language, gettext
 
 from experiments.algorithms import registry
 from experiments.algorithms.space.batch import spread
-from experiments.charts import CHARTS
+from experiments.charts import CHARTS, words
 from experiments.charts.base import (
     DEFAULT_METRIC,
     PARAMETERS,
@@ -42,18 +43,20 @@ _lock = Lock()
 
 
 def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Figure:
-    """The chart of that kind as a Plotly figure.
+    """The chart of that kind as a Plotly figure, in the language of the request.
 
     Raises KeyError for an unknown kind, ProblemsError for an option that makes no sense.
     """
     chart = CHARTS[kind]
-    key = (experiment.pk, experiment.last_seq, kind, tuple(sorted(options.items())))
+    language = get_language()
+    key = (experiment.pk, experiment.last_seq, kind, language, tuple(sorted(options.items())))
     now = time.monotonic()
     with _lock:
         found = _kept.get(key)
         if found is not None and now - found[0] < KEEP_S:
             return found[1]
-    drawn = chart.draw(record(experiment, chart, options), options)
+    with words.spoken_by(gettext):
+        drawn = chart.draw(record(experiment, chart, options), options)
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
     is_whole = not drawn["layout"]["meta"].get("n_unread")

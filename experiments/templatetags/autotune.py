@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context
+from functools import cache
+from gettext import GNUTranslations, translation
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.templatetags.static import static
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _
 
 from experiments import looks
@@ -59,7 +63,27 @@ def _badge(look: looks.Look, phase: str) -> dict[str, Any]:
 @register.simple_tag
 def looks_json() -> SafeString:
     """How states and events look, for the page's scripts: base.html has it once."""
-    return json_script(looks.for_scripts(), "looks")
+    return json_script(looks.for_scripts(_), "looks")
+
+
+@register.simple_tag
+def words_json() -> SafeString:
+    """What the page's scripts say, from English to the reader's language; nothing in English."""
+    language = get_language() or settings.LANGUAGE_CODE
+    return json_script(_words(language), "words") if language != "en" else SafeString("")
+
+
+@cache
+def _words(language: str) -> dict[str, str]:
+    """The catalogue ``djangojs``, of a language in which one form serves for any number."""
+    (directory,) = settings.LOCALE_PATHS
+    kept = translation("djangojs", directory, [to_locale(language)])
+    assert isinstance(kept, GNUTranslations)
+    return {
+        key if isinstance(key, str) else key[0]: words
+        for key, words in vars(kept)["_catalog"].items()
+        if key
+    }
 
 
 @register.inclusion_tag("partials/_trial_bar.html")

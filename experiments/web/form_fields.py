@@ -10,6 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
 from experiments.strict_json import read_json
 from experiments.web.form_values import as_text
 from experiments.web.manifest_form import ARGUMENTS, OPTION_TYPES, rows_of
@@ -25,18 +28,18 @@ _CONTAINER_FIELDS = frozenset({"image", "command", "args", "workingDir", "env"})
 
 # What each _type means, in a line, for the form's select.
 EXPLANATIONS = {
-    "choice": "One of a list of values.",
-    "randint": "A whole number from low up to, but not including, high.",
-    "uniform": "Any number between low and high, all equally likely.",
-    "quniform": "Between low and high in steps of q, all equally likely.",
-    "loguniform": "Logarithmic between low and high: for rates.",
-    "qloguniform": "Logarithmic between low and high, in steps of q.",
-    "normal": "Bell curve around mu with spread sigma.",
-    "qnormal": "Bell curve around mu with spread sigma, rounded to steps of q.",
-    "lognormal": "exp of a bell curve: mu and sigma are those of the logarithm.",
-    "qlognormal": "exp of a bell curve, rounded to steps of q.",
-    "layer_choice": "One of several layers, for architecture search (PPO only).",
-    "input_choice": "Some of several inputs, for architecture search (PPO only).",
+    "choice": _("One of a list of values."),
+    "randint": _("A whole number from low up to, but not including, high."),
+    "uniform": _("Any number between low and high, all equally likely."),
+    "quniform": _("Between low and high in steps of q, all equally likely."),
+    "loguniform": _("Logarithmic between low and high: for rates."),
+    "qloguniform": _("Logarithmic between low and high, in steps of q."),
+    "normal": _("Bell curve around mu with spread sigma."),
+    "qnormal": _("Bell curve around mu with spread sigma, rounded to steps of q."),
+    "lognormal": _("exp of a bell curve: mu and sigma are those of the logarithm."),
+    "qlognormal": _("exp of a bell curve, rounded to steps of q."),
+    "layer_choice": _("One of several layers, for architecture search (PPO only)."),
+    "input_choice": _("Some of several inputs, for architecture search (PPO only)."),
 }
 
 
@@ -47,7 +50,7 @@ def parameter_types() -> list[dict[str, Any]]:
             "name": name,
             "arguments": list(arguments),
             "options": name in OPTION_TYPES,
-            "help": EXPLANATIONS[name],
+            "help": gettext(EXPLANATIONS[name]),
         }
         for name, arguments in ARGUMENTS.items()
     ]

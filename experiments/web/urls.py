@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.urls import path
+from django.views.i18n import set_language
 
 from experiments.web import account_pages, detail_pages, list_page, new_page
 
@@ -24,6 +25,7 @@ urlpatterns = [
     path("sign-in/", account_pages.sign_in, name="sign-in"),
     path("sign-in/<str:secret>/", account_pages.sign_in_link, name="sign-in-link"),
     path("sign-out/", account_pages.sign_out, name="sign-out"),
+    path("language/", set_language, name="set-language"),
     path("tokens/", account_pages.api_tokens, name="api-tokens"),
     path("tokens/<int:pk>/delete/", account_pages.api_token_delete, name="api-token-delete"),
 ]

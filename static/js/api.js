@@ -1,6 +1,7 @@
 // Small fetch helper: JSON in and out, CSRF, and errors that carry what the server said.
 
 import { parse, stringify } from "./exact.js";
+import { gettext } from "./language.js";
 
 export class ApiError extends Error {
   /**
@@ -9,7 +10,10 @@ export class ApiError extends Error {
    * @param {any} body
    */
   constructor(status, errors, body) {
-    super(errors.map((e) => e.message).join(" ") || `The server answered ${status}.`);
+    super(
+      errors.map((e) => e.message).join(" ") ||
+        gettext("The server answered {status}.", { status }),
+    );
     this.status = status;
     this.errors = errors;
     this.body = body;
@@ -39,9 +43,9 @@ function errorsOf(body, status) {
   if (Array.isArray(body?.errors)) return body.errors;
   if (typeof body?.detail === "string") return only(body.detail);
   if (status === 403) {
-    return only("You are signed out, or the page is too old. Reload it and try again.");
+    return only(gettext("You are signed out, or the page is too old. Reload it and try again."));
   }
-  return only(`The server answered ${status}.`);
+  return only(gettext("The server answered {status}.", { status }));
 }
 
 /**
@@ -68,7 +72,7 @@ export async function api(method, url, data, { signal, text } = {}) {
     response = await fetch(url, { method, headers, body, signal, credentials: "same-origin" });
   } catch (error) {
     if (isAbort(error)) throw error;
-    throw new ApiError(0, only("The server cannot be reached."), null);
+    throw new ApiError(0, only(gettext("The server cannot be reached.")), null);
   }
   const answer = await response.text();
   let parsed = null;
@@ -78,7 +82,7 @@ export async function api(method, url, data, { signal, text } = {}) {
     parsed = null;
   }
   if (response.redirected && parsed === null) {
-    throw new ApiError(401, only("You are signed out. Reload the page."), null);
+    throw new ApiError(401, only(gettext("You are signed out. Reload the page.")), null);
   }
   if (!response.ok) throw new ApiError(response.status, errorsOf(parsed, response.status), parsed);
   return parsed;

@@ -1,6 +1,7 @@
 // On every page: theme menu, relative times, copy buttons, messages that close.
 
 import { all, find, hit, toast } from "./dom.js";
+import { gettext } from "./language.js";
 import { refreshTimes } from "./times.js";
 
 // ---- theme
@@ -31,9 +32,9 @@ document.addEventListener("click", async (event) => {
   if (!button) return;
   try {
     await navigator.clipboard.writeText(button.dataset.copy ?? "");
-    toast(button.dataset.copied || "Copied.", "success");
+    toast(button.dataset.copied || gettext("Copied."), "success");
   } catch {
-    toast("The browser did not allow copying.", "warning");
+    toast(gettext("The browser did not allow copying."), "warning");
   }
 });
 

@@ -1,6 +1,7 @@
 // Building and finding elements, without HTML text: nothing a user wrote is ever parsed as markup.
 
 import { parse, stringify } from "./exact.js";
+import { gettext } from "./language.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -164,7 +165,7 @@ const TOAST_ICONS = {
  * @param {keyof typeof TOAST_ICONS} kind
  */
 export function toast(message, kind = "info") {
-  const close = h("button", { type: "button", class: "btn-close", "aria-label": "Close" });
+  const close = h("button", { type: "button", class: "btn-close", "aria-label": gettext("Close") });
   const box = h(
     "div",
     { class: `app-toast app-toast-${kind}` },

@@ -2,8 +2,9 @@
 
 import { h, icon, svg } from "./dom.js";
 import { stringify } from "./exact.js";
+import { gettext } from "./language.js";
 import { experimentLook, LOOKS, plainLook } from "./looks.js";
-import { ago as words } from "./times.js";
+import { language, ago as words } from "./times.js";
 
 /** @param {{ state: TrialState }} trial */
 export const isFinished = (trial) => LOOKS.finished.includes(trial.state);
@@ -92,7 +93,7 @@ export function trialSeconds(trial, now = Date.now()) {
  */
 export function stateBadge(state, { stopping = false } = {}) {
   const { label, icon: name, tone } = LOOKS.states[state] ?? plainLook(state);
-  const text = stopping ? "Stopping" : label;
+  const text = stopping ? gettext("Stopping") : label;
   return h(
     "span",
     { class: `badge-state state-${tone}`, dataset: { phase: state } },
@@ -123,7 +124,11 @@ export function phaseBadge(experiment) {
 export function ago(iso) {
   if (!iso) return "–";
   const date = new Date(iso);
-  const element = h("time", { datetime: iso, "data-ago": true, title: date.toLocaleString() });
+  const element = h("time", {
+    datetime: iso,
+    "data-ago": true,
+    title: date.toLocaleString(language()),
+  });
   element.textContent = words(date);
   return element;
 }
@@ -165,7 +170,7 @@ export function trialBar(counts, maxTrials) {
       viewBox: "0 0 1000 10",
       preserveAspectRatio: "none",
       role: "img",
-      "aria-label": words.join(", ") || "No trials yet",
+      "aria-label": words.join(", ") || gettext("No trials yet"),
     },
     ...segments,
   );

@@ -3,6 +3,7 @@
 
 import { api, wordsOf } from "./api.js";
 import { all, byId, confirmAction, find, hit, toast } from "./dom.js";
+import { gettext } from "./language.js";
 import { refreshTimes } from "./times.js";
 
 const INTERVAL = 3000; // milliseconds
@@ -161,13 +162,13 @@ async function act({ dataset }) {
  */
 async function remove(url, name) {
   const agreed = await confirmAction({
-    title: `Delete “${name}”?`,
-    text: "Its running trials are stopped, and its results and logs are removed for good.",
-    action: "Delete",
+    title: gettext("Delete “{name}”?", { name }),
+    text: gettext("Its running trials are stopped, and its results and logs are removed for good."),
+    action: gettext("Delete"),
     danger: true,
   });
   if (!agreed) return false;
   await api("DELETE", url);
-  toast(`“${name}” was deleted.`, "success");
+  toast(gettext("“{name}” was deleted.", { name }), "success");
   return true;
 }

@@ -2,6 +2,7 @@
 
 import { byId } from "./dom.js";
 import { parse } from "./exact.js";
+import { gettext } from "./language.js";
 
 const FIRST_DELAY = 400; // milliseconds before the first new try; doubles each time
 const LONGEST_DELAY = 15000;
@@ -146,18 +147,18 @@ export class Live {
 
 /** @type {Record<LiveState, string>} */
 const WORDS = {
-  connecting: "connecting…",
-  live: "live",
-  reconnecting: "reconnecting…",
-  offline: "offline, reloading by timer",
-  gone: "deleted",
+  connecting: gettext("connecting…"),
+  live: gettext("live"),
+  reconnecting: gettext("reconnecting…"),
+  offline: gettext("offline, reloading by timer"),
+  gone: gettext("deleted"),
 };
 
 /** How long ago, for the badge. @param {number} seconds */
 export function ageWords(seconds) {
-  if (seconds < 1) return "updated now";
-  if (seconds < 100) return `updated ${seconds} s ago`;
-  return `updated ${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 1) return gettext("updated now");
+  if (seconds < 100) return gettext("updated {n} s ago", { n: seconds });
+  return gettext("updated {n} min ago", { n: Math.floor(seconds / 60) });
 }
 
 /** Show a connection's state in the page's badge, and how long ago it last spoke. */

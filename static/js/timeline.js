@@ -3,6 +3,7 @@
 import { api } from "./api.js";
 import { byId, h, icon } from "./dom.js";
 import { ago } from "./format.js";
+import { gettext } from "./language.js";
 import { eventLook } from "./looks.js";
 
 const PAGE_SIZE = 200;
@@ -59,7 +60,8 @@ export class Timeline {
   row(event) {
     const { icon: name, label: words, tone } = eventLook(event);
     const user = event.data?.user;
-    const who = typeof user === "string" && h("span", { class: "muted" }, ` by ${user}`);
+    const who =
+      typeof user === "string" && h("span", { class: "muted" }, gettext(" by {user}", { user }));
     const reason = event.reason && h("span", { class: "timeline-reason" }, event.reason);
     const sign = icon(name === "running" ? "play" : name);
     return h(
@@ -86,7 +88,7 @@ export class Timeline {
   drawEmpty() {
     if (this.list.children.length) return;
     const none = { class: "timeline-row timeline-none muted" };
-    this.list.append(h("li", none, "Nothing has happened yet."));
+    this.list.append(h("li", none, gettext("Nothing has happened yet.")));
   }
 
   /** @param {Record<string, number>} extra */

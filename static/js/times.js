@@ -10,7 +10,8 @@ const UNITS = [
 ];
 const MONTH = 2592000; // seconds; what is older is shown as a date
 
-const language = () => globalThis.document?.documentElement.lang || "en";
+/** Of the page, which need not be the browser's. */
+export const language = () => globalThis.document?.documentElement.lang || "en";
 
 /** @type {Intl.RelativeTimeFormat | undefined} */
 let words;
@@ -41,6 +42,6 @@ export function refreshTimes(root = document) {
     if (Number.isNaN(date.getTime())) continue;
     const text = ago(date);
     if (element.textContent !== text) element.textContent = text;
-    if (!element.title) element.title = date.toLocaleString();
+    if (!element.title) element.title = date.toLocaleString(language());
   }
 }

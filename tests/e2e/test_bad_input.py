@@ -121,9 +121,9 @@ TRIALS: dict[str, dict[str, Any]] = {
         RAW + FINAL + "\nsend(type='PERIODICAL', sequence=7, value='9')\n"
         "send(type='FINAL', value='99')"
     ),
-    "reports 10,000 points": script(
+    "reports 4,000 points": script(
         "from concurrent.futures import ThreadPoolExecutor\n"
-        "with ThreadPoolExecutor(8) as pool: list(pool.map(trial.report, range(10_000)))" + FINAL
+        "with ThreadPoolExecutor(8) as pool: list(pool.map(trial.report, range(4_000)))" + FINAL
     ),
     "never reports": script("pass"),
     "uses another trial's id": script(
@@ -309,10 +309,10 @@ def test_what_comes_after_the_result_changes_nothing(product: Stack, created: di
     assert "200 not used: the first FINAL result" in words
 
 
-def test_ten_thousand_points_all_count(product: Stack, created: dict[str, str]):
-    _, trial = ended(product, created["reports 10,000 points"])
-    assert (trial["state"], trial["n_reports"]) == ("SUCCEEDED", 10_000)
-    path = f"experiments/{created['reports 10,000 points']}/charts/curves/"
+def test_thousands_of_points_all_count(product: Stack, created: dict[str, str]):
+    _, trial = ended(product, created["reports 4,000 points"])
+    assert (trial["state"], trial["n_reports"]) == ("SUCCEEDED", 4_000)
+    path = f"experiments/{created['reports 4,000 points']}/charts/curves/"
     status, figure = product.api("GET", path)
     assert status == 200
     assert 2 <= len(figure["data"][0]["x"]) < 2000, "a browser is not sent all of them"

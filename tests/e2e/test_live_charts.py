@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, Request, expect
 
 from tests.e2e.stack import Stack, wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("live-charts")]
 
 PERIOD_S = 0.25  # between two reports of the climbing trial
 

@@ -83,7 +83,7 @@ def test_parameter_servers_go_when_the_chief_has_ended(
 ):
     use_engine(engine)
     types = {"chief": 1, "worker": 1, "ps": 1, "evaluator": 1}
-    row = experiment(namespace, "tensorflow", tasks("tensorflow", types, 2, "chief"), maxTrialNum=1)
+    row = experiment(namespace, "tensorflow", tasks("tensorflow", types, 1, "chief"), maxTrialNum=1)
     drive(row)
     assert row.phase == "DONE", (row.message, list(row.trials.values_list("state", "reason")))
     assert row.trials.get().state == "SUCCEEDED"

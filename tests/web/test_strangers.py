@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-OPEN = ("/sign-in/", "/sign-out/")  # what a stranger is there for
+OPEN = ("/sign-in/", "/sign-out/", "/language/")  # what a stranger is there for
 FILLED = {"experiment_id": "abcd1234", "number": "0", "pk": "1", "kind": "history", "rest": "x"}
 
 

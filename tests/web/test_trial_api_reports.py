@@ -108,6 +108,7 @@ def test_what_counts_as_a_number(
         ),
         ("[" * 100_000, "nested too deeply"),
     ],
+    ids=lambda text: text[:40],
 )
 def test_a_value_that_is_no_number_is_refused_with_a_line_and_kept(
     server: Server, trial: Trial, sent: str, line: str

@@ -1,6 +1,7 @@
 // Which parameters the parallel coordinates show: a list to search, the most telling first.
 
 import { h } from "../dom.js";
+import { gettext } from "../language.js";
 import { wordsIn } from "./words.js";
 
 const MOST_LISTED = 60;
@@ -17,11 +18,15 @@ export class AxesChooser {
     this.search = h("input", {
       type: "search",
       class: "form-control form-control-sm",
-      placeholder: "Search parameters",
-      "aria-label": "Search parameters",
+      placeholder: gettext("Search parameters"),
+      "aria-label": gettext("Search parameters"),
     });
     this.list = h("div", { class: "axes-list" });
-    const usual = h("button", { type: "button", class: "btn btn-link btn-sm" }, "The most telling");
+    const usual = h(
+      "button",
+      { type: "button", class: "btn btn-link btn-sm" },
+      gettext("The most telling"),
+    );
     const menu = h("div", { class: "axes-menu" }, this.search, this.list, usual);
     this.box = h("details", { class: "axes-chooser", hidden: true }, this.summary, menu);
     input.after(this.box);
@@ -38,7 +43,10 @@ export class AxesChooser {
     this.offered = axes.map(([name, tells]) => [wordsIn(name), tells]);
     this.shown = shown.map(wordsIn);
     this.box.hidden = this.offered.length < 2;
-    this.summary.textContent = `${this.shown.length} of ${this.offered.length} parameters`;
+    this.summary.textContent = gettext("{n} of {all} parameters", {
+      n: this.shown.length,
+      all: this.offered.length,
+    });
     this.draw();
   }
 
@@ -59,12 +67,13 @@ export class AxesChooser {
         this.choose(box.checked ? [...this.shown, name] : this.shown.filter((n) => n !== name));
       });
       const share = h("span", { class: "num muted" }, `${Math.round(100 * tells)} %`);
-      const title = "How much of the value's differences it explains by itself";
+      const title = gettext("How much of the value's differences it explains by itself");
       return h("label", { title }, box, h("span", { class: "truncate mono" }, name), share);
     });
     const more = fits.length - rows.length;
     this.list.replaceChildren(...rows);
-    if (more > 0) this.list.append(h("p", { class: "muted tiny" }, `${more} more: search`));
+    if (more > 0)
+      this.list.append(h("p", { class: "muted tiny" }, gettext("{n} more: search", { n: more })));
   }
 
   /** @param {string[] | null} names null: the most telling */

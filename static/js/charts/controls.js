@@ -3,6 +3,7 @@
 
 import { params, remember } from "../address.js";
 import { all, h } from "../dom.js";
+import { gettext } from "../language.js";
 import { AxesChooser } from "./axes_chooser.js";
 
 const MANY_METRICS = 20; // more than these can be searched
@@ -123,8 +124,8 @@ function searchField(select, names) {
     field = h("input", {
       type: "search",
       class: "form-control form-control-sm metric-search",
-      placeholder: `Search ${names.length} metrics`,
-      "aria-label": "Search metrics",
+      placeholder: gettext("Search {n} metrics", { n: names.length }),
+      "aria-label": gettext("Search metrics"),
     });
     const made = field;
     made.addEventListener("input", () => offer(select, /** @type {any} */ (made).names));

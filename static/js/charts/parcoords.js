@@ -2,6 +2,7 @@
 // Drag along an axis to keep only the lines that pass there, drag an axis' name to move it.
 
 import { h } from "../dom.js";
+import { gettext } from "../language.js";
 import { Frame, TOP } from "./parallel_frame.js";
 import { cleared, paint, paintPointed } from "./parallel_paint.js";
 import { wordsIn } from "./words.js";
@@ -60,10 +61,16 @@ export class ParallelPlot {
     const i = frame.numbers.indexOf(before ?? -1);
     this.pointed = this.pointed && i >= 0 ? { ...this.pointed, i } : null;
     const names = frame.axes.map((axis) => axis.label).join(", ");
-    const words = `Parallel coordinates of ${frame.numbers.length} trials: ${names}`;
+    const words = gettext("Parallel coordinates of {n} trials: {names}", {
+      n: frame.numbers.length,
+      names,
+    });
     this.canvas.setAttribute("aria-label", words);
     this.note.hidden = drawn >= all;
-    this.note.textContent = `${drawn} of ${all} trials: the best, and some of the others`;
+    this.note.textContent = gettext("{drawn} of {all} trials: the best, and some of the others", {
+      drawn,
+      all,
+    });
     this.draw();
   }
 

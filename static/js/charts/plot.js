@@ -1,6 +1,7 @@
 // One figure drawn with Plotly. What a person did to it (zoom, hidden lines, the pointer on a
 // point, a drag that is not over) outlives every drawing.
 
+import { gettext } from "../language.js";
 import { fit, theme, themed } from "./theme.js";
 import { View } from "./view.js";
 
@@ -23,7 +24,7 @@ export function loadPlotly(url) {
     const script = document.createElement("script");
     script.src = url;
     script.onload = resolve;
-    script.onerror = () => reject(new Error("The chart library could not be loaded."));
+    script.onerror = () => reject(new Error(gettext("The chart library could not be loaded.")));
     document.head.append(script);
   });
   return library;
@@ -65,7 +66,12 @@ export class Plot {
         ...["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "resetScale2d"],
       ],
       modeBarButtonsToAdd: [
-        { name: "reset", title: "Reset the axes", icon: RESET_ICON, click: () => this.reset() },
+        {
+          name: "reset",
+          title: gettext("Reset the axes"),
+          icon: RESET_ICON,
+          click: () => this.reset(),
+        },
       ],
       doubleClick: false, // ours goes back to what the figure says now, not to what it once said
     };

@@ -2,6 +2,7 @@
 
 import { api, wordsOf } from "../api.js";
 import { byId, confirmAction, hit, toast } from "../dom.js";
+import { gettext, ngettext } from "../language.js";
 
 /** @typedef {() => Promise<Experiment | null> | null} Action resolves to the changed experiment */
 
@@ -24,10 +25,7 @@ export function listenToActions(root, page) {
     delete: () => remove(url, page.current(), page.list),
     "retry-failed": async () => {
       const { count } = await api("POST", `${url}retry-failed/`);
-      toast(
-        count === 1 ? "1 trial is tried again." : `${count} trials are tried again.`,
-        "success",
-      );
+      toast(ngettext("{n} trial is tried again.", "{n} trials are tried again.", count), "success");
       page.onTrials();
       return null;
     },
@@ -64,11 +62,15 @@ export function listenToActions(root, page) {
 async function finish(url, { counts }) {
   const running = (counts.RUNNING ?? 0) + (counts.WAITING ?? 0);
   const agreed = await confirmAction({
-    title: "Finish this experiment now?",
+    title: gettext("Finish this experiment now?"),
     text: running
-      ? `${running} unfinished trials are stopped; they keep what they reported.`
-      : "No further trials will be started.",
-    action: "Finish early",
+      ? ngettext(
+          "{n} unfinished trial is stopped; it keeps what it reported.",
+          "{n} unfinished trials are stopped; they keep what they reported.",
+          running,
+        )
+      : gettext("No further trials will be started."),
+    action: gettext("Finish early"),
   });
   return agreed ? api("POST", `${url}finish/`) : null;
 }
@@ -80,9 +82,13 @@ async function finish(url, { counts }) {
  */
 async function remove(url, { name, n_trials: n }, list) {
   const agreed = await confirmAction({
-    title: `Delete “${name}”?`,
-    text: `Its ${n} trials, their reports and logs are removed for good.`,
-    action: "Delete",
+    title: gettext("Delete “{name}”?", { name }),
+    text: ngettext(
+      "Its {n} trial, its reports and logs are removed for good.",
+      "Its {n} trials, their reports and logs are removed for good.",
+      n,
+    ),
+    action: gettext("Delete"),
     danger: true,
   });
   if (!agreed) return null;
@@ -94,7 +100,8 @@ async function remove(url, { name, n_trials: n }, list) {
 /** @param {string} url */
 async function showManifest(url) {
   const response = await fetch(`${url}manifest/`, { credentials: "same-origin" });
-  if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+  if (!response.ok)
+    throw new Error(gettext("The server answered {status}.", { status: response.status }));
   const text = await response.text();
   byId("manifest-text").textContent = text;
   byId("manifest-copy").dataset.copy = text;

@@ -2,6 +2,7 @@
 
 import { byId, find, h, icon } from "../dom.js";
 import { ago } from "../format.js";
+import { gettext, ngettext } from "../language.js";
 import { LOOKS, plainLook } from "../looks.js";
 
 /**
@@ -14,7 +15,7 @@ export function drawAIStore(upload, mayChange) {
   if (!card || !upload) return;
   const { runs, uploaded, state } = upload;
   const isStuck = state === "retrying" || state === "failed";
-  const words = ` of ${runs} ${runs === 1 ? "run" : "runs"} uploaded`;
+  const words = ngettext(" of {n} run uploaded", " of {n} runs uploaded", runs);
   byId("aistore-text").replaceChildren(h("strong", {}, uploaded), words);
   const { icon: name, label, tone } = LOOKS.uploads[state] ?? plainLook(state);
   byId("aistore-state").replaceChildren(
@@ -30,7 +31,7 @@ export function drawAIStore(upload, mayChange) {
   const error = byId("aistore-error");
   error.hidden = !upload.error;
   const isComing = upload.next_try_at && state === "retrying";
-  const next = isComing ? [" Next try: ", ago(upload.next_try_at)] : [];
+  const next = isComing ? [gettext(" Next try: "), ago(upload.next_try_at)] : [];
   error.replaceChildren(upload.error, ...next);
   error.classList.toggle("is-failed", state === "failed");
   const link = byId("aistore-link", HTMLAnchorElement);

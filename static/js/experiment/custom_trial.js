@@ -4,6 +4,7 @@ import { ApiError, api, wordsOf } from "../api.js";
 import { all, byId, find, h, toast } from "../dom.js";
 import { parse, stringify } from "../exact.js";
 import { number } from "../format.js";
+import { gettext } from "../language.js";
 
 const OTHER = "other:"; // never the text of a JSON value
 
@@ -16,19 +17,21 @@ export function rangeWords({ _type: type, _value: value }) {
   const [a, b, q] = value.map((v) => (typeof v === "number" ? number(v, 6) : v));
   switch (type) {
     case "randint":
-      return `whole number from ${a} to below ${b}`;
+      return gettext("whole number from {a} to below {b}", { a, b });
     case "uniform":
     case "loguniform":
-      return `${a} to ${b}${type === "loguniform" ? ", log scale" : ""}`;
+      return type === "loguniform"
+        ? gettext("{a} to {b}, log scale", { a, b })
+        : gettext("{a} to {b}", { a, b });
     case "quniform":
     case "qloguniform":
-      return `${a} to ${b} in steps of ${q}`;
+      return gettext("{a} to {b} in steps of {q}", { a, b, q });
     case "normal":
     case "lognormal":
-      return `${type}: mean ${a}, deviation ${b}`;
+      return gettext("{type}: mean {a}, deviation {b}", { type, a, b });
     case "qnormal":
     case "qlognormal":
-      return `${type}: mean ${a}, deviation ${b}, steps of ${q}`;
+      return gettext("{type}: mean {a}, deviation {b}, steps of {q}", { type, a, b, q });
     default:
       return type;
   }
@@ -77,7 +80,7 @@ export function textOf(value) {
  * @returns {Entry}
  */
 function choiceEntry(name, options, value, props) {
-  const label = `Other value of ${name}`;
+  const label = gettext("Other value of {name}", { name });
   const other = h("input", { ...props, id: undefined, "aria-label": label, hidden: true });
   const select = h(
     "select",
@@ -86,7 +89,7 @@ function choiceEntry(name, options, value, props) {
       const json = stringify(v);
       return h("option", { value: json }, typeof v === "string" ? v : json);
     }),
-    h("option", { value: OTHER }, "other value…"),
+    h("option", { value: OTHER }, gettext("other value…")),
   );
   const wanted = stringify(value === undefined ? options[0] : value);
   const isKnown = options.some((v) => stringify(v) === wanted);
@@ -222,7 +225,7 @@ export class CustomTrial {
     try {
       const trial = await api("POST", this.url, { parameters, force });
       this.dialog.close();
-      toast(`Trial ${trial.number} was added.`, "success");
+      toast(gettext("Trial {n} was added.", { n: trial.number }), "success");
       this.onAdded();
     } catch (error) {
       this.refused(error);

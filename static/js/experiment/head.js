@@ -2,6 +2,7 @@
 
 import { all, byId, find, onChange } from "../dom.js";
 import { isEnded, phaseBadge } from "../format.js";
+import { gettext, ngettext } from "../language.js";
 
 const changed = onChange();
 
@@ -49,12 +50,16 @@ function drawClusterObject({ cluster_object: there }) {
   tag.hidden = !there;
   if (there) {
     tag.textContent = `${there.namespace}/${there.name}`;
-    tag.title = `${tag.textContent}: copy the command that shows it in the cluster`;
+    tag.title = gettext("{name}: copy the command that shows it in the cluster", {
+      name: tag.textContent,
+    });
     tag.dataset.copy = `kubectl --namespace ${there.namespace} get ate ${there.name}`;
   }
   const trouble = byId("cluster-trouble");
   trouble.hidden = !there?.trouble;
-  find(trouble, "div").textContent = there?.trouble ? `In the cluster: ${there.trouble}` : "";
+  find(trouble, "div").textContent = there?.trouble
+    ? gettext("In the cluster: {trouble}", { trouble: there.trouble })
+    : "";
 }
 
 /**
@@ -80,5 +85,9 @@ function drawActions(experiment, mayChange) {
       button.hidden = !(when && mayChange);
     }
   }
-  find(document, '[data-action="retry-failed"] span').textContent = `Retry all ${failed} failed`;
+  find(document, '[data-action="retry-failed"] span').textContent = ngettext(
+    "Retry {n} failed",
+    "Retry all {n} failed",
+    failed,
+  );
 }

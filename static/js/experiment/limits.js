@@ -3,13 +3,18 @@
 import { ApiError, api, wordsOf } from "../api.js";
 import { byId, find, toast } from "../dom.js";
 import { duration } from "../format.js";
+import { gettext } from "../language.js";
 
 /** @typedef {"max_trials" | "concurrency" | "max_exec_seconds"} Limit */
 
 /** @type {Limit[]} */
 const NAMES = ["max_trials", "concurrency", "max_exec_seconds"];
 /** @type {Record<Limit, string>} */
-const WORDS = { max_trials: "Trials", concurrency: "At a time", max_exec_seconds: "Seconds" };
+const WORDS = {
+  max_trials: gettext("Trials"),
+  concurrency: gettext("At a time"),
+  max_exec_seconds: gettext("Seconds"),
+};
 
 export class Limits {
   /**
@@ -69,7 +74,7 @@ export class Limits {
       if (isUntouched || this.typed(name) === String(fresh)) {
         if (this.seen[name] !== fresh) this.put(name, fresh);
       } else if (fresh !== this.seen[name]) {
-        this.mark(name, `Changed to ${fresh} by somebody else.`);
+        this.mark(name, gettext("Changed to {value} by somebody else.", { value: fresh }));
         this.seen[name] = fresh; // it has been said: the next save is a decision
       }
     }
@@ -128,7 +133,7 @@ export class Limits {
       this.seen = {};
       this.onSaved(experiment);
       const words = changed.map((name) => `${WORDS[name].toLowerCase()} ${experiment[name]}`);
-      toast(`Saved: ${words.join(", ")}.`, "success");
+      toast(gettext("Saved: {changes}.", { changes: words.join(", ") }), "success");
     } catch (error) {
       const status = error instanceof ApiError ? error.status : 0;
       if (status === 409) await this.conflict(wordsOf(error));

@@ -4,6 +4,7 @@
 import { params, remember } from "../address.js";
 import { api } from "../api.js";
 import { byId, onChange, pageData } from "../dom.js";
+import { gettext } from "../language.js";
 import { connectionBadge, Live } from "../live.js";
 import { Timeline } from "../timeline.js";
 import { act } from "../trials/actions.js";
@@ -72,8 +73,8 @@ listenToActions(root, {
     custom.open(
       best?.parameters,
       best
-        ? `Starts from the best so far, trial ${best.number}.`
-        : "Leave a field empty to leave its parameter out.",
+        ? gettext("Starts from the best so far, trial {n}.", { n: best.number })
+        : gettext("Leave a field empty to leave its parameter out."),
     );
   },
 });
@@ -85,7 +86,10 @@ listenToActions(root, {
  */
 async function rowAction(name, trial, button) {
   if (name === "copy") {
-    custom.open(trial.parameters, `Starts from the parameters of trial ${trial.number}.`);
+    custom.open(
+      trial.parameters,
+      gettext("Starts from the parameters of trial {n}.", { n: trial.number }),
+    );
     return;
   }
   button.disabled = true;

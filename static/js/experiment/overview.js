@@ -3,6 +3,7 @@
 import { byId, h, icon, onChange } from "../dom.js";
 import { stringify } from "../exact.js";
 import { ago, duration, full, isEnded, number, plain, trialBar } from "../format.js";
+import { around, gettext } from "../language.js";
 
 const changed = onChange();
 
@@ -11,12 +12,18 @@ export function drawProgress(experiment) {
   const { counts, max_trials: most, n_finished: n, started_at, finished_at } = experiment;
   changed("bar", [counts, most], () => {
     byId("trials-bar").replaceChildren(trialBar(counts, most));
-    byId("trials-text").replaceChildren(h("strong", {}, n), ` of ${most} finished`);
+    byId("trials-text").replaceChildren(
+      h("strong", {}, n),
+      gettext(" of {n} finished", { n: most }),
+    );
   });
   changed("started", [started_at, finished_at], () => {
-    if (finished_at) byId("started").replaceChildren("ended ", ago(finished_at));
-    else if (started_at) byId("started").replaceChildren("started ", ago(started_at));
-    else byId("started").replaceChildren("made ", ago(experiment.created_at));
+    if (finished_at)
+      byId("started").replaceChildren(...around(gettext("ended {ago}"), ago(finished_at)));
+    else if (started_at)
+      byId("started").replaceChildren(...around(gettext("started {ago}"), ago(started_at)));
+    else
+      byId("started").replaceChildren(...around(gettext("made {ago}"), ago(experiment.created_at)));
   });
 }
 
@@ -34,7 +41,10 @@ export function drawTime(experiment, receivedAt) {
   bar.setAttribute("aria-valuenow", share.toFixed(0));
   bar.classList.toggle("is-running", experiment.clock_running);
   bar.classList.toggle("is-full", experiment.phase === "TIMEOUT");
-  const text = `${duration(Math.floor(active))} of ${duration(experiment.max_exec_seconds)}`;
+  const text = gettext("{time} of {most}", {
+    time: duration(Math.floor(active)),
+    most: duration(experiment.max_exec_seconds),
+  });
   const box = byId("time-text");
   if (box.textContent !== text) box.textContent = text;
 }
@@ -53,8 +63,10 @@ export function drawBest(experiment, page) {
 /** @param {Experiment} experiment */
 function noBest(experiment) {
   const { n_finished: n } = experiment;
-  const soFar = n ? "No trial has succeeded yet." : "The first trial that succeeds comes here.";
-  const words = isEnded(experiment) ? "No trial succeeded." : soFar;
+  const soFar = n
+    ? gettext("No trial has succeeded yet.")
+    : gettext("The first trial that succeeds comes here.");
+  const words = isEnded(experiment) ? gettext("No trial succeeded.") : soFar;
   return h(
     "div",
     { class: "best-none" },
@@ -86,15 +98,15 @@ function bestParts(best, page) {
     type: "button",
     class: "btn btn-quiet btn-sm",
     "data-copy": stringify(best.parameters, 2),
-    "data-copied": "The parameters were copied.",
+    "data-copied": gettext("The parameters were copied."),
   };
   return [
     h(
       "div",
       { class: "best-head" },
       h("span", value, number(best.value)),
-      h("a", link, `trial ${best.number}`),
-      h("button", copy, icon("copy"), "Copy JSON"),
+      h("a", link, gettext("trial {n}", { n: best.number })),
+      h("button", copy, icon("copy"), gettext("Copy JSON")),
     ),
     h("div", { class: "best-table" }, h("table", { class: "kv-table" }, h("tbody", {}, rows))),
   ];

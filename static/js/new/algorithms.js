@@ -1,11 +1,16 @@
 // Tuner, assessor, advisor: a select, what the chosen one does, and its settings.
 
 import { find, h, icon } from "../dom.js";
+import { gettext } from "../language.js";
 import { field, select, text } from "./fields.js";
 
 /** @typedef {"tuner" | "assessor" | "advisor"} Kind */
 
-const TITLES = { tuner: "Tuner", assessor: "Assessor", advisor: "Advisor" };
+const TITLES = {
+  tuner: gettext("Tuner"),
+  assessor: gettext("Assessor"),
+  advisor: gettext("Advisor"),
+};
 /** @type {Partial<Record<Kind, "tuner" | "advisor">>} */
 const RIVALS = { tuner: "advisor", advisor: "tuner" };
 
@@ -17,15 +22,17 @@ const RIVALS = { tuner: "advisor", advisor: "tuner" };
  */
 function settingField(kind, info, args, changed) {
   const id = `${kind}.args.${info.name}`;
-  const shown = info.default === null ? "none" : String(info.default);
-  const limits = [info.limits && `${info.limits}`, `default ${shown}`].filter(Boolean).join("; ");
+  const shown = info.default === null ? gettext("none") : String(info.default);
+  const limits = [info.limits && `${info.limits}`, gettext("default {value}", { value: shown })]
+    .filter(Boolean)
+    .join("; ");
   const help = `${info.help} (${limits})`;
   const key = info.name;
   const attributes = { "data-testid": id };
   if (info.choices.length || info.type === "true or false") {
     const values = info.choices.length ? info.choices : ["true", "false"];
     const choices = [
-      { value: "", label: `Default (${shown})` },
+      { value: "", label: gettext("Default ({value})", { value: shown }) },
       ...values.map((value) => ({ value, label: value })),
     ];
     return field(key, select(id, args, key, choices, changed, attributes), { help });
@@ -62,8 +69,8 @@ function unsupported(entry, form) {
  * @param {string[]} bad types that it cannot search
  */
 function choiceOf(entry, bad) {
-  let note = bad.length ? ` (not for ${bad.join(", ")})` : "";
-  if (!entry.available) note = " (not available yet)";
+  let note = bad.length ? gettext(" (not for {types})", { types: bad.join(", ") }) : "";
+  if (!entry.available) note = gettext(" (not available yet)");
   const isNamed = entry.label.startsWith(entry.name);
   const label = isNamed ? entry.label : `${entry.label} · ${entry.name}`;
   return { value: entry.name, label: `${label}${note}`, disabled: !entry.available };
@@ -138,7 +145,11 @@ function algorithm(kind, entries, chosen, app, { none, help, redraw }) {
         "div",
         { class: "notice notice-warning" },
         icon("warning"),
-        h("div", {}, "The settings (classArgs) cannot be read. Mend them in the manifest."),
+        h(
+          "div",
+          {},
+          gettext("The settings (classArgs) cannot be read. Mend them in the manifest."),
+        ),
       ),
     ];
   } else if (settings.length) {
@@ -173,18 +184,20 @@ export function drawAlgorithms(root, app) {
   };
   root.replaceChildren(
     algorithm("tuner", catalogue.tuners, form.tuner, app, {
-      none: form.advisor.name ? "None: the advisor proposes" : "Choose a tuner",
+      none: form.advisor.name ? gettext("None: the advisor proposes") : gettext("Choose a tuner"),
       help: "",
       redraw,
     }),
     algorithm("assessor", catalogue.assessors, form.assessor, app, {
-      none: "None: no early stopping",
-      help: "Every trial runs to its end.",
+      none: gettext("None: no early stopping"),
+      help: gettext("Every trial runs to its end."),
       redraw,
     }),
     algorithm("advisor", catalogue.advisors, form.advisor, app, {
-      none: "None: the tuner proposes",
-      help: "An advisor stands in for the tuner: it gives each trial a budget (TRIAL_BUDGET, such as epochs) and goes on with the best.",
+      none: gettext("None: the tuner proposes"),
+      help: gettext(
+        "An advisor stands in for the tuner: it gives each trial a budget (TRIAL_BUDGET, such as epochs) and goes on with the best.",
+      ),
       redraw,
     }),
   );

@@ -1,14 +1,15 @@
 // Name, direction, limits and AIStore: the plain fields of the form.
 
 import { byId, h, icon } from "../dom.js";
+import { gettext } from "../language.js";
 import { followDirection } from "./algorithms.js";
 import { field, select, text } from "./fields.js";
 
 const UNITS = [
-  { value: "s", label: "seconds" },
-  { value: "m", label: "minutes" },
-  { value: "h", label: "hours" },
-  { value: "d", label: "days" },
+  { value: "s", label: gettext("seconds") },
+  { value: "m", label: gettext("minutes") },
+  { value: "h", label: gettext("hours") },
+  { value: "d", label: gettext("days") },
 ];
 
 /**
@@ -23,20 +24,20 @@ export function drawBasics(app, redrawAlgorithms) {
   const atOnce = { ...whole, placeholder: "2", "data-testid": "concurrency" };
   const alike = { ...whole, placeholder: "3", "data-testid": "alike" };
   byId("basics").replaceChildren(
-    field("Name", text("name", form, "name", changed, name), {
+    field(gettext("Name"), text("name", form, "name", changed, name), {
       className: "span-2",
-      help: "Small letters, digits, - and .",
+      help: gettext("Small letters, digits, - and ."),
     }),
     direction(app, redrawAlgorithms),
-    field("Trials", text("max_trials", form, "max_trials", changed, trials), {
-      help: "How many to run",
+    field(gettext("Trials"), text("max_trials", form, "max_trials", changed, trials), {
+      help: gettext("How many to run"),
     }),
-    field("At once", text("concurrency", form, "concurrency", changed, atOnce), {
-      help: "Trials in parallel",
+    field(gettext("At once"), text("concurrency", form, "concurrency", changed, atOnce), {
+      help: gettext("Trials in parallel"),
     }),
     timeField(app),
-    field("Failures alike", text("alike", form, "alike", changed, alike), {
-      help: "So many suspend it; 0: never",
+    field(gettext("Failures alike"), text("alike", form, "alike", changed, alike), {
+      help: gettext("So many suspend it; 0: never"),
     }),
   );
 }
@@ -50,14 +51,14 @@ function timeField({ form: { time }, changed }) {
     id: "time-amount",
     "data-testid": "time",
   });
-  const words = { "aria-label": "Unit of time" };
+  const words = { "aria-label": gettext("Unit of time") };
   const unit = select("time.unit", time, "unit", UNITS, changed, words);
   return h(
     "div",
     { class: "field" },
-    h("label", { class: "form-label", for: "time-amount" }, "Time limit"),
+    h("label", { class: "form-label", for: "time-amount" }, gettext("Time limit")),
     h("div", { class: "pair" }, amount, unit),
-    h("div", { class: "form-help" }, "Of active time"),
+    h("div", { class: "form-help" }, gettext("Of active time")),
   );
 }
 
@@ -68,8 +69,8 @@ function timeField({ form: { time }, changed }) {
 function direction(app, redrawAlgorithms) {
   const { form } = app;
   const radios = [
-    ["maximize", "up", "Maximise"],
-    ["minimize", "down", "Minimise"],
+    ["maximize", "up", gettext("Maximise")],
+    ["minimize", "down", gettext("Minimise")],
   ].flatMap(([value, image, label]) => {
     const input = h("input", {
       type: "radio",
@@ -92,20 +93,20 @@ function direction(app, redrawAlgorithms) {
   return h(
     "fieldset",
     { class: "field" },
-    h("legend", { class: "form-label" }, "Final result"),
+    h("legend", { class: "form-label" }, gettext("Final result")),
     h("div", { class: "segmented segmented-wide" }, radios),
-    h("div", { class: "form-help" }, "What a better trial has"),
+    h("div", { class: "form-help" }, gettext("What a better trial has")),
   );
 }
 
 /** @param {FormApp} app */
 export function drawStore({ form: { aistore: store }, changed }) {
   byId("store").replaceChildren(
-    field("Folder", text("aistore.folder", store, "folder", changed), {
-      help: "ID of the AIStore folder",
+    field(gettext("Folder"), text("aistore.folder", store, "folder", changed), {
+      help: gettext("ID of the AIStore folder"),
     }),
-    field("Secret", text("aistore.secret", store, "secret", changed), {
-      help: "Name of the Secret with the API key",
+    field(gettext("Secret"), text("aistore.secret", store, "secret", changed), {
+      help: gettext("Name of the Secret with the API key"),
     }),
   );
   if (store.folder || store.secret) byId("more", HTMLDetailsElement).open = true;

@@ -1,6 +1,7 @@
 // Controls of the form. Each has a data-field id, the same that the server gives to problems.
 
 import { all, h, icon } from "../dom.js";
+import { gettext } from "../language.js";
 
 let serial = 0;
 
@@ -69,7 +70,9 @@ export function select(id, object, key, choices, changed, attributes = {}) {
     h("option", { value: c.value, disabled: c.disabled }, c.label),
   );
   if (!choices.some((c) => c.value === value)) {
-    options.unshift(h("option", { value }, value === "" ? "–" : `${value} (unknown)`));
+    options.unshift(
+      h("option", { value }, value === "" ? "–" : gettext("{value} (unknown)", { value })),
+    );
   }
   const element = h("select", { class: "form-select", "data-field": id, ...attributes }, options);
   element.value = value;

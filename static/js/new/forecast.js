@@ -2,6 +2,7 @@
 
 import { h, icon } from "../dom.js";
 import { number } from "../format.js";
+import { gettext, ngettext } from "../language.js";
 import { sentence } from "./fields.js";
 import { showOption } from "./options.js";
 
@@ -86,13 +87,13 @@ function cell(value) {
 export function drawForecast(root, forecast) {
   if (!forecast) {
     root.replaceChildren(
-      h("p", { class: "muted small mb-0" }, "Comes when the manifest has no problems."),
+      h("p", { class: "muted small mb-0" }, gettext("Comes when the manifest has no problems.")),
     );
     return;
   }
   const { n_distinct: distinct, peak, samples, programs } = forecast;
   const needs = [
-    `${peak.pods} ${peak.pods === 1 ? "process" : "processes"}`,
+    ngettext("{n} process", "{n} processes", peak.pods),
     peak.cpu && `${peak.cpu} CPU`,
     peak.gpu && `${peak.gpu} GPU`,
     peak.memory && size(peak.memory),
@@ -104,13 +105,15 @@ export function drawForecast(root, forecast) {
       "div",
       { class: "tiles" },
       tile(
-        "Configurations",
-        distinct === null ? "unlimited" : distinct.toLocaleString("en"),
-        enough ? `for ${forecast.max_trials} trials` : `fewer than ${forecast.max_trials} trials`,
+        gettext("Configurations"),
+        distinct === null ? gettext("unlimited") : distinct.toLocaleString("en"),
+        enough
+          ? ngettext("for {n} trial", "for {n} trials", forecast.max_trials)
+          : ngettext("fewer than {n} trial", "fewer than {n} trials", forecast.max_trials),
       ),
       tile(
-        "At once",
-        `${forecast.concurrency} ${forecast.concurrency === 1 ? "trial" : "trials"}`,
+        gettext("At once"),
+        ngettext("{n} trial", "{n} trials", forecast.concurrency),
         needs.join(", "),
       ),
     ),
@@ -125,8 +128,21 @@ export function drawForecast(root, forecast) {
     h(
       "details",
       { class: "samples", open },
-      h("summary", {}, `${samples.length} sample configurations`),
-      h("div", { class: "table-scroll" }, samplesTable(samples)),
+      h(
+        "summary",
+        {},
+        ngettext("{n} sample configuration", "{n} sample configurations", samples.length),
+      ),
+      h(
+        "div",
+        {
+          class: "table-scroll",
+          role: "region",
+          tabindex: 0,
+          "aria-label": gettext("Configurations"),
+        },
+        samplesTable(samples),
+      ),
     ),
   ];
   root.replaceChildren(...parts.filter((part) => part !== false));

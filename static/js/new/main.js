@@ -2,6 +2,7 @@
 
 import { ApiError, api, wordsOf } from "../api.js";
 import { all, byId, debounce, find, h, icon, pageData, toast } from "../dom.js";
+import { gettext, ngettext } from "../language.js";
 import { drawAlgorithms, showFit } from "./algorithms.js";
 import { drawBasics, drawStore } from "./basics.js";
 import { dropDraft, keepDraft, readDraft } from "./draft.js";
@@ -124,20 +125,20 @@ function showStatus(state, message = "") {
  * @returns {(Node | string)[]}
  */
 function statusParts(state, message) {
-  if (state === "busy") return [h("span", { class: "spinner" }), "Checking …"];
+  if (state === "busy") return [h("span", { class: "spinner" }), gettext("Checking …")];
   if (state === "failed") return [icon("warning", "text-failed"), message];
   const { problems, warnings, can_start: canStart } = steps.answer;
   if (problems.length) {
-    const words = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+    const words = ngettext("{n} problem", "{n} problems", problems.length);
     return [icon("x-octagon", "text-failed"), h("span", {}, words)];
   }
   if (!canStart) {
-    const words = "Valid, but no trial could start here";
+    const words = gettext("Valid, but no trial could start here");
     return [icon("warning", "text-warning"), h("span", {}, words)];
   }
   const w = warnings.length;
-  const more = w ? `, ${w === 1 ? "1 warning" : `${w} warnings`}` : "";
-  return [icon("check-circle", "text-succeeded"), h("span", {}, "Ready to run", more)];
+  const more = w ? ngettext(", {n} warning", ", {n} warnings", w) : "";
+  return [icon("check-circle", "text-succeeded"), h("span", {}, gettext("Ready to run"), more)];
 }
 
 function drawForm() {
@@ -180,7 +181,11 @@ function replaceText(text, what) {
   edited("yaml");
   sync();
   if (before.trim() === text.trim()) return;
-  const undo = h("button", { type: "button", class: "btn btn-default btn-sm ms-2" }, "Undo");
+  const undo = h(
+    "button",
+    { type: "button", class: "btn btn-default btn-sm ms-2" },
+    gettext("Undo"),
+  );
   undo.addEventListener("click", () => {
     editor.set(before);
     edited("yaml");
@@ -198,7 +203,7 @@ listenToSources({
 byId("discard").addEventListener("click", () => {
   dropDraft();
   byId("draft-note").hidden = true;
-  replaceText(start.yaml, "The draft was discarded.");
+  replaceText(start.yaml, gettext("The draft was discarded."));
 });
 
 // ---- narrow pages show one side at a time

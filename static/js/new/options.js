@@ -2,6 +2,7 @@
 
 import { h, icon } from "../dom.js";
 import { parse, stringify } from "../exact.js";
+import { gettext } from "../language.js";
 
 /**
  * What a typed word means: JSON where it is JSON, a number, else text.
@@ -56,7 +57,7 @@ export function optionsInput(id, row, changed, label) {
     "data-field": id,
     autocomplete: "off",
     spellcheck: "false",
-    "aria-label": `${label}: add a value`,
+    "aria-label": gettext("{name}: add a value", { name: label }),
   });
   const box = h("div", { class: "options-box form-control" });
   box.addEventListener("click", (event) => event.target === box && input.focus());
@@ -67,7 +68,7 @@ export function optionsInput(id, row, changed, label) {
         "button",
         {
           type: "button",
-          "aria-label": `Remove ${showOption(value)}`,
+          "aria-label": gettext("Remove {value}", { value: showOption(value) }),
           tabindex: "-1",
           onclick: () => {
             row.options.splice(index, 1);

@@ -3,6 +3,7 @@
 
 import { wordsOf } from "../api.js";
 import { byId, h, hit, toast } from "../dom.js";
+import { gettext } from "../language.js";
 
 const MAX_FILE = 1024 * 1024; // bytes
 
@@ -18,8 +19,11 @@ export function listenToSources({ templateUrl, text, fileName, onText }) {
     if (name === undefined) return;
     try {
       const response = await fetch(templateUrl.replace("NAME", encodeURIComponent(name)));
-      if (!response.ok) throw new Error(`The template could not be read (${response.status}).`);
-      onText(await response.text(), `Started from ${name}.`);
+      if (!response.ok)
+        throw new Error(
+          gettext("The template could not be read ({status}).", { status: response.status }),
+        );
+      onText(await response.text(), gettext("Started from {name}.", { name }));
     } catch (error) {
       toast(wordsOf(error), "danger");
     }
@@ -28,9 +32,9 @@ export function listenToSources({ templateUrl, text, fileName, onText }) {
   byId("copy-yaml").addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(text());
-      toast("The manifest was copied.", "success");
+      toast(gettext("The manifest was copied."), "success");
     } catch {
-      toast("The browser did not allow copying.", "warning");
+      toast(gettext("The browser did not allow copying."), "warning");
     }
   });
   byId("download-yaml").addEventListener("click", () => {
@@ -46,10 +50,16 @@ function listenToFiles(onText) {
   const read = async (/** @type {File} */ file) => {
     if (file.size > MAX_FILE) {
       const size = (file.size / MAX_FILE).toFixed(1);
-      toast(`A manifest may have at most 1 MiB, but “${file.name}” has ${size} MiB.`, "danger");
+      toast(
+        gettext("A manifest may have at most 1 MiB, but “{name}” has {size} MiB.", {
+          name: file.name,
+          size,
+        }),
+        "danger",
+      );
       return;
     }
-    onText(await file.text(), `Loaded ${file.name}.`);
+    onText(await file.text(), gettext("Loaded {name}.", { name: file.name }));
   };
   byId("upload").addEventListener("click", () => input.click());
   input.addEventListener("change", () => {

@@ -1,12 +1,19 @@
 // The rows of the search space.
 
 import { byId, h, icon } from "../dom.js";
+import { gettext } from "../language.js";
 import { field, iconButton, select, text } from "./fields.js";
 import { optionsInput } from "./options.js";
 import { freeName, jsonOf, retype, simpleValue } from "./space_values.js";
 
 /** @type {Record<string, string>} */
-const NAMES = { low: "low", high: "high", q: "step q", mu: "mean mu", sigma: "spread sigma" };
+const NAMES = {
+  low: gettext("low"),
+  high: gettext("high"),
+  q: gettext("step q"),
+  mu: gettext("mean mu"),
+  sigma: gettext("spread sigma"),
+};
 const MISSPELT = "qlognoraml"; // in the platform's manual, and taken
 
 /** @typedef {{ row: SpaceRow, index: number, type: ParameterType | undefined }} Place */
@@ -19,7 +26,7 @@ const MISSPELT = "qlognoraml"; // in the platform's manual, and taken
 export function drawSpace(root, app) {
   const { space } = app.form;
   if (space === null) {
-    const words = "The search space cannot be read. Mend it in the manifest.";
+    const words = gettext("The search space cannot be read. Mend it in the manifest.");
     root.replaceChildren(
       h(
         "div",
@@ -40,7 +47,7 @@ export function drawSpace(root, app) {
   root.replaceChildren(
     rows.length
       ? h("ol", { class: "space-rows" }, rows)
-      : h("p", none, "No parameter yet: add what your script should try."),
+      : h("p", none, gettext("No parameter yet: add what your script should try.")),
   );
 }
 
@@ -69,15 +76,15 @@ function rowElement(root, app, space, index, edited) {
   const value = {
     class: "space-value",
     role: "group",
-    "aria-label": "Value",
+    "aria-label": gettext("Value"),
     "data-field": `space.${index}.value`,
     tabindex: "-1",
   };
   return h(
     "li",
     attributes,
-    field("Name", name, { hidden: true, className: "space-name" }),
-    field("Type", typeSelect(root, app, row, index, edited), {
+    field(gettext("Name"), name, { hidden: true, className: "space-name" }),
+    field(gettext("Type"), typeSelect(root, app, row, index, edited), {
       hidden: true,
       className: "space-type",
     }),
@@ -121,7 +128,9 @@ function typeSelect(root, app, row, index, edited) {
   if (row.type === MISSPELT) choices.push({ value: MISSPELT, label: MISSPELT });
   const type = typeOf(app, row);
   const title =
-    type && isRefused(type.name) ? `${tuner?.name} cannot search ${type.name}.` : type?.help;
+    type && isRefused(type.name)
+      ? gettext("{tuner} cannot search {type}.", { tuner: tuner?.name ?? "", type: type.name })
+      : type?.help;
   const retyped = () => {
     const fresh = catalogue.types.find((t) => t.name === row.type);
     if (fresh) retype(row, fresh);
@@ -145,8 +154,8 @@ function rowActions(root, space, index, edited) {
     edited();
     focus(root, `[data-row="${index + by}"] [data-move="${by}"]`);
   };
-  const up = iconButton("up", "Move up", () => move(-1));
-  const down = iconButton("down", "Move down", () => move(1));
+  const up = iconButton("up", gettext("Move up"), () => move(-1));
+  const down = iconButton("down", gettext("Move down"), () => move(1));
   up.dataset.move = "-1";
   down.dataset.move = "1";
   up.disabled = index === 0;
@@ -169,8 +178,8 @@ function rowActions(root, space, index, edited) {
     { class: "space-actions" },
     up,
     down,
-    iconButton("copy", "Duplicate", duplicate),
-    iconButton("trash", "Remove", remove, "danger"),
+    iconButton("copy", gettext("Duplicate"), duplicate),
+    iconButton("trash", gettext("Remove"), remove, "danger"),
   );
 }
 
@@ -194,11 +203,11 @@ function valueFields({ row, index, type }, app, edited) {
   if (row.json !== null || !type) return jsonFields({ row, index, type }, app, edited);
   const id = `space.${index}`;
   if (type.options) {
-    const asJson = iconButton("braces", "Edit as JSON (nested choices)", () => {
+    const asJson = iconButton("braces", gettext("Edit as JSON (nested choices)"), () => {
       row.json = jsonOf(row, type);
       edited();
     });
-    const list = optionsInput(`${id}.options`, row, app.changed, row.name || "Row");
+    const list = optionsInput(`${id}.options`, row, app.changed, row.name || gettext("Row"));
     return h("div", { class: "space-options" }, list, asJson);
   }
   const numbers = type.arguments.map((name, i) => {
@@ -226,7 +235,7 @@ function jsonFields({ row, index, type }, app, edited) {
     "data-field": `space.${index}.json`,
     spellcheck: "false",
     value: row.json ?? "",
-    "aria-label": `${row.name || "Row"}: value as JSON`,
+    "aria-label": gettext("{name}: value as JSON", { name: row.name || gettext("Row") }),
   });
   area.addEventListener("input", () => {
     row.json = area.value;
@@ -242,7 +251,7 @@ function jsonFields({ row, index, type }, app, edited) {
   const back = h(
     "button",
     { type: "button", class: "btn btn-quiet btn-sm", onclick },
-    type?.options ? "Edit as list" : "Edit as fields",
+    type?.options ? gettext("Edit as list") : gettext("Edit as fields"),
   );
   return h("div", { class: "space-json" }, area, back);
 }
@@ -271,6 +280,7 @@ export function showPreviews(root, form, previews) {
   (form.space ?? []).forEach((row, index) => {
     const place = root.querySelector(`[data-row="${index}"] [data-preview]`);
     const values = previews[row.name];
-    if (place) place.textContent = values ? `e.g. ${values.join(" · ")}` : "";
+    if (place)
+      place.textContent = values ? gettext("e.g. {values}", { values: values.join(" · ") }) : "";
   });
 }

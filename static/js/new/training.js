@@ -1,6 +1,7 @@
 // What each trial runs: framework, tasks, and each task's container.
 
 import { h, icon } from "../dom.js";
+import { gettext } from "../language.js";
 import { field, iconButton, select, text } from "./fields.js";
 import { isOneLine, readWords, showWords, splitLine } from "./words.js";
 
@@ -27,7 +28,7 @@ function wordsField(label, id, task, key, changed, { help, ...attributes }) {
     ...attributes,
   });
   const props = { type: "button", class: "btn btn-default btn-sm mt-1" };
-  const split = h("button", props, "Split at spaces");
+  const split = h("button", props, gettext("Split at spaces"));
   const draw = () => {
     area.rows = Math.min(10, Math.max(2, area.value.split("\n").length));
     split.hidden = !isOneLine(task[key]);
@@ -69,11 +70,13 @@ function environment(task, prefix, app, redraw) {
     return h(
       "li",
       { class: "env-row", "data-errors": ".space-errors" },
-      field("Name", text(id, row, "name", app.changed, name), { hidden: true }),
+      field(gettext("Name"), text(id, row, "name", app.changed, name), { hidden: true }),
       row.reference
-        ? h("span", { class: "tag" }, icon("key"), "from a Secret or ConfigMap")
-        : field("Value", text(`${id}.value`, row, "value", app.changed, value), { hidden: true }),
-      iconButton("trash", "Remove the variable", remove, "danger"),
+        ? h("span", { class: "tag" }, icon("key"), gettext("from a Secret or ConfigMap"))
+        : field(gettext("Value"), text(`${id}.value`, row, "value", app.changed, value), {
+            hidden: true,
+          }),
+      iconButton("trash", gettext("Remove the variable"), remove, "danger"),
       h("div", { class: "space-errors" }),
     );
   });
@@ -86,9 +89,9 @@ function environment(task, prefix, app, redraw) {
   return h(
     "div",
     { class: "field" },
-    h("div", { class: "form-label" }, "Environment"),
+    h("div", { class: "form-label" }, gettext("Environment")),
     rows.length ? h("ul", { class: "env-rows" }, rows) : null,
-    h("button", { ...add, onclick }, icon("plus"), "Add a variable"),
+    h("button", { ...add, onclick }, icon("plus"), gettext("Add a variable")),
   );
 }
 
@@ -113,7 +116,7 @@ function taskCard(task, index, app, tasks, redraw) {
     "data-field": id,
     tabindex: "-1",
     "data-errors": ".task-errors",
-    "aria-label": `Task ${index + 1}`,
+    "aria-label": gettext("Task {n}", { n: index + 1 }),
   };
   const remove = () => {
     tasks.splice(index, 1);
@@ -129,26 +132,29 @@ function taskCard(task, index, app, tasks, redraw) {
     h(
       "div",
       { class: "task-head" },
-      field("Type", typeControl(task, id, app)),
-      field("Replicas", text(`${id}.replicas`, task, "replicas", changed, replicas)),
-      field("Working directory", text(`${id}.workingDir`, task, "workingDir", changed, directory)),
-      tasks.length > 1 ? iconButton("trash", "Remove this task", remove, "danger") : null,
+      field(gettext("Type"), typeControl(task, id, app)),
+      field(gettext("Replicas"), text(`${id}.replicas`, task, "replicas", changed, replicas)),
+      field(
+        gettext("Working directory"),
+        text(`${id}.workingDir`, task, "workingDir", changed, directory),
+      ),
+      tasks.length > 1 ? iconButton("trash", gettext("Remove this task"), remove, "danger") : null,
     ),
     h(
       "div",
       { class: "task-grid" },
-      wordsField("Command", `${id}.command`, task, "command", changed, {
-        help: "One argument a line; no shell takes part.",
+      wordsField(gettext("Command"), `${id}.command`, task, "command", changed, {
+        help: gettext("One argument a line; no shell takes part."),
         placeholder: "python3\ntrain.py",
         "data-testid": `task-${index}-command`,
       }),
-      wordsField("Arguments", `${id}.args`, task, "args", changed, {
-        help: "Appended to the command.",
+      wordsField(gettext("Arguments"), `${id}.args`, task, "args", changed, {
+        help: gettext("Appended to the command."),
         placeholder: "--epochs\n10",
       }),
     ),
-    field("Image", text(`${id}.image`, task, "image", changed, image), {
-      help: "Used on a cluster; local trials run on this machine as it is.",
+    field(gettext("Image"), text(`${id}.image`, task, "image", changed, image), {
+      help: gettext("Used on a cluster; local trials run on this machine as it is."),
     }),
     environment(task, id, app, redraw),
     h("div", { class: "task-errors" }),
@@ -228,15 +234,17 @@ export function drawTraining(root, app) {
     label: FRAMEWORKS[value] ?? value,
   }));
   const framework = field(
-    "Framework",
+    gettext("Framework"),
     select("training.type", training, "type", choices, chosen, { "data-testid": "framework" }),
     {
-      help: "Decides which cluster variables a trial is given (TF_CONFIG, MASTER_ADDR, RANK …). Any program runs.",
+      help: gettext(
+        "Decides which cluster variables a trial is given (TF_CONFIG, MASTER_ADDR, RANK …). Any program runs.",
+      ),
     },
   );
   const place = { "data-field": "tasks", tabindex: "-1" };
   if (tasks === null) {
-    const words = h("div", place, "The tasks cannot be read. Mend them in the manifest.");
+    const words = h("div", place, gettext("The tasks cannot be read. Mend them in the manifest."));
     const notice = h("div", { class: "notice notice-warning" }, icon("warning"), words);
     root.replaceChildren(framework, notice);
     return;
@@ -252,6 +260,6 @@ export function drawTraining(root, app) {
   root.replaceChildren(
     framework,
     h("div", { class: "tasks", ...place }, cards),
-    h("button", add, icon("plus"), "Add a task"),
+    h("button", add, icon("plus"), gettext("Add a task")),
   );
 }

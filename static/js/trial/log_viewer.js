@@ -3,6 +3,7 @@
 
 import { api, wordsOf } from "../api.js";
 import { byId, h, toast } from "../dom.js";
+import { gettext } from "../language.js";
 import { Terminal } from "./terminal.js";
 
 const WINDOW = 200 * 1024; // bytes shown at first, and at each "earlier"
@@ -118,8 +119,8 @@ export class LogViewer {
   /** @param {Log[]} logs */
   drawTabs(logs) {
     if (!logs.length) {
-      const words = "The log appears here once the trial has started.";
-      this.say(this.isRunning() ? words : "No log was kept.");
+      const words = gettext("The log appears here once the trial has started.");
+      this.say(this.isRunning() ? words : gettext("No log was kept."));
       return;
     }
     const names = logs.map((log) => log.name).join("\n");
@@ -181,7 +182,10 @@ export class LogViewer {
       limit: String(limit),
     });
     const response = await fetch(`${this.trialUrl}log/?${query}`, { credentials: "same-origin" });
-    if (!response.ok) throw new Error(`The log could not be read (${response.status}).`);
+    if (!response.ok)
+      throw new Error(
+        gettext("The log could not be read ({status}).", { status: response.status }),
+      );
     const header = (/** @type {string} */ name) => Number(response.headers.get(name));
     return {
       bytes: new Uint8Array(await response.arrayBuffer()),
@@ -228,7 +232,7 @@ export class LogViewer {
       if (this.isFollowing) this.toEnd();
     }
     if (isFirst && piece.size === 0) {
-      this.text.replaceChildren(h("span", { class: "log-none" }, "Empty so far."));
+      this.text.replaceChildren(h("span", { class: "log-none" }, gettext("Empty so far.")));
     }
     this.next = piece.next;
     this.sizeBox.textContent = size(piece.size);

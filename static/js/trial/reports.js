@@ -2,6 +2,8 @@
 
 import { byId, h } from "../dom.js";
 import { number } from "../format.js";
+import { gettext } from "../language.js";
+import { language } from "../times.js";
 
 const MOST_ROWS = 500; // reports shown, the newest
 const REDRAW = 400; // milliseconds
@@ -41,16 +43,17 @@ export class Reports {
       h(
         "tr",
         {},
-        h("th", { class: "num" }, "Report"),
-        h("th", { class: "num" }, "Step"),
+        h("th", { class: "num" }, gettext("Report")),
+        h("th", { class: "num" }, gettext("Step")),
         names.map((name) => h("th", { class: "num mono" }, name)),
-        h("th", {}, "Time"),
+        h("th", {}, gettext("Time")),
       ),
     );
     const rows = sequences.slice(0, MOST_ROWS).map((sequence) => this.row(sequence, names));
     table.tBodies[0].replaceChildren(...rows);
     const n = sequences.length;
-    byId("metrics-count").textContent = n > MOST_ROWS ? `newest ${MOST_ROWS} of ${n}` : String(n);
+    byId("metrics-count").textContent =
+      n > MOST_ROWS ? gettext("newest {most} of {n}", { most: MOST_ROWS, n }) : String(n);
     /** @type {HTMLElement} */ (table.closest("section")).hidden = n === 0;
   }
 
@@ -66,7 +69,11 @@ export class Reports {
       h("td", { class: "num muted" }, sequence),
       h("td", { class: "num" }, step ?? "–"),
       names.map((name) => valueCell(values.get(name))),
-      h("td", { class: "muted nowrap", title: time }, new Date(time).toLocaleTimeString()),
+      h(
+        "td",
+        { class: "muted nowrap", title: time },
+        new Date(time).toLocaleTimeString(language()),
+      ),
     );
   }
 }

@@ -12,6 +12,7 @@ import {
   stateBadge,
   trialSeconds,
 } from "../format.js";
+import { gettext, ngettext } from "../language.js";
 import { LOOKS } from "../looks.js";
 
 /**
@@ -33,9 +34,9 @@ function pairs(rows) {
 export function drawTrial(trial, { isBest, mayChange, stop }) {
   byId("state").replaceChildren(stateBadge(trial.state, trial));
   const marks = [
-    isBest && h("span", { class: "tag tag-accent" }, icon("star"), "best"),
+    isBest && h("span", { class: "tag tag-accent" }, icon("star"), gettext("best")),
     trial.origin && h("span", { class: "tag" }, trial.origin),
-    trial.excluded && h("span", { class: "tag tag-excluded" }, "excluded"),
+    trial.excluded && h("span", { class: "tag tag-excluded" }, gettext("excluded")),
   ];
   byId("marks").replaceChildren(.../** @type {Node[]} */ (marks.filter(Boolean)));
   drawActions(trial, mayChange);
@@ -95,19 +96,20 @@ function facts(trial) {
   const { created_at, started_at, finished_at, exit_code } = trial;
   /** @type {[string, import("../dom.js").Child][]} */
   const rows = [
-    ["Made", ago(created_at)],
-    ["Started", ago(started_at)],
+    [gettext("Made"), ago(created_at)],
+    [gettext("Started"), ago(started_at)],
   ];
   if (started_at) {
     const waited = (Date.parse(started_at) - Date.parse(created_at)) / 1000;
-    rows.push(["Waited", duration(Math.max(0, waited))]);
+    rows.push([gettext("Waited"), duration(Math.max(0, waited))]);
   }
-  if (finished_at) rows.push(["Ended", ago(finished_at)]);
+  if (finished_at) rows.push([gettext("Ended"), ago(finished_at)]);
   const took = duration(trialSeconds(trial));
-  rows.push(["Duration", h("span", { id: "duration", class: "num" }, took)]);
-  rows.push(["Reports", h("span", { class: "num" }, trial.n_reports)]);
-  rows.push(["Attempt", h("span", { class: "num" }, trial.attempt)]);
-  if (exit_code !== null) rows.push(["Exit code", h("span", { class: "mono" }, exit_code)]);
+  rows.push([gettext("Duration"), h("span", { id: "duration", class: "num" }, took)]);
+  rows.push([gettext("Reports"), h("span", { class: "num" }, trial.n_reports)]);
+  rows.push([gettext("Attempt"), h("span", { class: "num" }, trial.attempt)]);
+  if (exit_code !== null)
+    rows.push([gettext("Exit code"), h("span", { class: "mono" }, exit_code)]);
   return rows;
 }
 
@@ -128,7 +130,7 @@ function drawWhy(trial, stop) {
   const box = byId("why");
   const css = WHY[trial.state];
   const ended = css !== undefined;
-  const reason = trial.reason || (trial.stopping ? "It is being stopped." : "");
+  const reason = trial.reason || (trial.stopping ? gettext("It is being stopped.") : "");
   box.hidden = !reason && !ended;
   if (box.hidden) return;
   const { label, icon: name } = LOOKS.states[trial.state];
@@ -142,10 +144,15 @@ function drawWhy(trial, stop) {
 function stopReceipt({ step, best_value, median_value, n_completed }) {
   /** @type {[string, Json | undefined][]} */
   const known = [
-    ["At report", typeof step === "number" ? step + 1 : undefined],
-    ["Its best", best_value],
-    ["Median of the others", median_value],
-    ["Compared with", n_completed === undefined ? undefined : `${n_completed} trials`],
+    [gettext("At report"), typeof step === "number" ? step + 1 : undefined],
+    [gettext("Its best"), best_value],
+    [gettext("Median of the others"), median_value],
+    [
+      gettext("Compared with"),
+      n_completed === undefined
+        ? undefined
+        : ngettext("{n} trial", "{n} trials", Number(n_completed)),
+    ],
   ];
   const numbers = known.filter(([, value]) => value !== undefined);
   if (!numbers.length) return null;
@@ -176,10 +183,10 @@ export function drawResult(trial) {
 /** @param {Trial} trial */
 function valueTag(trial) {
   if (trial.value !== null) {
-    return h("span", { class: "tag" }, trial.has_final ? "final" : "last report");
+    return h("span", { class: "tag" }, trial.has_final ? gettext("final") : gettext("last report"));
   }
-  if (trial.latest_value !== null) return h("span", { class: "tag" }, "latest");
-  const words = isFinished(trial) ? "nothing reported" : "nothing reported yet";
+  if (trial.latest_value !== null) return h("span", { class: "tag" }, gettext("latest"));
+  const words = isFinished(trial) ? gettext("nothing reported") : gettext("nothing reported yet");
   return h("span", { class: "muted" }, words);
 }
 
@@ -194,8 +201,8 @@ function otherMetrics(trial) {
       ]),
     );
   }
-  let words = "Final metrics appear here at the end.";
-  if (trial.has_final) words = "No other final metrics.";
-  else if (isFinished(trial)) words = "It ended without a final report.";
+  let words = gettext("Final metrics appear here at the end.");
+  if (trial.has_final) words = gettext("No other final metrics.");
+  else if (isFinished(trial)) words = gettext("It ended without a final report.");
   return h("p", { class: "muted small" }, words);
 }

@@ -2,27 +2,31 @@
 
 import { api, wordsOf } from "../api.js";
 import { confirmAction, toast } from "../dom.js";
+import { gettext } from "../language.js";
 
 /** @type {Record<string, { title: (n: number) => string, text: string, action: string, danger?: boolean }>} */
 const QUESTIONS = {
   kill: {
-    title: (n) => `Stop trial ${n}?`,
-    text: "Its processes are ended; what it reported so far is kept.",
-    action: "Stop",
+    title: (n) => gettext("Stop trial {n}?", { n }),
+    text: gettext("Its processes are ended; what it reported so far is kept."),
+    action: gettext("Stop"),
     danger: true,
   },
   exclude: {
-    title: (n) => `Leave trial ${n} out of the results?`,
-    text: "It no longer counts for the best value, the charts and the tuner. You can take it back at any time.",
-    action: "Leave out",
+    title: (n) => gettext("Leave trial {n} out of the results?", { n }),
+    text: gettext(
+      "It no longer counts for the best value, the charts and the tuner. You can take it back at any time.",
+    ),
+    action: gettext("Leave out"),
   },
 };
 /** @type {Record<string, (n: number, answer: Trial) => string>} */
 const DONE = {
-  kill: (n) => `Trial ${n} is being stopped.`,
-  retry: (n, answer) => `Trial ${n} is tried again as trial ${answer.number}.`,
-  exclude: (n) => `Trial ${n} is left out of the results.`,
-  restore: (n) => `Trial ${n} counts again.`,
+  kill: (n) => gettext("Trial {n} is being stopped.", { n }),
+  retry: (n, answer) =>
+    gettext("Trial {n} is tried again as trial {other}.", { n, other: answer.number }),
+  exclude: (n) => gettext("Trial {n} is left out of the results.", { n }),
+  restore: (n) => gettext("Trial {n} counts again.", { n }),
 };
 
 /**

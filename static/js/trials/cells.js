@@ -2,16 +2,17 @@
 
 import { h, icon } from "../dom.js";
 import { duration, full, isFinished, number, plain, trialSeconds } from "../format.js";
+import { gettext } from "../language.js";
 
 /** @type {Record<string, string>} */
 const ORIGIN_WORDS = {
-  "start-up": "random start-up",
-  model: "proposed by the model",
-  grid: "from the grid",
-  batch: "from the batch",
+  "start-up": gettext("random start-up"),
+  model: gettext("proposed by the model"),
+  grid: gettext("from the grid"),
+  batch: gettext("from the batch"),
   random: "random",
-  custom: "added by hand",
-  retry: "retry of a failed trial",
+  custom: gettext("added by hand"),
+  retry: gettext("retry of a failed trial"),
 };
 
 /** @param {Json | undefined} value */
@@ -32,7 +33,7 @@ export function valueCell(value) {
  */
 export function numberCell(trial, href, isBest) {
   const link = h("a", { href, class: "trial-number" }, trial.number);
-  const mark = h("span", { class: "best-mark", title: "Best trial" }, icon("star"));
+  const mark = h("span", { class: "best-mark", title: gettext("Best trial") }, icon("star"));
   return h("td", { class: "number" }, link, isBest && mark);
 }
 
@@ -42,9 +43,12 @@ export function resultCell({ value, latest_value: latest, latest_sequence: seque
   if (latest === null) return h("td", { class: "num muted" }, "–");
   return h(
     "td",
-    { class: "num value", title: `${latest}, report ${sequence}` },
+    {
+      class: "num value",
+      title: gettext("{value}, report {n}", { value: latest, n: sequence ?? "" }),
+    },
     number(latest),
-    h("span", { class: "latest" }, "latest"),
+    h("span", { class: "latest" }, gettext("latest")),
   );
 }
 
@@ -57,13 +61,13 @@ export function durationCell(trial) {
 /** @param {Trial} trial */
 export function originCell({ origin, attempt, excluded }) {
   const tag = h("span", { class: "tag", title: ORIGIN_WORDS[origin] }, origin);
-  const again = { class: "tag", title: "Times it was launched" };
+  const again = { class: "tag", title: gettext("Times it was launched") };
   return h(
     "td",
     {},
     origin ? tag : "–",
-    attempt > 1 && h("span", again, `attempt ${attempt}`),
-    excluded && h("span", { class: "tag tag-excluded" }, "excluded"),
+    attempt > 1 && h("span", again, gettext("attempt {n}", { n: attempt })),
+    excluded && h("span", { class: "tag tag-excluded" }, gettext("excluded")),
   );
 }
 
@@ -87,19 +91,20 @@ export function actionsCell(trial, mayChange) {
       type: "button",
       class: `btn btn-icon btn-icon-s${danger ? " danger" : ""}`,
       title,
-      "aria-label": `${title}: trial ${trial.number}`,
+      "aria-label": gettext("{action}: trial {n}", { action: title, n: trial.number }),
       "data-row-action": name,
     };
     return h("button", props, icon(iconName));
   };
   const buttons = [];
   if (!isFinished(trial)) {
-    if (!trial.stopping) buttons.push(button("kill", "x", "Stop this trial", true));
+    if (!trial.stopping) buttons.push(button("kill", "x", gettext("Stop this trial"), true));
   } else {
-    if (trial.retriable) buttons.push(button("retry", "refresh", "Try again"));
-    if (trial.excluded) buttons.push(button("restore", "eye", "Take back into the results"));
-    else buttons.push(button("exclude", "eye-off", "Leave out of the results"));
+    if (trial.retriable) buttons.push(button("retry", "refresh", gettext("Try again")));
+    if (trial.excluded)
+      buttons.push(button("restore", "eye", gettext("Take back into the results")));
+    else buttons.push(button("exclude", "eye-off", gettext("Leave out of the results")));
   }
-  buttons.push(button("copy", "copy", "New trial from these parameters"));
+  buttons.push(button("copy", "copy", gettext("New trial from these parameters")));
   return h("td", { class: "row-actions" }, mayChange ? buttons : []);
 }

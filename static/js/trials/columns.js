@@ -3,6 +3,7 @@
 import { byId, h, icon } from "../dom.js";
 import { flat } from "../flat.js";
 import { ago, stateBadge } from "../format.js";
+import { gettext } from "../language.js";
 import {
   durationCell,
   numberCell,
@@ -50,34 +51,47 @@ export function allColumns(parameters, metrics, { linkTo, isBest }) {
     { key: "id", title: "ID", order: "id", cell: (t) => h("td", { class: "mono muted" }, t.id) },
     {
       key: "state",
-      title: "State",
+      title: gettext("State"),
       order: "state",
       fixed: true,
       cell: (t) => h("td", {}, stateBadge(t.state, t)),
     },
-    { key: "value", title: "Value", order: "value", fixed: true, num: true, cell: resultCell },
+    {
+      key: "value",
+      title: gettext("Value"),
+      order: "value",
+      fixed: true,
+      num: true,
+      cell: resultCell,
+    },
   ];
   /** @type {Column[]} */
   const last = [
-    { key: "duration", title: "Duration", order: "duration", num: true, cell: durationCell },
-    { key: "origin", title: "Origin", order: "origin", cell: originCell },
+    {
+      key: "duration",
+      title: gettext("Duration"),
+      order: "duration",
+      num: true,
+      cell: durationCell,
+    },
+    { key: "origin", title: gettext("Origin"), order: "origin", cell: originCell },
     {
       key: "reports",
-      title: "Reports",
+      title: gettext("Reports"),
       order: "n_reports",
       num: true,
       cell: (t) => h("td", { class: "num" }, t.n_reports),
     },
-    { key: "reason", title: "Reason", cell: reasonCell },
+    { key: "reason", title: gettext("Reason"), cell: reasonCell },
     {
       key: "started",
-      title: "Started",
+      title: gettext("Started"),
       order: "started_at",
       cell: (t) => h("td", { class: "muted nowrap" }, ago(t.started_at)),
     },
     {
       key: "exit",
-      title: "Exit code",
+      title: gettext("Exit code"),
       order: "exit_code",
       num: true,
       cell: (t) => h("td", { class: "num" }, t.exit_code ?? "–"),
@@ -90,14 +104,14 @@ export function allColumns(parameters, metrics, { linkTo, isBest }) {
       title: name,
       order: quoted("param", name),
       mono: true,
-      group: "Parameters",
+      group: gettext("Parameters"),
       cell: (/** @type {Trial} */ trial) => valueCell(flat(trial.parameters)[name]),
     })),
     ...metrics.map((name) => ({
       key: `m.${name}`,
       title: name,
       order: quoted("metric", name),
-      group: "Final metrics",
+      group: gettext("Final metrics"),
       cell: (/** @type {Trial} */ trial) => valueCell(trial.metrics[name]),
     })),
     ...last,
@@ -134,7 +148,7 @@ export function drawColumnsMenu(columns, chosen, onChange) {
       onChange();
     });
     const title = h("span", { class: "truncate" }, column.title);
-    const group = column.group ?? "Trial";
+    const group = column.group ?? gettext("Trial");
     const items = groups.get(group) ?? [];
     items.push(h("label", { class: "columns-item" }, box, title));
     groups.set(group, items);
@@ -157,7 +171,11 @@ export function headCell(column, [field, isDown], onSort) {
   const isActive = column.order === field;
   const mark = isActive ? icon(isDown ? "down" : "up") : icon("sort", "idle");
   const title = h("span", { class: column.mono ? "mono" : "" }, column.title);
-  const props = { type: "button", class: "sort", title: `Sort by ${column.title}` };
+  const props = {
+    type: "button",
+    class: "sort",
+    title: gettext("Sort by {column}", { column: column.title }),
+  };
   const button = h("button", props, title, mark);
   button.addEventListener("click", onSort);
   const css = `${column.key.replace(/\W/g, "-")}${column.num ? " num" : ""}`;

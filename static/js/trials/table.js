@@ -3,6 +3,7 @@
 import { ApiError, api, isAbort } from "../api.js";
 import { byId, debounce, find, h, hit, icon, toast } from "../dom.js";
 import { flatNames } from "../flat.js";
+import { gettext } from "../language.js";
 import { LOOKS } from "../looks.js";
 import { allColumns, drawColumnsMenu, headCell, usualColumns } from "./columns.js";
 import { PAGE_SIZE, Query } from "./query.js";
@@ -154,7 +155,7 @@ export class TrialTable {
         this.changed();
       }),
     );
-    const actions = h("th", {}, h("span", { class: "visually-hidden" }, "Actions"));
+    const actions = h("th", {}, h("span", { class: "visually-hidden" }, gettext("Actions")));
     this.head.replaceChildren(h("tr", {}, cells, actions));
   }
 
@@ -175,19 +176,24 @@ export class TrialTable {
     this.scroll.hidden = isEmpty;
     if (!isEmpty) return;
     if (!this.query.isFiltered) {
-      const words = "No trials yet. They appear here as soon as the tuner proposes the first.";
+      const words = gettext(
+        "No trials yet. They appear here as soon as the tuner proposes the first.",
+      );
       this.empty.replaceChildren(h("p", { class: "muted" }, words));
       return;
     }
     const props = { type: "button", class: "btn btn-default btn-sm" };
-    const clear = h("button", props, "Clear the filter");
+    const clear = h("button", props, gettext("Clear the filter"));
     clear.addEventListener("click", () => {
       this.query.clearFilter();
       this.where.value = "";
       this.drawChips(this.counts);
       this.changed();
     });
-    this.empty.replaceChildren(h("p", { class: "muted" }, "No trial fits this filter."), clear);
+    this.empty.replaceChildren(
+      h("p", { class: "muted" }, gettext("No trial fits this filter.")),
+      clear,
+    );
   }
 
   drawPager() {
@@ -196,7 +202,7 @@ export class TrialTable {
     this.pager.hidden = this.count === 0;
     const from = (page - 1) * PAGE_SIZE + 1;
     const to = Math.min(this.count, from + this.rows.size - 1);
-    byId("pager-text").textContent = `${from}–${to} of ${this.count}`;
+    byId("pager-text").textContent = gettext("{from}–{to} of {n}", { from, to, n: this.count });
     find(this.pager, '[data-page="previous"]', HTMLButtonElement).disabled = page <= 1;
     find(this.pager, '[data-page="next"]', HTMLButtonElement).disabled = page >= pages;
     find(this.pager, ".pager-buttons").hidden = pages <= 1;
@@ -307,7 +313,12 @@ export class TrialTable {
     } else if (where) {
       this.problem([where.message, where.hint].filter(Boolean).join(" "));
     } else if (about("order") && !this.query.hasDefaultOrder) {
-      toast(`${about("order")?.message} The newest come first instead.`, "danger");
+      toast(
+        gettext("{problem} The newest come first instead.", {
+          problem: about("order")?.message ?? "",
+        }),
+        "danger",
+      );
       this.query.resetOrder();
       this.drawHead();
       this.changed();

@@ -1,0 +1,98 @@
+"""Every page in its states passes axe-core: nothing serious, in light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.stack import Stack, manifest
+from tests.groups import need
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("live-charts")]
+
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+SLOW = 60_000  # milliseconds
+WAYS = {
+    "light-1440": {"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"},
+    "dark-390": {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"},
+    "chinese-1280": {"viewport": {"width": 1280, "height": 800}, "locale": "zh-CN"},
+}
+
+RUN = """async () => (await axe.run(document)).violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 200))])"""
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    need("browser", AXE.exists(), "axe-core (npm ci)")
+    return AXE.read_text()
+
+
+@pytest.fixture(scope="module")
+def experiments(stack: Stack) -> dict[str, str]:
+    """One that ends well, one whose trials all fail, by their ids."""
+    made = {}
+    for name, arguments in {"good": [3, 0.05], "bad": ["no number"]}.items():
+        body = manifest(name=name, maxTrialNum=6, trialConcurrency=2, arguments=arguments)
+        status, answer = stack.api("POST", "experiments/", body)
+        assert status == 201, answer
+        made[name] = str(answer["id"])
+    return made
+
+
+@pytest.fixture(params=WAYS)
+def page(
+    request: pytest.FixtureRequest, chromium: Browser, stack: Stack, signed_in: Any
+) -> Iterator[Page]:
+    context = chromium.new_context(
+        storage_state=signed_in, base_url=stack.url, reduced_motion="reduce", **WAYS[request.param]
+    )
+    context.set_default_timeout(SLOW)
+    yield context.new_page()
+    context.close()
+
+
+def test_no_page_has_anything_serious(page: Page, axe: str, experiments: dict[str, str]):
+    def check(what: str) -> None:
+        page.evaluate(f"{axe};0")
+        found = page.evaluate(RUN)
+        assert found == [], what
+
+    good, bad = (f"/experiments/{experiments[name]}/" for name in ("good", "bad"))
+    page.goto(good)
+    expect(page.locator("#phase [data-phase=DONE]")).to_be_visible(timeout=SLOW)
+    expect(page.locator(".js-plotly-plot .legend").first).to_be_visible()
+    check("an experiment that is done")
+    page.get_by_test_id("add-trial").click()
+    check("its dialog for a trial of one's own")
+    page.goto(f"{good}trials/0/")
+    expect(page.get_by_test_id("trial-value")).to_be_visible()
+    check("a trial that succeeded")
+    page.goto(bad)
+    expect(page.get_by_test_id("breaker")).to_be_visible(timeout=SLOW)
+    check("an experiment that suspended itself")
+    page.goto(f"{bad}trials/0/")
+    expect(page.locator("#why")).to_be_visible()
+    check("a trial that failed")
+    page.goto("/")
+    check("the list")
+    page.goto("/?q=nothing+like+this")
+    check("an empty list")
+    page.goto("/experiments/new/")
+    expect(page.locator("#forecast .tiles")).to_be_visible()
+    check("the form")
+    page.locator("#max_trials, [data-field=max_trials]").first.fill("0")
+    expect(page.locator(".field-error").first).to_be_visible()
+    check("the form with a problem")
+    page.goto("/tokens/")
+    check("the tokens")
+    page.goto("/nothing/")
+    check("an address with nothing there")
+    page.context.clear_cookies()
+    page.goto("/sign-in/")
+    check("the way in")
