@@ -40,26 +40,24 @@ def along(x: Sequence[Any], y: Floats) -> Bands | None:
 
 
 def traces(bands: Bands, what: str, *, hover: str = "%{y:.6g}") -> list[dict[str, Any]]:
-    """Two bands and the median; ``what``: of what, in words that the first one's name ends with."""
+    """Two bands and the median, one entry of the legend; ``what``: of what, in words."""
     drawn: list[dict[str, Any]] = []
     x = list(bands.x)
-    for name, low, high, opacity in (
-        (_("Middle nine tenths of {what}", what=what), 0, 4, 0.12),
-        (_("Middle half"), 1, 3, 0.2),
-    ):
+    shared: dict[str, Any] = {"type": "scatter", "mode": "lines", "legendgroup": "bands"}
+    name = _("Median, middle half and nine tenths of {what}", what=what)
+    for low, high, opacity in ((0, 4, 0.12), (1, 3, 0.2)):
         around = np.concatenate([bands.y[high], bands.y[low][::-1]])
         drawn.append(
             {
-                "type": "scatter", "mode": "lines", "uid": f"band{low}", "fill": "toself",
-                "name": name, "hoverinfo": "skip",
-                "x": x + x[::-1], "y": scale.rounded(around, 6), "line": {"width": 0},
+                **shared, "uid": f"band{low}", "name": name, "showlegend": False,
+                "hoverinfo": "skip", "x": x + x[::-1], "y": scale.rounded(around, 6),
+                "line": {"width": 0}, "fill": "toself",
                 "fillcolor": style.faded(looks.GREY, opacity),
             }
         )  # fmt: skip
     drawn.append(
         {
-            "type": "scatter", "mode": "lines", "uid": "median", "name": _("Median"),
-            "x": x, "y": scale.rounded(bands.y[2], 6),
+            **shared, "uid": "median", "name": name, "x": x, "y": scale.rounded(bands.y[2], 6),
             "line": {"color": looks.GREY, "width": 2, "dash": "dot"},
             "hovertemplate": f"{hover}<extra></extra>",
         }

@@ -86,7 +86,7 @@ def _figure_of_many(info: DurationInfo) -> Figure:
         members = [b for b in longest if b.state == state]
         if not members:
             continue
-        name = _("{state} ({n} longest)", state=style.state_name(state), n=N_LONGEST)
+        name = _("{state} (of the {n} longest)", state=style.state_name(state), n=N_LONGEST)
         colour = style.STATE_COLOURS[state]
         trace = _trace(state.lower(), name, colour, members, info, queue=False)
         del trace["textposition"]
