@@ -238,6 +238,9 @@ def in_browser(stack: Stack, pk: str, chosen: argparse.Namespace, figures: Figur
     figures.say(
         "page: longest block of the main thread", middle["block"], "ms", TARGETS["block ms"]
     )
+    figures.say("page: longest but the chart library's own", middle["other"], "ms")
+    figures.say("page: processor time of the main thread", middle["main"], "s")
+    figures.say("page: processor time of the server", middle["server"], "s")
 
 
 def over_rest(

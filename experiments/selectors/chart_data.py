@@ -108,9 +108,7 @@ def metric_names(experiment: Experiment) -> tuple[str, ...]:
     """Names of the intermediate metrics reported so far, the default one first."""
     kept = Curve.objects.filter(experiment_id=experiment.pk).order_by("name")
     names = set(kept.values_list("name", flat=True).distinct()[:MOST_NAMES])
-    running = Trial.objects.filter(experiment_id=experiment.pk, n_reports__gt=0).exclude(
-        state__in=FINISHED
-    )
+    running = Trial.objects.filter(experiment_id=experiment.pk).exclude(state__in=FINISHED)
     reports = Metric.objects.filter(trial__in=running, kind=Metric.Kind.PERIODICAL)
     names.update(reports.order_by("name").values_list("name", flat=True).distinct()[:MOST_NAMES])
     return tuple(sorted(names, key=lambda n: (n != DEFAULT_METRIC, n))[:MOST_NAMES])

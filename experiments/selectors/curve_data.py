@@ -44,17 +44,19 @@ def with_curves(
     """
     name = options.get("metric") or DEFAULT_METRIC
     with_time = options.get("x") == "time"
-    n_unread = _thin_what_is_not(experiment, [t for t in trials if t.is_finished and t.n_reports])
+    ended = [t for t in trials if t.is_finished and t.n_reports]
+    kept = _kept(experiment, name)
+    known = kept if name == DEFAULT_METRIC else _kept(experiment, DEFAULT_METRIC)
+    missing = [t for t in ended if known.get(t.pk, (0, b""))[0] != t.n_reports]
+    n_unread = 0
+    if missing:
+        n_unread = _thin(missing)
+        kept = _kept(experiment, name)
     numbers = {t.pk: t.number for t in trials}
     going = [t.pk for t in trials if not t.is_finished]
     raw = curves.raw_points(going, name=name, up_to_seq=experiment.last_seq)
     exact: dict[int, Points] = {numbers[pk]: points for (pk, _), points in raw.items()}
-    kept = dict(
-        Curve.objects.filter(experiment_id=experiment.pk, name=name).values_list(
-            "trial_id", "coarse"
-        )
-    )
-    coarse = {numbers[pk]: bytes(packed) for pk, packed in kept.items() if pk in numbers}
+    coarse = {numbers[pk]: packed for pk, (_, packed) in kept.items() if pk in numbers}
     wanted = chart.wanted(record, options, {*exact, *coarse})
     pks = {t.number: t.pk for t in trials}
     if wanted.alone is not None and wanted.alone in coarse:
@@ -93,11 +95,15 @@ def _reported(number: int, points: Points, *, with_time: bool) -> ReportedCurve:
     return ReportedCurve(number, sequence, step, value, at if with_time else np.empty(0))
 
 
-def _thin_what_is_not(experiment: Experiment, ended: Sequence[Reported]) -> int:
-    """Thin trials that are not, as far as time allows; returns how many are left."""
-    rows = Curve.objects.filter(experiment_id=experiment.pk, name=DEFAULT_METRIC)
-    known = dict(rows.values_list("trial_id", "n_reports"))
-    missing = [t for t in ended if known.get(t.pk) != t.n_reports]
+def _kept(experiment: Experiment, name: str) -> dict[int, tuple[int, bytes]]:
+    """By trial: how many reports it had when it was thinned, and its coarse curve."""
+    rows = Curve.objects.filter(experiment_id=experiment.pk, name=name)
+    found = rows.values_list("trial_id", "n_reports", "coarse")
+    return {pk: (n, bytes(packed)) for pk, n, packed in found}
+
+
+def _thin(missing: list[Reported]) -> int:
+    """Thin trials as far as time allows; returns how many are left."""
     until = time.monotonic() + THIN_FOR_S
     while missing and time.monotonic() < until:
         part: list[Reported] = []
