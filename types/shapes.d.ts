@@ -62,6 +62,15 @@ interface HappenedEvent {
   time: string;
 }
 
+interface Pace {
+  left: { low_s: number; high_s: number; ends_by: "trials" | "time" } | null;
+  trial_seconds: number;
+  gpus_per_trial: number;
+  gpu_seconds: number | null;
+  stopped_early: number;
+  saved_seconds: number | null;
+}
+
 interface Upload {
   state: "off" | "waiting" | "retrying" | "failed" | "done";
   folder: string;

@@ -230,14 +230,24 @@ def _check_checkpoints(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> N
         )
 
 
-def _peak(spec: ExperimentSpec) -> Peak:
-    at_once = min(spec.concurrency, spec.max_trials)
-    pods = sum(task.replicas for task in spec.training.tasks)
+def gpus_of_a_trial(spec: ExperimentSpec) -> int:
+    """How many GPUs each trial asks for, over all its replicas."""
+    return int(_of_a_trial(spec)["gpu"])
+
+
+def _of_a_trial(spec: ExperimentSpec) -> dict[str, Decimal]:
     totals = {"cpu": Decimal(0), "memory": Decimal(0), "gpu": Decimal(0)}
     for task in spec.training.tasks:
         for container in containers_of(task.template):
             for name, amount in _wanted(container).items():
                 totals[name] += amount * task.replicas
+    return totals
+
+
+def _peak(spec: ExperimentSpec) -> Peak:
+    at_once = min(spec.concurrency, spec.max_trials)
+    pods = sum(task.replicas for task in spec.training.tasks)
+    totals = _of_a_trial(spec)
     return Peak(
         pods=at_once * pods,
         cpu=float(at_once * totals["cpu"]),

@@ -236,3 +236,4 @@ def test_no_page_scrolls_sideways(page: Page, stack: Stack, width: int):
         page.goto(path)
         page.wait_for_timeout(400)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        expect(page.get_by_role("button", name="Account")).to_be_in_viewport(ratio=1)

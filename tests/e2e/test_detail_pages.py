@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from collections.abc import Iterator
 
@@ -182,3 +184,21 @@ def test_a_deleted_experiment_leaves_its_page(page: Page, stack: Stack):
     page.wait_for_url(stack.url + "/")
     status, _ = stack.api("GET", f"experiments/{experiment}/")
     assert status == 404
+
+
+def test_parameters_are_taken_away_in_three_forms(page: Page, ended: str):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"/experiments/{ended}/trials/0/")
+    menu = page.get_by_test_id("copy-menu")
+
+    def copied(words: str) -> str:
+        if words != "Copy JSON":
+            menu.get_by_label("Copy in another form").click()
+        menu.get_by_text(words).click()
+        page.wait_for_timeout(300)
+        return str(page.evaluate("navigator.clipboard.readText()"))
+
+    parameters = json.loads(copied("Copy JSON"))
+    assert set(parameters) == {"x", "kind"}
+    assert ast.literal_eval(copied("Copy as Python")) == parameters
+    assert copied("Copy as arguments") == f"--x {parameters['x']} --kind {parameters['kind']}"

@@ -17,6 +17,7 @@ import { drawHead } from "./head.js";
 import { Limits } from "./limits.js";
 import { Notes } from "./notes.js";
 import { drawBest, drawProgress, drawTime } from "./overview.js";
+import { PaceLine } from "./pace.js";
 
 const root = byId("experiment-page");
 /**
@@ -100,6 +101,7 @@ async function rowAction(name, trial, button) {
   else table.refresh();
 }
 
+const pace = new PaceLine(urls.api);
 const changed = onChange();
 function draw() {
   drawHead(experiment, state.may_change);
@@ -109,6 +111,7 @@ function draw() {
   changed("chips", experiment.counts, () => table.drawChips(experiment.counts));
   changed("aistore", experiment.aistore, () => drawAIStore(experiment.aistore, state.may_change));
   limits.show(experiment);
+  pace.follow(experiment);
 }
 
 /** @param {News} news */

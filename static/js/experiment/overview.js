@@ -1,7 +1,7 @@
 // The overview of the experiment page: how far it is, and the best trial.
 
-import { byId, h, icon, onChange } from "../dom.js";
-import { stringify } from "../exact.js";
+import { copyMenu } from "../copy_menu.js";
+import { byId, h, onChange } from "../dom.js";
 import { ago, duration, full, isEnded, number, plain, trialBar } from "../format.js";
 import { around, gettext } from "../language.js";
 
@@ -94,19 +94,13 @@ function bestParts(best, page) {
     href: `${page}trials/${best.number}/`,
     "data-testid": "best-link",
   };
-  const copy = {
-    type: "button",
-    class: "btn btn-quiet btn-sm",
-    "data-copy": stringify(best.parameters, 2),
-    "data-copied": gettext("The parameters were copied."),
-  };
   return [
     h(
       "div",
       { class: "best-head" },
       h("span", value, number(best.value)),
       h("a", link, gettext("trial {n}", { n: best.number })),
-      h("button", copy, icon("copy"), gettext("Copy JSON")),
+      copyMenu(best.parameters),
     ),
     h("div", { class: "best-table" }, h("table", { class: "kv-table" }, h("tbody", {}, rows))),
   ];

@@ -1,7 +1,7 @@
 // What is known of one trial: state, why it ended, result, parameters, the run's facts.
 
+import { copyMenu } from "../copy_menu.js";
 import { all, byId, h, icon } from "../dom.js";
-import { stringify } from "../exact.js";
 import {
   ago,
   duration,
@@ -45,7 +45,8 @@ export function drawTrial(trial, { isBest, mayChange, stop }) {
   byId("parameters").replaceChildren(
     h("table", { class: "kv-table" }, h("tbody", {}, parameterRows(trial.parameters))),
   );
-  byId("copy-parameters").dataset.copy = stringify(trial.parameters, 2);
+  const copies = byId("copy-parameters");
+  if (!copies.firstChild) copies.append(copyMenu(trial.parameters)); // they never change
   byId("facts").replaceChildren(pairs(facts(trial)));
 }
 

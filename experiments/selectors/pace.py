@@ -1,0 +1,82 @@
+"""When an experiment will be done at its pace, and what its trials have cost. Called by REST."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from experiments.engine import pace
+from experiments.manifest.forecast import gpus_of_a_trial
+from experiments.models import Experiment
+from experiments.problems import ProblemsError
+from experiments.selectors.present import count_trials
+from experiments.states import Phase, TrialState
+
+NEWEST = 200  # ended trials that tell the pace; the first ones may have been quicker or slower
+
+ENDED_BY_ITSELF = frozenset({TrialState.SUCCEEDED, TrialState.FAILED, TrialState.EARLY_STOPPED})
+
+
+def pace_json(experiment: Experiment) -> dict[str, Any]:
+    """Seconds left (None: ended, suspended, or too few trials), spent on trials, and saved.
+
+    Time that trials wait for a slot or a node counts as left, but not as spent.
+    """
+    now = timezone.now()
+    rows = list(
+        experiment.trials.order_by("number").values_list(
+            "state", "created_at", "started_at", "finished_at"
+        )
+    )
+    ran = [(state, _between(start, end or now)) for state, _, start, end in rows if start]
+    by_state = {
+        wanted: [seconds for state, seconds in ran if state == wanted] for wanted in TrialState
+    }
+    held = [_between(made, end) for state, made, _, end in rows if end and state in ENDED_BY_ITSELF]
+    running = [_between(made, now) for state, made, _, _ in rows if state == TrialState.RUNNING]
+    left = None
+    if _goes_on(experiment):
+        n_waiting = sum(state == TrialState.WAITING for state, *_ in rows)
+        n_open = experiment.max_trials - count_trials([experiment])[experiment.pk].finished
+        left = pace.time_left(
+            held[-NEWEST:],
+            running,
+            n_to_come=n_waiting if experiment.exhausted else max(n_waiting, n_open - len(running)),
+            at_once=experiment.concurrency,
+            limit_s=max(0.0, experiment.max_exec_seconds - experiment.active_seconds_at(now)),
+        )
+    spent = sum(seconds for _, seconds in ran)
+    gpus = _gpus(experiment)
+    stopped = by_state[TrialState.EARLY_STOPPED]
+    return {
+        "left": left
+        and {"low_s": round(left.low_s, 1), "high_s": round(left.high_s, 1),
+             "ends_by": left.ends_by},
+        "trial_seconds": round(spent, 1),
+        "gpus_per_trial": gpus,
+        "gpu_seconds": round(spent * gpus, 1) if gpus else None,
+        "stopped_early": len(stopped),
+        "saved_seconds": _rounded(pace.saved_by_stopping(by_state[TrialState.SUCCEEDED], stopped)),
+    }  # fmt: skip
+
+
+def _goes_on(experiment: Experiment) -> bool:
+    is_ending = experiment.suspended or experiment.finish_requested or experiment.deleting
+    return experiment.phase == Phase.RUNNING and not is_ending
+
+
+def _between(start: datetime, end: datetime) -> float:
+    return max(0.0, (end - start).total_seconds())
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
+
+
+def _gpus(experiment: Experiment) -> int:
+    try:
+        return gpus_of_a_trial(experiment.spec)
+    except ProblemsError:  # a later release of ours refuses what was taken
+        return 0

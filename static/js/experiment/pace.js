@@ -1,0 +1,99 @@
+// When the experiment will be done at this pace, and what its trials took: a line of the overview.
+
+import { api } from "../api.js";
+import { byId, onChange } from "../dom.js";
+import { isEnded, duration as words } from "../format.js";
+import { gettext, ngettext } from "../language.js";
+
+const EVERY_MS = 5000; // at most so often; the server reads every trial for it
+
+/**
+ * Seconds in words that no line breaks.
+ * @param {number} seconds
+ */
+const duration = (seconds) => words(Math.round(seconds)).replaceAll(" ", "\u00a0");
+
+/**
+ * What the answer says, a sentence each; none where there is nothing to say.
+ * @param {Pace} pace
+ * @returns {string[]}
+ */
+export function sentences({ left, trial_seconds, gpu_seconds, stopped_early, saved_seconds }) {
+  const said = [];
+  if (left?.ends_by === "time") {
+    const time = duration(left.high_s);
+    said.push(gettext("The time limit ends it in {time}, before all trials have run.", { time }));
+  } else if (left) {
+    const [low, high] = [left.low_s, left.high_s].map((s) => duration(s));
+    said.push(
+      low === high
+        ? gettext("About {time} left.", { time: high })
+        : gettext("{low} to {high} left.", { low, high }),
+    );
+  }
+  if (trial_seconds >= 1) {
+    const time = duration(trial_seconds);
+    said.push(
+      gpu_seconds === null
+        ? gettext("Trials took {time}.", { time })
+        : gettext("Trials took {time}, and GPUs {gpu}.", {
+            time,
+            gpu: duration(gpu_seconds),
+          }),
+    );
+  }
+  if (saved_seconds !== null && saved_seconds >= 1) {
+    const time = duration(saved_seconds);
+    said.push(
+      ngettext(
+        "Stopping {n} early saved about {time}.",
+        "Stopping {n} early saved about {time}.",
+        stopped_early,
+        { time },
+      ),
+    );
+  }
+  return said;
+}
+
+export class PaceLine {
+  /** @param {string} url of the experiment in REST */
+  constructor(url) {
+    this.url = url;
+    this.changed = onChange();
+    this.askedAt = Number.NEGATIVE_INFINITY;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.timer = undefined;
+  }
+
+  /**
+   * Ask again where something of it has changed, soon.
+   * @param {Experiment} experiment
+   */
+  follow(experiment) {
+    const { n_finished, suspended, finishing, max_trials, concurrency, max_exec_seconds } =
+      experiment;
+    const what = [n_finished, suspended, finishing, max_trials, concurrency, max_exec_seconds];
+    this.changed("pace", [...what, isEnded(experiment)], () => {
+      if (this.timer) return;
+      const wait = Math.max(0, this.askedAt + EVERY_MS - performance.now());
+      this.timer = setTimeout(() => this.ask(), wait);
+    });
+  }
+
+  async ask() {
+    this.timer = undefined;
+    this.askedAt = performance.now();
+    try {
+      this.show(await api("GET", `${this.url}pace/`));
+    } catch {
+      this.show(null); // the connection's badge says what is wrong; the next trial asks again
+    }
+  }
+
+  /** @param {Pace | null} pace */
+  show(pace) {
+    const said = pace ? sentences(pace) : [];
+    byId("pace").textContent = said.join(" ");
+  }
+}
