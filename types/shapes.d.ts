@@ -62,6 +62,30 @@ interface HappenedEvent {
   time: string;
 }
 
+interface Where {
+  parameter: string;
+  low: number | null;
+  high: number | null;
+  values: Json[];
+  failed: number;
+  of: number;
+  elsewhere_failed: number;
+  elsewhere_of: number;
+}
+
+interface FailureGroup {
+  exit_code: number | null;
+  reason: string;
+  count: number;
+  trials: number[];
+}
+
+interface FailuresAnswer {
+  failed: number;
+  groups: FailureGroup[];
+  where: Where[];
+}
+
 interface Pace {
   left: { low_s: number; high_s: number; ends_by: "trials" | "time" } | null;
   trial_seconds: number;

@@ -299,12 +299,14 @@ class Clone(ApiView):
 class RetryFailed(ApiView):
     @extend_schema(
         operation_id="experiments_retry_failed",
-        summary="Retry every failed or lost trial",
-        request=None,
-        responses={200: answers.RetriedShape, 409: REFUSED, **COMMON},
+        summary="Retry every failed or lost trial, or those that are named",
+        request=inputs.RetryBody,
+        responses={200: answers.RetriedShape, 400: BAD, 409: REFUSED, **COMMON},
     )
     def post(self, request: Request, experiment_id: str) -> Response:
-        again = actions.retry_failed(self.experiment_to_change(experiment_id))
+        experiment = self.experiment_to_change(experiment_id)
+        body = self.read(inputs.RetryBody, request.data)
+        again = actions.retry_failed(experiment, body.get("trials"))
         return Response({"count": len(again), "trials": [trial_json(trial) for trial in again]})
 
 

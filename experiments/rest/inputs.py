@@ -217,6 +217,16 @@ class SecretBody(StrictSerializer):
     value = HiddenText(max_length=1000, write_only=True, help_text="The API key.")
 
 
+class RetryBody(StrictSerializer):
+    trials = serializers.ListField(
+        child=serializers.IntegerField(min_value=0),
+        required=False,
+        allow_empty=False,
+        max_length=10_000,
+        help_text="Numbers of failed or lost trials; by default all of them.",
+    )
+
+
 class ExcludeBody(StrictSerializer):
     reason = Text(required=False, allow_blank=True, default="", max_length=2000)
 

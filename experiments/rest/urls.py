@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 from django.views.decorators.gzip import gzip_page
 
-from experiments.rest import experiments, pace, schema, secrets, trials
+from experiments.rest import experiments, failures, pace, schema, secrets, trials
 
 
 class ExperimentId:
@@ -53,6 +53,7 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("clone/", experiments.Clone.as_view(), name="api-clone"),
     path("retry-failed/", experiments.RetryFailed.as_view(), name="api-retry-failed"),
     path("charts/<slug:kind>/", packed(experiments.Chart.as_view()), name="api-chart"),
+    path("failures/", failures.Failures.as_view(), name="api-failures"),
     path("pace/", pace.Pace.as_view(), name="api-pace"),
     path("export/", experiments.Export.as_view(), name="api-export"),
     path("events/", packed(experiments.Events.as_view()), name="api-events"),

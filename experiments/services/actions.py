@@ -7,7 +7,7 @@ and hints the loop; none waits for a backend. What cannot be done raises ``Refus
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.db import transaction
@@ -316,11 +316,15 @@ def retry_trial(trial: Trial) -> Trial:
     return again
 
 
-def retry_failed(experiment: Experiment) -> list[Trial]:
-    """Retry every FAILED or LOST trial that was not retried yet."""
+def retry_failed(experiment: Experiment, numbers: Collection[int] | None = None) -> list[Trial]:
+    """Retry every FAILED or LOST trial that was not retried yet, or of them those with ``numbers``.
+
+    A number of any other trial is passed over: it may have been retried a moment ago.
+    """
     _open_for_trials(experiment)
-    failed = experiment.trials.filter(state__in=WENT_WRONG, retried=False)
-    return [retry_trial(trial) for trial in failed]
+    failed = experiment.trials.filter(state__in=WENT_WRONG, retried=False).order_by("number")
+    wanted = None if numbers is None else set(numbers)
+    return [retry_trial(trial) for trial in failed if wanted is None or trial.number in wanted]
 
 
 def set_excluded(trial: Trial, excluded: bool, *, reason: str = "") -> None:

@@ -13,6 +13,7 @@ import { listenToActions } from "./actions.js";
 import { drawAIStore } from "./aistore.js";
 import { Charts } from "./charts.js";
 import { CustomTrial } from "./custom_trial.js";
+import { Failures } from "./failures.js";
 import { drawHead } from "./head.js";
 import { Limits } from "./limits.js";
 import { Notes } from "./notes.js";
@@ -102,6 +103,10 @@ async function rowAction(name, trial, button) {
 }
 
 const pace = new PaceLine(urls.api);
+const failures = new Failures(urls, {
+  mayChange: state.may_change,
+  onRetried: () => table.refresh(),
+});
 const changed = onChange();
 function draw() {
   drawHead(experiment, state.may_change);
@@ -112,6 +117,7 @@ function draw() {
   changed("aistore", experiment.aistore, () => drawAIStore(experiment.aistore, state.may_change));
   limits.show(experiment);
   pace.follow(experiment);
+  failures.follow(experiment);
 }
 
 /** @param {News} news */

@@ -1,7 +1,7 @@
 // When the experiment will be done at this pace, and what its trials took: a line of the overview.
 
 import { api } from "../api.js";
-import { byId, onChange } from "../dom.js";
+import { byId, onChange, seldom } from "../dom.js";
 import { isEnded, duration as words } from "../format.js";
 import { gettext, ngettext } from "../language.js";
 
@@ -61,9 +61,7 @@ export class PaceLine {
   constructor(url) {
     this.url = url;
     this.changed = onChange();
-    this.askedAt = Number.NEGATIVE_INFINITY;
-    /** @type {ReturnType<typeof setTimeout> | undefined} */
-    this.timer = undefined;
+    this.soon = seldom(() => this.ask(), EVERY_MS);
   }
 
   /**
@@ -74,26 +72,17 @@ export class PaceLine {
     const { n_finished, suspended, finishing, max_trials, concurrency, max_exec_seconds } =
       experiment;
     const what = [n_finished, suspended, finishing, max_trials, concurrency, max_exec_seconds];
-    this.changed("pace", [...what, isEnded(experiment)], () => {
-      if (this.timer) return;
-      const wait = Math.max(0, this.askedAt + EVERY_MS - performance.now());
-      this.timer = setTimeout(() => this.ask(), wait);
-    });
+    this.changed("pace", [...what, isEnded(experiment)], this.soon);
   }
 
   async ask() {
-    this.timer = undefined;
-    this.askedAt = performance.now();
+    /** @type {Pace | null} */
+    let pace = null;
     try {
-      this.show(await api("GET", `${this.url}pace/`));
+      pace = await api("GET", `${this.url}pace/`);
     } catch {
-      this.show(null); // the connection's badge says what is wrong; the next trial asks again
+      // the connection's badge says what is wrong; the next trial asks again
     }
-  }
-
-  /** @param {Pace | null} pace */
-  show(pace) {
-    const said = pace ? sentences(pace) : [];
-    byId("pace").textContent = said.join(" ");
+    byId("pace").textContent = pace ? sentences(pace).join(" ") : "";
   }
 }

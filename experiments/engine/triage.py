@@ -1,0 +1,169 @@
+"""Why trials fail: failures alike in one group, and the parameter values where they happen. Pure.
+
+Called by ``selectors.triage``. What counts as alike is what the circuit breaker takes for alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.engine.breaker import masked
+
+LEAST = 5  # failures, and trials that did well, before anything is said of their parameters
+N_CUTS = 20  # of a numeric parameter's values
+CHANCE = 0.01  # of being told something by chance, over all that is looked at
+MOST_TOLD = 3
+
+
+@dataclass(frozen=True)
+class Failure:
+    number: int
+    exit_code: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Failures alike; ``reason`` is the newest one's, ``trials`` newest first."""
+
+    exit_code: int | None
+    reason: str
+    trials: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Where:
+    """Values of a parameter at which more trials fail than elsewhere.
+
+    ``values`` of a parameter without order; else those from ``low`` to ``high``, None: no bound.
+    """
+
+    parameter: str
+    low: float | None
+    high: float | None
+    values: tuple[Any, ...]
+    failed: int
+    of: int
+    elsewhere_failed: int
+    elsewhere_of: int
+
+
+def groups(failures: Sequence[Failure]) -> list[Group]:
+    """The largest first; of two as large the one with the newest failure."""
+    found: dict[tuple[int | None, str], list[Failure]] = {}
+    for failure in sorted(failures, key=lambda f: -f.number):
+        found.setdefault((failure.exit_code, masked(failure.reason)), []).append(failure)
+    rows = [
+        Group(code, members[0].reason, tuple(m.number for m in members))
+        for (code, _), members in found.items()
+    ]
+    return sorted(rows, key=lambda g: (-len(g.trials), -g.trials[0]))
+
+
+def where(failed: Sequence[Mapping[str, Any]], well: Sequence[Mapping[str, Any]]) -> list[Where]:
+    """Where failures happen that chance would not put there: at most three, the clearest first.
+
+    Args:
+        failed: flat parameters of each trial that failed, by name.
+        well: the same of each that did well.
+
+    A numeric parameter is cut in two at up to 20 of its values, one without order told apart value
+    by value; a conditional one is looked at over the trials that have it. Fisher's exact test, one-
+    sided, with Bonferroni's correction for all that is looked at.
+    """
+    if len(failed) < LEAST or len(well) < LEAST:
+        return []
+    found: list[tuple[float, Where]] = []
+    n_looked_at = 0
+    for name in sorted({name for parameters in (*failed, *well) for name in parameters}):
+        bad = [p[name] for p in failed if name in p]
+        good = [p[name] for p in well if name in p]
+        looks = _ranges(bad, good) if _is_numeric([*bad, *good]) else _values(bad, good)
+        n_looked_at += len(looks)
+        best = min(
+            (_judged(name, look, bad, good) for look in looks),
+            key=lambda judged: judged[0],
+            default=None,
+        )
+        if best is not None:
+            found.append(best)
+    found.sort(key=lambda judged: judged[0])
+    limit = CHANCE / max(1, n_looked_at)
+    return [told for chance, told in found if chance <= limit][:MOST_TOLD]
+
+
+@dataclass(frozen=True)
+class _Look:
+    low: float | None = None
+    high: float | None = None
+    value: Any = None
+
+    def holds(self, value: Any) -> bool:
+        if self.low is not None:
+            return bool(value >= self.low)
+        if self.high is not None:
+            return bool(value <= self.high)
+        return same(value, self.value)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal as JSON: 1 and true are not."""
+    return type(one) is type(other) and one == other
+
+
+def _is_numeric(values: Sequence[Any]) -> bool:
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+
+
+def _ranges(bad: Sequence[Any], good: Sequence[Any]) -> list[_Look]:
+    known = sorted({*bad, *good})
+    step = max(1, len(known) // N_CUTS)
+    cuts = range(step, len(known), step)
+    return [
+        *(_Look(low=known[i]) for i in cuts),
+        *(_Look(high=known[i - 1]) for i in cuts),
+    ]
+
+
+def _values(bad: Sequence[Any], good: Sequence[Any]) -> list[_Look]:
+    known: list[Any] = []
+    for value in (*bad, *good):
+        if len(known) <= N_CUTS and not any(same(value, other) for other in known):
+            known.append(value)
+    return [_Look(value=value) for value in known] if 1 < len(known) <= N_CUTS else []
+
+
+def _judged(name: str, look: _Look, bad: Sequence[Any], good: Sequence[Any]) -> tuple[float, Where]:
+    failed = sum(look.holds(value) for value in bad)
+    of = failed + sum(look.holds(value) for value in good)
+    n, n_failed = len(bad) + len(good), len(bad)
+    bounded = look.low is not None or look.high is not None
+    told = Where(
+        parameter=name,
+        low=look.low,
+        high=look.high,
+        values=() if bounded else (look.value,),
+        failed=failed,
+        of=of,
+        elsewhere_failed=n_failed - failed,
+        elsewhere_of=n - of,
+    )
+    return _chance(failed, of, n_failed, n), told
+
+
+def _chance(failed: int, of: int, n_failed: int, n: int) -> float:
+    """That at least ``failed`` of ``of`` fail, if the ``n_failed`` of ``n`` fell anywhere."""
+    whole = _log_choose(n, of)
+    most = min(of, n_failed)
+    return math.fsum(
+        math.exp(_log_choose(n_failed, k) + _log_choose(n - n_failed, of - k) - whole)
+        for k in range(failed, most + 1)
+        if of - k <= n - n_failed
+    )
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

@@ -1,0 +1,113 @@
+// Failed trials in groups, where they fail, and one click to retry a group.
+
+import { api, wordsOf } from "../api.js";
+import { byId, h, icon, onChange, seldom, toast } from "../dom.js";
+import { number, plain } from "../format.js";
+import { gettext, ngettext } from "../language.js";
+
+const EVERY_MS = 5000; // at most so often while trials go on failing
+const SHOWN = 8; // numbers of a group
+
+/**
+ * Where trials fail, as a sentence.
+ * @param {Where} where
+ */
+export function placeWords({ parameter, low, high, values, ...counts }) {
+  const place =
+    low !== null
+      ? gettext("{name} from {value} up", { name: parameter, value: number(low) })
+      : high !== null
+        ? gettext("{name} up to {value}", { name: parameter, value: number(high) })
+        : gettext("{name} = {value}", { name: parameter, value: plain(values[0]) });
+  return gettext("{place}: {failed} of {of} failed, elsewhere {fewer} of {others}.", {
+    place,
+    failed: counts.failed,
+    of: counts.of,
+    fewer: counts.elsewhere_failed,
+    others: counts.elsewhere_of,
+  });
+}
+
+export class Failures {
+  /**
+   * @param {{ api: string, page: string }} urls
+   * @param {{ mayChange: boolean, onRetried: () => void }} page
+   */
+  constructor(urls, { mayChange, onRetried }) {
+    this.urls = urls;
+    this.mayChange = mayChange;
+    this.onRetried = onRetried;
+    this.changed = onChange();
+    this.soon = seldom(() => this.ask(), EVERY_MS);
+    this.card = byId("failures");
+  }
+
+  /** @param {Experiment} experiment */
+  follow({ counts, n_to_retry, phase }) {
+    this.mayRetry = this.mayChange && phase !== "ERROR" && phase !== "TIMEOUT";
+    const what = [counts.FAILED ?? 0, counts.LOST ?? 0, n_to_retry, this.mayRetry];
+    this.changed("failures", what, () => {
+      if (what[0] || what[1] || !this.card.hidden) this.soon();
+    });
+  }
+
+  async ask() {
+    /** @type {FailuresAnswer} */
+    let answer;
+    try {
+      answer = await api("GET", `${this.urls.api}failures/`);
+    } catch {
+      return; // the connection's badge says what is wrong; the next failure asks again
+    }
+    this.card.hidden = answer.failed === 0;
+    byId("failures-count").textContent = String(answer.failed);
+    byId("failures-where").replaceChildren(
+      ...answer.where.map((where) => h("li", {}, icon("target"), h("span", {}, placeWords(where)))),
+    );
+    byId("failures-groups").replaceChildren(...answer.groups.map((group) => this.row(group)));
+  }
+
+  /** @param {FailureGroup} group */
+  row({ exit_code, reason, count, trials }) {
+    const links = trials
+      .slice(0, SHOWN)
+      .map((n) => h("a", { class: "num", href: `${this.urls.page}trials/${n}/` }, `#${n}`));
+    const more = count - links.length;
+    const words = reason || (exit_code === null ? "–" : gettext("exit code {n}", { n: exit_code }));
+    return h(
+      "li",
+      { class: "failure-group", "data-testid": "failure-group" },
+      h("strong", { class: "failure-n num" }, count),
+      h(
+        "div",
+        { class: "failure-what" },
+        h("div", { class: "failure-reason mono" }, words),
+        h(
+          "div",
+          { class: "failure-trials small" },
+          links,
+          more > 0 && h("span", { class: "muted" }, gettext("and {n} more", { n: more })),
+        ),
+      ),
+      this.mayRetry &&
+        h(
+          "button",
+          { type: "button", class: "btn btn-default btn-sm", onclick: () => this.retry(trials) },
+          icon("refresh"),
+          ngettext("Retry {n}", "Retry {n}", trials.length),
+        ),
+    );
+  }
+
+  /** @param {number[]} trials */
+  async retry(trials) {
+    try {
+      const { count } = await api("POST", `${this.urls.api}retry-failed/`, { trials });
+      toast(ngettext("{n} trial is tried again.", "{n} trials are tried again.", count), "success");
+      this.onRetried();
+      this.soon();
+    } catch (error) {
+      toast(wordsOf(error), "danger");
+    }
+  }
+}
