@@ -66,6 +66,8 @@ Object.defineProperty(window, "Plotly", {
   set(value) { library = value; window.library = performance.now(); },
 });
 """
+LIBRARY = """() => [performance.getEntriesByType("resource")
+  .find((entry) => entry.name.includes("plotly")).responseEnd, window.library]"""
 ALL_DRAWN = """() => window.seen.table && [...document.querySelectorAll(".chart[data-kind]")]
   .filter((chart) => !chart.hidden).every((chart) => window.seen[chart.dataset.kind])"""
 CLICK = """() => new Promise((done) => {
@@ -183,9 +185,10 @@ class Server:
         return float(times.user + times.system)
 
 
-def longest_of(blocks: list[list[float]], library: float) -> dict[str, float]:
-    """The longest block, and the longest in which the library was not read."""
-    others = [length for start, length in blocks if not start <= library <= start + length]
+def longest_of(blocks: list[list[float]], library: list[float]) -> dict[str, float]:
+    """The longest block, and the longest of those before the library came and after it was read."""
+    came, read = library
+    others = [length for start, length in blocks if start + length < came or start > read]
     return {"block": max((b for _, b in blocks), default=0.0), "other": max(others, default=0.0)}
 
 
@@ -220,7 +223,7 @@ def in_browser(stack: Stack, pk: str, chosen: argparse.Namespace, figures: Figur
             click = page.evaluate(CLICK)
             seen = page.evaluate("window.seen")
             blocks = page.evaluate("window.blocks")
-            library = page.evaluate("window.library")
+            library = page.evaluate(LIBRARY)
             ticks = {m["name"]: m["value"] for m in watch.send("Performance.getMetrics")["metrics"]}
             busy = {"server": server.seconds() - served_before, "main": ticks["TaskDuration"]}
             context.close()
