@@ -25,12 +25,14 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from experiments.embedded.health import Health  # noqa: E402
 from experiments.live.door import WebsocketDoor  # noqa: E402
+from experiments.live.refusal import RefusalIsNoError  # noqa: E402
 from experiments.redaction import RedactingFilter  # noqa: E402
 from experiments.reports.trial_api import App, TrialApi  # noqa: E402
 
 # Whoever starts uvicorn by hand has its log format, which repeats addresses.
 for _name in ("uvicorn.access", "uvicorn.error", "uvicorn.asgi"):
     logging.getLogger(_name).addFilter(RedactingFilter())
+logging.getLogger("uvicorn.error").addFilter(RefusalIsNoError())
 
 pages_and_sockets = cast(
     App,

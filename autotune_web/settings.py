@@ -183,6 +183,13 @@ if CELERY_BROKER_URL.startswith("folder://"):
         "control_folder": str(_queue / "control"),
         "polling_interval": 0.05,  # seconds
     }
+elif CELERY_BROKER_URL.startswith(("redis", "unix")):
+    # A Redis that hangs, or is cut off without a word, is as good as gone: nobody waits for ever.
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "socket_timeout": 5,  # seconds
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+    }
 
 # ---- signing in
 AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
@@ -214,6 +221,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    # Several shapes have a trial's state; clients made from the schema know it by this name.
+    "ENUM_NAME_OVERRIDES": {"TrialShapeStateEnum": "experiments.states.TrialState"},
 }
 
 

@@ -75,3 +75,16 @@ def _finite(number: str) -> float:
 
 def _refuse_constant(name: str) -> Any:
     raise JsonRefused(f"JSON has no {name}", word=name)
+
+
+def unmistakable(text: str) -> str:
+    """A text as it is shown among other values: in quotes where it could be taken for one of them.
+
+    "1" is not 1, "null" not null. ``static/js/format.js`` does the same in the browser.
+    """
+    if text.strip():
+        try:
+            json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            return text
+    return json.dumps(text, ensure_ascii=False)

@@ -17,6 +17,7 @@ from experiments import wake
 from experiments.access.throttle import sign_ins
 from experiments.loop import history
 from experiments.models import Experiment, Project, Trial
+from experiments.selectors import across, compare, trend
 from experiments.training.local.spawner import spawner
 from tests.base_manifest import base_manifest
 
@@ -83,6 +84,9 @@ def nothing_kept() -> None:
     """Curves are kept by trial id, and a database that is rolled back gives ids again."""
     history.forget()
     sign_ins.forget()
+    trend.forget()
+    across.forget()
+    compare.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

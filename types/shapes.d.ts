@@ -190,7 +190,11 @@ interface Trace {
     start?: number;
     /** points that the line may have before it is thinned anew */
     most?: number;
+    /** of a trace whose colours follow the page's theme */
+    colorscale_dark?: ColourScale;
+    colorscale_light?: ColourScale;
   };
+  marker?: Record<string, unknown>;
   [key: string]: unknown;
 }
 
@@ -228,6 +232,12 @@ interface FigureMeta {
   /** of parallel coordinates: every parameter and how much it tells; those shown */
   axes?: [string, number][];
   shown?: string[];
+  /** what lists offer, by the option's name: values and their words */
+  choices?: Record<string, [value: string, words: string][]>;
+  /** method, numbers and what was left out, in words */
+  note?: string;
+  /** pixels that the chart asks for */
+  height?: number;
   live?: LiveRule;
   redrawn_at?: [string, string][];
 }

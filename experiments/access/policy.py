@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import Http404
 
-from experiments.models import Experiment, Project
+from experiments.models import Experiment
 
 
 def visible_experiments(user: Any) -> QuerySet[Experiment]:
@@ -36,14 +36,9 @@ def may_change(user: Any, experiment: Experiment) -> bool:
     return bool(getattr(user, "is_authenticated", False))
 
 
-def secrets_project(user: Any) -> Project | None:
-    """The project whose secrets this user may list, set and delete; None for a stranger.
-
-    Nobody may read one back.
-    """
-    if not getattr(user, "is_authenticated", False):
-        return None
-    return Project.default()
+def may_keep_secrets(user: Any) -> bool:
+    """List, set and delete secrets of the default project; nobody may read one back."""
+    return bool(getattr(user, "is_authenticated", False))
 
 
 def may_create(user: Any) -> bool:

@@ -5,9 +5,32 @@ To add one, write a module with ``CHART`` and name it here.
 
 from __future__ import annotations
 
-from experiments.charts import curves, duration, history, parallel
+from experiments.charts import (
+    cost,
+    curves,
+    duration,
+    edf,
+    history,
+    importance,
+    pair,
+    parallel,
+    slices,
+    slots,
+)
 from experiments.charts.base import Chart
 
 CHARTS: dict[str, Chart] = {
-    chart.kind: chart for chart in (history.CHART, curves.CHART, parallel.CHART, duration.CHART)
+    chart.kind: chart
+    for chart in (
+        history.CHART,
+        curves.CHART,
+        parallel.CHART,
+        duration.CHART,
+        importance.CHART,
+        slices.CHART,
+        edf.CHART,
+        pair.CHART,
+        slots.CHART,
+        cost.CHART,
+    )
 }

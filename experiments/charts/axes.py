@@ -14,14 +14,20 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from experiments.algorithms.base import LOAD_KEY, SAVE_KEY
 from experiments.algorithms.space.parameters import freeze, is_number
 from experiments.charts import scale, style
+from experiments.charts.base import Floats
 
 MISSING_LABEL = "–"
 SIGMAS = 4.0  # a normal parameter's axis covers its mean plus and minus so many
 MOST_LABELS = 24  # ticks on a choice axis
 LABEL_LENGTH = 22
+SLOT = 0.12  # of an axis' length: how far below it the slot of missing ones lies
+CHOICE_SLOT = 0.65  # of the way between two choices
+LARGEST_EXACT = 2**53  # above it, floats leave integers out
 
 LINEAR_TYPES = frozenset({"uniform", "quniform", "randint"})
 LOG_TYPES = frozenset({"loguniform", "qloguniform"})
@@ -41,6 +47,24 @@ class Axis:
     places: tuple[float, ...]  # one for each trial
     is_constant: bool  # the space allows one value only
     has_missing: bool = False
+
+    @property
+    def slot(self) -> float | None:
+        """The place of trials without this parameter; None where all have it."""
+        return self.ticks[0][0] if self.has_missing else None
+
+    @property
+    def own_low(self) -> float:
+        """The low end without the slot of those that lack it."""
+        if self.slot is None:
+            return self.low
+        if self.kind == "choice":
+            return self.slot + CHOICE_SLOT
+        return (self.slot + SLOT * self.high) / (1 + SLOT)
+
+    @property
+    def own_ticks(self) -> tuple[tuple[float, str], ...]:
+        return self.ticks[1:] if self.has_missing else self.ticks
 
 
 @dataclass(frozen=True)
@@ -62,7 +86,7 @@ def axes(space: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]]) -> l
     known = {d.path[0] for d in declared} | ({LOAD_KEY, SAVE_KEY} - set(space))
     for name in dict.fromkeys(n for p in parameters for n in p if n not in known):
         declared.append(_Declared((name,), "", ()))
-    return [_axis(d, [_look_up(p, d.path) for p in parameters]) for d in declared]
+    return [_axis(d, _column(parameters, d.path)) for d in declared]
 
 
 def _declared(space: Mapping[str, Any], above: tuple[str, ...]) -> list[_Declared]:
@@ -85,17 +109,47 @@ def _declared(space: Mapping[str, Any], above: tuple[str, ...]) -> list[_Declare
 _ABSENT = object()
 
 
-def _look_up(parameters: Mapping[str, Any], path: tuple[str, ...]) -> Any:
-    node: Any = parameters
-    for name in path:
-        if not isinstance(node, Mapping) or name not in node:
-            return _ABSENT
-        node = node[name]
-    return node
+def _column(parameters: Sequence[Mapping[str, Any]], path: tuple[str, ...]) -> list[Any]:
+    """Every trial's value of one parameter, _ABSENT where it has none.
+
+    These loops meet ten thousand trials times twenty parameters: they are plain on purpose.
+    """
+    first, *rest = path
+    column = [p.get(first, _ABSENT) for p in parameters]
+    for name in rest:
+        column = [v.get(name, _ABSENT) if isinstance(v, dict) else _ABSENT for v in column]
+    return column
+
+
+def _as_numbers(values: list[Any]) -> Floats | None:
+    """The values as floats, NaN for the absent; None where one is no finite number.
+
+    Nor where integers are so large that no axis of floats tells them apart.
+    """
+    kinds = set(map(type, values))
+    if not kinds <= {int, float, object}:  # _ABSENT is the only bare object
+        return None
+    given = values
+    if object in kinds:
+        given = [math.nan if v is _ABSENT else v for v in values]
+    try:
+        numbers = np.array(given, dtype=np.float64)
+    except OverflowError:
+        return None
+    n_absent = sum(v is _ABSENT for v in values) if object in kinds else 0
+    present = numbers[np.isfinite(numbers)]
+    if present.size + n_absent < numbers.size:  # some are infinite, or no numbers
+        return None
+    if int in kinds and present.size and np.abs(present).max() >= LARGEST_EXACT:
+        exact = all(float(v) == v for v in values if v is not _ABSENT)
+        return numbers if exact else None
+    return numbers
 
 
 def key_of(value: Any) -> Hashable:
     """What tells one choice from another: the ``_name`` of a nested one, else the value itself."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, Mapping) and isinstance(value.get("_name"), str):
         return ("branch", value["_name"])
     return freeze(value)
@@ -133,16 +187,15 @@ def _ends(text: str) -> str:
 
 def _axis(declared: _Declared, values: list[Any]) -> Axis:
     label = ".".join(declared.path)
-    numbers = [v for v in values if is_number(v)]
-    others = [v for v in values if v is not _ABSENT and not is_number(v)]
+    numbers = _as_numbers(values)
     numeric_type = declared.type in LINEAR_TYPES | LOG_TYPES | NORMAL_TYPES | LOGNORMAL_TYPES
-    if not all(float(v) == v for v in numbers):
-        numeric_type, numbers = False, []  # integers that no axis of floats tells apart
-    if others or not (numeric_type or (declared.type == "" and numbers)):
+    if numbers is None or not (numeric_type or (declared.type == "" and numbers.size)):
         return _choice_axis(label, declared, values)
-    is_log = declared.type in LOG_TYPES | LOGNORMAL_TYPES and all(v > 0 for v in numbers)
+    is_log = declared.type in LOG_TYPES | LOGNORMAL_TYPES and not bool((numbers <= 0).any())
+    places = np.log10(numbers) if is_log else numbers
     ends = _declared_ends(declared)
-    seen = [math.log10(v) if is_log else float(v) for v in numbers]
+    present = places[~np.isnan(places)]
+    seen = [float(present.min()), float(present.max())] if present.size else []
     if ends is not None and is_log:
         ends = math.log10(ends[0]), math.log10(ends[1])
     if ends is not None:
@@ -156,14 +209,12 @@ def _axis(declared: _Declared, values: list[Any]) -> Axis:
         low, high = (min(max(end, -scale.DRAWABLE), scale.DRAWABLE) for end in (low, high))
         marks = places_of_marks = scale.linear_ticks(low, high)
     ticks = list(zip(places_of_marks, scale.tick_texts(marks), strict=True))
-    places = [
-        (math.log10(v) if is_log else min(max(float(v), low), high)) if is_number(v) else math.nan
-        for v in values
-    ]
+    if not is_log:
+        places = np.clip(places, low, high)  # NaN stays
     low, high = scale.padded(low, high, 0.03)
     return _with_missing(
         Axis(
-            label, "log" if is_log else "linear", low, high, tuple(ticks), tuple(places),
+            label, "log" if is_log else "linear", low, high, tuple(ticks), tuple(places.tolist()),
             is_constant,
         )
     )  # fmt: skip
@@ -193,14 +244,17 @@ def _choice_axis(label: str, declared: _Declared, values: list[Any]) -> Axis:
     for value in declared.args if declared.type == "choice" else ():
         known.setdefault(key_of(value), value)
     is_constant = len(known) == 1
-    for value in values:
-        if value is not _ABSENT:
-            known.setdefault(key_of(value), value)
+    keys: list[Any] = values  # words are their own keys
+    if set(map(type, values)) != {str}:
+        keys = [_ABSENT if value is _ABSENT else key_of(value) for value in values]
+    for key, value in _firsts(keys, values).items():
+        if key is not _ABSENT:
+            known.setdefault(key, value)
     place_of = {key: float(i) for i, key in enumerate(known)}
     labels = labels_of(list(known.values()))
     every = max(1, math.ceil(len(labels) / MOST_LABELS))
     ticks = [(float(i), style.plain_text(labels[i])) for i in range(0, len(labels), every)]
-    places = [math.nan if v is _ABSENT else place_of[key_of(v)] for v in values]
+    places = [math.nan if key is _ABSENT else place_of[key] for key in keys]
     return _with_missing(
         Axis(
             label, "choice", -0.35, max(len(known) - 1, 0) + 0.35, tuple(ticks), tuple(places),
@@ -209,11 +263,17 @@ def _choice_axis(label: str, declared: _Declared, values: list[Any]) -> Axis:
     )  # fmt: skip
 
 
+def _firsts(keys: list[Any], values: list[Any]) -> dict[Any, Any]:
+    """Each key with the first value it comes with, in that order."""
+    first = dict(zip(reversed(keys), reversed(values), strict=True))
+    return {key: first[key] for key in dict.fromkeys(keys)}
+
+
 def _with_missing(axis: Axis) -> Axis:
     """Give trials without this parameter a slot of their own below the others."""
-    if not any(math.isnan(p) for p in axis.places):
+    if not np.isnan(axis.places).any():
         return axis
-    slot = axis.low - (0.65 if axis.kind == "choice" else 0.12 * (axis.high - axis.low))
+    slot = axis.low - (CHOICE_SLOT if axis.kind == "choice" else SLOT * (axis.high - axis.low))
     room = 0.35 if axis.kind == "choice" else 0.03 * (axis.high - axis.low)
     return Axis(
         label=axis.label,

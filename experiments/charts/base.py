@@ -7,7 +7,8 @@ reports share. Called by ``chart_data``; nothing here knows the database or the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -118,6 +119,8 @@ class Record:
     crowd: Crowd | None = None  # the curves that are not in ``curves``, where they are many
     n_unread: int = 0  # curves that could not be read in time
     receipts: Mapping[int, StopReceipt] = field(default_factory=dict)
+    ended: bool = False  # nothing will come any more
+    first_reports: Mapping[int, datetime] = field(default_factory=dict)  # see Chart
 
     @property
     def maximize(self) -> bool:
@@ -139,6 +142,8 @@ class Chart:
     needs_curves: bool = False
     # Which of a trial's costlier columns it looks at: the others are left as they are by default.
     needs: Callable[[Options], frozenset[str]] = lambda _: PARAMETERS | TIMES
+    # the numbers of the trials whose first report's time it wants in ``first_reports``
+    needs_first_reports: Callable[[Record, Options], Sequence[int]] | None = None
 
 
 def choice_option(options: Options, name: str, allowed: tuple[str, ...]) -> str:
@@ -175,3 +180,18 @@ def number_option(options: Options, name: str, *, low: float, high: float) -> fl
         words = f"must be a number from {low:g} to {high:g}, but got {given!r}."
         raise ProblemsError([Problem(name, words)])
     return number
+
+
+def names_option(options: Options, name: str) -> list[str]:
+    """A JSON list of parameters, none twice; empty where it is not given."""
+    text = options.get(name)
+    if not text:
+        return []
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError):
+        asked = None
+    if not isinstance(asked, list) or not all(isinstance(label, str) for label in asked):
+        words = f'must be a JSON list of parameters, as ["lr", "units"], but got {text[:80]!r}.'
+        raise ProblemsError([Problem(name, words)])
+    return list(dict.fromkeys(asked))

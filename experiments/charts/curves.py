@@ -237,7 +237,7 @@ def _x_of(curve: ReportedCurve, x: str) -> Floats:
     if x == "step":
         # A report without a step stands at its place in the row.
         steps: Floats = np.where(np.isfinite(curve.step), curve.step, curve.sequence)
-        return steps
+        return scale.drawable(steps)
     return curve.sequence
 
 

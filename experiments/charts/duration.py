@@ -125,13 +125,13 @@ def _trace(
     return {
         "type": "bar", "uid": uid, "name": name,
         "x": [b.number for b in bars], "y": [round(s / info.unit_s, 4) for s in seconds],
-        "customdata": [b.number for b in bars], "text": [_words(s) for s in seconds],
+        "customdata": [b.number for b in bars], "text": [in_words(s) for s in seconds],
         "textposition": "none", "marker": {"color": colour},
         "hovertemplate": "<b>#%{customdata}</b> · " + name.lower() + " · %{text}<extra></extra>",
     }  # fmt: skip
 
 
-def _words(seconds: float) -> str:
+def in_words(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -6,7 +6,6 @@ the axis edge with their count, so that one diverged trial does not flatten all 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,16 +96,8 @@ def info(record: Record, options: Options) -> HistoryInfo:
     log_possible = bool(values.size) and bool((values > 0).all())
     log = flag_option(options, "log") and log_possible
     best_x, best_y, best = _best_line(points, record.maximize)
-    scaled = np.log10(values) if log else values
-    keep = None if best is None or best.y is None else (math.log10(best.y) if log else best.y)
-    view = scale.robust_range(scaled, keep=keep)
     clip = flag_option(options, "clip", default=True)
-    if view is not None and not clip:
-        view = float(scale.drawable(scaled).min()), float(scale.drawable(scaled).max())
-    if view is not None and log:
-        # a hair wider, so that rounding does not push the extremes off
-        low, high = (scale.power_of_ten(min(end, 300.0)) for end in view)
-        view = max(low * (1 - 1e-9), 5e-324), high * (1 + 1e-9)
+    view = scale.value_view(values, None if best is None else best.y, log=log, clip=clip)
     return HistoryInfo(
         maximize=record.maximize,
         by_time=by_time,

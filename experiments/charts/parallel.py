@@ -6,7 +6,6 @@ minimises (on a dark page: brighter), and the best lines lie on top.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,10 +22,10 @@ from experiments.charts.base import (
     Options,
     Record,
     TrialRecord,
+    names_option,
     number_option,
 )
 from experiments.charts.words import gettext as _
-from experiments.problems import Problem, ProblemsError
 from experiments.states import TrialState
 
 KIND = "parcoords"
@@ -99,26 +98,12 @@ def _chosen(
 ) -> list[axes.Axis]:
     """The axes to draw: those asked for, else all where they are few, else the most telling."""
     by_label = {axis.label: axis for axis in found}
-    asked = _asked(options)
+    asked = names_option(options, "axes")
     if asked:
         return [by_label[label] for label in asked if label in by_label][:MOST_ASKED]
     if len(varying) <= MOST_AXES:
         return varying
     return [by_label[label] for label, _ in offered[:MOST_AXES]]
-
-
-def _asked(options: Options) -> list[str]:
-    text = options.get("axes")
-    if not text:
-        return []
-    try:
-        asked = json.loads(text)
-    except (ValueError, RecursionError):
-        asked = None
-    if not isinstance(asked, list) or not all(isinstance(label, str) for label in asked):
-        words = f'must be a JSON list of parameters, as ["lr", "units"], but got {text[:80]!r}.'
-        raise ProblemsError([Problem("axes", words)])
-    return list(dict.fromkeys(asked))
 
 
 def telling(axis: axes.Axis, ranks: Floats) -> float:

@@ -17,6 +17,7 @@ FENCE = 3.0  # times the middle half's width: Tukey's "far out"
 WIDER = 0.5  # of an axis' length: how far off a new value may be to widen a drawn axis
 LEAST_FOR_FENCE = 8  # values; below that nothing is called an outlier
 DRAWABLE = 1e300
+MOST_DIGITS = 15  # decimal ones that any float holds
 
 
 def drawable(values: Floats) -> Floats:
@@ -62,6 +63,28 @@ def robust_range(values: Floats, *, keep: float | None = None) -> tuple[float, f
         keep = min(max(keep, -DRAWABLE), DRAWABLE)
         low, high = min(low, keep), max(high, keep)
     return low, high
+
+
+def value_view(
+    values: Floats, keep: float | None, *, log: bool, clip: bool
+) -> tuple[float, float] | None:
+    """The values shown at first: ``keep`` and what is not far out; all of them without ``clip``.
+
+    On a ``log`` axis all are positive. None where there is none.
+    """
+    scaled = np.log10(values) if log else values
+    if keep is not None and log:
+        keep = math.log10(keep)
+    view = robust_range(scaled, keep=keep)
+    if view is None:
+        return None
+    if not clip:
+        view = float(drawable(scaled).min()), float(drawable(scaled).max())
+    if not log:
+        return view
+    # a hair wider, so that rounding does not push the extremes off
+    low, high = (power_of_ten(min(end, 300.0)) for end in view)
+    return max(low * (1 - 1e-9), 5e-324), high * (1 + 1e-9)
 
 
 def axis_range(low: float, high: float, *, log: bool) -> tuple[float, float]:
@@ -165,7 +188,8 @@ def rounded(values: Floats, digits: int = 7) -> list[float | None]:
     with np.errstate(over="ignore", invalid="ignore"):
         scale = 10.0 ** (digits - 1 - np.floor(np.log10(np.abs(safe))))
         short = np.round(safe * scale) / scale
-    short = np.where(np.isfinite(short), short, safe)
+    # a float holds no more digits: rounding would only add errors
+    short = np.where(np.isfinite(short) & (digits <= MOST_DIGITS), short, safe)
     short = np.where(values == 0, 0.0, short)
     answer: list[float | None] = short.tolist()
     for i in np.flatnonzero(~finite).tolist():

@@ -17,6 +17,7 @@ from experiments import looks
 from experiments.charts.base import Figure
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
+from experiments.strict_json import unmistakable
 
 ACCENT = "#5a71e8"  # the best line
 GOLD = "#f0b429"
@@ -114,7 +115,10 @@ def escaped(text: str) -> str:
 
 def parameters_text(parameters: Mapping[str, Any], most: int = 12) -> str:
     """Lines of ``name = value`` for a hover box."""
-    lines = [f"{plain_text(name)} = {plain_text(value)}" for name, value in parameters.items()]
+    lines = [
+        f"{plain_text(name)} = {plain_text(unmistakable(v) if isinstance(v, str) else v)}"
+        for name, v in parameters.items()
+    ]
     if len(lines) > most:
         lines = [*lines[:most], _("… and {n} more", n=len(lines) - most)]
     return "<br>".join(lines)

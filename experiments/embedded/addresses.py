@@ -13,11 +13,13 @@ EVERY_ADDRESS = ("0.0.0.0", "::", "")
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches a server bound to ``host``."""
-    if host == "localhost":
-        return True
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return False
+    if host in EVERY_ADDRESS:
+        return False
+    try:
+        found = {address[0] for *_, address in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    return all(ipaddress.ip_address(str(each).partition("%")[0]).is_loopback for each in found)
 
 
 def names_of(host: str) -> set[str]:

@@ -7,8 +7,8 @@ lock. Used by ``supervisor``.
 
 The wire: JSON packets on a SOCK_SEQPACKET pair. ``prepare`` has no answer, so that the imports run
 beside the owner's own work; ``start`` answers with a pid, ``ended`` with who has ended since. The
-nursery dies with its owner, the roles with the nursery. Should it die alone, its roles are killed
-and the next one comes from an interpreter of its own.
+nursery dies with its owner, the roles with the nursery. Should it die alone, or not answer, its
+roles are killed and the next one comes from an interpreter of its own.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import runpy
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ from django.conf import settings
 from setproctitle import setproctitle
 
 ANSWER_TIMEOUT_S = 60.0  # the imports, on a machine that is busy
+LAST_ANSWER_S = 2.0  # once we are to end
+LOOK_S = 0.1  # whether that is so
 PACKET_BYTES = 1 << 17
 MAX_SOCKETS = 16  # that one role may get
 IMPORTED = (
@@ -62,9 +65,13 @@ class Nursery:
     """The owner's end, for one thread.
 
     Make it first of all: what the process has open by then, and its threads, the roles would share.
+
+    Attributes:
+        stopping: not empty once the owner is to end: then no answer is waited for long.
     """
 
     def __init__(self) -> None:
+        self.stopping: Sequence[int] = ()
         self._environment: dict[str, str] = {}
         self._running: set[int] = set()
         self._ended: dict[int, int] = {}
@@ -93,6 +100,8 @@ class Nursery:
             CannotFork: the imports fail, or the log cannot be opened.
         """
         if self._control is None:
+            if self.stopping:
+                raise CannotFork("The roles have ended, and are not started again for the end.")
             self._begin(in_new_interpreter=True)
         answer = self._ask({"start": name, "words": words, "log": str(log)}, sockets)
         if "pid" not in answer:
@@ -127,7 +136,7 @@ class Nursery:
 
     def _begin(self, *, in_new_interpreter: bool) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.settimeout(ANSWER_TIMEOUT_S)
+        ours.settimeout(LOOK_S)
         owner = os.getpid()
         if not in_new_interpreter:
             sys.stdout.flush()  # what is written here is not written there once more
@@ -143,15 +152,24 @@ class Nursery:
     def _ask(self, packet: dict[str, Any], sockets: Sequence[int] = ()) -> dict[str, Any]:
         """Answer to a packet; {} where the nursery has died, and with it all roles."""
         self._send(packet, sockets)
-        if self._control is None:
-            return {}
-        try:
-            if data := self._control.recv(PACKET_BYTES):
-                return dict(json.loads(data))
-        except OSError:
-            pass
+        if data := self._receive():
+            return dict(json.loads(data))
         self._bury()
         return {}
+
+    def _receive(self) -> bytes:
+        """The answer to the last packet, b"" where none comes in time."""
+        begun = time.monotonic()
+        while self._control is not None:
+            try:
+                return self._control.recv(PACKET_BYTES)
+            except TimeoutError:
+                most = LAST_ANSWER_S if self.stopping else ANSWER_TIMEOUT_S
+                if time.monotonic() - begun > most:
+                    break
+            except OSError:
+                break
+        return b""
 
     def _send(self, packet: dict[str, Any], sockets: Sequence[int] = ()) -> None:
         if self._control is None:

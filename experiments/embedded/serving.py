@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import socket
 from contextlib import ExitStack
 from typing import Any
@@ -18,6 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 BACKLOG = 2048  # connections that may wait while a web process starts; the kernel may allow fewer
+MOST_FILES = 65_536  # open at once, where the kernel allows that many; shells give us 1024
 HEADER_S = 10.0  # from the first byte (or the connection's begin) to the end of the headers
 BODY_S = 20.0  # and for the body this long, and a second more for each BODY_RATE bytes of it
 BODY_RATE = 8 * 1024
@@ -143,6 +145,8 @@ class Server(uvicorn.Server):
 def listen(host: str, port: int) -> list[socket.socket]:
     """Sockets that listen on every address of ``host``. Raises OSError where one is refused."""
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # "::" alone means every address of this machine, IPv4's too.
+    has_others = any(family == socket.AF_INET for family, *_ in found)
     sockets: list[socket.socket] = []
     with ExitStack() as opened:
         for family, kind, protocol, _, address in dict.fromkeys(found):
@@ -150,7 +154,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
                 listener = opened.enter_context(socket.socket(family, kind, protocol))
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 if family == socket.AF_INET6:
-                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(has_others))
                 listener.bind(address)
                 listener.listen(BACKLOG)
             except OSError as error:
@@ -171,8 +175,17 @@ def inherited() -> list[socket.socket]:
     return [socket.socket(fileno=3 + number) for number in range(count)]
 
 
+def allow_many_files() -> None:
+    """Let a thousand silent connections not keep the next one out."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def serve(sockets: list[socket.socket]) -> None:
     """Serve until SIGTERM, then answer what has begun."""
+    allow_many_files()
     config = uvicorn.Config(
         "autotune_web.asgi:application",
         http=PatientProtocol,

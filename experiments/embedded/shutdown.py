@@ -12,7 +12,7 @@ from experiments.states import TrialState
 from experiments.training.base import ENDED
 from experiments.trials.backends import backend
 from experiments.trials.ends import end_trial
-from experiments.trials.launching import job_name
+from experiments.trials.launching import launched
 
 
 def requeue_local_trials(grace: timedelta = timedelta(seconds=1.2)) -> int:
@@ -52,6 +52,6 @@ def _own_up_to_launches() -> None:
     Left alone, such a job would be found by the next start, which may serve at another address.
     """
     for trial in Trial.objects.filter(state=TrialState.WAITING).select_related("experiment"):
-        handle = backend().find(job_name(trial))
+        handle = launched(trial, backend())
         if handle is not None:
             trial.move(TrialState.RUNNING, handle=handle, started_at=timezone.now())

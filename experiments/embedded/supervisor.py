@@ -178,7 +178,8 @@ class Child:
         self._nursery.signal(self.pid, signal.SIGTERM)
 
     def kill_after(self, deadline: float) -> None:
-        while self._nursery.poll(self.pid) is None:
+        # One that never started has no pid, and no end that could be waited for.
+        while self.pid and self._nursery.poll(self.pid) is None:
             if time.monotonic() > deadline:
                 self._nursery.signal(self.pid, signal.SIGKILL)
             time.sleep(0.005)
@@ -271,9 +272,14 @@ class Supervisor:
         }
 
     def wait_until_served(self, timeout_s: float = 60.0) -> None:
-        """Return once the web process answers. Raises CannotStart with its last words."""
+        """Return once the web process answers, or we are to end.
+
+        Raises CannotStart with its last words.
+        """
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
+            if self._nursery.stopping:
+                return
             try:
                 with urllib.request.urlopen(self._probe_url, timeout=2):
                     return

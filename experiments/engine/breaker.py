@@ -43,9 +43,8 @@ def masked(reason: str) -> str:
     Words in quotes stay, unless they are numbers or paths: the name of a missing module tells one
     failure from another.
     """
-
     parts = _QUOTED.split(reason)  # plain, quoted, plain, …
-    quoted = (part if _NAME.match(part, 1) else "#" for part in parts[1::2])
+    quoted = (part if _NAME.match(part, 1) and "/" not in part else "#" for part in parts[1::2])
     plain = (_VARYING.sub("#", part) for part in parts[::2])
     text = "".join(
         f"{before}{between}" for before, between in zip_longest(plain, quoted, fillvalue="")

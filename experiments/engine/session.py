@@ -5,10 +5,10 @@ and nowhere else, when the algorithm's own ``optimize_mode`` is ``maximize`` (tu
 differ).
 
 Any finite float may have been reported. Beyond ±LARGEST algorithms see ±LARGEST, which keeps sums
-and differences of results finite. Where an algorithm cannot compute all the same (CANNOT_COMPUTE,
-or it answers NaN), the experiment goes on: the tuner's next trials are drawn at random, the
-assessor gives no verdict, and both say so. Whatever else an algorithm raises, or answers that it
-must not, is a defect and becomes an AlgorithmError.
+and differences of results finite. Where an algorithm cannot compute all the same (it raises what
+numbers make Python and numpy raise, or answers NaN), the experiment goes on: the tuner's next
+trials are drawn at random, the assessor gives no verdict, and both say so. Whatever else an
+algorithm raises, or answers that it must not, is a defect and becomes an AlgorithmError.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from experiments.algorithms.base import (
     Assessor,
@@ -38,8 +41,15 @@ logger = logging.getLogger(__name__)
 
 LARGEST = 1e300
 # What float arithmetic, numpy and scipy raise for numbers that they cannot use: overflow, division
-# by zero, a matrix that has no factor (numpy's LinAlgError is a ValueError), an infinity or NaN.
-CANNOT_COMPUTE = (ArithmeticError, ValueError)
+# by zero, a matrix that has no factor.
+CANNOT_COMPUTE = (ArithmeticError, np.linalg.LinAlgError)
+# They raise a plain ValueError too, as does nearly every mistake in a program: its words tell.
+# "cannot convert float NaN to integer", "math domain error", "array must not contain infs or NaNs"
+_OF_NUMBERS = re.compile(
+    r"\b(?:nans?|infs?|infinity|finite|infinite|math domain error|probabilities"
+    r"|expected a (?:positive|nonnegative) input|out of range float)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,9 @@ def _proposed(
         if not any(_holds_nonfinite(s.parameters) for s in proposal.suggestions):
             return proposal
         why = "its numbers came out as NaN or infinite"
-    except CANNOT_COMPUTE as error:
+    except (*CANNOT_COMPUTE, ValueError) as error:
+        if not _is_of_numbers(error):
+            raise
         why = f"{type(error).__name__}: {error}"
         logger.warning("The %s %s could not compute", chosen.kind, chosen.name, exc_info=True)
     remark = f"Drawn at random: the {chosen.kind} {chosen.name} could not compute ({why})."
@@ -113,6 +125,11 @@ def _proposed(
     return replace(
         blind, suggestions=tuple(replace(each, remark=remark) for each in blind.suggestions)
     )
+
+
+def _is_of_numbers(error: Exception) -> bool:
+    """Whether numbers are the reason, not a defect of the algorithm."""
+    return isinstance(error, CANNOT_COMPUTE) or bool(_OF_NUMBERS.search(str(error)))
 
 
 def assess(spec: ExperimentSpec, record: TrialSoFar, others: Sequence[TrialSoFar]) -> Verdict:
@@ -149,7 +166,9 @@ def _judged(
 ) -> Verdict:
     try:
         return _as_user_sees(assessor.assess(trial, others), chosen)
-    except CANNOT_COMPUTE as error:
+    except (*CANNOT_COMPUTE, ValueError) as error:
+        if not _is_of_numbers(error):
+            raise
         logger.warning("The assessor %s could not compute", chosen.name, exc_info=True)
         why = f"{type(error).__name__}: {error}"
         return Verdict(

@@ -9,20 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
 from channels.db import database_sync_to_async
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.http import Http404
 
 from experiments.access import policy
 from experiments.live import hub
+from experiments.live.refusal import refuse
 
 logger = logging.getLogger(__name__)
 
-NOT_FOUND = 4404
-BAD_REQUEST = 4400
 FAILED = 1011
 
 
@@ -31,17 +31,23 @@ class ExperimentConsumer(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         experiment_id = self.scope["url_route"]["kwargs"]["experiment_id"]
+        user: Any = self.scope["user"]
+        if not user.is_authenticated:
+            await self._refuse(403, "Sign in, or send 'Authorization: Bearer TOKEN'.")
         after = _after(self.scope["query_string"])
         if after is None:
-            await self.close(BAD_REQUEST)
-            return
+            await self._refuse(400, "'after' must be a whole number from 0.")
         try:
-            await database_sync_to_async(policy.get_visible)(self.scope["user"], experiment_id)
+            await database_sync_to_async(policy.get_visible)(user, experiment_id)
         except Http404:
-            await self.close(NOT_FOUND)
-            return
+            await self._refuse(404, "There is no such experiment, or it is not yours to see.")
         await self.accept()
         self._feed = asyncio.create_task(self._pass_on(experiment_id, after))
+
+    async def _refuse(self, status: int, words: str) -> NoReturn:
+        send: Any = self.base_send  # the stubs type messages by hand
+        await refuse(dict(self.scope), send, status, words)
+        raise StopConsumer
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Clients have nothing to say."""

@@ -6,7 +6,6 @@ no traceback: 404 for paths there are none, 401 for a token that is none, 403 fo
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from channels.auth import AuthMiddlewareStack
@@ -16,11 +15,8 @@ from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
 from experiments.access.tokens import user_of_api_token
+from experiments.live.refusal import Receive, Scope, Send, refuse
 from experiments.live.routing import websocket_urlpatterns
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class WebsocketDoor:
@@ -63,13 +59,4 @@ def is_own(origin: str, host: str, scheme: str) -> bool:
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, words: str) -> None:
     await receive()  # websocket.connect
-    if "websocket.http.response" not in scope.get("extensions", {}):
-        await send({"type": "websocket.close", "code": 4000 + status})
-        return
-    body = words.encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": body})
+    await refuse(scope, send, status, words)

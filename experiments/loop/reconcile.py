@@ -38,7 +38,7 @@ from experiments.training.base import (
 from experiments.trials import changes, checkpoints
 from experiments.trials.backends import backend
 from experiments.trials.ends import end_trial
-from experiments.trials.launching import job_name, launch_of
+from experiments.trials.launching import launch_of, launched
 
 logger = logging.getLogger(__name__)
 
@@ -415,9 +415,10 @@ def _launch(
             checkpoints.make(trial.parameters, spec.adds)
             handle = backend().launch(launch_of(experiment, spec, trial))
         except (LaunchError, OSError) as error:
-            trial.move(TrialState.FAILED, reason=str(error), finished_at=timezone.now())
+            why = redact(str(error))  # it may quote a command with the trial's address
+            trial.move(TrialState.FAILED, reason=why, finished_at=timezone.now())
             if _never_started(experiment):
-                fail(experiment, f"No trial could be started. {error}")
+                fail(experiment, f"No trial could be started. {why}")
                 return
             Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
             continue
@@ -459,21 +460,22 @@ def _stop_marked(experiment: Experiment) -> None:
     marked = experiment.trials.exclude(stop_as="").exclude(state__in=FINISHED)
     for trial in marked:
         if trial.state == TrialState.WAITING:
-            trial.move(TrialState.CANCELED, reason=trial.stop_reason, finished_at=timezone.now())
-            _stop_unknown(trial)
+            _cancel(trial)
         elif trial.handle:
             backend().stop(trial.handle)
 
 
-def _stop_unknown(trial: Trial) -> None:
-    """Stop the job of a canceled trial that somebody launched and died before saying so.
+def _cancel(trial: Trial) -> None:
+    """End a trial that waits, and the job that somebody launched for it and died before saying so.
 
-    After the move: who launches it only now finds it ended (``_own_up``) and stops it.
+    Before the move: while nobody can say whether there is one, the next pass asks again. Who
+    launches it only now either moves it first, or finds it ended (``_own_up``) and stops the job.
     """
-    handle = backend().find(job_name(trial))
+    handle = launched(trial, backend())
     if handle is not None:
         Trial.objects.filter(pk=trial.pk).update(handle=handle)
         backend().stop(handle)
+    trial.move(TrialState.CANCELED, reason=trial.stop_reason, finished_at=timezone.now())
 
 
 def _trouble(experiment: Experiment, message: str) -> None:

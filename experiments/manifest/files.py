@@ -23,7 +23,7 @@ from experiments.manifest.fields import KIND
 from experiments.manifest.json_text import duplicate_keys, key_lines
 from experiments.manifest.reading import MAX_DEPTH, MAX_NODES, LineOf, kind_of
 from experiments.manifest.text_nodes import Tree
-from experiments.manifest.yaml_text import MAX_BYTES, dump_value, load_yaml, parser_events
+from experiments.manifest.yaml_text import MAX_BYTES, NULL, dump_value, load_yaml, parser_events
 from experiments.problems import Problem, ProblemsError
 from experiments.redaction import KEY, KEY_RULE
 from experiments.strict_json import JsonRefused, read_json
@@ -31,6 +31,7 @@ from experiments.strict_json import JsonRefused, read_json
 MOST_OBJECTS = 100  # of a file; each may hold as much as a manifest
 _MARKER = re.compile(r"---[ \t]*\r?\n")
 SECRET_KEY_NAME = "apikey"  # of a Secret's data
+_NO_LINE_ENDS = {ord("\r"): None, ord("\n"): None}
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def read_contents(text: str, *, is_json: bool = False) -> Contents:
     Raises:
         ProblemsError: it cannot be read, or there is no experiment in it.
     """
-    documents = [_json_document(text)] if is_json else _yaml_documents(text)
+    documents = _json_documents(text) if is_json else _yaml_documents(text)
     objects = [found for document in documents for found in _unpacked(document, is_json)]
     if len(objects) > MOST_OBJECTS:
         message = f"The file must hold at most {MOST_OBJECTS} objects, but it holds {len(objects)}."
@@ -156,8 +157,10 @@ def _secret(found: _Object) -> GivenSecret | Problem:
 def _decoded(raw: Any, is_coded: bool) -> str | None:
     if not isinstance(raw, str):
         return None
-    try:
-        return base64.b64decode(raw, validate=True).decode().strip() if is_coded else raw.strip()
+    if not is_coded:
+        return raw.strip()
+    try:  # a cluster ignores ends of lines in it
+        return base64.b64decode(raw.translate(_NO_LINE_ENDS), validate=True).decode().strip()
     except (binascii.Error, UnicodeError, ValueError):
         return None
 
@@ -216,18 +219,27 @@ def _document(text: str, start: int, end: int) -> _Object | None:
     try:
         loaded = load_yaml(own)
     except ProblemsError as error:
-        raise ProblemsError(
-            [
-                Problem(p.path, p.message, p.hint, None if p.line is None else p.line + above)
-                for p in error.problems
-            ]
-        ) from None
+        raise _moved(error, above) from None
+    line_of = _lower(loaded.line_of, above)
+    return _Object(loaded.data, own, line_of, start, end, loaded.n_values)
 
-    def line_of(path: str, within: int = 0) -> int | None:
-        line = loaded.line_of(path, within)
+
+def _moved(error: ProblemsError, above: int) -> ProblemsError:
+    """The problems of a part of a file, with the lines of the file."""
+    return ProblemsError(
+        [
+            Problem(p.path, p.message, p.hint, None if p.line is None else p.line + above)
+            for p in error.problems
+        ]
+    )
+
+
+def _lower(line_of: LineOf, above: int) -> LineOf:
+    def found(path: str, within: int = 0) -> int | None:
+        line = line_of(path, within)
         return None if line is None else line + above
 
-    return _Object(loaded.data, own, line_of, start, end, loaded.n_values)
+    return found
 
 
 _AROUND = (
@@ -236,13 +248,38 @@ _AROUND = (
 
 
 def _is_nothing(event: Any) -> bool:
-    return isinstance(event, yaml.ScalarEvent) and event.value == "" and not event.style
+    """Whether it is null, written out or not."""
+    return isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value in NULL
 
 
-def _json_document(text: str) -> _Object:
+def _json_documents(text: str) -> list[_Object]:
     """JSON goes its own way: the YAML reader would break escaped surrogate pairs."""
-    data, line_of = load_json(text)
-    return _Object(data, text, line_of, 0, len(text))
+    found: list[_Object] = []
+    start = 0
+    for end in _ends_of_json(text):
+        own, above = text[start:end], text.count("\n", 0, start)
+        data, line_of = load_json("\n" * above + own)
+        found.append(_Object(data, own, line_of, start, end))
+        start = end
+    return found
+
+
+def _ends_of_json(text: str) -> list[int]:
+    """Where objects end that stand one after the other; what cannot be read ends with the text."""
+    decoder = json.JSONDecoder()
+    ends: list[int] = []
+    place = len(text) - len(text.removeprefix("\ufeff"))
+    while len(ends) <= MOST_OBJECTS:
+        while text[place : place + 1].isspace():
+            place += 1
+        if not text.startswith("{", place):
+            return [*ends[:-1], len(text)]
+        try:
+            place = decoder.raw_decode(text, place)[1]
+        except (ValueError, RecursionError):
+            return [*ends, len(text)]  # whoever reads it says what is wrong
+        ends.append(place)
+    return ends
 
 
 def _unpacked(document: _Object, is_json: bool) -> list[_Object]:
@@ -312,13 +349,14 @@ def load_json(text: str) -> tuple[Any, LineOf]:
         message = f"The manifest must be an object (a mapping), but it is {kind_of(data)}."
         raise ProblemsError([Problem("", message)])
     lines = key_lines(text)
+    first = 1 + text[: len(text) - len(text.lstrip())].count("\n")
 
     def line_of(path: str, within: int = 0) -> int | None:
         while path:
             if path in lines:
                 return lines[path]
             path = path[: max(path.rfind("."), path.rfind("["), 0)]
-        return None
+        return first
 
     return data, line_of
 

@@ -17,6 +17,15 @@ from experiments.strict_json import JsonRefused, read_json
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
 
 
+def is_json(text: str) -> bool:
+    """Whether a manifest's text is JSON; YAML in braces is none."""
+    try:
+        read_json(text.removeprefix("\ufeff"), huge=True)
+    except JsonRefused:
+        return False
+    return True
+
+
 def parse_json(notes: Notes, text: str, path: str) -> Any:
     """Return what the JSON text holds; note a problem and return None where it is not JSON."""
     try:

@@ -259,7 +259,8 @@ def _words(notes: Notes, raw: Any, path: str) -> None:
         if not isinstance(word, str):
             reading.text(notes, "" if word is None else word, at(path, index))
             if word is None:
-                notes.error(at(path, index), "must be text, but got nothing.", 'Write "".')
+                hint = 'Write "" for an empty one; a bare ~ is nothing in YAML.'
+                notes.error(at(path, index), "must be text, but got nothing.", hint)
 
 
 def _env(notes: Notes, raw: Any, path: str) -> None:

@@ -16,7 +16,12 @@ from experiments.manifest.reading import Notes, at
 
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "ash", "fish", "csh", "tcsh"})
 _OPTION_AND_VALUE = re.compile(r"--?[A-Za-z][-\w]*\s+\S")
-_SHELL_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+# Where a path or a value may begin: "a$b" and "^x$" are no variables.
+_SHELL_VARIABLE = re.compile(r"(?:^|[=/:,])(\$(?:\{(\w+)\}|([A-Za-z_]\w*)))")
+# What each process of a trial is told, see docs/trials.md.
+_OURS = re.compile(
+    r"(?:NNI|TUNER)_\w+|MASTER_(?:ADDR|PORT)|RANK|WORLD_SIZE|TF_CONFIG|AUTO_TUNE_SERVER_ADDR"
+)
 _OPERATORS = frozenset({"&&", "||", "|", ";", "&", ">", ">>", "<", "2>&1", "2>", "&>"})
 _NO_SHELL = "no shell reads the words of a command"
 
@@ -35,14 +40,43 @@ def warn_of_shell_habits(
         if home is not None:
             hint = f"Write '{home}'." if is_here else "Write the directory out."
             notes.warn(where, f"'~' stays as it is: {_NO_SHELL}.", hint)
-    for where, word in rows[1:]:
-        if word in _OPERATORS:
-            message = f"'{word}' is handed to the program as it is: {_NO_SHELL}."
-            notes.warn(where, message, "For a shell write [sh, -c, '…'].")
-            return
-        if variable := _SHELL_VARIABLE.fullmatch(word):
-            name = variable[1] or variable[2]
-            notes.warn(where, f"'{word}' stays as it is: {_NO_SHELL}.", f"Write '$({name})'.")
+    operator = next(((where, word) for where, word in rows[1:] if word in _OPERATORS), None)
+    if operator is not None:
+        where, word = operator
+        message = f"'{word}' is handed to the program as it is: {_NO_SHELL}."
+        notes.warn(where, message, "For a shell write [sh, -c, '…'].")
+        rows = []
+    _warn_of_variables(notes, container, path, rows, is_here=is_here)
+
+
+def _warn_of_variables(
+    notes: Notes,
+    container: Mapping[str, Any],
+    path: str,
+    rows: list[tuple[str, str]],
+    is_here: bool,
+) -> None:
+    """``$NAME`` where ``$(NAME)`` is meant: in the words of a command, and in ``env``."""
+    names = [str(entry.get("name")) for entry in container.get("env") or []]
+    for where, word in rows:
+        _warn_of_variable(notes, where, word, set(names))
+    before: set[str] = {"PATH"} if is_here else set()
+    for name, (where, value) in zip(names, _values(container, path), strict=True):
+        # here an entry may extend what its own variable had before
+        _warn_of_variable(notes, where, value, before | {name} if is_here else before)
+        before.add(name)
+
+
+def _warn_of_variable(notes: Notes, where: str, word: str, known: set[str]) -> None:
+    """``known``: what ``$(NAME)`` stands for there, beside our own."""
+    if (found := _SHELL_VARIABLE.search(word)) is None:
+        return
+    name = found[2] or found[3]
+    if name in known or _OURS.fullmatch(name):
+        hint = f"Write '$({name})'."
+    else:
+        hint = f"Write its value out, or set {name} in 'env' before and write '$({name})'."
+    notes.warn(where, f"'{found[1]}' stays as it is: {_NO_SHELL}.", hint)
 
 
 def _words(container: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:

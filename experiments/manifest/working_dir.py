@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import copy
 import json
+import os.path
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from experiments.manifest.comparing import same
 from experiments.manifest.files import GivenManifest
+from experiments.manifest.json_text import is_json
 from experiments.manifest.text_edit import edit_json, edit_text
 
 
@@ -27,14 +30,18 @@ def resolved(given: GivenManifest, directory: Path) -> GivenManifest:
     for container in _containers(data):
         place = container.get("workingDir")
         if isinstance(place, str) and place and not place.startswith(("/", "~")):
-            container["workingDir"] = str((directory.resolve() / place).resolve())
+            with suppress(ValueError):  # what no path can hold (NUL) is refused with its field
+                container["workingDir"] = os.path.realpath(directory / place)
     if same(data, given.data):
         return given
-    if given.text.lstrip("\ufeff \t\r\n").startswith("{"):
-        text = edit_json(given.text, data) or json.dumps(data, ensure_ascii=False, indent=2)
-    else:
-        text = edit_text(given.text, data)
-    return replace(given, data=data, text=text)
+    return replace(given, data=data, text=_edited(given.text, data))
+
+
+def _edited(text: str, data: dict[str, Any]) -> str:
+    """The text as it is written, JSON or YAML (in braces too), with other data in it."""
+    if not is_json(text):
+        return edit_text(text, data)
+    return edit_json(text, data) or json.dumps(data, ensure_ascii=False, indent=2)
 
 
 def _containers(data: dict[str, Any]) -> Iterator[dict[str, Any]]:

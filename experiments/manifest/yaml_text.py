@@ -24,7 +24,7 @@ MAX_BYTES = 1024 * 1024
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
 _DECIMAL = re.compile(r"[-+]?[0-9]+\Z")
@@ -332,7 +332,7 @@ def _copy(value: Any) -> Any:
 
 def _plain(text: str, line: int, path: str) -> Any:
     """Resolve an unquoted scalar."""
-    if text in _NULL:
+    if text in NULL:
         return None
     if text in _TRUE:
         return True

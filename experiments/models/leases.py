@@ -6,9 +6,9 @@ clock, so that those of the machines may differ. A thread renews what this proce
 steps last, however long; it stops with the process, or when one step takes LONGEST_STEP_S.
 
 Guarantees: on the holder's machine its death is seen at once, and its work taken over by whoever
-asks next; elsewhere after TERM_S. Who was stopped and goes on after that, or was cut off, changes
-nothing any more: inside ``Lease.fence`` every transaction that numbers its rows (``raise_seq``)
-checks the token on the row that it locks anyway, and raises LostLease.
+asks next; elsewhere, or where it was stopped, after TERM_S. Who goes on after that, or was cut off,
+changes nothing any more: inside ``Lease.fence`` every transaction that numbers its rows
+(``raise_seq``) checks the token on the row that it locks anyway, and raises LostLease.
 
 The release before this one knows ``lease_until`` alone, and may run beside us: ``lease_mark``
 repeats it, so that where it took or renewed a lease the holder on the row counts for nothing.
@@ -33,15 +33,15 @@ from django.db import Error, connection, models
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from experiments.training.local.processes import boot_id, read_stat
+from experiments.training.local.processes import boot_id, is_stopped, read_stat
 
 logger = logging.getLogger(__name__)
 
 TERM_S = 7.0  # without a sign of life, then others may take it
 BEAT_S = 2.0  # between two signs of life
 FRESH_S = 1.0  # after one, nobody needs to ask whether the lease is still ours
-# Beyond the term, for a holder whose process lives on this machine: on SQLite a beat may wait for
-# another's transaction (its time limit is 20 s), or the process was stopped and will go on.
+# Beyond the term, for a holder whose process is at work on this machine: on SQLite a beat may wait
+# for another's transaction (its time limit is 20 s), or the machine is busy.
 PATIENCE_S = 30.0
 LONGEST_STEP_S = 15 * 60.0  # then it hangs
 
@@ -122,7 +122,7 @@ def may_be_taken(found: _Held, now: datetime) -> bool:
     if holder is not None and _is_seen_from_here(holder[0]):
         if not _lives(*holder):
             return True
-        patience = PATIENCE_S
+        patience = 0.0 if is_stopped(holder[0].pid) else PATIENCE_S
     return now > found.lease_until + timedelta(seconds=patience)
 
 

@@ -24,6 +24,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from experiments.access.tokens import TrialClaim, read_trial_token
 from experiments.live import hub
 from experiments.models import Trial, release
+from experiments.redaction import redact
 from experiments.reports import wire
 from experiments.reports.rows import STORED, Answer, BadText
 from experiments.reports.store import ReportStore, StoreIsFull
@@ -110,12 +111,14 @@ class TrialApi:
             if method == "GET":
                 await self._nni_get(claim, send)
             elif method == "PUT":
-                await self._nni_put(claim, scope, receive, send)
+                answer = await self._report(claim, scope, receive, _parse_nni_body)
+                # a line that is no command would disturb NNI's client
+                await _reply(send, Answer(200, "") if answer.status == 200 else answer)
             else:
                 await _reply(send, Answer(405, "use GET or PUT"), allow=b"GET, PUT")
         elif parts[0] == "t" and route == ["apis", "v1", "metric"]:
             if method == "POST":
-                await self._t9k_post(claim, scope, receive, send)
+                await _reply(send, await self._report(claim, scope, receive, wire.parse_t9k))
             else:
                 await _reply(send, Answer(405, "use POST"), allow=b"POST")
         elif parts[0] == "t" and route[:3] == ["apis", "v1", "parameter"] and len(route) == 4:
@@ -178,62 +181,45 @@ class TrialApi:
 
     # ---- reports
 
-    async def _t9k_post(
+    async def _report(
         self,
         claim: TrialClaim | None,
         scope: MutableMapping[str, Any],
         receive: Receive,
-        send: Send,
-    ) -> None:
-        body = await _read_body(scope, receive)
-        if body is None:
-            await _reply(send, _TOO_LARGE)
-        elif claim is None:
-            await _reply(send, Answer(404, "unknown trial: the address holds no valid token"))
-        else:
-            await _reply(send, await self._take(claim, body, wire.parse_t9k))
-
-    async def _nni_put(
-        self,
-        claim: TrialClaim | None,
-        scope: MutableMapping[str, Any],
-        receive: Receive,
-        send: Send,
-    ) -> None:
-        body = await _read_body(scope, receive)
-        if body is None:
-            await _reply(send, _TOO_LARGE)
-        elif claim is None:
-            await _reply(send, Answer(404, "unknown trial: the address holds no valid token"))
-        else:
-            answer = await self._take(claim, body, _parse_nni_body)
-            if answer.status == 200:
-                answer = Answer(200, "")
-            await _reply(send, answer)
-
-    async def _take(
-        self, claim: TrialClaim, body: bytes, parse: Callable[[bytes], Report | None]
+        parse: Callable[[bytes], Report | None],
     ) -> Answer:
-        item: Report | BadText
+        body = await _read_body(scope, receive)
+        if body is None:
+            return _TOO_LARGE  # nobody hears it
+        if claim is None:
+            line = "unknown trial: the address holds no valid token"
+            return Answer(404, line) if body.is_whole else _TOO_LARGE
+        if not body.is_whole:
+            return await self._refuse(claim, _TOO_LARGE, body.data)
         try:
-            report = parse(body)
-            if report is None:  # NNI announces that it will ask for parameters
-                return Answer(200, "")
-            if report.trial_key != claim.key:
-                return Answer(
-                    403, f"not stored: the token is of trial {claim.key}, the report of another"
-                )
-            item = report
+            report = parse(body.data)
         except BadReport as error:
-            text = body[:KEPT_BYTES].decode("utf-8", "replace")
-            item = BadText(f"not stored: {error}", text, is_final=wire.looks_final(body))
+            return await self._refuse(claim, Answer(400, f"not stored: {error}"), body.data)
+        if report is None:  # NNI announces that it will ask for parameters
+            return Answer(200, "")
+        if report.trial_key != claim.key:
+            line = f"not stored: the token is of trial {claim.key}, the report of another"
+            return await self._refuse(claim, Answer(403, line), body.data)
+        return await self._submit(claim, report)
+
+    async def _refuse(self, claim: TrialClaim, answer: Answer, body: bytes) -> Answer:
+        """Give that answer, and keep what came: a refused result is why its trial fails."""
+        text = redact(body[:KEPT_BYTES].decode("utf-8", "replace"))
+        item = BadText(redact(answer.line), text, is_final=wire.looks_final(body))
+        kept = await self._submit(claim, item)
+        # that its text was not kept is our trouble alone
+        return kept if kept.status == 404 else answer
+
+    async def _submit(self, claim: TrialClaim, item: Report | BadText) -> Answer:
         try:
-            answer = await self.store.submit(claim, item)
+            return await self.store.submit(claim, item)
         except StoreIsFull:
-            answer = _FULL
-        if isinstance(item, BadText) and answer.status >= 500:
-            return Answer(400, item.line)  # that its text was not kept is our trouble alone
-        return answer
+            return _FULL
 
 
 def _refusal() -> str:
@@ -298,20 +284,25 @@ def _parse_nni_body(body: bytes) -> Report | None:
     return None if command["type"] == "request_parameter" else wire.parse_nni(command)
 
 
-async def _read_body(scope: MutableMapping[str, Any], receive: Receive) -> bytes | None:
-    """The request's body; None where it is too large.
+class _Body(NamedTuple):
+    """What came of a request's body: all of it, or of one that is too large beginning and end."""
 
-    Even then it is read on, unless it is absurd: a client whose connection is closed while it sends
-    never sees the answer, and NNI's would end its trial for that.
+    data: bytes
+    is_whole: bool
+
+
+async def _read_body(scope: MutableMapping[str, Any], receive: Receive) -> _Body | None:
+    """The request's body; None where its sender has gone.
+
+    One that is too large is read on, unless it is absurd: a client whose connection is closed while
+    it sends never sees the answer, and NNI's would end its trial for that.
     """
-    sizes = [
-        int(value)
+    is_absurd = any(
+        name == b"content-length" and value.isdigit() and int(value) > DRAINED_BODY
         for name, value in scope["headers"]
-        if name == b"content-length" and value.isdigit()
-    ]
-    if any(size > DRAINED_BODY for size in sizes):
-        return None
+    )
     chunks: list[bytes] = []
+    end = b""
     size = 0
     while True:
         message = await receive()
@@ -319,12 +310,14 @@ async def _read_body(scope: MutableMapping[str, Any], receive: Receive) -> bytes
             return None  # nobody hears the answer, and half a body is no bad report
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size > DRAINED_BODY:
-            return None
-        if size <= MAX_BODY:
+        if size <= MAX_BODY or not chunks:
             chunks.append(chunk)
+        else:
+            end = (end + chunk)[-KEPT_BYTES:]
         if not message.get("more_body"):
-            return b"".join(chunks) if size <= MAX_BODY else None
+            return _Body(b"".join(chunks) + end, size <= MAX_BODY)
+        if is_absurd or size > DRAINED_BODY:
+            return _Body(b"".join(chunks) + end, is_whole=False)
 
 
 async def _reply(send: Send, answer: Answer, *, allow: bytes = b"") -> None:

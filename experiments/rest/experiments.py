@@ -20,6 +20,7 @@ from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
+from django.utils.translation import get_language
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
@@ -33,7 +34,7 @@ from experiments.algorithms.reference import catalogue
 from experiments.charts import CHARTS
 from experiments.manifest.spec import Parsed, to_manifest
 from experiments.manifest.yaml_text import dump_yaml
-from experiments.models import Experiment
+from experiments.models import Experiment, Project
 from experiments.problems import Problem, nearest
 from experiments.rest import answers, inputs
 from experiments.rest.base import (
@@ -165,11 +166,10 @@ class Experiments(ApiView):
         found = take_in_file(body.raw, is_json=body.is_json)
         if found.problems:
             raise InvalidManifest(found.problems, found.warnings)
-        project = policy.secrets_project(request.user)
-        if found.secrets and project is None:
+        if found.secrets and not policy.may_keep_secrets(request.user):
             raise PermissionDenied("You may not set secrets.")
         with transaction.atomic():
-            keep_secrets(found.secrets, project)
+            keep_secrets(found.secrets, Project.default())
             made = [
                 actions.create_experiment(
                     _require_runnable(intake),
@@ -310,13 +310,35 @@ class RetryFailed(ApiView):
         return Response({"count": len(again), "trials": [trial_json(trial) for trial in again]})
 
 
+CHART_OPTIONS = {
+    "x": "`history`: number, time. `curves`: step, sequence, time. `cost`: wall, trials. "
+    "`pair`: a parameter.",
+    "y": "`pair`: a parameter.",
+    "view": "`pair`: rank, contour.",
+    "part": "`slots`: last, first, longest.",
+    "axes": '`parcoords`, `slice`: a JSON list of parameters, as ["lr", "units"].',
+    "columns": "`slice`: panels in a row, 1 to 6.",
+    "top": "`parcoords`: the share of the best trials to show, in percent.",
+    "metric": "`curves`: the metric's name.",
+    "trial": "`curves`: the number of the trial to show among the others.",
+    "log": "`history`, `curves`, `slice`, `edf`, `cost`: 1 for logarithmic values.",
+    "clip": "`history`, `curves`, `slice`, `edf`: 0 to show far-out values in place.",
+}
+
+
 class Chart(ApiView):
     @extend_schema(
         operation_id="experiments_chart",
         summary="A chart as a Plotly figure",
-        description="Other query parameters are the chart's options. Send the ETag back as "
-        "If-None-Match: an experiment without news answers 304.",
-        parameters=[OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=sorted(CHARTS))],
+        description="`layout.meta` has what is shown in words: `note`, `n_trials`, `empty`. Send "
+        "the ETag back as If-None-Match: an experiment without news answers 304.",
+        parameters=[
+            OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=sorted(CHARTS)),
+            *(
+                OpenApiParameter(name, str, description=f"Of {kinds}")
+                for name, kinds in CHART_OPTIONS.items()
+            ),
+        ],
         responses={
             200: OpenApiTypes.OBJECT,
             304: OpenApiResponse(description="Unchanged."),
@@ -343,7 +365,7 @@ class Chart(ApiView):
 
 
 def _etag(experiment: Experiment, kind: str, options: dict[str, str]) -> str:
-    key = repr((experiment.pk, kind, sorted(options.items())))
+    key = repr((experiment.pk, kind, get_language(), sorted(options.items())))
     return f'"{experiment.last_seq}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"'
 
 

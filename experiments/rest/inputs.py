@@ -23,7 +23,7 @@ from experiments.states import Phase, TrialState
 PHASES = [phase.value for phase in Phase]
 STATES = [state.value for state in TrialState]
 EXPORT_FORMATS = ("json", "csv", "yaml", "html")
-EXPERIMENT_ORDERS = ("created_at", "name", "phase", "started_at", "finished_at", "best")
+EXPERIMENT_ORDERS = ("created_at", "name", "phase", "started_at", "finished_at", "best", "tuner")
 MAX_PAGE_SIZE = 200
 MAX_LOG_BYTES = 1024 * 1024  # of one answer
 DEFAULT_LOG_BYTES = 64 * 1024

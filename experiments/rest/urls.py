@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 from django.views.decorators.gzip import gzip_page
 
-from experiments.rest import experiments, failures, pace, schema, secrets, trials
+from experiments.rest import comparing, experiments, failures, pace, schema, secrets, trials
 
 
 class ExperimentId:
@@ -53,6 +53,8 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("clone/", experiments.Clone.as_view(), name="api-clone"),
     path("retry-failed/", experiments.RetryFailed.as_view(), name="api-retry-failed"),
     path("charts/<slug:kind>/", packed(experiments.Chart.as_view()), name="api-chart"),
+    path("compare/", comparing.CompareTrials.as_view(), name="api-compare"),
+    path("compare/curves/", comparing.CompareCurves.as_view(), name="api-compare-curves"),
     path("failures/", failures.Failures.as_view(), name="api-failures"),
     path("pace/", pace.Pace.as_view(), name="api-pace"),
     path("export/", experiments.Export.as_view(), name="api-export"),
@@ -69,11 +71,21 @@ urlpatterns = [
     path("v1/secrets/", secrets.Secrets.as_view(), name="api-secrets"),
     path("v1/secrets/<str:name>/", secrets.OneSecret.as_view(), name="api-secret"),
     path("v1/experiments/", experiments.Experiments.as_view(), name="api-experiments"),
-    # Before the ids: "validate" looks like one.
+    # Before the ids: "validate" and "compare" look like some.
     path(
         "v1/experiments/validate/",
         experiments.ValidateManifest.as_view(),
         name="api-validate",
+    ),
+    path(
+        "v1/experiments/compare/",
+        comparing.CompareExperiments.as_view(),
+        name="api-compare-experiments",
+    ),
+    path(
+        "v1/experiments/compare/charts/<slug:kind>/",
+        comparing.CompareExperimentsChart.as_view(),
+        name="api-compare-experiments-chart",
     ),
     path("v1/experiments/<experiment:experiment_id>/", include(experiment_urlpatterns)),
     re_path(r"^v1/(?P<rest>.*)$", schema.NoSuchRoute.as_view()),

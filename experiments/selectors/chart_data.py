@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from datetime import datetime
 from threading import Lock
 from typing import Any
 
+from django.db.models import Min
 from django.utils import timezone
 from django.utils.translation import get_language, gettext
 
@@ -31,7 +33,7 @@ from experiments.charts.base import (
 )
 from experiments.models import Curve, Event, Experiment, Metric, Trial
 from experiments.selectors import curve_data, fast_rows
-from experiments.states import FINISHED, TrialState
+from experiments.states import FINISHED, PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
 MOST_KEPT = 64
@@ -56,7 +58,7 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
         if found is not None and now - found[0] < KEEP_S:
             return found[1]
     with words.spoken_by(gettext):
-        drawn = chart.draw(record(experiment, chart, options), options)
+        drawn = _drawn(experiment, chart, options)
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
     is_whole = not drawn["layout"]["meta"].get("n_unread")
@@ -68,6 +70,14 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
         while len(_kept) > MOST_KEPT:
             _kept.popitem(last=False)
     return drawn
+
+
+def _drawn(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Figure:
+    given = record(experiment, chart, options)
+    if chart.needs_first_reports is not None:
+        numbers = chart.needs_first_reports(given, options)
+        given = replace(given, first_reports=_first_reports(experiment, numbers))
+    return chart.draw(given, options)
 
 
 def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Record:
@@ -84,6 +94,7 @@ def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> 
         space=search_space(experiment),
         trials=tuple(trials),
         now=timezone.now(),
+        ended=experiment.phase in PHASE_ENDED,
     )
     if not chart.needs_curves:
         return found
@@ -93,6 +104,18 @@ def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> 
         for pk, n, trial in zip(pks, n_reports, trials, strict=True)
     ]
     return curve_data.with_curves(experiment, replace(found, receipts=receipts), reported, options)
+
+
+def _first_reports(experiment: Experiment, numbers: Sequence[int]) -> dict[int, datetime]:
+    """When each of these trials reported for the first time."""
+    first = Metric.objects.filter(
+        trial__experiment_id=experiment.pk,
+        trial__number__in=numbers,
+        kind=Metric.Kind.PERIODICAL,
+        sequence=0,
+    )
+    rows = first.order_by().values_list("trial__number").annotate(Min("time"))
+    return dict(rows)
 
 
 def search_space(experiment: Experiment) -> dict[str, Any]:

@@ -242,9 +242,10 @@ def html_text(experiment: Experiment) -> str:
     header, rows = _table(experiment)
     best = experiment.best_trial
     head = experiment_json(experiment)
+    n_all = max(head["n_finished"], head["max_trials"])
     summary = (
         ("Phase", head["phase"]),
-        ("Trials", f"{head['n_finished']} of {head['max_trials']} finished"),
+        ("Trials", f"{head['n_finished']} of {n_all} finished"),
         ("Best value", "" if best is None else f"{best.value} (trial {best.number})"),
         ("Optimize mode", head["optimize_mode"]),
         ("Created", head["created_at"]),

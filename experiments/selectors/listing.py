@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 
 from django.db.models import Case, F, Q, QuerySet, When
 from django.db.models.expressions import OrderBy
-from django.db.models.functions import Lower
+from django.db.models.fields.json import KT
+from django.db.models.functions import Coalesce, Lower
 
+from experiments.manifest.fields import NAME_FIELDS
 from experiments.models import Experiment
 
 _BY_LETTER = frozenset({"name"})  # sorted as people sort: Adam before berta before Caesar
@@ -50,6 +52,12 @@ def _best(*, is_reversed: bool) -> list[OrderBy]:
     ]
 
 
+# Name of what chooses the parameters, by letter.
+_TUNER = Lower(
+    Coalesce(*(KT(f"manifest__spec__{kind}__{NAME_FIELDS[kind]}") for kind in ("tuner", "advisor")))
+)
+
+
 def columns(orders: Iterable[str]) -> list[OrderBy]:
     """What the database sorts by."""
     found: list[OrderBy] = []
@@ -58,7 +66,7 @@ def columns(orders: Iterable[str]) -> list[OrderBy]:
         if name == "best":
             found += _best(is_reversed=order[0] == "-")
             continue
-        column = Lower(name) if name in _BY_LETTER else F(name)
+        column = _TUNER if name == "tuner" else Lower(name) if name in _BY_LETTER else F(name)
         found.append(
             column.desc(nulls_last=True) if order[0] == "-" else column.asc(nulls_last=True)
         )

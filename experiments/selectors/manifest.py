@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from experiments.manifest.json_text import is_json
 from experiments.manifest.spec import parse_manifest, to_manifest, without_status
 from experiments.manifest.text_edit import edit_text
 from experiments.manifest.yaml_text import dump_yaml, load_yaml
@@ -36,8 +37,7 @@ def manifest_text(experiment: Experiment, *, name: str = "") -> str:
     if name:
         manifest["metadata"] = {**manifest["metadata"], "name": name}
         manifest["metadata"].pop("generateName", None)
-    is_json = text.lstrip("\ufeff \t\r\n").startswith("{")
-    return dump_yaml(manifest) if is_json or not text else edit_text(text, manifest)
+    return edit_text(text, manifest) if text and not is_json(text) else dump_yaml(manifest)
 
 
 def _with_limits(manifest: Mapping[str, Any], experiment: Experiment) -> dict[str, Any]:

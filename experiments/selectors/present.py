@@ -87,6 +87,10 @@ class TrialCounts:
     to_retry: int  # failed or lost, and not retried yet
     finished: int  # of max_trials: neither replaced by a retry nor cut off when the time was up
 
+    def out_of(self, max_trials: int) -> int:
+        """What the finished are told as a part of: the limit may be lowered below them."""
+        return max(max_trials, self.finished)
+
 
 def count_trials(experiments: Iterable[Experiment]) -> dict[str, TrialCounts]:
     """Trials of each experiment id, in one query."""

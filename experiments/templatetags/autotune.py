@@ -18,6 +18,7 @@ from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _
 
 from experiments import looks
+from experiments.charts import sparkline as lines
 from experiments.models import Experiment
 from experiments.states import TrialState
 
@@ -93,6 +94,7 @@ def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int) -> dict[
     ``n_finished`` is how many of ``max_trials`` are done: of retried trials the retries count.
     """
     n_trials = sum(counts.values())
+    max_trials = max(max_trials, n_finished)  # the limit may be lowered below what is done
     whole = max(max_trials, n_trials, 1)
     segments, x = [], 0.0
     for state, look in looks.STATES.items():
@@ -121,6 +123,24 @@ def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int) -> dict[
         "n_finished": n_finished,
         "max_trials": max_trials,
         "label": f"{label}: {words}" if words else label,
+    }
+
+
+@register.inclusion_tag("partials/_sparkline.html")
+def sparkline(line: lines.BestLine | None) -> dict[str, Any]:
+    """How the best value went, as a line of an SVG; nothing before the first success."""
+    if line is None:
+        return {}
+    label = _("Best so far over %(n)d trials: from %(first)s to %(last)s") % {
+        "n": line.last + 1,
+        "first": number(line.first_value),
+        "last": number(line.last_value),
+    }
+    return {
+        "points": lines.points(line),
+        "width": lines.WIDTH,
+        "height": lines.HEIGHT,
+        "label": label,
     }
 
 

@@ -150,9 +150,12 @@ class Backend(ABC):
         """Say which programs of this machine the commands of a launch would run."""
         return ()
 
-    def find(self, name: str) -> Handle | None:
-        """The handle of a job launched under this name, if there is one; starts nothing."""
-        return None
+    @abstractmethod
+    def find(self, launch: Launch) -> Handle | None:
+        """The handle of the job that was launched so, if there is one; starts nothing.
+
+        Raises BackendUnavailable.
+        """
 
     @abstractmethod
     def poll(self, handles: Sequence[Handle]) -> list[JobStatus]:

@@ -31,6 +31,15 @@ _TROUBLE = re.compile(
     r"assertion|assert|invalid|unrecognized|unknown|usage)\b",
     re.IGNORECASE,
 )
+# What is told of on the way out, or beside the program: no reason to end.
+_ASIDE = re.compile(
+    r"Exception ignored in|Error in atexit\._run_exitfuncs|--- Logging error ---"
+    r"|Exception in thread |exception was never retrieved"
+)
+_CHAINED = ("another exception occurred:", "direct cause of the following exception:")
+# torchrun's, and accelerate's and others' that run their worker by subprocess
+_LAUNCHER = re.compile(r"(?:\w+\.)*(?:ChildFailedError|CalledProcessError)\b")
+_LONGEST_TRACE = 2000  # lines
 _LOOK_BACK = 20  # lines in which an error is looked for where there is no traceback
 
 
@@ -62,12 +71,25 @@ def error_of(tail: bytes) -> str:
 
 
 def _of_traceback(lines: list[str]) -> str:
-    """The exception of the last traceback."""
-    headers = [number for number, line in enumerate(lines) if line.endswith(_HEADER)]
-    if headers:
-        start = headers[-1]
-        if found := _under(lines[start].removesuffix(_HEADER), lines[start + 1 :]):
-            return found
+    """The exception of the last traceback that ended the program.
+
+    One that a launcher raised because its worker failed, or that was only told of on the way out,
+    counts where there is no other.
+    """
+    own, others = "", ""
+    is_aside = False
+    for number, line in enumerate(lines):
+        if not line.endswith(_HEADER):
+            continue
+        before = lines[number - 1] if number else ""
+        is_aside = bool(_ASIDE.search(before)) or (is_aside and before.endswith(_CHAINED))
+        if found := _under(line.removesuffix(_HEADER), lines[number + 1 :]):
+            if is_aside or _LAUNCHER.match(found):
+                others = found
+            else:
+                own = found
+    if own or others:
+        return own or others
     for before, line in reversed(list(pairwise(["", *lines]))):
         if before.startswith(" ") and _EXCEPTION.fullmatch(line):
             return line
@@ -81,11 +103,13 @@ def _under(prefix: str, lines: list[str]) -> str:
         prefix: what stands before each line: launchers put a name ("[rank0]: "), groups a bar.
         lines: those under its head.
     """
-    texts = [_BAR.sub("", line.removeprefix(prefix), count=1) for line in lines]
+    texts = [_BAR.sub("", line.removeprefix(prefix), count=1) for line in lines[:_LONGEST_TRACE]]
     for number, text in enumerate(texts):
         if number and not text.startswith(" ") and text.strip() and text.strip() != prefix.strip():
-            more = texts[number + 1].strip() if text.endswith(":") and texts[number + 1 :] else ""
-            return f"{text} {more}".strip()
+            more = ""
+            if text.rstrip().endswith(":"):  # the message begins below, or below a rule
+                more = next((t.strip() for t in texts[number + 1 :] if re.search(r"\w", t)), "")
+            return f"{text.rstrip()} {more}".strip()
     return ""
 
 

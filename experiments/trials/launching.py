@@ -11,7 +11,8 @@ from experiments.access.tokens import trial_token
 from experiments.manifest.fields import API_VERSION, KIND
 from experiments.manifest.spec import ExperimentSpec
 from experiments.models import ClusterObject, Experiment, Trial
-from experiments.training.base import Launch, Task, name_of_job
+from experiments.problems import ProblemsError
+from experiments.training.base import Backend, Handle, Launch, Task
 
 
 def _tasks(spec: ExperimentSpec) -> tuple[Task, ...]:
@@ -47,9 +48,15 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
     )
 
 
-def job_name(trial: Trial) -> str:
-    """Name of the job of this trial's present attempt, launched or not."""
-    return name_of_job(trial.experiment_id, trial.number, trial.attempt)
+def launched(trial: Trial, backend: Backend) -> Handle | None:
+    """The job of a waiting trial that somebody launched and died before saying so.
+
+    Raises BackendUnavailable.
+    """
+    try:
+        return backend.find(launch_of(trial.experiment, trial.experiment.spec, trial))
+    except ProblemsError:
+        return None  # nobody can have launched it
 
 
 def sample_launch(spec: ExperimentSpec) -> Launch:

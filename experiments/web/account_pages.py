@@ -76,7 +76,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     context = {"next": request.POST.get("next") or request.GET.get("next", "")}
     if request.method == "GET":
         return render(request, "account/sign_in.html", context)
-    if wait_s := sign_ins.wait_s(_address(request), request.POST.get("username", "")):
+    # As it is compared: else spaces around it would make as many names as one likes.
+    name = request.POST.get("username", "").strip()[:150]
+    if wait_s := sign_ins.wait_s(_address(request), name):
         return _too_often(request, context, wait_s)
     if "link" in request.POST:
         answer = _sign_in_by_secret(request, _secret_in(request.POST["link"]))
@@ -90,8 +92,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if user is not None:
         login(request, user)
         return redirect(_next(request))
-    context["username"] = request.POST.get("username", "")[:150]
-    sign_ins.failed(_address(request), context["username"])
+    context["username"] = name
+    sign_ins.failed(_address(request), name)
     context["password_error"] = _("User name and password do not fit together.")
     return render(request, "account/sign_in.html", context, status=400)
 

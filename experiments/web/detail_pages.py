@@ -21,6 +21,7 @@ from django.views.decorators.http import require_safe
 from experiments.access import policy
 from experiments.models import Event, Experiment, Trial
 from experiments.selectors import chart_data, present
+from experiments.strict_json import unmistakable
 
 PAGE_SIZE = 50  # trials on the table's first page, as REST pages them
 N_EVENTS = 40  # newest events that come with the page
@@ -167,7 +168,7 @@ def _algorithms(spec: dict[str, Any]) -> list[AlgorithmRow]:
 
 
 def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return unmistakable(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _space_rows(space: dict[str, Any], depth: int) -> list[SpaceRow]:

@@ -21,10 +21,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from experiments.access import policy
+from experiments.charts.sparkline import BestLine
 from experiments.manifest.fields import NAME_FIELDS
 from experiments.models import Experiment
 from experiments.selectors.listing import listed
 from experiments.selectors.present import count_trials
+from experiments.selectors.trend import best_lines
 from experiments.states import PHASE_ENDED, Phase
 
 PER_PAGE = 25
@@ -42,6 +44,7 @@ ORDERS: dict[str, tuple[Any, list[str]]] = {
     "newest": (_("Newest first"), ["-created_at"]),
     "oldest": (_("Oldest first"), ["created_at"]),
     "best": (_("Best value"), ["best", "-created_at"]),
+    "tuner": (_("Tuner"), ["tuner", "-created_at"]),
     "name": (_("Name"), ["name", "-created_at"]),
     "finished": (_("Last finished"), ["-finished_at", "-created_at"]),
 }
@@ -99,11 +102,13 @@ class Row:
     n_finished: int  # of max_trials
     active_seconds: float
     tuner: str
+    trend: BestLine | None
 
 
 def _rows(page: Page[Experiment]) -> list[Row]:
     now = timezone.now()
     counts = count_trials(page.object_list)
+    trends = best_lines(page.object_list, counts)
     return [
         Row(
             e,
@@ -111,6 +116,7 @@ def _rows(page: Page[Experiment]) -> list[Row]:
             counts[e.pk].finished,
             e.active_seconds_at(now),
             _chooser(e.configuration),
+            trends[e.pk],
         )
         for e in page.object_list
     ]

@@ -5,17 +5,23 @@ from __future__ import annotations
 from django.urls import path
 from django.views.i18n import set_language
 
-from experiments.web import account_pages, detail_pages, list_page, new_page
+from experiments.web import account_pages, compare_pages, detail_pages, list_page, new_page
 
 urlpatterns = [
     path("", list_page.experiment_list, name="experiment-list"),
     path("experiments/new/", new_page.experiment_new, name="experiment-new"),
+    path("experiments/compare/", compare_pages.compare_experiments, name="compare-experiments"),
     path("experiments/new/sync/", new_page.sync, name="experiment-sync"),
     path("experiments/new/template/<str:name>/", new_page.template, name="experiment-template"),
     path(
         "experiments/<slug:experiment_id>/",
         detail_pages.experiment_detail,
         name="experiment-detail",
+    ),
+    path(
+        "experiments/<slug:experiment_id>/compare/",
+        compare_pages.compare_trials,
+        name="compare-trials",
     ),
     path(
         "experiments/<slug:experiment_id>/trials/<int:number>/",

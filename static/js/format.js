@@ -34,13 +34,27 @@ export function number(value, digits = 6) {
 }
 
 /**
+ * A text in quotes where it could be taken for another value: "1" is not 1, "null" not null.
+ * @param {string} text
+ */
+function unmistakable(text) {
+  if (text.trim() === "") return JSON.stringify(text);
+  try {
+    JSON.parse(text);
+  } catch {
+    return text;
+  }
+  return JSON.stringify(text);
+}
+
+/**
  * Any value of a parameter or metric on one line.
  * @param {Json | undefined} value
  * @returns {string}
  */
 export function plain(value) {
   if (typeof value === "number") return number(value);
-  if (typeof value === "string") return value;
+  if (typeof value === "string") return unmistakable(value);
   if (value && typeof value === "object" && "_name" in value) {
     const { _name: name, ...rest } = value;
     const inner = Object.entries(rest)

@@ -137,7 +137,7 @@ document.addEventListener("click", async (event) => {
     return;
   }
   const row = hit(event, "tr[data-href]");
-  if (!row?.dataset.href || hit(event, "a, button, .dropdown-menu")) return;
+  if (!row?.dataset.href || hit(event, "a, button, input, .col-tick, .dropdown-menu")) return;
   if (!getSelection()?.isCollapsed) return;
   if (event.ctrlKey || event.metaKey) window.open(row.dataset.href);
   else location.assign(row.dataset.href);

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from django.utils import timezone
 
+from experiments.access.tokens import trial_token
 from experiments.aistore import outbox
 from experiments.models import Experiment, Metric
 from experiments.services import actions
@@ -83,6 +84,22 @@ def test_the_end_of_a_trials_log_goes_along(
     assert len(sent) < 260 * 1024
     assert log.endswith(rest)
     assert rest.startswith(b"line ")
+
+
+def test_no_token_goes_along_with_a_log(
+    running: Experiment, end_trial: MakeTrial, aistore: FakeAIStore, settings: Any
+):
+    name = f"at-{running.pk}-0-1"
+    directory = settings.TRIALS_DIR / name
+    directory.mkdir(parents=True)
+    trial = end_trial(running, handle={"name": name, "replicas": ["worker-0"]})
+    token = trial_token(trial)
+    (directory / "worker-0.log").write_text(f"channel: http://127.0.0.1:1/n/{token}\n")
+    upload(running)
+    sent = aistore.objects[f"{row_of(trial).node_path}/stdout.log"].decode()
+    named, _, signature = token.rpartition(".")
+    assert sent == f"channel: http://127.0.0.1:1/n/{named}.{'*' * len(signature)}\n"
+    assert all(signature.encode() not in data for data in aistore.objects.values())
 
 
 def test_not_finite_values_do_not_stop_a_run(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.charts import CHARTS, axes, curves, parallel, scale
+from experiments.charts import CHARTS, axes, curves, parallel, scale, style
 from experiments.problems import ProblemsError
 from tests.charts.records import curve, record, trial
 
@@ -25,11 +25,13 @@ def drawn(kind: str, values: tuple[float, ...], mode: str, options: dict[str, st
     found = CHARTS[kind].draw(record(trials, lines, mode), options)
     json.dumps(found, allow_nan=False)
     for name, axis in found["layout"].items():
-        if name.startswith(("xaxis", "yaxis")) and "range" in axis:
+        is_axis = name.startswith(("xaxis", "yaxis"))
+        if is_axis and "range" in axis and axis.get("type") != "date":
             low, high = axis["range"]
             assert low < high
             assert math.isfinite(high - low)  # what the browser divides by
-    for dimension in found["data"][0].get("dimensions", ()):
+    dimensions = found["data"][0].get("dimensions", ()) if found["data"] else ()
+    for dimension in dimensions:
         low, high = dimension["range"]
         assert 0 < high - low < math.inf
         assert all(low <= place <= high for place in dimension["values"])
@@ -79,6 +81,8 @@ def test_numbers_that_differ_late_stay_different_on_the_way_to_the_browser() -> 
     assert scale.rounded(times) == times.tolist()
     assert scale.rounded(np.array([1e6 + 0.125, 1e6 + 0.25])) == [1e6 + 0.125, 1e6 + 0.25]
     assert scale.rounded(np.array([0.123456789, 1.0])) == [0.1234568, 1.0]
+    largest = np.array([2.0**53 - 1, 2.0**53])  # rounding would add more than it takes away
+    assert scale.rounded(largest) == largest.tolist()
     assert scale.rounded(np.array([LARGEST, -LARGEST, np.nan])) == [
         1.797693e308,
         -1.797693e308,
@@ -116,6 +120,12 @@ def test_choices_that_look_alike_are_still_two(
     (axis,) = found.axes
     assert axis.places == (0.0, 1.0) * 4
     assert [words for _, words in axis.ticks] == labels
+
+
+def test_texts_in_a_hover_box_are_told_from_what_they_look_like() -> None:
+    given = {"a": "1", "b": 1, "c": "null", "d": None, "e": "", "f": "relu", "g": "NaN"}
+    shown = style.parameters_text(given).split("<br>")
+    assert shown == ['a = "1"', "b = 1", 'c = "null"', "d = null", 'e = ""', "f = relu", "g = NaN"]
 
 
 def test_a_nested_choice_is_keyed_by_its_name_alone() -> None:

@@ -25,6 +25,7 @@ def everything(mode: str = "maximize") -> Any:
     ]
     trials += [trial(7, 1e20), trial(8, -1e-300, parameters={ODD_NAME: ODD_NAME, "lr": None})]
     trials += [trial(9 + i, 0.7, excluded=i == 0, parameters={}) for i in range(3)]
+    trials += [trial(12 + i, i / 50, parameters={"lr": 1e-4 * (i + 1)}) for i in range(40)]
     curves = [curve(i, [0.1, math.nan, 0.3, 1e300, -5.0]) for i in range(12)]
     return record(trials, curves, mode)
 
@@ -93,6 +94,6 @@ def test_reports_end_the_emptiness_of_history_and_curves_only() -> None:
     assert [kind for kind in KINDS if "live" in empty[kind]] == ["curves", "history"]
 
 
-def test_a_started_trial_changes_the_durations_only() -> None:
+def test_a_started_trial_changes_durations_and_slots_only() -> None:
     start = (TrialState.WAITING, TrialState.RUNNING)
-    assert [kind for kind in KINDS if start in CHARTS[kind].redrawn_at] == ["duration"]
+    assert [kind for kind in KINDS if start in CHARTS[kind].redrawn_at] == ["duration", "slots"]

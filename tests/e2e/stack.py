@@ -99,6 +99,7 @@ class Stack:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = env
+        self.root = ROOT  # where its code lies
         self.process: subprocess.Popen[str] | None = None
         self.link = ""
         self._token = ""
@@ -109,11 +110,12 @@ class Stack:
         with output.open("w") as out:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, str(ROOT / "manage.py"), "up", "--port", str(self.port)),
+                    *(sys.executable, str(self.root / "manage.py")),
+                    *("up", "--port", str(self.port)),
                     *argv,
                 ],
                 env=environment(self.data, **self.env),
-                cwd=ROOT,
+                cwd=self.root,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 text=True,

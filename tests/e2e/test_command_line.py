@@ -119,6 +119,34 @@ def test_run_of_trials_that_all_fail_says_so_with_exit_code_4(tmp_path):
     assert "No trial succeeded." in answer.stdout
 
 
+LATER = """
+import autotune_trial as trial
+number = len(list(__import__("pathlib").Path({folder!r}).iterdir()))
+open(f"{folder}/{{number}}", "w").close()
+trial.get_parameters()
+if number:
+    raise MemoryError("the disk is full")
+trial.report_final(0.5)
+"""
+
+
+def test_the_breaker_after_a_success_leaves_results_with_exit_code_3(tmp_path):
+    folder = tmp_path / "ran"
+    folder.mkdir()
+    script = tmp_path / "train.py"
+    script.write_text(LATER.format(folder=str(folder)))
+    file = write_manifest(tmp_path, maxTrialNum=20, trialConcurrency=1)
+    file.write_text(file.read_text().replace(str(ROOT / "tests/e2e/trial.py"), str(script)))
+    answer = manage(tmp_path / "data", "run", str(file))
+    assert answer.stdout.startswith("SUSPENDED: quick"), answer.stdout
+    assert "The last 3 trials failed alike: exit code 1: MemoryError: the disk is full." in (
+        answer.stdout
+    )
+    assert "Best value 0.5 (trial 0)" in answer.stdout
+    assert answer.returncode == 3, answer.stderr
+    assert len(list(folder.iterdir())) == 4
+
+
 @pytest.mark.parametrize("command", ["run", "validate"])
 def test_a_bad_manifest_is_refused_with_path_and_line_and_exit_code_2(command, tmp_path):
     file = write_manifest(tmp_path, maxTrialNum="50", searchSpace={"x": {"_type": "unifrom"}})

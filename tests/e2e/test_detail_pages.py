@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.e2e.stack import Stack, manage
 
@@ -58,6 +58,49 @@ def test_sort_and_filter_are_kept_in_the_address(page: Page, ended: str):
     expect(page.get_by_test_id("trial-row")).to_have_count(4)
     assert numbers(page) == before
     expect(page.get_by_test_id("trial-filter")).to_have_value("number >= 2")
+
+
+def test_any_of_thousands_of_metrics_can_be_searched_and_charted(page: Page, ended: str):
+    asked: list[str] = []
+
+    def with_many(route: Route) -> None:
+        asked.append(route.request.url)
+        response = route.fetch()
+        figure = response.json()
+        figure["layout"]["meta"]["metrics"] = ["default", *(f"norm {n}" for n in range(2700))]
+        route.fulfill(response=response, json=figure)
+
+    page.route("**/charts/curves/**", with_many)
+    page.goto(f"/experiments/{ended}/")
+    chart = page.locator(".chart[data-kind=curves]")
+    search = chart.get_by_label("Search metrics")
+    expect(search).to_have_attribute("placeholder", "Search 2701 metrics")
+    search.fill("NORM 2699")
+    chart.locator("[data-option=metric]").select_option("norm 2699")
+    expect(page).to_have_url(re.compile(r"curves\.metric=norm"))
+    expect(chart.locator(".chart-empty")).to_contain_text("norm 2699")
+    assert "metric=norm+2699" in asked[-1]
+
+
+def test_hundreds_of_metrics_do_not_push_the_log_away(page: Page, stack: Stack):
+    wide = stack.create(name="wide", maxTrialNum=1, arguments=[2, 0, "wide"])
+    stack.wait_for_phase(wide, "DONE")
+    page.goto(f"/experiments/{wide}/trials/0/")
+    expect(page.locator("#result tr")).to_have_count(300)
+    height = page.locator("#result").evaluate("e => e.getBoundingClientRect().height")
+    assert height <= 420
+    assert page.locator("#log-box").evaluate("e => e.getBoundingClientRect().top") < 1500
+    page.locator("#result tr").last.scroll_into_view_if_needed()
+    expect(page.locator("#result tr").last).to_contain_text("m299")
+
+
+def test_a_picture_of_a_chart_is_named_by_the_experiment(page: Page, ended: str):
+    page.goto(f"/experiments/{ended}/")
+    expect(page.locator(".chart[data-kind=history] .main-svg").first).to_be_visible(timeout=SLOW)
+    with page.expect_download() as download:
+        page.locator(".chart[data-kind=history]").hover()
+        page.locator(".chart[data-kind=history] [data-title*=png i]").click()
+    assert download.value.suggested_filename == "ended-history.png"
 
 
 def test_an_expression_that_makes_no_sense_is_explained(page: Page, ended: str):

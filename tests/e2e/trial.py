@@ -29,4 +29,5 @@ for step in range(steps):
     print("step", step, flush=True)
     time.sleep(pause_s)
 if mode != "silent":
-    autotune_trial.report_final(value)
+    more = {f"m{n}": n for n in range(300)} if mode == "wide" else {}
+    autotune_trial.report_final(value, **more)

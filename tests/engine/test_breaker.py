@@ -70,6 +70,7 @@ def test_the_reason_says_which_and_why() -> None:
         ("shape (3, 224) at 0x7f31", "shape (17, 96) at 0x7fe2", True),
         ("lr=1e-05 diverged after 3.5 s", "lr=0.1 diverged after 12 s", True),
         ("No such file: /tmp/run-1/x.npy", "No such file: /tmp/run-2/y.npy", True),
+        ("No such file: 'out/k3y0a/a.pt'", "No such file: 'out/zq8ab/a.pt'", True),
         ("cannot open '/data/1.csv'", "cannot open '/data/2.csv'", True),
         ("bad value '0.1'", "bad value '0.25'", True),
         ("No module named 'torch'", "No module named 'numpy'", False),

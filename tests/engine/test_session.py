@@ -301,7 +301,36 @@ NUMERICAL = [
     FloatingPointError("underflow"),
     np.linalg.LinAlgError("Matrix is not positive definite"),
     ValueError("array must not contain infs or NaNs"),
+    ValueError("cannot convert float NaN to integer"),
+    ValueError("math domain error"),
+    ValueError("Out of range float values are not JSON compliant"),
+    ValueError("probabilities contain NaN"),
 ]
+DEFECTS = [
+    ValueError("not enough values to unpack (expected 2, got 1)"),
+    ValueError("operands could not be broadcast together with shapes (2,) (3,)"),
+    ValueError("'relu' is not in list"),
+    ValueError("invalid literal for int() with base 10: 'finally'"),
+    ValueError("The truth value of an array with more than one element is ambiguous."),
+    ValueError(""),
+    TypeError("float() argument must be a string or a real number, not 'NoneType'"),
+]
+
+
+@pytest.mark.parametrize("error", DEFECTS)
+def test_a_defect_of_an_algorithm_is_no_trouble_with_numbers(error: Exception) -> None:
+    class Broken(Tuner[Any]):
+        def propose(self, history: Sequence[Observation], count: int) -> Proposal:
+            raise error
+
+    class Wrong(Assessor[Any]):
+        def assess(self, trial: Observation, others: Sequence[Observation]) -> Verdict:
+            raise error
+
+    with pytest.raises(AlgorithmError, match=r"The tuner .* failed"):
+        propose(spec_with(tuner=Broken), [], 1, seed=0)
+    with pytest.raises(AlgorithmError, match=r"The assessor .* failed"):
+        assess(spec_with(assessor=Wrong), TrialSoFar(0, LR, RUNNING, curve=((0, 1.0),)), [])
 
 
 @pytest.mark.parametrize("error", NUMERICAL)

@@ -39,6 +39,7 @@ test("its place is the first of what the figure asks for that it has", () => {
     [["step", "sequence"], { step: 0 }, 0],
     [["step", "sequence"], { step: null }, 3],
     [["sequence"], { step: 30 }, 3],
+    [["step"], { step: 1.7e308 }, 1e300], // no axis holds more
     [["time"], { step: 30 }, 10],
   ];
   for (const [x, given, place] of cases) {

@@ -35,6 +35,11 @@ test("a number has six significant digits and no needless ones", () => {
 
 test("a value of any shape is one line", () => {
   assert.equal(plain("adam"), "adam");
+  // a text is not what it looks like
+  const texts = ["1", "1e-3", "true", "null", "", " ", "[1]", '"a"', "9007199254740993"];
+  for (const text of texts) assert.equal(plain(text), JSON.stringify(text));
+  for (const text of ["NaN", "-", "1 2", "None", "relu"]) assert.equal(plain(text), text);
+  assert.equal(plain({ _name: "a", n: "1", m: 1 }), 'a (n "1", m 1)');
   assert.equal(plain([1, "a"]), '[1,"a"]');
   assert.equal(plain(undefined), "–");
   assert.equal(

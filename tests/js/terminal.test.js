@@ -70,6 +70,13 @@ test("colours and marks", () => {
   ]);
   assert.deepEqual(styled("\x1b[38:2::255:0:9mx"), [[{ fg: "#ff0009" }, "x"]]);
   assert.deepEqual(styled("\x1b[38;2;999;0;0mx"), [[{}, "x"]]);
+  assert.deepEqual(styled("\x1b[4:3mx\x1b[4:0my"), [
+    [{ underline: true }, "x"],
+    [{}, "y"],
+  ]);
+  // the colour of a line under the text is no row of marks
+  assert.deepEqual(styled("\x1b[58;2;1;3;9;31mx"), [[{ fg: 1 }, "x"]]);
+  assert.deepEqual(styled("\x1b[58:5:4;31mx"), [[{ fg: 1 }, "x"]]);
   assert.deepEqual(styled("\x1b[97;104mx"), [[{ fg: 15, bg: 12 }, "x"]]);
 });
 
@@ -86,6 +93,16 @@ test("a line that no cursor reaches any more is settled, once", () => {
   assert.deepEqual([settled.length, settled[0].text], [41, "line 0"]);
   assert.equal(terminal.feed("\x1b[999Atop").length, 0);
   assert.equal(terminal.lines[0].text, "tope 41"); // the last line that a cursor reaches
+});
+
+test("a line without an end is broken, so that it can settle", () => {
+  const terminal = new Terminal();
+  const settled = [];
+  for (let i = 0; i < 100; i++) settled.push(...terminal.feed("x".repeat(100_000)));
+  assert.ok(terminal.lines.every((line) => line.text.length <= 32768));
+  const all = [...settled, ...terminal.lines].map((line) => line.text).join("");
+  assert.equal(all, "x".repeat(10_000_000));
+  assert.ok(settled.length > 200);
 });
 
 test("a sequence without an end does not hold the log up", () => {

@@ -66,3 +66,20 @@ test("all there is: no range, whatever the figure says", () => {
   view.forget();
   assert.deepEqual(view.axis("yaxis", layoutWith()).range, [0, 1]);
 });
+
+test("each of many small panels keeps its own zoom", () => {
+  const panels = {
+    xaxis3: { range: [0, 1] },
+    yaxis3: { range: [0, 1], matches: "y" },
+    xaxis7: { range: [0, 9] },
+    yaxis2: { range: [0, 1], fixedrange: true },
+  };
+  const given = { ...layoutWith(), ...panels };
+  const view = new View();
+  view.note({ "xaxis3.range[0]": 0.2 }, { ...given, xaxis3: { range: [0.2, 0.4] } }, given);
+  assert.deepEqual(view.axis("xaxis3", given).range, [0.2, 0.4]);
+  assert.deepEqual(view.axis("xaxis7", given).range, [0, 9]);
+  view.showAll(given);
+  assert.equal(view.axis("xaxis7", given).autorange, true);
+  assert.deepEqual(view.axis("yaxis2", given), panels.yaxis2);
+});

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from experiments.models import Experiment
+from experiments.loop.reconcile import reconcile
+from experiments.models import Experiment, Trial
+from experiments.states import TrialState
 from experiments.training.kubernetes.backend import KubernetesBackend
+from experiments.trials import changes
 from experiments.trials.backends import backend
+from experiments.trials.launching import launch_of
 from tests.kube.control_plane import ControlPlane
 from tests.kube.driving import drive, experiment, tasks
 from tests.kube.kubelet import Kubelet
@@ -132,3 +137,40 @@ def test_deleting_an_experiment_leaves_nothing(
 
     drive([], nothing_left, "the end of all objects and pods", timeout_s=90)
     assert all(found.logs(handle) == [] for handle in handles)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_job_whose_launch_nobody_wrote_down_is_found_and_stopped_with_its_trial(
+    engine: str,
+    namespace: str,
+    use_engine: Any,
+    control_plane: ControlPlane,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    use_engine(engine)
+    rows = tasks("pytorch", {"worker": 3}, 600)
+    row = experiment(namespace, "pytorch", rows, maxTrialNum=1, trialConcurrency=1)
+
+    def die(*_: Any, **__: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trial, "move", die)
+        with pytest.raises(SystemExit):
+            reconcile(row.pk)
+    trial = row.trials.get()
+    assert (trial.state, trial.handle) == ("WAITING", None)
+    kinds = "jobs,services,pytorchjobs,pytorchtrainingjobs,pods"
+
+    def there_are() -> str:
+        return control_plane.kubectl("get", kinds, "-n", namespace, "-o", "name")
+
+    assert there_are()
+    launch = launch_of(row, row.spec, trial)
+    found = backend().find(launch)
+    assert found is not None
+    assert found == backend().launch(launch), "the handle that launching it gave"
+    assert backend().find(replace(launch, attempt=2)) is None
+    changes.request_stop(trial, TrialState.CANCELED, "Killed.")
+    drive(row, lambda: row.trials.get().state == "CANCELED", "the cancellation")
+    drive([], lambda: not there_are(), "the end of all objects and pods", timeout_s=90)

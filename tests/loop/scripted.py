@@ -37,8 +37,9 @@ class ScriptedBackend(Backend):
         self.jobs.setdefault(launch.name, JobStatus(JobState.RUNNING))
         return {"name": launch.name}
 
-    def find(self, name: str) -> Handle | None:
-        return {"name": name} if name in self.jobs else None
+    def find(self, launch: Launch) -> Handle | None:
+        self._reach()
+        return {"name": launch.name} if launch.name in self.jobs else None
 
     def poll(self, handles: Sequence[Handle]) -> list[JobStatus]:
         self._reach()

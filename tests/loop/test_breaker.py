@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from experiments.access.tokens import trial_token
 from experiments.embedded import shutdown
 from experiments.loop import reconcile
 from experiments.manifest.spec import parse_manifest, to_manifest
@@ -11,7 +14,7 @@ from experiments.models import Experiment, Trial
 from experiments.problems import ProblemsError
 from experiments.services import actions
 from experiments.states import Phase
-from experiments.training.base import LogFile
+from experiments.training.base import LaunchError, LogFile
 from experiments.trials import logs
 from tests.conftest import MANIFEST
 from tests.loop.passes import look, succeed
@@ -52,6 +55,38 @@ def fail_next(experiment: Experiment, backend: Printing, count: int, why: str = 
         backend.end(trial.number, exit_code=1, message=why)
         stored = look(experiment)
     return stored
+
+
+def test_no_token_stands_in_what_is_told_of_a_trial(experiment, backend, monkeypatch):
+    def launch(launch):
+        raise LaunchError(f"http://127.0.0.1/t/{launch.token}: no such program")
+
+    monkeypatch.setattr(backend, "launch", launch)
+    stored = look(experiment)
+    trial = experiment.trials.get(number=0)
+    signature = trial_token(trial).rpartition(".")[2]
+    told = [trial.reason, stored.message, *(event.reason for event in experiment.events.all())]
+    assert all(signature not in words for words in told)
+    assert "no such program" in trial.reason
+    assert "no such program" in stored.message
+
+
+def test_no_token_stands_in_the_lines_that_come_with_a_suspension(experiment, backend, monkeypatch):
+    look(experiment)
+    tokens = [launch.token for launch in backend.launches]
+    line = f"channel http://127.0.0.1/n/{tokens[0]}\n".encode()
+    monkeypatch.setattr(backend, "read_log", lambda handle, log, offset, limit: line[offset:])
+    # a running trial's remark too
+    name = backend.launches[0].name
+    backend.jobs[name] = replace(backend.jobs[name], message=f"waits for {line.decode()}")
+    look(experiment)
+    signature = tokens[0].rpartition(".")[2]
+    remark = experiment.trials.get(number=0).reason
+    assert remark.startswith("waits for")
+    assert signature not in remark
+    stored = fail_next(experiment, backend, 3)
+    assert stored.suspended
+    assert stored.breaker["log"] == line.decode().strip().replace(signature, "*" * len(signature))
 
 
 def test_the_third_failure_alike_suspends_the_experiment_and_says_why(experiment, backend):

@@ -121,6 +121,25 @@ def test_killing_a_trial_whose_launch_nobody_recorded_ends_its_job(
     assert trial.handle == {"name": backend.stopped[0]}  # its log is found, and removed in the end
 
 
+def test_a_trial_is_not_called_canceled_while_nobody_can_say_whether_it_runs(
+    experiment, backend, monkeypatch
+):
+    real = Trial.move
+    monkeypatch.setattr(Trial, "move", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
+    with pytest.raises(SystemExit):
+        reconcile.reconcile(experiment.pk)
+    monkeypatch.setattr(Trial, "move", real)
+    trial = experiment.trials.get(number=0)
+    changes.request_stop(trial, TrialState.CANCELED, "Killed.")
+    backend.unreachable = "no route to host"
+    look(experiment)
+    assert experiment.trials.get(number=0).state == "WAITING"
+    backend.unreachable = ""
+    look(experiment)
+    assert experiment.trials.get(number=0).state == "CANCELED"
+    assert backend.stopped == [f"at-{experiment.pk}-0-1"]
+
+
 def test_a_pass_that_was_overtaken_takes_back_no_judgement(make_experiment, backend, monkeypatch):
     assessor = {"builtinAssessorName": "Medianstop", "classArgs": {"optimize_mode": "maximize"}}
     experiment = make_experiment({"assessor": assessor})

@@ -74,8 +74,11 @@ def test_a_relative_working_directory_is_the_files_whatever_it_is_called(
         json.dumps(json.loads(json.dumps(MANIFEST)) | {"status": None}).replace(
             '"command"', '"workingDir": ".", "command"'
         ),
+        json.dumps(MANIFEST).replace('"command"', 'workingDir: ".",  # here\n command', 1),
+        json.dumps(MANIFEST, indent=1).replace('"command"', '"workingDir": ".", "command"', 1)
+        .replace('"metadata": {', '"metadata": {"annotations": {"a": "\\u00e9"},', 1),
     ],
-    ids=["flow", "json"],
+    ids=["flow", "json", "braces", "escaped"],
 )  # fmt: skip
 def test_other_styles_are_resolved_too(tmp_path: Path, text: str) -> None:
     (given,) = read_contents(text).manifests
@@ -99,6 +102,24 @@ def test_what_is_not_relative_stays(tmp_path: Path, written: str) -> None:
     text = WITH_DIR.format(written)
     (given,) = read_contents(text).manifests
     assert resolved(given, tmp_path) is given
+
+
+@pytest.mark.parametrize("written", ["a\0b", "\ud800"])
+def test_what_no_path_can_hold_is_refused_with_its_field(tmp_path: Path, written: str) -> None:
+    manifest = json.loads(json.dumps(MANIFEST))
+    task = manifest["spec"]["trainingConfig"]["tasks"][0]
+    task["template"]["spec"]["containers"][0]["workingDir"] = written
+    found = take_in_file(json.dumps(manifest).encode(), is_json=True, directory=tmp_path)
+    assert [problem.path.rpartition(".")[2] for problem in found.problems] == ["workingDir"]
+    assert "must not hold NUL characters" in found.problems[0].message
+
+
+def test_a_link_to_itself_is_a_directory_that_does_not_exist(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    found = take_in_file(WITH_DIR.format("loop/x").encode(), directory=tmp_path)
+    assert found.problems == ()
+    told = [w.message for w in found.warnings if w.path.endswith("workingDir")]
+    assert told == [f"directory {tmp_path}/loop/x does not exist"]
 
 
 def test_examples_run_where_they_are() -> None:

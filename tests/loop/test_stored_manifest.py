@@ -177,6 +177,14 @@ def test_json_is_shown_as_yaml_in_its_own_words(db: None) -> None:
     assert load_yaml(text).data == manifest
 
 
+def test_yaml_in_braces_is_no_json_and_keeps_its_comments(db: None) -> None:
+    manifest = copy.deepcopy(MANIFEST)
+    text = json.dumps(manifest).replace('"spec": {', "spec: {  # in braces\n", 1)
+    made = create(text, manifest)
+    actions.change_limits(made, {"max_trials": 9})
+    assert manifest_text(made) == text.replace('"maxTrialNum": 4', '"maxTrialNum": 9')
+
+
 @pytest.mark.parametrize("source", ["", "kind: [", TEXT.replace("1e-4", "1e-3"), "a: 1"])
 def test_a_text_that_is_not_this_experiments_is_not_shown(db: None, source: str) -> None:
     made = create(TEXT)

@@ -150,13 +150,11 @@ def test_who_was_stopped_and_goes_on_after_its_term_changes_nothing(
     holder = start()
     assert holder.take("loop", experiment.pk)
     holder.signal(signal.SIGSTOP)
-    if where == "here":
-        monkeypatch.setattr(leases, "PATIENCE_S", 1.0)
-    else:
+    if where == "elsewhere":
         real = leases._process(os.getpid())
         other = real._replace(boot=ANOTHER_BOOT)
         monkeypatch.setattr(leases, "_process", lambda pid: other._replace(pid=pid))
-    assert seconds_until_taken("loop", experiment.pk, 10) > 3
+    assert 3 < seconds_until_taken("loop", experiment.pk, 10) < leases.TERM_S + 0.5
     heir = Lease(experiment.pk)
     assert heir.take()
     holder.signal(signal.SIGCONT)
@@ -171,7 +169,7 @@ def test_who_was_stopped_for_a_moment_goes_on(experiment, start):
     holder = start()
     assert holder.take("loop", experiment.pk)
     holder.signal(signal.SIGSTOP)
-    time.sleep(leases.TERM_S + 1)
+    time.sleep(leases.TERM_S - 1)
     assert not Lease(experiment.pk).take(), "it is seen to live"
     holder.signal(signal.SIGCONT)
     assert holder.go_on() == "changed"

@@ -54,8 +54,9 @@ def check(found: Contents) -> None:
         f"---\n---\n# nothing\n---\n{SECRET}...\n---\n{EXPERIMENT}...\n",
         f"\ufeff# head\n{SECRET}--- # second\n{EXPERIMENT}---\n",
         f"{SECRET}---\n{EXPERIMENT}".replace("\n", "\r\n"),
+        f"null\n---\n{SECRET}--- ~\n---\n{EXPERIMENT}--- NULL\n",
     ],
-    ids=["behind", "before", "among nothing", "marked", "of Windows"],
+    ids=["behind", "before", "among nothing", "marked", "of Windows", "among nulls"],
 )
 def test_a_secret_beside_an_experiment_is_kept_apart(text: str) -> None:
     found = read_contents(text)
@@ -85,6 +86,14 @@ def test_a_key_in_plain_text_is_taken() -> None:
     plain = SECRET.split("\ndata:")[0] + f"\n  namespace: team\nstringData:\n  apikey: {KEY}\n"
     (secret,) = read_contents(f"{EXPERIMENT}---\n{plain}").secrets
     assert (secret.value, secret.namespace) == (KEY, "team")
+
+
+def test_a_key_in_base64_may_have_ends_of_lines() -> None:
+    coded = base64.b64encode(KEY.encode()).decode()
+    block = f"apikey: |\n    {coded[:20]}\n    {coded[20:]}\n"
+    text = f"{EXPERIMENT}---\n{SECRET.partition('apikey:')[0]}{block}"
+    (secret,) = read_contents(text).secrets
+    assert secret.value == KEY
 
 
 @pytest.mark.parametrize("value", ["nonsense", "5", "", "é", base64.b64encode(b"key").decode()])
@@ -136,6 +145,25 @@ def test_json_may_be_a_list_and_keeps_its_lines() -> None:
     assert line is not None
     assert "maxTrialNum" in text.splitlines()[line - 1]
     assert found.secrets[0].value == KEY
+
+
+def test_json_objects_one_after_the_other_are_taken_each() -> None:
+    secret, other = json.dumps(load_yaml(SECRET).data), json.dumps({"kind": "Job"}, indent=1)
+    text = f"\ufeff{secret}\n{other} {json.dumps(small(), indent=1)}\n"
+    found = read_contents(text, is_json=True)
+    check(found)
+    (given,) = found.manifests
+    assert text[given.start : given.end] == given.text
+    line = given.line_of("spec.maxTrialNum")
+    assert line is not None
+    assert "maxTrialNum" in text.splitlines()[line - 1]
+    assert [(p.message.split(" is")[0], p.line) for p in found.ignored] == [("a Job", 2)]
+    (problem,) = problems_of(f'{text}{{\n"a": 1,\n"a": 2}}', is_json=True)
+    assert (problem.path, problem.line) == ("a", text.count("\n") + 3)
+    (problem,) = problems_of(f'{text}{{\n"a" 1}}', is_json=True)
+    assert problem.line == text.count("\n") + 2
+    (problem,) = problems_of("{}" * 500, is_json=True)
+    assert "at most 100 objects" in problem.message
 
 
 @pytest.mark.parametrize("text", [EXPERIMENT, "kind: autotune\n", "a: 1\n", CONFIG])

@@ -243,8 +243,26 @@ HOME = os.path.expanduser("~")
             "'~' stays",
             f"Write '{HOME}/x'.",
         ),
-        ({"command": ["t", "$LR"]}, "command[1]", "'$LR' stays", "Write '$(LR)'."),
-        ({"command": ["t", "${LR}"]}, "command[1]", "'${LR}' stays", "Write '$(LR)'."),
+        (
+            {"command": ["t", "$LR"], "env": [{"name": "LR", "value": "1"}]},
+            "command[1]",
+            "'$LR' stays",
+            "Write '$(LR)'.",
+        ),
+        ({"command": ["t", "${RANK}"]}, "command[1]", "'${RANK}' stays", "Write '$(RANK)'."),
+        (
+            {"command": ["t", "--data=$HOME/x"]},  # '$(HOME)' would stay as it is too
+            "command[1]",
+            "'$HOME' stays",
+            "Write its value out, or set HOME in 'env' before and write '$(HOME)'.",
+        ),
+        ({"command": ["$CONDA/bin/t"]}, "command[0]", "'$CONDA' stays", "Write its value out"),
+        (
+            {"command": ["sh", "-c", "t"], "env": [{"name": "D", "value": "/x:$D2"}]},
+            "env[0].value",
+            "'$D2' stays",
+            "Write its value out",
+        ),
         ({"command": ["a", "&&", "b"]}, "command[1]", "'&&' is handed", "write [sh, -c"),
         ({"command": ["~/bin/sh", "-c", "x"]}, "command[0]", "'~' stays", "bin/sh'."),
     ],
@@ -271,11 +289,21 @@ def test_what_only_a_shell_would_do_is_told_before_it_runs(
         ["/bin/bash", "-c", "~/run $LR | tee x"],
         ["python3", "-c", "-x if a else b"],
         ["python3", "x.py", "--message=hello world", "a b", "~user", "a~/b", "$5", "$(LR)", "$"],
+        ["grep", "^a$", "a$b", "$$(x)", "$-", "x.$1"],
         ["python3", "x.py", "-1 2", "- x"],
     ],
 )
 def test_words_that_are_meant_so_are_not_warned_of(command: list[str]) -> None:
     assert forecast_here({**LOCALLY_FINE, f"{CONTAINER}.command": command}).warnings == ()
+
+
+def test_a_path_extended_as_a_shell_would_is_told() -> None:
+    changes = {f"{CONTAINER}.env": [{"name": "PATH", "value": "/x/bin:$PATH"}]}
+    (warning,) = forecast_here({**LOCALLY_FINE, **changes}).warnings
+    assert warning.path == f"{CONTAINER_PATH}.env[0].value"
+    assert (warning.message[:13], warning.hint) == ("'$PATH' stays", "Write '$(PATH)'.")
+    (warning,) = forecast_here(changes, runs_here=False).warnings
+    assert warning.hint.startswith("Write its value out")  # nobody knows the image's
 
 
 def test_a_home_directory_as_working_directory_is_refused_with_what_to_write() -> None:

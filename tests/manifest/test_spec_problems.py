@@ -193,7 +193,7 @@ BAD: list[tuple[str, Any, str, str, str]] = [
     (f"{CONTAINER}.command", "python3 'my train.py' -v", f"{CONTAINER_PATH}.command",
      "must be a list of texts", "['python3', 'my train.py', '-v']"),
     (f"{CONTAINER}.command", ["x", 0.1], f"{CONTAINER_PATH}.command[1]", "got 0.1", '"0.1"'),
-    (f"{CONTAINER}.args", ["x", None], f"{CONTAINER_PATH}.args[1]", "got nothing", '""'),
+    (f"{CONTAINER}.args", ["x", None], f"{CONTAINER_PATH}.args[1]", "got nothing", "a bare ~"),
     (f"{CONTAINER}.args", [True], f"{CONTAINER_PATH}.args[0]", "got true", '"true"'),
     (f"{CONTAINER}.env", {"A": "b"}, f"{CONTAINER_PATH}.env", "must be a list", "- name: KEY"),
     (f"{CONTAINER}.env", [{"value": "b"}], f"{CONTAINER_PATH}.env[0].name", "required", ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -83,10 +84,38 @@ def test_a_worker_outlives_its_broker_however_that_fails(tmp_path: Path):
         time.sleep(3)
         broker.client.replicaof("NO", "ONE")
         takes_a_message()
+        broker.process.send_signal(signal.SIGSTOP)  # it hangs: the line is up, nobody answers
+        time.sleep(15)
+        broker.process.send_signal(signal.SIGCONT)
+        takes_a_message()
     finally:
         worker.terminate()
         worker.wait(timeout=30)
         broker.kill()
+
+
+def test_who_asks_for_a_look_does_not_wait_for_a_broker_that_hangs(tmp_path: Path):
+    broker = Redis(tmp_path)
+    code = (
+        "import django, time; django.setup(); from experiments import wake\n"
+        "for name in ('one', 'two', 'three'):\n"
+        "    begun = time.monotonic(); wake.reconcile_soon(name)\n"
+        "    print(time.monotonic() - begun)"
+    )
+    env = environment(
+        tmp_path / "data", REDIS_URL=broker.url, DJANGO_SETTINGS_MODULE="autotune_web.settings"
+    )
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", code],
+            env=env, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+    finally:
+        broker.kill()
+    first, *others = map(float, asked.stdout.split())
+    assert 2 < first < 15, "the time limit of the settings"
+    assert max(others) < 0.5, "once is enough"
 
 
 def test_it_tries_for_ever():

@@ -150,8 +150,9 @@ def test_the_imports_of_a_command(tmp_path: Path, argv: list[str], modules: str)
 
 
 def test_an_interpreter_says_what_it_lacks_and_runs_nothing(bare: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("raise SystemExit('it was run')")
-    needs = Needs(("os", "mine", "numpy", "sys", "no_such"), (str(tmp_path),))
+    for name in ("mine.py", "json.py", "sys.py", "importlib.py", "sitecustomize.py"):
+        (tmp_path / name).write_text("raise SystemExit('it was run')")
+    needs = Needs(("os", "mine", "numpy", "sys", "no_such"), (str(tmp_path),), str(tmp_path))
     answer = ask(str(bare / "bin" / "python"), needs, {})
     assert answer.missing == ("numpy", "no_such")
     assert answer.prefix == str(bare)
@@ -185,6 +186,26 @@ def test_the_interpreter_and_what_it_lacks_are_foretold(bare: Path, tmp_path: Pa
     assert program.executable == f"{bare}/bin/python3"
     assert program.missing == ("numpy",)
     assert program.sentence().startswith(f"python3 is {bare}/bin/python3 (Python 3.")
+
+
+def test_who_chooses_by_the_folder_is_asked_there_and_named(tmp_path: Path) -> None:
+    """As pyenv's shims do: a script on PATH that starts what the project's folder asks for."""
+    shims, project = tmp_path / "shims", tmp_path / "project"
+    shims.mkdir()
+    project.mkdir()
+    (project / ".python-version").write_text(sys.executable)
+    (project / "train.py").write_text("import no_such_module\n")
+    (shims / "python3").write_text(
+        '#!/bin/sh\nexec "$(cat .python-version || echo /usr/bin/false)" "$@"\n'
+    )
+    (shims / "python3").chmod(0o755)
+    jobs = Jobs(tmp_path / "trials")
+    inherited = {"PATH": f"{shims}:/usr/bin:/bin"}
+    jobs.backend = LocalBackend(tmp_path / "trials", CLIENT_DIR, inherited=inherited)
+    launch = jobs.describe(task(["python3", "train.py"], workingDir=str(project)))
+    (program,) = jobs.backend.programs(launch)
+    assert program.missing == ("no_such_module",)
+    assert program.executable == sys.executable
 
 
 def test_nothing_that_a_manifest_names_is_run_to_foretell_it(bare: Path, tmp_path: Path) -> None:

@@ -48,6 +48,27 @@ def why(text: str) -> str:
             "".join(f"[rank0]: {line}\n" for line in f"{TRACEBACK}ValueError: x".splitlines()),
             ": ValueError: x",
         ),
+        # launchers tell that their worker failed, not why
+        (
+            "".join(f"[rank0]: {line}\n" for line in f"{TRACEBACK}ValueError: x".splitlines())
+            + f"{TRACEBACK}torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n"
+            "============\ntrain.py FAILED\n------------\n",
+            ": ValueError: x",
+        ),
+        (f"{TRACEBACK}KeyError: 1\n{TRACEBACK}subprocess.CalledProcessError: Command 'x' "
+         "returned non-zero exit status 1.\n", ": KeyError: 1"),
+        (f"{TRACEBACK}errors.ChildFailedError: \n======\ntrain.py FAILED\n------\n",
+         ": errors.ChildFailedError: train.py FAILED"),
+        # told of on the way out, and what such an exception came of
+        (f"{TRACEBACK}ValueError: x\nError in atexit._run_exitfuncs:\n{TRACEBACK}OSError: y\n",
+         ": ValueError: x"),
+        (
+            f"{TRACEBACK}ValueError: x\nException ignored in: <function f at 0x1>\n{TRACEBACK}"
+            "KeyError: 1\n\nDuring handling of the above exception, another exception occurred:"
+            f"\n\n{TRACEBACK}TypeError: y\n",
+            ": ValueError: x",
+        ),
+        (f"Exception in thread Thread-1 (f):\n{TRACEBACK}OSError: y\n", ": OSError: y"),
         # colours, progress bars
         (f"{TRACEBACK}\x1b[1;31mValueError\x1b[0m: \x1b[35mbad\x1b[0m\n", ": ValueError: bad"),
         ("  0%|   |\r 50%|#  |\r100%|###|\n", "; last line: 100%|###|"),

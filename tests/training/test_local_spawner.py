@@ -91,4 +91,4 @@ def test_an_interpreter_that_serves_nothing_is_said(
     launch = Jobs(tmp_path / "trials").describe(task(["true"]))
     with pytest.raises(BackendUnavailable, match=words):
         backend.launch(launch)
-    assert backend.find(launch.name) is None
+    assert backend.find(launch) is None

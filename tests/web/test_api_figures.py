@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django.test import Client
@@ -97,3 +98,35 @@ def test_the_algorithms_describe_themselves_for_forms(client: Client) -> None:
     assert "optimize_mode" in names
     assert {"tuners", "assessors", "advisors"} == set(answer)
     assert client.post("/api/v1/algorithms/").status_code == 405
+
+
+def test_another_language_is_another_figure(
+    client: Client, make_experiment: Any, make_trial: Any
+) -> None:
+    """A browser that has the English one must not be told that nothing has changed."""
+    experiment = make_experiment()
+    make_trial(experiment, state=TrialState.SUCCEEDED, value=0.5)
+    first = client.get(url(experiment, "charts/edf/"))
+    chinese = {"If-None-Match": first["ETag"], "Accept-Language": "zh-CN"}
+    again = client.get(url(experiment, "charts/edf/"), headers=chinese)
+    assert again.status_code == 200
+    assert first.json()["layout"]["meta"]["note"] == "Trials: 1."
+    assert again.json()["layout"]["meta"]["note"] == "试验数：1。"
+
+
+def test_slots_know_when_each_trial_reported_for_the_first_time(
+    make_experiment: Any, make_trial: Any
+) -> None:
+    experiment = make_experiment()
+    start = timezone.now() - timedelta(minutes=5)
+    times = {"created_at": start, "started_at": start, "finished_at": start + timedelta(minutes=2)}
+    reporting: Trial = make_trial(experiment, state=TrialState.SUCCEEDED, value=0.5, **times)
+    make_trial(experiment, state=TrialState.FAILED, **times)
+    for sequence, name, after_s in ((0, "loss", 31), (0, "default", 30), (1, "default", 60)):
+        Metric.objects.create(
+            trial=reporting, experiment=experiment, kind=Metric.Kind.PERIODICAL, name=name,
+            sequence=sequence, value=0.1, time=start + timedelta(seconds=after_s), seq=1,
+        )  # fmt: skip
+    figure = chart_data.figure(experiment, "slots", {})
+    (start_up,) = [t for t in figure["data"] if t["uid"] == "start-up"]
+    assert (start_up["customdata"], start_up["x"]) == ([0], [30_000])

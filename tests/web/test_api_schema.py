@@ -41,6 +41,8 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
     contracted = {
         "/api/v1/experiments/": {"get", "post"},
         "/api/v1/experiments/validate/": {"post"},
+        "/api/v1/experiments/compare/": {"get"},
+        "/api/v1/experiments/compare/charts/{kind}/": {"get"},
         one: {"get", "patch", "delete"},
         one + "manifest/": {"get"},
         one + "finish/": {"post"},
@@ -48,6 +50,8 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
         one + "retry-failed/": {"post"},
         one + "trials/": {"get", "post"},
         one + "charts/{kind}/": {"get"},
+        one + "compare/": {"get"},
+        one + "compare/curves/": {"get"},
         one + "export/": {"get"},
         one + "events/": {"get"},
         trial: {"get"},

@@ -34,6 +34,9 @@ class KeptLogs(Backend):
     def launch(self, launch: Launch) -> Handle:
         raise NotImplementedError
 
+    def find(self, launch: Launch) -> Handle | None:
+        raise NotImplementedError
+
     def poll(self, handles: Any) -> list[JobStatus]:
         raise NotImplementedError
 

@@ -108,8 +108,9 @@ def test_another_origin_is_refused(server: Server, watch: Any) -> None:
 
 @pytest.mark.parametrize("after", ["-1", "x", "", "1e3", "9" * 30])
 def test_a_cursor_that_is_no_number_is_refused(watch: Any, after: str) -> None:
-    with pytest.raises(InvalidStatus):
+    with pytest.raises(InvalidStatus) as refused:
         watch(after)
+    assert refused.value.response.status_code == 400
 
 
 def test_an_experiment_that_is_not_there_is_refused(
@@ -117,8 +118,9 @@ def test_an_experiment_that_is_not_there_is_refused(
 ) -> None:
     Experiment.objects.filter(pk=experiment.pk).update(deleting=True)
 
-    with pytest.raises(InvalidStatus):
+    with pytest.raises(InvalidStatus) as refused:
         watch()
+    assert refused.value.response.status_code == 404
 
 
 # ---------------------------------------------------------------- what comes

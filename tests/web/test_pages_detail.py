@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import escape
 
 from experiments.charts import CHARTS
 from experiments.manifest.yaml_text import load_yaml
@@ -162,6 +163,16 @@ def test_the_configuration_names_algorithms_space_and_command(
     assert re.search(r"depth-1\">\s*kernel", html)
 
 
+def test_texts_of_the_space_are_told_from_what_they_look_like(
+    client: Client, make_experiment: Callable[..., Experiment]
+) -> None:
+    space = {"x": {"_type": "choice", "_value": [1, "1", None, "null", True, "true", "relu"]}}
+    given = make_experiment({"searchSpace": json.dumps(space)})
+    html = client.get(f"/experiments/{given.pk}/").content.decode()
+    words = '1, "1", null, "null", true, "true", relu'
+    assert escape(words) in html
+
+
 @pytest.mark.parametrize("path", ["", "trials/0/"])
 def test_a_stranger_is_sent_to_sign_in(
     stranger: Client, experiment: Experiment, make_trial: Callable[..., Trial], path: str
@@ -264,6 +275,20 @@ def test_curves_can_be_of_another_metric(
     assert figure["data"][0]["y"] == [5.0, 4.0]
     assert figure["data"][0]["x"][0] == 0.0
     assert figure["layout"]["meta"]["metrics"] == ["default", "loss/train"]
+
+
+def test_each_of_thousands_of_metrics_is_offered(
+    experiment: Experiment, make_trial: Callable[..., Trial]
+) -> None:
+    trial = make_trial(experiment, state="RUNNING")
+    names = [f"layer {n}/norm" for n in range(2_700)]
+    Metric.objects.bulk_create(
+        Metric(trial=trial, experiment=experiment, kind="PERIODICAL", sequence=0, name=name,
+               value=1.0, time=timezone.now(), seq=experiment.last_seq)
+        for name in ["default", *names]
+    )  # fmt: skip
+    offered = chart_data.figure(experiment, "curves", {})["layout"]["meta"]["metrics"]
+    assert (offered[0], set(offered[1:])) == ("default", set(names))
 
 
 def test_a_figure_is_drawn_anew_as_soon_as_there_is_news(

@@ -14,8 +14,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from experiments.models import Experiment, Trial
+from experiments.charts.sparkline import BestLine, points
+from experiments.cluster.status import status_of
+from experiments.management.commands.run import _progress_line
+from experiments.models import ClusterObject, Experiment, Trial
+from experiments.selectors.export import html_text
 from experiments.selectors.present import count_trials, experiment_json
+from experiments.selectors.trend import best_lines
 from experiments.services import actions
 from experiments.states import Phase, TrialState
 from experiments.templatetags.autotune import duration, number, phase_badge, trial_bar
@@ -199,6 +204,22 @@ def test_retries_count_once_and_what_the_time_cut_off_not_at_all(
     assert "2 of 2 trials finished" in html
 
 
+def test_a_limit_lowered_below_what_has_finished_makes_no_nonsense(
+    client: Client, make_experiment: Any, make_trial: Any
+) -> None:
+    experiment = named(make_experiment, "low", phase=Phase.DONE, max_trials=3)
+    for _ in range(14):
+        make_trial(experiment, state="SUCCEEDED", value=1.0)
+    page = client.get("/").content.decode()
+    assert "14 of 14 trials finished" in page
+    assert "<strong>14</strong> / 14" in page
+    assert "14 of 14 finished" in html_text(experiment)
+    assert "14/14 trials" in _progress_line(experiment)
+    counts = count_trials([experiment])[experiment.pk]
+    told = status_of(ClusterObject(experiment=experiment, name="low"), counts, 1, {})
+    assert told["progress"] == "14/14"
+
+
 def test_the_best_come_first_maximised_and_minimised_apart(
     client: Client, make_experiment: Any, make_trial: Any
 ) -> None:
@@ -213,6 +234,93 @@ def test_the_best_come_first_maximised_and_minimised_apart(
     assert shown(client, "?order=best") == ["high", "low", "loss-1", "loss-2", "none"]
     page = client.get("/", {"order": "best"}).content.decode()
     assert re.search(r'value="best"\s+selected', page)
+
+
+def test_tuners_sort_by_letter_advisors_among_them(client: Client, make_experiment: Any) -> None:
+    def with_spec(name: str, **spec: Any) -> None:
+        experiment = make_experiment()
+        manifest = {**experiment.manifest, "spec": {**experiment.manifest["spec"], **spec}}
+        Experiment.objects.filter(pk=experiment.pk).update(name=name, manifest=manifest)
+
+    with_spec("t", tuner={"builtinTunerName": "TPE", "classArgs": {}})
+    with_spec("a", tuner={"builtinTunerName": "Anneal", "classArgs": {}})
+    with_spec("h", tuner=None, advisor={"builtinAdvisorName": "Hyperband", "classArgs": {}})
+    with_spec("none", tuner=None)
+    assert shown(client, "?order=tuner") == ["a", "h", "t", "none"]
+    api = client.get("/api/v1/experiments/", {"order": "-tuner"}).json()
+    assert [e["name"] for e in api["results"]] == ["t", "h", "a", "none"]
+
+
+def polyline(page: str) -> list[str]:
+    return re.findall(r'<polyline points="([^"]+)"', page)
+
+
+@pytest.mark.parametrize(
+    ("mode", "label"), [("maximize", "from 0.2 to 0.9"), ("minimize", "from 0.2 to 0.1")]
+)
+def test_a_row_draws_how_the_best_went(
+    client: Client, make_experiment: Any, make_trial: Any, mode: str, label: str
+) -> None:
+    experiment = named(make_experiment, "digits", optimize_mode=mode)
+    empty = named(make_experiment, "empty")
+    for state, value, excluded in [
+        ("SUCCEEDED", 0.2, False), ("FAILED", None, False), ("SUCCEEDED", 0.1, False),
+        ("SUCCEEDED", 0.9, False), ("SUCCEEDED", 1e9, True), ("SUCCEEDED", -1e9, True),
+        ("EARLY_STOPPED", 5.0, False), ("RUNNING", None, False),
+    ]:  # fmt: skip
+        make_trial(experiment, state=state, value=value, excluded=excluded)
+    page = client.get("/").content.decode()
+    assert f"Best so far over 8 trials: {label}" in page
+    assert len(polyline(page)) == 1, empty
+    ys = [float(point.split(",")[1]) for point in polyline(page)[0].split()]
+    assert ys == sorted(ys, reverse=mode == "maximize")  # up is larger
+    assert ys[0] != ys[-1]
+
+
+def test_the_line_follows_a_running_experiment_and_is_kept_of_an_ended_one(
+    client: Client, make_experiment: Any, make_trial: Any
+) -> None:
+    experiment = named(make_experiment, "digits", phase=Phase.RUNNING)
+    make_trial(experiment, state="SUCCEEDED", value=0.2)
+    before = polyline(client.get("/").content.decode())
+    make_trial(experiment, state="SUCCEEDED", value=0.9)
+    after = polyline(client.get("/").content.decode())
+    assert before != after
+    Experiment.objects.filter(pk=experiment.pk).update(phase=Phase.DONE)
+
+    def n_queries() -> int:
+        with CaptureQueriesContext(connection) as found:
+            assert polyline(client.get("/").content.decode()) == after
+        return len(found)
+
+    assert n_queries() == n_queries() + 1  # read once, then kept
+    experiment.refresh_from_db()
+    actions.set_excluded(experiment.trials.get(number=1), True)
+    assert polyline(client.get("/").content.decode()) == ["2.0,12.0 94.0,12.0"]  # level
+
+
+def test_what_is_read_for_a_line_is_bounded_however_many_trials_there_are(
+    make_experiment: Any,
+) -> None:
+    experiment = make_experiment()
+    Trial.objects.bulk_create(
+        Trial(experiment=experiment, number=n, parameters={}, state="SUCCEEDED", value=float(n))
+        for n in range(3000)  # each better than all before
+    )
+    counts = count_trials([experiment])
+    with CaptureQueriesContext(connection) as found:
+        line = best_lines([experiment], counts)[experiment.pk]
+    assert len(found) == 1
+    assert line is not None
+    assert len(line.steps) <= 64
+    assert line.last_value == 2999.0
+
+
+@pytest.mark.parametrize("values", [[5.0], [1.7e308, -1.7e308], [0.0, 5e-324], [3.0, 3.0]])
+def test_a_line_of_odd_values_can_be_drawn(values: list[float]) -> None:
+    steps = tuple(enumerate(values))
+    numbers = [float(n) for point in points(BestLine(steps, 9)).split() for n in point.split(",")]
+    assert all(0 <= number <= 96 for number in numbers)
 
 
 def test_what_the_list_does_not_know_is_told(client: Client, make_experiment: Any) -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 from websockets.sync.client import connect as ws_connect
 
-from experiments.embedded import serving
+from experiments.embedded import addresses, serving
 
 pytestmark = pytest.mark.long
+
+ROOT = Path(__file__).resolve().parents[2]
 
 HEAD = b"POST / HTTP/1.1\r\nHost: a\r\n"
 
@@ -123,10 +128,10 @@ def test_a_websocket_is_no_request_that_is_late(port: int):
         assert websocket.recv(5) == "still here"
 
 
-def test_three_hundred_half_requests_are_gone_and_the_next_is_answered(port: int):
+def test_six_hundred_half_requests_are_gone_and_the_next_is_answered(port: int):
     with contextlib.ExitStack() as opened:
         begun = time.monotonic()
-        held = [opened.enter_context(connect(port)) for _ in range(300)]
+        held = [opened.enter_context(connect(port)) for _ in range(600)]
         for connection in held:
             connection.sendall(HEAD)
         honest = opened.enter_context(connect(port))
@@ -134,7 +139,19 @@ def test_three_hundred_half_requests_are_gone_and_the_next_is_answered(port: int
         assert rest_of(honest).endswith(b"2")
         for connection in held:
             assert rest_of(connection).startswith(b"HTTP/1.1 408 ")
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < 12
+
+
+def test_more_connections_are_taken_than_a_shell_allows_files():
+    code = (
+        "import resource as r; from experiments.embedded import serving;"
+        "r.setrlimit(r.RLIMIT_NOFILE, (64, 900)); serving.allow_many_files();"
+        "print(*r.getrlimit(r.RLIMIT_NOFILE))"
+    )
+    words = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert words.split() == ["900", "900"]
 
 
 def test_the_limits_in_use_are_far_below_those_of_an_attacker():
@@ -149,6 +166,34 @@ def test_localhost_is_served_on_every_address_it_has():
     finally:
         for each in sockets:
             each.close()
+
+
+@pytest.mark.parametrize("host", addresses.EVERY_ADDRESS)
+def test_what_serves_every_address_is_reached_by_the_one_that_we_use_ourselves(host: str):
+    try:
+        sockets = serving.listen(host, 0)
+    except OSError:
+        assert host == "::", "a machine without IPv6"
+        return
+    reached = []
+    for each in sockets:  # each family has another port here
+        with each, contextlib.suppress(ConnectionError):
+            port = each.getsockname()[1]
+            reached.append(socket.create_connection((addresses.here(host), port), timeout=5))
+    assert reached
+    for connection in reached:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("localhost", True), ("127.0.0.1", True), ("127.1.2.3", True), ("::1", True),
+        ("0.0.0.0", False), ("::", False), ("", False), ("192.0.2.1", False),
+    ],
+)  # fmt: skip
+def test_which_hosts_only_this_machine_reaches(host: str, loopback: bool):
+    assert addresses.is_loopback(host) is loopback
 
 
 def test_a_port_that_is_taken_is_an_error():

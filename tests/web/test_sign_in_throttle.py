@@ -48,6 +48,12 @@ def test_too_many_failures_of_a_name_are_not_tried_any_more(
     assert stranger.post("/sign-in/", RIGHT).status_code == 302
 
 
+def test_spaces_around_a_name_are_no_other_name(alice: Any, stranger: Client):
+    for number in range(throttle.PER_NAME):
+        fail(stranger, 1, username=" " * number + "alice" + "\t" * (number % 2))
+    assert stranger.post("/sign-in/", RIGHT).status_code == 429
+
+
 def test_many_names_from_one_address_are_refused_and_others_are_not(alice: Any, stranger: Client):
     for number in range(throttle.PER_ADDRESS):
         fail(stranger, 1, username=f"user{number}")

@@ -14,14 +14,16 @@ OPEN = ("/sign-in/", "/sign-out/", "/language/")  # what a stranger is there for
 FILLED = {"experiment_id": "abcd1234", "number": "0", "pk": "1", "kind": "history", "rest": "x"}
 
 
-def routes(resolver: URLResolver, before: str = "/") -> Iterator[str]:
+def routes(
+    resolver: URLResolver, before: str = "/", filled: dict[str, str] = FILLED
+) -> Iterator[str]:
     for pattern in resolver.url_patterns:
         path = before + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
-            yield from routes(pattern, path)
+            yield from routes(pattern, path, filled)
         else:
             assert isinstance(pattern, URLPattern)
-            path = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: FILLED.get(m[1], "x"), path)
+            path = re.sub(r"<(?:\w+:)?(\w+)>", lambda m: filled.get(m[1], "x"), path)
             yield re.sub(r"\^|\$|\(\?P.*\)", "", path)
 
 

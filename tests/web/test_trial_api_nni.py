@@ -119,3 +119,15 @@ def test_a_refused_final_result_of_nni_is_known_as_one(server: Server, trial: Tr
     assert put_metric(server, trial, type="FINAL", value='"good"').status == 400
 
     assert trial.event_set.get().data["final"] is True
+
+
+def test_a_final_result_of_nni_that_is_too_large_is_known_as_one(
+    server: Server, trial: Trial
+) -> None:
+    value = json.dumps({"default": 1, "note": "x" * 2_000_000})
+    reply = put_metric(server, trial, type="FINAL", value=value)
+
+    assert reply.status == 413
+    assert trial.event_set.get().data["final"] is True
+    assert put_metric(server, trial, value=value).status == 413
+    assert "final" not in trial.event_set.order_by("seq").last().data

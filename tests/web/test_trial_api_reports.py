@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -213,6 +214,35 @@ def test_a_refused_final_result_is_why_the_trial_fails(
     assert trial.reason.endswith(".")
 
 
+@pytest.mark.parametrize("order", [("type", "value"), ("value", "type")])
+@pytest.mark.parametrize("size", [1_100_000, 5_000_000])
+def test_a_final_result_that_was_too_large_is_why_the_trial_fails(
+    server: Server, trial: Trial, order: tuple[str, str], size: int
+) -> None:
+    fields = {"type": "FINAL", "value": json.dumps({"default": 1, "note": "x" * size})}
+    body = {"trial_job_id": trial.key, **{name: fields[name] for name in order}}
+    assert server.ask("POST", f"{t9k_path(trial)}/apis/v1/metric", body).status == 413
+
+    end_trial(trial, JobStatus(JobState.SUCCEEDED, exit_code=0))
+
+    words = "A final result was sent and refused: a report must have at most 1048576 bytes."
+    assert trial.reason == words
+    assert Event.objects.get(what="bad report").data["final"] is True
+
+
+def test_a_final_result_of_another_trial_is_why_the_trial_fails(
+    server: Server, trial: Trial, make_trial: Any
+) -> None:
+    assert server.report_final(trial, 1, trial_job_id="other").status == 403
+
+    end_trial(trial, JobStatus(JobState.SUCCEEDED, exit_code=0))
+
+    assert trial.reason == (
+        "A final result was sent and refused: "
+        f"the token is of trial {trial.key}, the report of another."
+    )
+
+
 def test_after_a_crash_the_refused_final_result_comes_second(server: Server, trial: Trial) -> None:
     server.report_final(trial, None)
     failed = JobStatus(JobState.FAILED, exit_code=1, message="exit code 1: KeyError: 'x'")
@@ -232,6 +262,16 @@ def test_the_refused_result_of_an_earlier_attempt_is_not_told(server: Server, tr
     end_trial(trial, JobStatus(JobState.SUCCEEDED, exit_code=0))
 
     assert trial.reason == "It exited with code 0, but no final result was reported."
+
+
+def test_a_refused_report_is_kept_without_the_token_in_it(server: Server, trial: Trial) -> None:
+    token = trial_token(trial)
+    assert server.report_final(trial, json.dumps(f"see /t/{token}")).status == 400
+
+    event = Event.objects.get(trial=trial)
+
+    assert f"/t/{token.rpartition('.')[0]}.***" in event.data["text"]
+    assert token.rpartition(".")[2] not in event.data["text"] + event.reason
 
 
 def test_a_reason_that_quotes_the_log_does_not_quote_the_token(trial: Trial) -> None:

@@ -33,8 +33,10 @@ def refusal(url: str, **options: Any) -> tuple[int, bytes]:
 
 @pytest.mark.parametrize("path", ["/ws/nothing/", "/", "/ws/experiments/a/b/", "/t/x", "/api/v1/"])
 def test_an_unknown_path_is_404_without_a_traceback(
-    server: Server, path: str, caplog: pytest.LogCaptureFixture
+    server: Server, path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
+    # as in use, where all goes through the root logger
+    monkeypatch.setattr(logging.getLogger("uvicorn"), "propagate", True)
     assert refusal(server.ws_url + path) == (404, b"There is no such websocket.")
     assert refusal(server.ws_url + path, origin=server.url)[0] == 404
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
@@ -66,6 +68,18 @@ def test_a_program_follows_with_its_token(
     headers = {"Authorization": f"Bearer {token}"}
     with connect(url, proxy=None, origin=origin, additional_headers=headers) as socket:
         assert json.loads(socket.recv(5))["experiment"]["id"] == experiment.pk
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("after=x", 400), ("after=-1", 400), ("after=" + "9" * 30, 400), ("after=0", 404)],
+)
+def test_what_cannot_be_followed_is_said_by_status(
+    server: Server, transactional_db: None, alice: Any, query: str, status: int
+):
+    headers = {"Authorization": f"Bearer {tokens.make_api_token(alice, '')}"}
+    url = f"{server.ws_url}/ws/experiments/nope1234/?{query}"
+    assert refusal(url, additional_headers=headers)[0] == status
 
 
 def test_a_token_that_is_none_is_401(server: Server, experiment: Experiment):

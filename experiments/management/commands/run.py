@@ -1,8 +1,9 @@
 """Run one experiment to its end without a browser: ``./autotune run FILE.yaml``.
 
 stdout carries the result (with ``--json`` the JSON export alone), stderr the progress. Exit code:
-0 DONE, 3 TIMEOUT, 4 ERROR (also where failures alike suspended it, and where trials failed and none
-succeeded), 2 bad manifest, 130 interrupted; of several experiments in the file the highest.
+0 DONE, 3 with results but not all of them (TIMEOUT, or failures alike suspended it), 4 ERROR or
+trials failed and none succeeded, 2 bad manifest, 130 interrupted; of several experiments in the
+file the highest.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Command(BaseCommand):
         self._nursery = Nursery()
         logging.getLogger().setLevel(logging.ERROR)
         found = read_file(self, options["file"])
-        stopping = stop_signals()
+        self._nursery.stopping = stopping = stop_signals()
         self._supervisor = self._supervise()
         try:
             experiments = self._create(found)
@@ -217,12 +218,10 @@ def _has_tripped(experiment: Experiment) -> bool:
 
 
 def _exit_code(experiment: Experiment) -> int:
-    if _has_tripped(experiment):
-        return EXIT[Phase.ERROR]
     states = set(experiment.trials.values_list("state", flat=True).distinct().order_by())
-    nothing_came = TrialState.SUCCEEDED not in states and states & WENT_WRONG
-    phase = Phase(experiment.phase)
-    return EXIT[Phase.ERROR if phase == Phase.DONE and nothing_came else phase]
+    if TrialState.SUCCEEDED not in states and states & WENT_WRONG:
+        return EXIT[Phase.ERROR]
+    return EXIT[Phase.TIMEOUT if _has_tripped(experiment) else Phase(experiment.phase)]
 
 
 def _still_busy(experiment: Experiment) -> bool:
@@ -235,10 +234,11 @@ def _still_busy(experiment: Experiment) -> bool:
 def _progress_line(experiment: Experiment) -> str:
     counted = present.count_trials([experiment])[experiment.pk]
     counts, n_finished = counted.by_state, counted.finished
-    filled = BAR_WIDTH * min(n_finished, experiment.max_trials) // experiment.max_trials
+    n_all = counted.out_of(experiment.max_trials)
+    filled = BAR_WIDTH * n_finished // n_all
     words = [
         f"{experiment.phase:8}[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]",
-        f"{n_finished}/{experiment.max_trials} trials",
+        f"{n_finished}/{n_all} trials",
         f"{counts[TrialState.RUNNING]} running",
     ]
     if counts[TrialState.FAILED]:

@@ -34,7 +34,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         nursery = Nursery()
         logging.getLogger().setLevel(logging.WARNING)
-        stopping = stop_signals()
+        nursery.stopping = stopping = stop_signals()
         supervisor = Supervisor(options["host"], options["port"], nursery)
         try:
             supervisor.prepare()
@@ -46,7 +46,8 @@ class Command(BaseCommand):
             self._add_sample(options["no_sample"])
             supervisor.start()
             supervisor.wait_until_served()
-            self._greet(supervisor)
+            if not stopping:
+                self._greet(supervisor)
             while not stopping:
                 supervisor.watch()
                 time.sleep(0.2)

@@ -103,6 +103,18 @@ class KubernetesBackend(Backend):
             raise _unavailable(error) from error
         return _handle(launch.name, deciding, replicas)
 
+    def find(self, launch: Launch) -> Handle | None:
+        """See ``Backend.find``; costs a request."""
+        try:
+            cluster = self._reach()
+            objects, replicas = build(launch, self._engine(cluster), self._options)
+            deciding = self._existing(cluster, objects[0], launch)
+        except LaunchError:
+            return None  # nor could it be launched
+        except (ApiError, Unreachable) as error:
+            raise _unavailable(error) from error
+        return None if deciding is None else _handle(launch.name, deciding, replicas)
+
     def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """See ``Backend.forecast``; says nothing while the cluster cannot be asked."""
         try:
@@ -122,8 +134,7 @@ class KubernetesBackend(Backend):
             return cluster.api.post(path, thing)
         except ApiError as error:
             if error.status == 409 and error.reason == "AlreadyExists":
-                found = cluster.api.get(f"{path}/{name}")
-                if found["metadata"].get("labels", {}).get(JOB_LABEL) == launch.name:
+                if (found := self._existing(cluster, thing, launch)) is not None:
                     return found
                 raise LaunchError(
                     f"{kind} {launch.namespace}/{name} exists already, and is not ours"
@@ -131,6 +142,21 @@ class KubernetesBackend(Backend):
             if error.is_temporary or error.status == 403:  # a quota or a role can be widened
                 raise
             raise LaunchError(_refusal(error, kind, launch.namespace)) from error
+
+    def _existing(
+        self, cluster: Cluster, thing: Mapping[str, Any], launch: Launch
+    ) -> dict[str, Any] | None:
+        """The object of this launch that the cluster has already; None for nothing of ours."""
+        kind, name = thing["kind"], thing["metadata"]["name"]
+        path = collection(thing["apiVersion"], launch.namespace, _plural(kind))
+        try:
+            found: dict[str, Any] = cluster.api.get(f"{path}/{name}")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return None
+        is_ours = found["metadata"].get("labels", {}).get(JOB_LABEL) == launch.name
+        return found if is_ours else None
 
     # poll and stop
 

@@ -33,7 +33,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +48,14 @@ from experiments.training.base import (
     Program,
 )
 from experiments.training.environment import inheritable
-from experiments.training.local.interpreter import ask, imports_of, is_python
+from experiments.training.local.command_line import is_python, python_of
+from experiments.training.local.interpreter import ask, imports_of
 from experiments.training.local.job import (
     JOB_MARK,
     OUTPUT,
     WORK,
     Surroundings,
+    executable_of,
     replica_commands,
 )
 from experiments.training.local.processes import boot_id, descendants, process_table, read_stat
@@ -144,9 +145,9 @@ class LocalBackend(Backend):
             raise BackendUnavailable(f"the trial's directory {directory}: {error}") from error
         raise BackendUnavailable(f"the supervisor of {launch.name} ended without a trace")
 
-    def find(self, name: str) -> Handle | None:
+    def find(self, launch: Launch) -> Handle | None:
         """See ``Backend.find``."""
-        return _find(self.root / name) if _NAME.fullmatch(name) else None
+        return _find(self.root / launch.name) if _NAME.fullmatch(launch.name) else None
 
     def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """See ``Backend.forecast``."""
@@ -171,18 +172,32 @@ class LocalBackend(Backend):
             return ()
         found: dict[str, Program] = {}
         for spec in specs:
-            if "/" not in spec["argv"][0] and spec["executable"]:
-                found.setdefault(spec["where"], self._program(spec))
+            if spec["where"] not in found and (program := self._program(spec)) is not None:
+                found[spec["where"]] = program
         return tuple(found.values())
 
-    def _program(self, spec: Mapping[str, Any]) -> Program:
-        word, executable = spec["argv"][0], spec["executable"]
-        known = Program(spec["where"], word, executable, is_ours=spec["is_ours"])
-        if not is_python(word) or os.path.dirname(executable) not in self._own_path():
-            return known
-        needs = imports_of(spec["argv"], spec["cwd"], spec["env"]["PYTHONPATH"])
-        said = ask(executable, needs, inheritable(self._inherited()))
-        return replace(known, version=said.version, environment=said.prefix, missing=said.missing)
+    def _program(self, spec: Mapping[str, Any]) -> Program | None:
+        """The program behind a command, a Python that it comes to before any other.
+
+        None for one that stands there by its path: nobody wonders which that is.
+        """
+        word, executable, environment = spec["argv"][0], spec["executable"], spec["env"]
+
+        def look_up(name: str, cwd: str) -> str:
+            return executable_of(name, environment["PATH"], cwd)
+
+        call = python_of(spec["argv"], spec["cwd"], look_up, environment["PYTHONPATH"])
+        if call is None or os.path.dirname(call.executable) not in self._own_path():
+            known = Program(spec["where"], word, executable, is_ours=spec["is_ours"])
+            return known if executable and "/" not in word else None
+        needs = imports_of(call.words, call.cwd, call.python_path)
+        said = ask(call.executable, needs, inheritable(self._inherited()))
+        if is_python(call.word):
+            word, executable = call.word, said.executable or call.executable
+        return Program(
+            spec["where"], word, executable, said.version, said.prefix, said.missing,
+            is_ours=spec["is_ours"],
+        )  # fmt: skip
 
     def _own_path(self) -> list[str]:
         """Where programs are looked up unless a manifest says otherwise."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import re
 import shlex
 import subprocess
 import time
@@ -20,18 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from experiments.training.local.command_line import text_of
+
 ASK_WITHIN_S = 5.0
 KEEP_S = 30.0  # somebody may install what is missing meanwhile
 MOST_KEPT = 256
-LONGEST_SCRIPT = 1024 * 1024  # bytes; longer ones are not read
 
-_PYTHON = re.compile(r"(?:python|pypy)[0-9.]*")
 _WITH_VALUE = frozenset({"-W", "-X", "--check-hash-based-pycs"})
 
 # Runs in the interpreter that is asked; find_spec of a top-level name runs no code of the module.
 _QUESTION = """
-import json, sys
-sys.path.pop(0)
+import sys
+sys.path.pop(0)  # where it is asked, and nothing is to be imported from
+import json
 from importlib.util import find_spec
 asked = json.load(sys.stdin)
 sys.path[:0] = asked["path"]
@@ -42,12 +42,9 @@ def is_there(name):
         return True
 missing = [name for name in asked["modules"] if not is_there(name)]
 version = ".".join(map(str, sys.version_info[:3]))
-json.dump({"version": version, "prefix": sys.prefix, "missing": missing}, sys.stdout)
+answer = {"version": version, "executable": sys.executable, "prefix": sys.prefix}
+json.dump({**answer, "missing": missing}, sys.stdout)
 """
-
-
-def is_python(word: str) -> bool:
-    return _PYTHON.fullmatch(os.path.basename(word)) is not None
 
 
 # ---- where programs are looked up
@@ -113,6 +110,7 @@ class Needs:
 
     modules: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
+    cwd: str = "/"  # where it is started: pyenv and its like choose an interpreter by that
 
 
 def imports_of(argv: Sequence[str], cwd: str, python_path: str = "") -> Needs:
@@ -122,7 +120,9 @@ def imports_of(argv: Sequence[str], cwd: str, python_path: str = "") -> Needs:
     those in functions may never be reached.
     """
     modules, folder = _started_by(argv, cwd)
-    return Needs(modules, (folder, *(part for part in python_path.split(":") if part)))
+    # Relative ones are the trial's, which is started in ``cwd``.
+    own = (os.path.join(cwd, part) for part in python_path.split(":") if part)
+    return Needs(modules, (folder, *own), cwd)
 
 
 def _started_by(argv: Sequence[str], cwd: str) -> tuple[tuple[str, ...], str]:
@@ -137,20 +137,11 @@ def _started_by(argv: Sequence[str], cwd: str) -> tuple[tuple[str, ...], str]:
             return _imported(next(words, "")), cwd
         elif not word.startswith("-"):
             script = os.path.join(cwd, word)
-            return _imported(_text_of(script)), os.path.dirname(script)
+            return _imported(text_of(script)), os.path.dirname(script)
     return (), cwd
 
 
-def _text_of(script: str) -> str:
-    try:
-        with open(script, "rb") as file:
-            text = file.read(LONGEST_SCRIPT + 1)
-    except OSError:
-        return ""
-    return text.decode("utf-8", "replace") if len(text) <= LONGEST_SCRIPT else ""
-
-
-def _imported(code: str) -> tuple[str, ...]:
+def _imported(code: str | bytes) -> tuple[str, ...]:
     try:
         statements = ast.parse(code).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -178,6 +169,7 @@ class Answer:
     """What an interpreter said of itself; empty where it said nothing in time."""
 
     version: str = ""
+    executable: str = ""  # itself, where what was asked is a script that starts it
     prefix: str = ""
     missing: tuple[str, ...] = ()
 
@@ -217,12 +209,17 @@ def _ask(executable: str, needs: Needs, environment: Mapping[str, str]) -> Answe
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=dict(environment),
-            cwd="/",
+            cwd=needs.cwd if os.path.isdir(needs.cwd) else "/",
             timeout=ASK_WITHIN_S,
             check=True,
             start_new_session=True,
         )
         said = json.loads(ran.stdout)
-        return Answer(str(said["version"]), str(said["prefix"]), tuple(said["missing"]))
+        return Answer(
+            str(said["version"]),
+            str(said["executable"] or executable),
+            str(said["prefix"]),
+            tuple(said["missing"]),
+        )
     except (OSError, ValueError, KeyError, TypeError, subprocess.SubprocessError):
         return Answer()

@@ -147,11 +147,11 @@ def _replica_command(
             "entry point could be used"
         )
     else:
-        executable = _executable(argv[0], environment["PATH"], cwd)
+        executable = executable_of(argv[0], environment["PATH"], cwd)
         if _is_for_ours(argv, cwd, executable, environment, surroundings):
             is_ours = True
             environment["PATH"] = f"{surroundings.own_bin}:{environment['PATH']}"
-            executable = _executable(argv[0], environment["PATH"], cwd)
+            executable = executable_of(argv[0], environment["PATH"], cwd)
         if not executable:
             hint = _NO_PYTHON if argv[0] in ("python", "python3") else ""
             problems.append(f"{where}.command[0]: command not found: {argv[0]}{hint}")
@@ -181,7 +181,7 @@ def _is_for_ours(
         return False
     if argv[0] not in ("python", "python3"):
         return False
-    ours = _executable(argv[0], surroundings.own_bin, cwd)
+    ours = executable_of(argv[0], surroundings.own_bin, cwd)
     if not ours or ours == executable:
         return False
     needs = interpreter.imports_of(argv, cwd, environment["PYTHONPATH"])
@@ -191,7 +191,7 @@ def _is_for_ours(
     return not interpreter.ask(ours, needs, server).missing
 
 
-def _executable(word: str, search_path: str, cwd: str) -> str:
+def executable_of(word: str, search_path: str, cwd: str) -> str:
     """Return the file that ``word`` names for a process in ``cwd``, or nothing."""
     if "/" in word:
         candidates = [word]

@@ -26,6 +26,16 @@ def read_stat(pid: int) -> Stat | None:
     return int(fields[1]), int(fields[3]), int(fields[19])
 
 
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process stands still until somebody lets it go on (SIGSTOP, a debugger)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            data = file.read()
+    except OSError:
+        return False
+    return data[data.rindex(b")") + 2 :].split()[0] in (b"T", b"t")
+
+
 def process_table() -> dict[int, Stat]:
     """Return the living processes that can be seen, by pid."""
     table = {}

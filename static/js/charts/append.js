@@ -2,6 +2,7 @@
 // and how (experiments/charts decides); all else makes the server draw anew. Pure.
 
 const MARGIN = 0.04; // of the axis, beyond a value that widened it
+const DRAWABLE = 1e300; // as of experiments/charts/scale.py: no axis is wider
 
 /** @typedef {"ignored" | "drawn" | "anew" | "later"} Outcome
  * ignored: it is in the figure already, or none of its business; drawn: it was added;
@@ -54,7 +55,7 @@ function placeOf(metric, rule, start) {
   for (const name of rule.x ?? []) {
     if (name === "time") return Date.parse(metric.time) / 1000 - start;
     const place = metric[name];
-    if (place !== null) return place;
+    if (place !== null) return Math.min(Math.max(place, -DRAWABLE), DRAWABLE);
   }
   return metric.sequence;
 }

@@ -5,6 +5,7 @@ import { params, remember } from "../address.js";
 import { all, h } from "../dom.js";
 import { gettext } from "../language.js";
 import { AxesChooser } from "./axes_chooser.js";
+import { wordsIn } from "./words.js";
 
 const MANY_METRICS = 20; // more than these can be searched
 const MOST_LISTED = 100;
@@ -51,6 +52,7 @@ export class Controls {
       return;
     }
     if (name === "metric") setChoices(control, ["default", stored]); // the figure will tell which
+    if (!control.options.length) setChoices(control, ["", stored]);
     control.value = stored;
   }
 
@@ -79,6 +81,10 @@ export class Controls {
     const metric = this.controls.get("metric");
     if (metric instanceof HTMLSelectElement && meta.metrics) offer(metric, meta.metrics);
     if (meta.axes) this.axes?.offer(meta);
+    for (const [name, choices] of Object.entries(meta.choices ?? {})) {
+      const control = this.controls.get(name);
+      if (control instanceof HTMLSelectElement) offerWords(control, choices);
+    }
   }
 }
 
@@ -134,6 +140,19 @@ function searchField(select, names) {
   }
   if (field) Object.assign(field, { names });
   return field?.value ?? "";
+}
+
+/**
+ * A list that the figure fills, "" first: what is usual.
+ * @param {HTMLSelectElement} select
+ * @param {[value: string, words: string][]} choices
+ */
+function offerWords(select, choices) {
+  const chosen = select.value;
+  const options = choices.map((pair) => pair.map(wordsIn));
+  select.replaceChildren(...options.map(([value, words]) => h("option", { value }, words)));
+  select.value = options.some(([value]) => value === chosen) ? chosen : "";
+  select.hidden = choices.length < 2;
 }
 
 /**

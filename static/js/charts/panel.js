@@ -18,7 +18,7 @@ export class ChartPanel {
    * @param {HTMLElement} root has .chart-plot and .chart-empty
    * @param {{
    *   url: string, plotlyUrl: string, options?: Record<string, string>,
-   *   onTrial: (trial: number) => void, onFigure?: (meta: FigureMeta) => void,
+   *   onTrial: (trial: number, click?: MouseEvent) => void, onFigure?: (meta: FigureMeta) => void,
    * }} settings url: of the figure; options: its query
    */
   constructor(root, { url, plotlyUrl, options = {}, onTrial, onFigure }) {
@@ -30,6 +30,7 @@ export class ChartPanel {
     this.onFigure = onFigure;
     this.element = find(root, ".chart-plot");
     this.empty = find(root, ".chart-empty");
+    this.body = this.element.parentElement;
     this.plot = new Plot(this.element, { onTrial });
     /** @type {ParallelPlot | null} */
     this.parallel = null;
@@ -100,7 +101,10 @@ export class ChartPanel {
     if (this.timer && this.due <= due) return;
     clearTimeout(this.timer);
     this.due = due;
-    this.timer = window.setTimeout(() => this.load(), due - Date.now());
+    this.timer = window.setTimeout(() => {
+      this.timer = 0;
+      if (this.isVisible) this.load(); // else once it is seen again
+    }, due - Date.now());
   }
 
   /** It has come into sight. */
@@ -147,10 +151,21 @@ export class ChartPanel {
   /** @param {Figure} figure */
   take(figure) {
     this.figure = figure;
+    this.tell(figure.layout.meta);
     this.onFigure?.(figure.layout.meta);
     this.place(this.meanwhile);
     this.draw();
     if (figure.layout.meta.n_unread) this.refresh(UNREAD);
+  }
+
+  /**
+   * What stands below the chart, and the room it asks for.
+   * @param {FigureMeta} meta
+   */
+  tell({ note = "", height }) {
+    const line = this.root.querySelector(".chart-note");
+    if (line) line.textContent = note;
+    if (this.body) this.body.style.height = height ? `${height}px` : "";
   }
 
   /** @param {any} error */

@@ -13,7 +13,7 @@ const NAME_WIDTH = 44; // the same, at which its name can be dragged
 export class ParallelPlot {
   /**
    * @param {HTMLElement} element
-   * @param {{ onTrial: (trial: number) => void }} options
+   * @param {{ onTrial: (trial: number, click?: MouseEvent) => void }} options
    */
   constructor(element, { onTrial }) {
     this.element = element;
@@ -159,7 +159,7 @@ export class ParallelPlot {
     this.drag = null;
     if (!drag) {
       const i = frame.nearest(...this.at(event));
-      if (i !== null) this.onTrial(frame.numbers[i]);
+      if (i !== null) this.onTrial(frame.numbers[i], event);
     } else if (!drag.isDone && !drag.isMove) {
       frame.clearBrushes(drag.i); // a click on an axis takes its brush away
       this.draw();

@@ -2,8 +2,8 @@
 // point, a drag that is not over) outlives every drawing.
 
 import { gettext } from "../language.js";
-import { fit, theme, themed } from "./theme.js";
-import { View } from "./view.js";
+import { dressed, fit, theme, themed } from "./theme.js";
+import { axesOf, View } from "./view.js";
 
 const REDRAW = 350; // milliseconds between two drawings of one chart
 const AFTER_DRAG = 100; // until Plotly has told where a drag has ended
@@ -38,10 +38,20 @@ export function turn() {
   return turns;
 }
 
+/**
+ * What a picture of the chart is called: after the experiment (and trial) and what it shows.
+ * @param {HTMLElement} element
+ */
+function imageName(element) {
+  const kind = element.closest("[data-kind]")?.getAttribute("data-kind") ?? "chart";
+  const name = document.title.replace(/^\d+\/\d+ · /, "").replace(/ · AutoTune$/, "");
+  return `${name}-${kind}`;
+}
+
 export class Plot {
   /**
    * @param {HTMLElement} element
-   * @param {{ onTrial: (trial: number) => void }} options
+   * @param {{ onTrial: (trial: number, click?: MouseEvent) => void }} options
    */
   constructor(element, { onTrial }) {
     this.element = /** @type {PlotElement} */ (element);
@@ -62,6 +72,7 @@ export class Plot {
       displayModeBar: "hover",
       showSendToCloud: false, // Plotly's own button would upload the chart to its makers
       plotlyServerURL: "",
+      toImageButtonOptions: { filename: imageName(element) },
       modeBarButtonsToRemove: [
         ...["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "resetScale2d"],
       ],
@@ -126,14 +137,15 @@ export class Plot {
     this.isLate = this.isPressed && this.isDrawn;
     if (this.isLate) return;
     this.revision += 1;
-    const layout = themed(this.seen(figure.layout), theme());
+    const look = theme();
+    const layout = themed(this.seen(figure.layout), look);
     layout.autosize = true;
     layout.datarevision = this.revision;
     fit(layout, element.clientWidth);
     this.drawnAt = Date.now();
     // Copies: Plotly notes in them which traces a person has hidden, and would then take that for
     // the figure's own wish.
-    const data = figure.data.map((trace) => ({ ...trace }));
+    const data = figure.data.map((trace) => dressed(trace, look));
     window.Plotly.react(element, data, layout, this.config);
     element.dataset.drawn = String(this.revision);
     if (!this.isDrawn) this.listen();
@@ -146,7 +158,7 @@ export class Plot {
    */
   seen(given) {
     const layout = { ...given };
-    for (const name of /** @type {const} */ (["xaxis", "yaxis"])) {
+    for (const name of axesOf(given)) {
       // Another revision each time: Plotly is to remember nothing of the axes, `view` does.
       layout[name] = { ...this.view.axis(name, given), uirevision: this.revision };
     }
@@ -162,7 +174,7 @@ export class Plot {
     element.on("plotly_click", (event) => {
       const point = event.points?.[0];
       const trial = point?.data?.meta?.trial ?? point?.customdata;
-      if (typeof trial === "number") this.onTrial(trial);
+      if (typeof trial === "number") this.onTrial(trial, event.event);
     });
   }
 

@@ -57,6 +57,20 @@ export function themed(original, { font, text, muted, grid, strong, surface }) {
 }
 
 /**
+ * A copy of the trace with the colours of its scale that the page's theme calls for.
+ * @param {Trace} trace
+ * @param {Theme} look
+ * @returns {Trace}
+ */
+export function dressed(trace, { dark }) {
+  const { colorscale_dark, colorscale_light } = trace.meta ?? {};
+  const colorscale = dark ? colorscale_dark : colorscale_light;
+  if (!colorscale) return { ...trace };
+  if (!trace.marker) return { ...trace, colorscale };
+  return { ...trace, marker: { ...trace.marker, colorscale } };
+}
+
+/**
  * On a phone the plot gets the width that legend and margins would take.
  * @param {Layout} layout changed in place
  * @param {number} width of the plot in pixels

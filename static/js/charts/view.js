@@ -1,7 +1,11 @@
 // What a person has zoomed to. It outlives every update of the figure; without it a chart shows
 // what the figure says. Pure.
 
-const AXES = /** @type {const} */ (["xaxis", "yaxis"]);
+/**
+ * Every axis of a layout, those of small multiples too.
+ * @param {Layout} layout
+ */
+export const axesOf = (layout) => Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key));
 
 /** @typedef {{ range?: Ends, autorange: boolean }} Part of an axis that is looked at */
 
@@ -13,7 +17,7 @@ const kindOf = (layout) => `${layout.meta.x ?? ""} ${layout.xaxis?.type} ${layou
 
 export class View {
   constructor() {
-    /** @type {Partial<Record<"xaxis" | "yaxis", Part>>} */
+    /** @type {Record<string, Part>} by the axis's name */
     this.parts = {};
     this.kind = "";
   }
@@ -33,9 +37,9 @@ export class View {
    * @param {Layout} given the figure's
    */
   note(changes, shown, given) {
-    for (const name of AXES) {
+    for (const name of axesOf(given)) {
       if (!Object.keys(changes).some((key) => key.startsWith(`${name}.`))) continue;
-      const { range, autorange } = shown[name] ?? {};
+      const { range, autorange } = /** @type {Axis} */ (shown[name] ?? {});
       if (!range) continue;
       this.kind = kindOf(given);
       this.parts[name] = { range: [range[0], range[1]], autorange: autorange === true };
@@ -46,17 +50,21 @@ export class View {
   /** @param {Layout} given */
   showAll(given) {
     this.kind = kindOf(given);
-    this.parts = { xaxis: { autorange: true }, yaxis: { autorange: true } };
+    this.parts = Object.fromEntries(
+      axesOf(given)
+        .filter((name) => !(/** @type {Axis} */ (given[name]).fixedrange))
+        .map((name) => [name, { autorange: true }]),
+    );
   }
 
   /**
    * The axis as it is to be drawn.
-   * @param {"xaxis" | "yaxis"} name
+   * @param {string} name
    * @param {Layout} given
    * @returns {Axis}
    */
   axis(name, given) {
-    const axis = { ...given[name] };
+    const axis = { .../** @type {Axis} */ (given[name]) };
     if (this.kind !== kindOf(given)) this.parts = {};
     const part = this.parts[name];
     if (!part) return axis;

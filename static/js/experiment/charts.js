@@ -1,4 +1,5 @@
-// The four charts of the experiment page, and which of them is looked at.
+// The charts of the experiment page, and which of them are looked at: an overview of four, or one.
+// A chart out of sight is not asked for.
 
 import { params, remember } from "../address.js";
 import { Controls } from "../charts/controls.js";
@@ -9,9 +10,19 @@ import { all, byId, hit } from "../dom.js";
 const narrow = window.matchMedia("(max-width: 767.98px)");
 const defaultView = () => (narrow.matches ? "history" : "all");
 
+/**
+ * What the server has to know of the page's width: how many small multiples stand in a row.
+ * @param {string} kind
+ * @returns {Record<string, string>}
+ */
+const room = (kind) => (kind === "slice" && narrow.matches ? { columns: "2" } : {});
+
 export class Charts {
-  /** @param {{ api: string, plotly: string, page: string }} urls */
-  constructor({ api, plotly, page }) {
+  /**
+   * @param {{ api: string, plotly: string }} urls
+   * @param {(trial: number, click?: MouseEvent) => void} onTrial one was clicked on
+   */
+  constructor({ api, plotly }, onTrial) {
     this.plotly = plotly;
     this.root = byId("charts");
     this.tabs = byId("chart-tabs");
@@ -22,13 +33,13 @@ export class Charts {
       const kind = element.dataset.kind ?? "";
       const controls = new Controls(element, {
         prefix: `${kind}.`,
-        onChange: (options) => panel.setOptions(options),
+        onChange: (options) => panel.setOptions({ ...options, ...room(kind) }),
       });
       const panel = new ChartPanel(element, {
         url: `${api}charts/${kind}/`,
         plotlyUrl: plotly,
-        options: controls.options(),
-        onTrial: (trial) => location.assign(`${page}trials/${trial}/`),
+        options: { ...controls.options(), ...room(kind) },
+        onTrial,
         onFigure: (meta) => controls.adapt(meta),
       });
       this.panels.set(kind, panel);
@@ -54,14 +65,26 @@ export class Charts {
     const chosen = this.panels.has(view) ? view : "all";
     this.root.dataset.view = chosen;
     for (const button of all(this.tabs, "[data-view]")) {
-      button.setAttribute("aria-pressed", String(button.dataset.view === chosen));
+      const isChosen = button.dataset.view === chosen;
+      button.setAttribute("aria-pressed", String(isChosen));
+      if (isChosen) this.bringIntoView(button);
     }
     for (const element of this.figures) {
-      element.hidden = chosen !== "all" && element.dataset.kind !== chosen;
+      const isOverview = !("alone" in element.dataset);
+      element.hidden = chosen === "all" ? !isOverview : element.dataset.kind !== chosen;
     }
     requestAnimationFrame(() => {
       for (const panel of this.panels.values()) if (panel.isVisible) panel.seen();
     });
+  }
+
+  /**
+   * The row of tabs is wider than a phone; the page itself stays where it is.
+   * @param {HTMLElement} tab
+   */
+  bringIntoView(tab) {
+    const row = this.tabs.parentElement;
+    if (row) row.scrollLeft = tab.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
   }
 
   /** @param {News} news */

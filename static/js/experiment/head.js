@@ -24,7 +24,8 @@ export function drawHead(experiment, mayChange) {
   byId("notes").textContent = notes;
   const title = find(document, "#experiment-page h1");
   if (title.textContent !== name) title.textContent = name;
-  const progress = `${experiment.n_finished}/${experiment.max_trials} · `;
+  const { n_finished: n, max_trials: most } = experiment;
+  const progress = `${n}/${Math.max(most, n)} · `;
   document.title = `${isEnded(experiment) ? "" : progress}${name} · AutoTune`;
 }
 

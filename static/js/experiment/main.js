@@ -39,7 +39,10 @@ const trialsUrl = `${urls.api}trials/`;
 let { experiment } = state;
 let receivedAt = Date.now(); // when active_seconds was true
 
-const charts = new Charts(urls);
+const charts = new Charts(urls, (trial, click) => {
+  if (click?.shiftKey) table.selection.toggle(trial);
+  else location.assign(`${urls.page}trials/${trial}/`);
+});
 const table = new TrialTable({
   url: trialsUrl,
   page: urls.page,

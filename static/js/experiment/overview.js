@@ -9,8 +9,9 @@ const changed = onChange();
 
 /** @param {Experiment} experiment */
 export function drawProgress(experiment) {
-  const { counts, max_trials: most, n_finished: n, started_at, finished_at } = experiment;
-  changed("bar", [counts, most], () => {
+  const { counts, n_finished: n, started_at, finished_at } = experiment;
+  const most = Math.max(experiment.max_trials, n); // the limit may be lowered below what is done
+  changed("bar", [counts, most, n], () => {
     byId("trials-bar").replaceChildren(trialBar(counts, most));
     byId("trials-text").replaceChildren(
       h("strong", {}, n),

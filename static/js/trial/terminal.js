@@ -6,6 +6,7 @@
 // once, so that a log of any length costs what its newest part does.
 
 const REACH = 60; // lines that a cursor can go back up
+const LONGEST_LINE = 32768; // characters; a terminal breaks lines too, and long before
 const LONGEST_SEQUENCE = 4096; // characters of an escape sequence; more is no sequence
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are its subject
@@ -94,7 +95,7 @@ export class Terminal {
     while (at < text.length) {
       // Most of a log is plain: take all up to the next control character at once.
       const end = nextControl(text, at);
-      if (end > at) this.print(text.slice(at, end));
+      if (end > at) this.print(text.slice(at, end), settled);
       at = end;
       if (at === text.length) break;
       if (text[at] === "\u001b" || text[at] === "\u009b") {
@@ -112,10 +113,15 @@ export class Terminal {
     return settled;
   }
 
-  /** @param {string} words */
-  print(words) {
-    this.lines[this.row].put(this.column, words, this.style);
-    this.column += words.length;
+  /** @param {string} words @param {Line[]} settled */
+  print(words, settled) {
+    for (let at = 0; at < words.length; ) {
+      if (this.column >= LONGEST_LINE) this.control("\n", settled);
+      const part = words.slice(at, at + LONGEST_LINE - this.column);
+      this.lines[this.row].put(this.column, part, this.style);
+      this.column += part.length;
+      at += part.length;
+    }
   }
 
   /** @param {string} character @param {Line[]} settled */
@@ -213,14 +219,16 @@ export class Terminal {
     if (/[^0-9;:]/.test(words)) return;
     /** @type {Style} */
     let style = { ...this.styles[this.style] };
-    const numbers = words.split(/[;:]/).map((word) => Number.parseInt(word || "0", 10));
-    for (let i = 0; i < numbers.length; i++) {
-      const n = numbers[i];
+    const groups = words.split(";").map(numbersOf); // 4:3 is one thing: underlined in waves
+    for (let i = 0; i < groups.length; i++) {
+      const [n, ...more] = groups[i];
       if (n === 0) style = {};
-      else if (n === 38 || n === 48) {
-        const [colour, used] = extendedColour(numbers.slice(i + 1), words.includes(":"));
-        i += used;
-        if (colour !== null) style[n === 38 ? "fg" : "bg"] = colour;
+      else if (n === 4 && more[0] === 0) setSimple(style, 24);
+      else if (n === 38 || n === 48 || n === 58) {
+        const rest = more.length ? more : groups.slice(i + 1).map(([number]) => number);
+        const [colour, used] = extendedColour(rest, more.length > 0);
+        if (!more.length) i += used;
+        if (colour !== null && n !== 58) style[n === 38 ? "fg" : "bg"] = colour; // 58: of the line
       } else setSimple(style, n);
     }
     this.style = this.numberOf(style);
@@ -263,8 +271,11 @@ export class Terminal {
   }
 }
 
+/** @param {string} words numbers with colons between */
+const numbersOf = (words) => words.split(":").map((word) => Number.parseInt(word || "0", 10));
+
 /**
- * The colour after 38 or 48, and how many numbers it took.
+ * The colour after 38, 48 or 58, and how many numbers it took.
  * @param {number[]} rest @param {boolean} hasColons
  * @returns {[number | string | null, number]}
  */

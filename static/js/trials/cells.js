@@ -30,11 +30,12 @@ export function valueCell(value) {
  * @param {Trial} trial
  * @param {string} href
  * @param {boolean} isBest
+ * @param {HTMLElement} box that ticks the row
  */
-export function numberCell(trial, href, isBest) {
+export function numberCell(trial, href, isBest, box) {
   const link = h("a", { href, class: "trial-number" }, trial.number);
   const mark = h("span", { class: "best-mark", title: gettext("Best trial") }, icon("star"));
-  return h("td", { class: "number" }, link, isBest && mark);
+  return h("td", { class: "number" }, box, link, isBest && mark);
 }
 
 /** @param {Trial} trial */

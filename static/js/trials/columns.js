@@ -35,10 +35,13 @@ export const quoted = (kind, name) =>
  * Every column that can be shown.
  * @param {string[]} parameters
  * @param {string[]} metrics
- * @param {{ linkTo: (trial: number) => string, isBest: (trial: number) => boolean }} about
+ * @param {{
+ *   linkTo: (trial: number) => string, isBest: (trial: number) => boolean,
+ *   box: (trial: number) => HTMLElement,
+ * }} about box: what ticks a row
  * @returns {Column[]}
  */
-export function allColumns(parameters, metrics, { linkTo, isBest }) {
+export function allColumns(parameters, metrics, { linkTo, isBest, box }) {
   /** @type {Column[]} */
   const first = [
     {
@@ -46,7 +49,7 @@ export function allColumns(parameters, metrics, { linkTo, isBest }) {
       title: "#",
       order: "number",
       fixed: true,
-      cell: (t) => numberCell(t, linkTo(t.number), isBest(t.number)),
+      cell: (t) => numberCell(t, linkTo(t.number), isBest(t.number), box(t.number)),
     },
     { key: "id", title: "ID", order: "id", cell: (t) => h("td", { class: "mono muted" }, t.id) },
     {

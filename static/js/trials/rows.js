@@ -41,9 +41,11 @@ export class Rows {
   draw(trial, row = h("tr", { "data-testid": "trial-row" })) {
     row.dataset.number = String(trial.number);
     row.dataset.state = trial.state;
-    row.className = trial.excluded ? "is-excluded" : "";
+    row.classList.toggle("is-excluded", trial.excluded);
     const cells = this.columns().map((column) => column.cell(trial));
+    const held = focusIn(row);
     row.replaceChildren(...cells, actionsCell(trial, this.mayChange));
+    if (held) /** @type {HTMLElement | null} */ (row.querySelector(held))?.focus();
     return row;
   }
 
@@ -131,6 +133,18 @@ export function movesOn(trial, metric) {
   trial.n_reports = Math.max(trial.n_reports, metric.sequence + 1);
   if (typeof metric.value === "number") trial.latest_value = metric.value;
   return true;
+}
+
+/**
+ * What of the row has the focus, as a selector that finds it again after a drawing.
+ * @param {HTMLElement} row
+ */
+function focusIn(row) {
+  const focused = document.activeElement;
+  if (!(focused instanceof HTMLElement) || !row.contains(focused)) return "";
+  const { tick, rowAction } = focused.dataset;
+  if (tick !== undefined) return "[data-tick]";
+  return rowAction ? `[data-row-action="${rowAction}"]` : "a";
 }
 
 /** @param {HTMLElement} row */

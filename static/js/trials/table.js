@@ -8,6 +8,7 @@ import { LOOKS } from "../looks.js";
 import { allColumns, drawColumnsMenu, headCell, usualColumns } from "./columns.js";
 import { PAGE_SIZE, Query } from "./query.js";
 import { Rows } from "./rows.js";
+import { Selection } from "./selection.js";
 
 const REFETCH = 1000; // milliseconds between two reads of the page
 
@@ -51,6 +52,13 @@ export class TrialTable {
       mayChange,
     });
     this.scroll = /** @type {HTMLElement} */ (this.rows.body.closest(".table-scroll"));
+    this.selection = new Selection({
+      body: this.rows.body,
+      head: this.head,
+      page,
+      ticked: params.get("ticked"),
+      onChange: (ticked) => onState({ ticked }),
+    });
     this.listen();
     this.buildColumns();
     if (this.query.isDefault) this.show(first);
@@ -90,7 +98,7 @@ export class TrialTable {
     const button = hit(event, "[data-row-action]");
     if (button instanceof HTMLButtonElement) {
       this.onAction(button.dataset.rowAction ?? "", trial, button);
-    } else if (!hit(event, "a, button") && !String(window.getSelection())) {
+    } else if (!hit(event, "a, button, input") && !String(window.getSelection())) {
       location.assign(this.linkTo(trial.number));
     }
   }
@@ -113,6 +121,7 @@ export class TrialTable {
     this.columns = allColumns(this.parameters, this.metrics, {
       linkTo: (trial) => this.linkTo(trial),
       isBest: (trial) => trial === this.best,
+      box: (trial) => this.selection.box(trial),
     });
     this.usual = usualColumns(this.columns);
     const chosen = new Set(this.query.columns ?? this.usual);
@@ -156,7 +165,9 @@ export class TrialTable {
       }),
     );
     const actions = h("th", {}, h("span", { class: "visually-hidden" }, gettext("Actions")));
+    cells[0]?.prepend(this.selection.headBox());
     this.head.replaceChildren(h("tr", {}, cells, actions));
+    this.selection.drawHead();
   }
 
   // ---- around the rows
@@ -166,6 +177,7 @@ export class TrialTable {
     this.count = count;
     this.learnMetrics(results);
     this.rows.show(results);
+    this.selection.draw();
     this.drawEmpty();
     this.drawPager();
   }
@@ -211,6 +223,7 @@ export class TrialTable {
   /** @param {Experiment["counts"]} counts */
   drawChips(counts) {
     this.counts = counts;
+    this.selection.outOf(Object.values(counts).reduce((a, b) => a + b, 0));
     const { states } = this.query;
     const all = /** @type {TrialState[]} */ (Object.keys(LOOKS.states));
     const chips = all

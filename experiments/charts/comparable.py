@@ -1,0 +1,64 @@
+"""The trials whose values may be compared, and what was left out of them.
+
+Shared by the charts that explain the objective. A chart that leaves trials out says so, with the
+words of ``left_out``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.charts.base import Floats, Record, TrialRecord
+from experiments.charts.words import gettext as _
+from experiments.states import FINISHED
+
+
+@dataclass(frozen=True, eq=False)
+class Comparable:
+    """Every trial that ended with a value and is not excluded, by number."""
+
+    trials: tuple[TrialRecord, ...]
+    values: Floats  # (n,)
+    losses: Floats  # (n,) the values so turned that less is better
+    n_valueless: int  # ended without a value
+    n_excluded: int
+
+    @property
+    def left_out(self) -> str:
+        """What is missing, as a sentence; empty where nothing is."""
+        parts = []
+        if self.n_valueless:
+            parts.append(_("{n} without a value", n=self.n_valueless))
+        if self.n_excluded:
+            parts.append(_("{n} excluded", n=self.n_excluded))
+        return _("Left out: {parts}.", parts=", ".join(parts)) if parts else ""
+
+
+def comparable(record: Record) -> Comparable:
+    trials = sorted((t for t in record.trials if t.has_value and not t.excluded), key=_number)
+    values = np.array([t.value for t in trials], dtype=np.float64)
+    ended = [t for t in record.trials if t.state in FINISHED]
+    return Comparable(
+        trials=tuple(trials),
+        values=values,
+        losses=-values if record.maximize else values,
+        n_valueless=sum(not t.has_value and not t.excluded for t in ended),
+        n_excluded=sum(t.excluded for t in ended),
+    )
+
+
+def _number(trial: TrialRecord) -> int:
+    return trial.number
+
+
+def goodness(losses: Floats) -> Floats:
+    """Each loss's rank from 0 for the worst to 1 for the best; equal ones share the middle."""
+    if losses.size < 2:
+        return np.full(losses.size, 0.5)
+    _, group, count = np.unique(-losses, return_inverse=True, return_counts=True)
+    last = np.cumsum(count)
+    middle = last - (count + 1) / 2.0
+    ranks: Floats = middle[group] / (losses.size - 1)
+    return ranks

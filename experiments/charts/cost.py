@@ -1,0 +1,194 @@
+"""Cost: the best value so far against the time spent on it.
+
+``wall`` counts from the first start on, whatever stood still; ``trials`` adds up what every trial
+ran, failed and excluded ones too: it is what was paid for. Only succeeded trials that are not
+excluded may be the best, as in the history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from experiments.charts import scale, style
+from experiments.charts.base import (
+    STOPS,
+    TIMES,
+    Chart,
+    Figure,
+    Options,
+    Record,
+    TrialRecord,
+    choice_option,
+    flag_option,
+)
+from experiments.charts.duration import UNITS, in_words
+from experiments.charts.words import gettext as _
+from experiments.states import TrialState
+
+KIND = "cost"
+SPENT = ("wall", "trials")
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A trial that was better than all before it."""
+
+    trial: TrialRecord
+    value: float
+    spent_s: float  # when it ended
+
+
+@dataclass(frozen=True)
+class CostInfo:
+    by_trials: bool
+    gains: tuple[Gain, ...]
+    spent_s: float  # till now, or till the last trial's end
+    failed_s: float  # of the trials' time, in trials that ended without a value
+    view: tuple[float, float] | None
+    log: bool
+    log_possible: bool
+
+
+def info(record: Record, options: Options) -> CostInfo:
+    """``x`` = wall | trials, ``log`` = 0 | 1."""
+    by_trials = choice_option(options, "x", SPENT) == "trials"
+    started = [t for t in record.trials if t.started_at is not None]
+    ended = sorted((t for t in started if t.finished_at), key=lambda t: (t.finished_at, t.number))
+    first = min((t.started_at for t in started if t.started_at), default=record.now)
+    running_s = sum(_ran_s(t, record.now) for t in started if not t.finished_at)
+    sign = 1.0 if record.maximize else -1.0
+    gains: list[Gain] = []
+    paid_s = 0.0
+    for trial in ended:
+        assert trial.finished_at is not None
+        paid_s += _ran_s(trial, record.now)
+        if trial.state != TrialState.SUCCEEDED or trial.excluded or trial.value is None:
+            continue
+        if gains and sign * trial.value <= sign * gains[-1].value:
+            continue
+        wall_s = max(0.0, (trial.finished_at - first).total_seconds())
+        gains.append(Gain(trial, trial.value, paid_s if by_trials else wall_s))
+    last = record.now if running_s or not ended else (ended[-1].finished_at or record.now)
+    spent_s = paid_s + running_s if by_trials else max(0.0, (last - first).total_seconds())
+    values = np.array([t.value for t in ended if t.has_value and not t.excluded], dtype=np.float64)
+    best_values = scale.drawable(np.array([g.value for g in gains], dtype=np.float64))
+    log_possible = bool(best_values.size) and bool((best_values > 0).all())
+    log = flag_option(options, "log") and log_possible
+    return CostInfo(
+        by_trials=by_trials,
+        gains=tuple(gains),
+        spent_s=spent_s,
+        failed_s=sum(_ran_s(t, record.now) for t in ended if not t.has_value),
+        view=_view(best_values, values),
+        log=log,
+        log_possible=log_possible,
+    )
+
+
+def _ran_s(trial: TrialRecord, now: datetime) -> float:
+    if trial.started_at is None:
+        return 0.0
+    return max(0.0, ((trial.finished_at or now) - trial.started_at).total_seconds())
+
+
+def _view(
+    best_values: np.ndarray[Any, Any], values: np.ndarray[Any, Any]
+) -> tuple[float, float] | None:
+    """From the first best value that is not far out among all values, to the last."""
+    usual = scale.robust_range(values, keep=float(best_values[-1])) if best_values.size else None
+    if usual is None:
+        return None
+    inside = best_values[(best_values >= usual[0]) & (best_values <= usual[1])]
+    return float(inside.min()), float(inside.max())
+
+
+def figure(info: CostInfo) -> Figure:
+    if not info.gains:
+        return style.empty(KIND, _("No trial has succeeded yet."))
+    assert info.view is not None
+    _least, unit_s, unit = next(u for u in UNITS if info.spent_s >= u[0])
+    spent = [round(g.spent_s / unit_s, 4) for g in info.gains]
+    values = scale.drawable(np.array([g.value for g in info.gains])).tolist()
+    end = max(round(info.spent_s / unit_s, 4), spent[-1])
+    traces: list[dict[str, Any]] = [
+        {
+            "type": "scatter", "mode": "lines", "uid": "best", "name": _("Best so far"),
+            "x": [*spent, end], "y": [*values, values[-1]], "hoverinfo": "skip",
+            "line": {"shape": "hv", "color": style.ACCENT, "width": 2.5},
+        },
+        {
+            "type": "scatter", "mode": "markers", "uid": "gains", "name": _("A new best"),
+            "x": spent, "y": values, "marker": {"size": 8, "color": style.ACCENT},
+            "customdata": [g.trial.number for g in info.gains],
+            "hovertext": [_hover(g) for g in info.gains],
+            "hovertemplate": "%{hovertext}<extra></extra>",
+        },
+        {
+            "type": "scatter", "mode": "markers", "uid": "star", "showlegend": False,
+            "x": spent[-1:], "y": values[-1:], "hoverinfo": "skip",
+            "customdata": [info.gains[-1].trial.number],
+            "marker": {"symbol": "star", "size": 15, "color": style.GOLD,
+                       "line": {"width": 1, "color": "#7a5a00"}},
+        },
+    ]  # fmt: skip
+    title = (
+        _("Time of all trials together ({unit})")
+        if info.by_trials
+        else _("Time since the first start ({unit})")
+    )
+    frame = style.layout(
+        KIND,
+        xaxis=style.axis(title.format(unit=unit), range=[0.0, end * 1.02 or 1.0]),
+        yaxis=style.axis(
+            _("Best value"), type="log" if info.log else "linear",
+            range=list(scale.axis_range(*info.view, log=info.log)),
+        ),
+    )  # fmt: skip
+    frame["meta"] = {
+        "kind": KIND,
+        "x": "trials" if info.by_trials else "wall",
+        "log_possible": info.log_possible,
+        "note": _note(info),
+    }
+    return {"data": traces, "layout": frame}
+
+
+def _hover(gain: Gain) -> str:
+    return "<br>".join(
+        [
+            f"<b>#{gain.trial.number}</b> · {style.number_text(gain.value, 7)}",
+            in_words(gain.spent_s),
+        ]
+    )
+
+
+def _note(info: CostInfo) -> str:
+    last = info.gains[-1]
+    share = last.spent_s / info.spent_s if info.spent_s > 0 else 1.0
+    parts = [
+        _(
+            "The best value came after {time}, {share} of what was spent ({all}).",
+            time=in_words(last.spent_s),
+            share=f"{share:.0%}",
+            all=in_words(info.spent_s),
+        )
+    ]
+    if info.by_trials and info.failed_s > 0:
+        parts.append(
+            _(
+                "{time} of it went into trials that ended without a value.",
+                time=in_words(info.failed_s),
+            )
+        )
+    return " ".join(parts)
+
+
+def draw(record: Record, options: Options) -> Figure:
+    return figure(info(record, options))
+
+
+CHART = Chart(KIND, draw, redrawn_at=STOPS, needs=lambda _: TIMES)

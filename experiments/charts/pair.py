@@ -1,0 +1,320 @@
+"""Two parameters together: which combinations are good, as ranks or as a contour.
+
+At first the two most important ones. Colour follows the rank among all trials, so that one far-out
+value does not make all others look alike. The contour is a smoothed mean of the values near each
+place (Nadaraya and Watson's), and stays blank where no trial is near: nothing is made up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.charts import axes, panels, ped_anova, scale, style
+from experiments.charts.axes import Axis
+from experiments.charts.base import (
+    PARAMETERS,
+    STOPS,
+    Chart,
+    Figure,
+    Floats,
+    Options,
+    Record,
+    choice_option,
+)
+from experiments.charts.comparable import Comparable, comparable, goodness
+from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
+from experiments.charts.words import gettext as _
+from experiments.problems import Problem, ProblemsError, nearest
+
+KIND = "pair"
+VIEWS = ("rank", "contour")
+MOST_POINTS = 3000  # above that, the mean rank of the trials in each cell
+MOST_DOTS = 600  # trials drawn over a contour
+CELLS = 36
+LEAST_NEAR = 0.5  # trials, by their weight, without which a contour says nothing
+NARROWEST, WIDEST = 1.2, 6.0  # of the smoothing, in cells
+
+
+@dataclass(frozen=True, eq=False)
+class PairInfo:
+    trials: Comparable
+    maximize: bool
+    view: str
+    x: Axis | None
+    y: Axis | None
+    both: np.ndarray[tuple[int], np.dtype[np.intp]]  # trials that have both parameters
+    ranks: Floats  # (n,) of all trials, 1 for the best
+    offered: tuple[str, ...]  # the most important first: two of them are shown at first
+    value_range: tuple[float, float]
+
+
+def info(record: Record, options: Options) -> PairInfo:
+    """``x``, ``y`` = names of parameters, ``view`` = rank | contour."""
+    view = choice_option(options, "view", VIEWS)
+    trials = comparable(record)
+    found = [
+        a for a in axes.axes(record.space, [t.parameters for t in trials.trials])
+        if not a.is_constant
+    ]  # fmt: skip
+    ranked = [found[i] for i, _ in ped_anova.order(found, trials.losses, settled=record.ended)]
+    labels = [axis.label for axis in ranked]
+    x_label, y_label = (_asked(options, name, labels) for name in ("x", "y"))
+    x_label = x_label or next((n for n in labels if n != y_label), None)
+    y_label = y_label or next((n for n in labels if n != x_label), None)
+    by_label = {axis.label: axis for axis in ranked}
+    x, y = by_label.get(x_label or ""), by_label.get(y_label or "")
+    both = np.full(trials.values.size, True)
+    for axis in (x, y):
+        if axis is not None:
+            both &= ped_anova.active_in(axis, np.array(axis.places))
+    best = float(trials.values[trials.losses.argmin()]) if trials.values.size else None
+    return PairInfo(
+        trials=trials,
+        maximize=record.maximize,
+        view=view,
+        x=x,
+        y=y,
+        both=np.flatnonzero(both),
+        ranks=goodness(trials.losses),
+        offered=tuple(labels),
+        value_range=scale.robust_range(trials.values, keep=best) or (0.0, 1.0),
+    )
+
+
+def _asked(options: Options, name: str, labels: list[str]) -> str | None:
+    asked = options.get(name)
+    if not asked or not labels or asked in labels:
+        return asked or None
+    close = nearest(asked, labels)
+    known = f"did you mean {close!r}?" if close else f"known: {', '.join(labels[:10])}."
+    raise ProblemsError(
+        [Problem(name, f"must be a parameter that varies, but got {asked!r}; {known}")]
+    )
+
+
+# ---- drawing
+
+
+def figure(info: PairInfo) -> Figure:
+    why_nothing = _why_nothing(info)
+    if why_nothing:
+        empty = style.empty(KIND, why_nothing)
+        empty["layout"]["meta"]["choices"] = _choices(info)
+        return empty
+    assert info.x is not None
+    assert info.y is not None
+    is_contour = info.view == "contour"
+    traces = _contour(info) if is_contour else [_ranks(info)]
+    traces.append(_star(info))
+    frame = style.layout(
+        KIND,
+        xaxis=panels.axis_layout(info.x, panels.short_label(info.x)),
+        yaxis=panels.axis_layout(info.y, panels.short_label(info.y)),
+        showlegend=False,
+        margin={"l": 64, "r": 16, "t": 16, "b": 48},
+    )
+    frame["meta"] = {
+        "kind": KIND,
+        "x": style.escaped(
+            f"{info.x.label} {info.y.label}"
+        ),  # a zoom of other parameters means nothing here
+        "choices": _choices(info),
+        "n_trials": int(info.both.size),
+        "note": _note(info),
+    }
+    return {"data": traces, "layout": frame}
+
+
+def _why_nothing(info: PairInfo) -> str:
+    if not info.trials.values.size:
+        words = [_("No trial has ended with a value yet."), info.trials.left_out]
+        return " ".join(words).strip()
+    if info.x is None or info.y is None:
+        return _("It takes two parameters that vary.")
+    if info.x is info.y:
+        return _("Choose two different parameters.")
+    if not info.both.size:
+        return _("No trial has both parameters.")
+    return ""
+
+
+def _choices(info: PairInfo) -> dict[str, list[list[str]]]:
+    """What each of the two lists offers: value and words; "" is the usual one."""
+    names = [style.escaped(label) for label in info.offered]
+    found = {}
+    for place, name in enumerate(("x", "y")):
+        first: list[list[str]] = []
+        if len(names) > place:
+            first = [["", _("most telling: {name}", name=names[place])]]
+        found[name] = [*first, *([label, label] for label in names)]
+    return found
+
+
+def _note(info: PairInfo) -> str:
+    n, n_all = info.both.size, info.trials.values.size
+    parts = [
+        _("Trials: {n}.", n=n)
+        if n == n_all
+        else _("{n} of {all} trials have both parameters.", n=n, all=n_all)
+    ]
+    if info.view == "contour":
+        parts.append(_("Smoothed mean of the values; blank where no trial is near."))
+    elif n > MOST_POINTS:
+        parts.append(_("Each cell has the colour of its trials' mean rank."))
+    else:
+        parts.append(_("Colour: the trial's rank among all."))
+    if info.trials.left_out:
+        parts.append(info.trials.left_out)
+    return " ".join(parts)
+
+
+def _scale_of(*, reverse: bool = False) -> dict[str, Any]:
+    return {
+        "colorscale": COLOURS_ON_LIGHT,
+        "reversescale": reverse,
+        "showscale": False,
+    }
+
+
+THEMED = {"colorscale_light": COLOURS_ON_LIGHT, "colorscale_dark": COLOURS_ON_DARK}
+
+
+def _places(info: PairInfo, chosen: np.ndarray[Any, Any]) -> tuple[Floats, Floats]:
+    assert info.x is not None
+    assert info.y is not None
+    return np.array(info.x.places)[chosen], np.array(info.y.places)[chosen]
+
+
+def _points(info: PairInfo, chosen: np.ndarray[Any, Any], marker: dict[str, Any]) -> dict[str, Any]:
+    """Trials at their places; equal choices are spread, each way by another number."""
+    assert info.x is not None
+    assert info.y is not None
+    xs, ys = _places(info, chosen)
+    numbers = np.array([info.trials.trials[i].number for i in chosen], dtype=np.float64)
+    return {
+        "type": "scatter", "mode": "markers", "uid": "trials",
+        "x": panels.drawn_at(info.x, xs, numbers),
+        "y": panels.drawn_at(info.y, ys, numbers * 1.7),
+        "customdata": [int(n) for n in numbers],
+        "text": [style.number_text(v, 6) for v in info.trials.values[chosen].tolist()],
+        "marker": marker,
+        "hovertemplate": "<b>#%{customdata}</b> · %{text}<br>%{x} · %{y}<extra></extra>",
+    }  # fmt: skip
+
+
+def _ranks(info: PairInfo) -> dict[str, Any]:
+    if info.both.size > MOST_POINTS:
+        return _cells(info)
+    chosen = info.both[np.argsort(info.ranks[info.both], kind="stable")]  # the best on top
+    marker = {
+        "size": 8, "color": [round(float(r), 3) for r in info.ranks[chosen]],
+        "cmin": 0, "cmax": 1, "line": {"width": 0.5, "color": "rgba(128,128,128,0.6)"},
+        **_scale_of(),
+    }  # fmt: skip
+    return {**_points(info, chosen, marker), "meta": THEMED}
+
+
+def _gridded(info: PairInfo, weights: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Ends of the cells in both directions, trials in each cell, and the sum of their weights."""
+    assert info.x is not None
+    assert info.y is not None
+    xs, ys = _places(info, info.both)
+    x_ends, y_ends = panels.edges(info.x, CELLS, xs), panels.edges(info.y, CELLS, ys)
+    n_columns, n_rows = x_ends.size - 1, y_ends.size - 1
+    cell = panels.cells(y_ends, ys) * n_columns + panels.cells(x_ends, xs)
+    shape = (n_rows, n_columns)
+    counts = np.bincount(cell, minlength=n_rows * n_columns).reshape(shape)
+    sums = np.bincount(cell, weights=weights, minlength=n_rows * n_columns).reshape(shape)
+    return x_ends, y_ends, counts.astype(np.float64), sums.astype(np.float64)
+
+
+def _cells(info: PairInfo) -> dict[str, Any]:
+    assert info.x is not None
+    assert info.y is not None
+    x_ends, y_ends, counts, sums = _gridded(info, info.ranks[info.both])
+    means = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return {
+        "type": "heatmap", "uid": "cells",
+        "x": panels.drawn_edges(info.x, x_ends), "y": panels.drawn_edges(info.y, y_ends),
+        "z": [_rounded(line) for line in means], "zmin": 0, "zmax": 1, "hoverongaps": False,
+        "customdata": counts.astype(int).tolist(), "meta": THEMED, **_scale_of(),
+        "hovertemplate": _("%{customdata} trials, mean rank %{z:.0%}") + "<extra></extra>",
+    }  # fmt: skip
+
+
+def _rounded(line: Floats) -> list[float | None]:
+    return [None if np.isnan(v) else round(float(v), 3) for v in line]
+
+
+def _contour(info: PairInfo) -> list[dict[str, Any]]:
+    assert info.x is not None
+    assert info.y is not None
+    low, high = info.value_range
+    values = np.clip(info.trials.values[info.both], low, high)
+    middle, half = (low + high) / 2, max((high - low) / 2, 5e-324)  # sums of 1e300 overflow
+    x_ends, y_ends, counts, sums = _gridded(info, (values - middle) / half)
+    width = NARROWEST + (WIDEST - NARROWEST) * (30 / max(30, info.both.size)) ** (1 / 3)
+    kernel_x = _kernel(info.x, x_ends.size - 1, width)
+    kernel_y = _kernel(info.y, y_ends.size - 1, width)
+    near, smooth = kernel_y @ counts @ kernel_x, kernel_y @ sums @ kernel_x
+    means = np.full(near.shape, np.nan)
+    np.divide(smooth, near, out=means, where=near >= LEAST_NEAR)
+    means = np.clip(means, -1, 1) * half + middle
+    is_smooth = info.x.kind != "choice" and info.y.kind != "choice"
+    surface: dict[str, Any] = {
+        "uid": "surface", "meta": THEMED, **_scale_of(reverse=not info.maximize),
+        "z": [scale.rounded(line, 5) for line in means],
+        "showscale": True, "colorbar": {"thickness": 10, "outlinewidth": 0, "nticks": 6},
+        "hovertemplate": _("about %{z:.5~g}") + "<extra></extra>",
+    }  # fmt: skip
+    if is_smooth:
+        surface |= {
+            "type": "contour",
+            "x": panels.drawn_edges(info.x, (x_ends[1:] + x_ends[:-1]) / 2),
+            "y": panels.drawn_edges(info.y, (y_ends[1:] + y_ends[:-1]) / 2),
+            "contours": {"coloring": "heatmap"},
+            "line": {"width": 1, "color": "rgba(128,128,128,0.5)"},
+            "ncontours": 12, "connectgaps": False, "hoverongaps": False,
+        }  # fmt: skip
+    else:
+        surface |= {
+            "type": "heatmap", "hoverongaps": False,
+            "x": panels.drawn_edges(info.x, x_ends), "y": panels.drawn_edges(info.y, y_ends),
+        }  # fmt: skip
+    best_first = info.both[np.argsort(-info.ranks[info.both], kind="stable")]
+    every = max(1, -(-best_first.size // MOST_DOTS))
+    dots = {"size": 4, "color": "rgba(128,128,128,0.9)", "line": {"width": 0.5, "color": "#ffffff"}}
+    return [surface, _points(info, best_first[::every], dots)]
+
+
+def _kernel(axis: Axis, n_cells: int, width: float) -> Floats:
+    """How much each cell counts for each other; choices count for themselves only."""
+    if axis.kind == "choice":
+        return np.eye(n_cells)
+    distance = np.arange(n_cells)[:, None] - np.arange(n_cells)
+    width = max(width * n_cells / CELLS, 0.3)  # cells are wider where they are fewer
+    weights: Floats = np.exp(-0.5 * (distance / width) ** 2)
+    return weights
+
+
+def _star(info: PairInfo) -> dict[str, Any]:
+    """The best trial of those that have both."""
+    best = info.both[[int(info.trials.losses[info.both].argmin())]]
+    marker = {
+        "symbol": "star", "size": 15, "color": style.GOLD,
+        "line": {"width": 1, "color": "#7a5a00"},
+    }  # fmt: skip
+    star = _points(info, best, marker)
+    star["uid"] = "star"
+    star["hovertemplate"] = _("<b>Best: #%{customdata}</b> · %{text}") + "<extra></extra>"
+    return star
+
+
+def draw(record: Record, options: Options) -> Figure:
+    return figure(info(record, options))
+
+
+CHART = Chart(KIND, draw, redrawn_at=STOPS, needs=lambda _: PARAMETERS)

@@ -1,0 +1,98 @@
+"""One parameter as an axis of a figure, its trials' places on it, and densities over two of them.
+
+Shared by the charts that draw parameters against something: slice and pair.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from experiments.charts import scale, style
+from experiments.charts.axes import Axis
+from experiments.charts.base import Floats
+
+LABEL_LENGTH = 26
+JITTER = 0.5  # of the way between two choices, over which equal ones are spread
+GOLDEN = 0.6180339887  # its multiples, less the whole ones, fill an interval evenly
+
+# How many lie in a cell, from none to most; both end in a strong colour against their page.
+DENSITY_ON_LIGHT = [
+    [0, "rgba(47,134,221,0.10)"], [0.08, "rgba(47,134,221,0.35)"],
+    [0.3, "rgba(31,110,191,0.75)"], [1, "#0b3f75"],
+]  # fmt: skip
+DENSITY_ON_DARK = [
+    [0, "rgba(75,163,227,0.12)"], [0.08, "rgba(75,163,227,0.35)"],
+    [0.3, "rgba(75,163,227,0.8)"], [1, "#d6f0ff"],
+]  # fmt: skip
+
+
+def axis_layout(axis: Axis, title: str, **changes: Any) -> dict[str, Any]:
+    """The parameter as a Plotly axis: logarithmic where the space is, words for choices."""
+    layout = style.axis(title, range=[axis.own_low, axis.high])
+    if axis.kind == "log":
+        layout |= {"type": "log", "exponentformat": "e"}
+    elif axis.kind == "choice":
+        layout["tickvals"] = [place for place, _ in axis.own_ticks]
+        layout["ticktext"] = [words for _, words in axis.own_ticks]
+    return layout | changes
+
+
+def short_label(axis: Axis) -> str:
+    label = axis.label
+    if len(label) > LABEL_LENGTH:
+        label = "…" + label[1 - LABEL_LENGTH :]
+    return style.plain_text(label)
+
+
+def drawn_at(axis: Axis, places: Floats, numbers: Floats | None = None) -> list[float | None]:
+    """Places as Plotly wants them; with trial numbers, equal choices are spread by them."""
+    if axis.kind == "choice":
+        if numbers is not None:
+            places = places + ((numbers * GOLDEN) % 1.0 - 0.5) * JITTER
+        return scale.rounded(places, 4)
+    if axis.kind == "log":
+        # Digits of the place, not of the value: two decades apart are told apart alike.
+        return scale.rounded(_powers(places), 4)
+    return scale.rounded(places, 5)
+
+
+def _powers(places: Floats) -> Floats:
+    powers: Floats = np.clip(10.0 ** np.clip(places, -323.0, 308.0), 5e-324, None)
+    return powers
+
+
+def edges(axis: Axis, n_cells: int, places: Floats) -> Floats:
+    """Ends of cells over the whole axis, as places: one a choice, one a value where they are few.
+
+    Else so many cells of equal width.
+    """
+    if axis.kind == "choice":
+        n_choices = round(axis.high - axis.own_low - 0.7) + 1
+        return np.arange(n_choices + 1, dtype=np.float64) - 0.5
+    found = np.unique(places)
+    if not 2 <= found.size <= n_cells // 2:
+        ends: Floats = np.linspace(axis.own_low, axis.high, n_cells + 1)
+        return ends
+    middles = (found[1:] + found[:-1]) / 2
+    half = float(np.diff(found).min()) / 2
+    return np.concatenate([[found[0] - half], middles, [found[-1] + half]])
+
+
+def widened(layout: dict[str, Any], ends: Floats) -> dict[str, Any]:
+    """The axis so that the outermost cells are seen in full."""
+    low, high = layout["range"]
+    return layout | {"range": [min(low, float(ends[0])), max(high, float(ends[-1]))]}
+
+
+def drawn_edges(axis: Axis, ends: Floats) -> list[float | None]:
+    if axis.kind == "log":
+        return scale.rounded(_powers(ends), 6)
+    return scale.rounded(ends, 6)
+
+
+def cells(ends: Floats, places: Floats) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """The cell of each place; those beyond the ends belong to the first and last."""
+    found = np.searchsorted(ends, places, side="right") - 1
+    return np.clip(found, 0, ends.size - 2)

@@ -1,0 +1,269 @@
+"""A few trials of one experiment side by side: what they share, where they differ, their curves.
+
+Called by REST and the page with the numbers as the address has them (``read_numbers``). Reads those
+trials and their reports only, in a constant number of queries, however large the experiment is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from experiments.algorithms.space.flat import flat
+from experiments.charts import overlay
+from experiments.charts.base import (
+    DEFAULT_METRIC,
+    Figure,
+    Record,
+    ReportedCurve,
+    TrialRecord,
+)
+from experiments.charts.words import spoken_by
+from experiments.models import Experiment, Metric, Trial
+from experiments.problems import Problem, ProblemsError
+from experiments.selectors import chart_data
+from experiments.selectors.differences import diff_rows
+from experiments.selectors.present import trial_json
+from experiments.states import TrialState
+
+FEWEST = 2
+MOST = 20
+MOST_KEPT = 2000  # trials
+_NUMBER = re.compile(r"[0-9]{1,9}")
+
+LastReport = dict[str, float | str]  # by the metric's name
+_kept: OrderedDict[tuple[int, int], LastReport] = OrderedDict()  # by trial, as of its seq
+_lock = Lock()
+
+
+def chosen_trials(experiment: Experiment, text: str) -> list[Trial]:
+    """The trials that ``3,7,12`` names, in that order, each once.
+
+    Raises:
+        ProblemsError: saying what must hold and what came.
+    """
+    numbers = _numbers(text)
+    found = {trial.number: trial for trial in experiment.trials.filter(number__in=numbers)}
+    missing = [number for number in numbers if number not in found]
+    if missing:
+        words = ngettext(
+            "must name trials of this experiment, but it has no trial %(numbers)s.",
+            "must name trials of this experiment, but it has no trials %(numbers)s.",
+            len(missing),
+        ) % {"numbers": ", ".join(map(str, missing))}
+        raise ProblemsError([Problem("trials", words, _hint(experiment))])
+    for trial in found.values():
+        trial.experiment = experiment
+    return [found[number] for number in numbers]
+
+
+def _numbers(text: str) -> list[int]:
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    odd = [word for word in words if not _NUMBER.fullmatch(word)]
+    hint = _("E.g. trials=3,7,12.")
+    if odd:
+        message = _("must be numbers of trials with commas between them, but got %(got)r.") % {
+            "got": odd[0][:60]
+        }
+        raise ProblemsError([Problem("trials", message, hint)])
+    numbers = list(dict.fromkeys(int(word) for word in words))
+    if not FEWEST <= len(numbers) <= MOST:
+        message = _("must name %(fewest)d to %(most)d different trials, but got %(n)d.") % {
+            "fewest": FEWEST,
+            "most": MOST,
+            "n": len(numbers),
+        }
+        raise ProblemsError([Problem("trials", message, hint)])
+    return numbers
+
+
+def _hint(experiment: Experiment) -> str:
+    last = experiment.trials.order_by("-number").values_list("number", flat=True).first()
+    if last is None:
+        return _("It has no trials yet.")
+    return _("Its trials go up to %(last)d.") % {"last": last}
+
+
+def compare_json(experiment: Experiment, trials: Sequence[Trial]) -> dict[str, Any]:
+    """Everything the comparison shows but the curves; columns go by trial number, as text."""
+    best = best_of(experiment, trials)
+    line_looks = overlay.line_looks(trial.number for trial in trials)
+    now = timezone.now()
+    last_reports = _last_reports(trials)
+    metrics = {
+        str(t.number): {**last_reports.get(t.pk, {}), **_without_default(t.metrics)} for t in trials
+    }
+    metric_rows = []
+    for row in diff_rows(metrics):
+        latest = [t.number for t in trials if row.name in last_reports.get(t.pk, {})]
+        finals = {t.number for t in trials if row.name in t.metrics}
+        metric_rows.append({**row.as_dict(), "latest": [n for n in latest if n not in finals]})
+    parameters = {str(t.number): flat(t.parameters) for t in trials}
+    return {
+        "seq": experiment.last_seq,
+        "optimize_mode": experiment.optimize_mode,
+        "best": None if best is None else best.number,
+        "experiment_best": experiment.best_trial.number if experiment.best_trial else None,
+        "trials": [
+            {
+                **trial_json(trial),
+                "duration": _duration(trial, now),
+                "delta": _delta(trial, best),
+                "colour": line_looks[trial.number].colour,
+                "dash": line_looks[trial.number].dash,
+            }
+            for trial in trials
+        ],
+        "parameters": [row.as_dict() for row in diff_rows(parameters)],
+        "metrics": metric_rows,
+    }
+
+
+def best_of(experiment: Experiment, trials: Sequence[Trial]) -> Trial | None:
+    """The best of these by the rule of the experiment's best: it succeeded and is not excluded."""
+    sign = 1 if experiment.optimize_mode == "minimize" else -1
+    candidates = [
+        (sign * t.value, t.number, t)
+        for t in trials
+        if t.state == TrialState.SUCCEEDED and not t.excluded and t.value is not None
+    ]
+    return min(candidates)[2] if candidates else None
+
+
+def _delta(trial: Trial, best: Trial | None) -> float | None:
+    """How far its value, or its latest one while it runs, is from the best's."""
+    value = trial.value if trial.value is not None else trial.latest_value
+    if value is None or best is None or best.value is None:
+        return None
+    delta = value - best.value
+    return delta if np.isfinite(delta) else None
+
+
+def _duration(trial: Trial, now: datetime) -> float | None:
+    if trial.started_at is None:
+        return None
+    return max(0.0, ((trial.finished_at or now) - trial.started_at).total_seconds())
+
+
+def _without_default(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metrics.items() if name != DEFAULT_METRIC}
+
+
+def _last_reports(trials: Sequence[Trial]) -> dict[int, LastReport]:
+    """The newest intermediate value of each other metric, by trial; kept of those that ended."""
+    with _lock:
+        found = {t.pk: _kept[t.pk, t.seq] for t in trials if (t.pk, t.seq) in _kept}
+    unknown = [t for t in trials if t.pk not in found]
+    if not unknown:
+        return found
+    fresh: dict[int, LastReport] = {t.pk: {} for t in unknown}
+    newest = Window(
+        RowNumber(), partition_by=[F("trial_id"), F("name")], order_by=F("sequence").desc()
+    )
+    rows = (
+        Metric.objects.filter(trial__in=list(fresh), kind=Metric.Kind.PERIODICAL)
+        .exclude(name=DEFAULT_METRIC)
+        .annotate(place=newest)
+        .filter(place=1)
+        .order_by("name")
+    )
+    for metric in rows:
+        fresh[metric.trial_id][metric.name] = metric.json_value
+    with _lock:
+        _kept.update({(t.pk, t.seq): fresh[t.pk] for t in unknown if t.is_finished})
+        while len(_kept) > MOST_KEPT:
+            _kept.popitem(last=False)
+    return found | fresh
+
+
+def forget() -> None:
+    with _lock:
+        _kept.clear()
+
+
+# ---- curves
+
+
+def curves_figure(
+    experiment: Experiment, trials: Sequence[Trial], options: Mapping[str, str]
+) -> Figure:
+    """Their curves over each other; raises ProblemsError for an option that makes no sense."""
+    name = options.get("metric") or DEFAULT_METRIC
+    record = Record(
+        optimize_mode=experiment.optimize_mode,
+        space=chart_data.search_space(experiment),
+        trials=tuple(_record(trial) for trial in trials),
+        now=timezone.now(),
+        curves=_curves(experiment, trials, name, with_time=options.get("x") == "time"),
+    )
+    with spoken_by(_):
+        figure = overlay.draw(record, options)
+    figure["layout"]["meta"] |= {
+        "metrics": _metric_names(trials),
+        "seq": experiment.last_seq,
+        "redrawn_at": sorted(overlay.REDRAWN_AT),
+    }
+    return figure
+
+
+def _record(trial: Trial) -> TrialRecord:
+    return TrialRecord(
+        number=trial.number,
+        state=trial.state,
+        value=trial.value,
+        latest_value=trial.latest_value,
+        latest_sequence=trial.latest_sequence,
+        parameters=trial.parameters,
+        excluded=trial.excluded,
+        created_at=trial.created_at,
+        started_at=trial.started_at,
+        finished_at=trial.finished_at,
+    )
+
+
+def _metric_names(trials: Sequence[Trial]) -> list[str]:
+    """What these trials reported on the way, the default one first."""
+    rows = Metric.objects.filter(
+        trial__in=[t.pk for t in trials], kind=Metric.Kind.PERIODICAL
+    ).order_by("name")
+    names = rows.values_list("name", flat=True).distinct()[: chart_data.MOST_NAMES]
+    return sorted(names, key=lambda name: (name != DEFAULT_METRIC, name))
+
+
+def _curves(
+    experiment: Experiment, trials: Sequence[Trial], name: str, *, with_time: bool
+) -> tuple[ReportedCurve, ...]:
+    """Exactly the reports up to the experiment's ``last_seq``; the page adds what comes after."""
+    rows = Metric.objects.filter(
+        trial__in=[t.pk for t in trials],
+        kind=Metric.Kind.PERIODICAL,
+        name=name,
+        seq__lte=experiment.last_seq,
+    ).order_by("trial_id", "sequence")
+    columns = ["trial_id", "sequence", "step", "value"]
+    if with_time:  # of many points, times take longest to read
+        timed = rows.values_list(*columns, "time")
+        found = [(*numbers, time.timestamp()) for *numbers, time in timed]
+    else:
+        found = list(rows.values_list(*columns))
+    if not found:
+        return ()
+    table = np.array(found, dtype=np.float64)  # (n_points, 4 or 5); None becomes NaN
+    curves = []
+    for trial in trials:
+        part = table[table[:, 0] == trial.pk]
+        if len(part):
+            time = part[:, 4] if with_time else np.empty(0)
+            curves.append(ReportedCurve(trial.number, part[:, 1], part[:, 2], part[:, 3], time))
+    return tuple(curves)
