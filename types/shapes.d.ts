@@ -224,6 +224,11 @@ interface FigureMeta {
   metrics?: string[];
   log_possible?: boolean;
   clipped?: number;
+  /** curves that the server had no time to read: ask again */
+  n_unread?: number;
+  /** of parallel coordinates: trials, and how many of them got a line */
+  n_trials?: number;
+  n_drawn?: number;
   /** of parallel coordinates: every parameter and how much it tells; those shown */
   axes?: [string, number][];
   shown?: string[];

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,32 @@ class ReportedCurve:
     time: Floats  # (n_points,) seconds since 1970, or empty where not asked for
 
 
+@dataclass(frozen=True, eq=False)
+class Crowd:
+    """Curves too many to be drawn one by one, thinned, one after another in the same arrays."""
+
+    trial: NDArray[np.int64]  # (n_curves,) numbers, ascending
+    length: NDArray[np.int64]  # (n_curves,) points of each, at least one
+    sequence: Floats  # (n_points,), and so on as of ReportedCurve
+    step: Floats
+    value: Floats
+    time: Floats
+
+    @cached_property
+    def start(self) -> NDArray[np.int64]:
+        """Where each curve begins."""
+        begins: NDArray[np.int64] = np.cumsum(self.length) - self.length
+        return begins
+
+    def curve(self, place: int) -> ReportedCurve:
+        start = int(self.start[place])
+        part = slice(start, start + int(self.length[place]))
+        return ReportedCurve(
+            int(self.trial[place]), self.sequence[part], self.step[part], self.value[part],
+            self.time[part] if self.time.size else self.time,
+        )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class StopReceipt:
     """The numbers by which an assessor stopped a trial early."""
@@ -89,6 +116,8 @@ class Record:
     trials: tuple[TrialRecord, ...]
     now: datetime
     curves: tuple[ReportedCurve, ...] = ()
+    crowd: Crowd | None = None  # the curves that are not in ``curves``, where they are many
+    n_unread: int = 0  # curves that could not be read in time
     receipts: Mapping[int, StopReceipt] = field(default_factory=dict)
     ended: bool = False  # nothing will come any more
     first_reports: Mapping[int, datetime] = field(default_factory=dict)  # see Chart

@@ -6,15 +6,16 @@ others are merged into at most eight faint traces. A trial stopped early ends in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from experiments import looks
-from experiments.charts import scale, style
+from experiments.charts import bands, crowd, scale, style
 from experiments.charts.base import (
+    NOTHING,
     STOPS,
     Chart,
     Figure,
@@ -37,6 +38,7 @@ MOST_RUNNING = 30
 N_FAINT_TRACES = 8
 POINTS_OWN = 200
 POINTS_ALONE = 1000  # for the chart of a single trial
+MOST_LINES = 1000  # faint ones; above that some of them, and bands of quantiles for all
 POINTS_FAINT = 100  # per curve, fewer where that would make too many
 ABSURD = 50.0  # times the usual size: an outlier even among a few curves
 MANY_STOPPED = 60  # marks; above that they are drawn smaller
@@ -56,6 +58,15 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """Which curves the chart needs exactly, before they are read."""
+
+    alone: int | None  # the trial whose own chart it is: every point
+    own: frozenset[int]  # those that get a trace of their own
+    is_crowd: bool  # the others are too many to be drawn one by one
+
+
+@dataclass(frozen=True)
 class CurvesInfo:
     x: str
     metric: str
@@ -71,17 +82,33 @@ class CurvesInfo:
     judged_x: float | None = None  # where an assessor stopped it
     threshold: float | None = None
     threshold_line: tuple[tuple[float, float], ...] = ()  # (x, value)
+    bands: bands.Bands | None = None  # of all those that are not drawn on their own
+    n_unread: int = 0
+
+
+def wanted(record: Record, options: Options, present: Collection[int]) -> Wanted:
+    """``present``: numbers of the trials that reported the metric."""
+    alone = _alone(options)
+    own = frozenset(_chosen(record, set(present), alone))
+    return Wanted(alone, own, len(set(present) - own) > MOST_LINES)
+
+
+def _alone(options: Options) -> int | None:
+    number = number_option(options, "trial", low=0, high=1e9)
+    return None if number is None else int(number)
 
 
 def info(record: Record, options: Options) -> CurvesInfo:
     """``x`` = step | sequence | time, ``metric`` (chosen by whoever loads the curves), ``log``,
     ``clip``, and ``trial`` for the chart of one trial before the faint others."""
     x = choice_option(options, "x", ("step", "sequence", "time"))
-    wanted = number_option(options, "trial", low=0, high=1e9)
-    alone = None if wanted is None else int(wanted)
+    alone = _alone(options)
     trials = {t.number: t for t in record.trials}
     curves = [c for c in record.curves if c.trial in trials and c.value.size]
-    own_numbers = _chosen(record, curves, alone)
+    others = record.crowd
+    own_numbers = _chosen(record, {c.trial for c in curves}, alone)
+    if others is not None:
+        curves += [others.curve(place) for place in crowd.drawn(others).tolist()]
     n_faint = max(1, len(curves) - len(own_numbers))
     points_faint = int(np.clip(MOST_FAINT_POINTS // n_faint, 12, POINTS_FAINT))
     points_own = POINTS_OWN if alone is None else POINTS_ALONE
@@ -98,12 +125,19 @@ def info(record: Record, options: Options) -> CurvesInfo:
             (own if is_own else faint).append(line)
     own.sort(key=lambda line: line.trial.number)
     values = _finite([*own, *faint])
+    if others is not None:
+        values = np.concatenate([values, others.value[np.isfinite(others.value)]])
     log_possible = bool(values.size) and bool((values > 0).all())
     log = flag_option(options, "log") and log_possible
     clip = flag_option(options, "clip", default=True)
     # On a trial's own page that trial sets the range, however far it is from all others.
     is_alone = alone is not None and bool(_finite(own).size)
-    view = _view(own if is_alone else [*own, *faint], log, clip=clip and not is_alone)
+    view = _view(
+        own if is_alone else [*own, *faint],
+        log,
+        clip=clip and not is_alone,
+        more=None if others is None or is_alone else crowd.ends(others),
+    )
     n_outside = 0 if view is None else _n_outside([*own, *faint], view, log)
     receipt = record.receipts.get(alone) if alone is not None else None
     return CurvesInfo(
@@ -118,6 +152,8 @@ def info(record: Record, options: Options) -> CurvesInfo:
         view=view,
         n_outside=n_outside,
         alone=alone,
+        bands=None if others is None else crowd.bands(others, x),
+        n_unread=record.n_unread,
         **_threshold(receipt, next((c for c in curves if c.trial == alone), None), x),
     )
 
@@ -130,19 +166,25 @@ def _finite(lines: Sequence[Line]) -> Floats:
     return finite
 
 
-def _view(lines: Sequence[Line], log: bool, *, clip: bool) -> tuple[float, float] | None:
-    """The values shown at first.
+def _view(
+    lines: Sequence[Line], log: bool, *, clip: bool, more: Floats | None = None
+) -> tuple[float, float] | None:
+    """The values shown at first; ``more``: lowest and highest of curves beside these lines.
 
     Curves are judged by their own lowest and highest values: the steep beginning that all have is
     no outlier, one that ran away is.
     """
     values = _finite(lines)
+    if more is not None:
+        values = np.concatenate([values, more.ravel()])
     if not values.size:
         return None
     scaled = np.log10(values) if log else values
     low, high = float(scaled.min()), float(scaled.max())
     if clip:
-        extremes = np.array([(found.min(), found.max()) for found in map(_finite_of, lines)])
+        each = [(found.min(), found.max()) for found in map(_finite_of, lines)]
+        extremes = np.array(each).reshape(-1, 2)
+        extremes = extremes if more is None else np.concatenate([extremes, more])
         extremes = np.log10(extremes) if log else extremes  # (n_curves, 2)
         if len(extremes) >= scale.LEAST_FOR_FENCE:
             lowest, highest = extremes[:, 0], extremes[:, 1]
@@ -171,20 +213,20 @@ def _finite_of(line: Line) -> Floats:
     return finite
 
 
-def _chosen(record: Record, curves: Sequence[ReportedCurve], alone: int | None) -> set[int]:
-    """Numbers of the trials that get a trace of their own."""
+def _chosen(record: Record, present: Collection[int], alone: int | None) -> set[int]:
+    """Numbers of the trials that get a trace of their own; ``present`` have a curve."""
     if alone is not None:
         return {alone}
-    present = {c.trial for c in curves}
     candidates = [t for t in record.trials if t.number in present]
     running = [t.number for t in candidates if t.state == TrialState.RUNNING][-MOST_RUNNING:]
     valued = [t for t in candidates if t.has_value and not t.excluded and t.value is not None]
     sign = -1.0 if record.maximize else 1.0
     valued.sort(key=lambda t: (sign * (t.value or 0.0), t.number))
     chosen = [t.number for t in valued]
-    # Without enough results the newest trials are the next best thing to look at.
-    rest = [t.number for t in reversed(candidates) if t.state != TrialState.RUNNING]
-    chosen += [number for number in rest if number not in set(chosen)]
+    if len(chosen) < N_OWN:  # without enough results the newest trials are the next best to look at
+        known = set(chosen)
+        rest = [t.number for t in reversed(candidates) if t.state != TrialState.RUNNING]
+        chosen += [number for number in rest if number not in known]
     return set(running) | set(chosen[:N_OWN])
 
 
@@ -234,11 +276,21 @@ def _x_name(x: str) -> str:
 def figure(info: CurvesInfo) -> Figure:
     if not info.own and not info.faint:
         words = _("No intermediate value was reported so far.")
-        if info.metric != "default":
+        if info.n_unread:
+            words = _("{n} curves are still being read.", n=info.n_unread)
+        elif info.metric != "default":
             name = style.plain_text(info.metric)
             words = _("No intermediate value of {name} was reported so far.", name=name)
-        return style.empty(KIND, words, live=_live(info))
-    traces = _faint_traces(info.faint)
+        nothing = style.empty(KIND, words, live=_live(info))
+        nothing["layout"]["meta"]["n_unread"] = info.n_unread
+        return nothing
+    traces: list[dict[str, Any]] = []
+    if info.bands is not None:
+        said = _("median of those that got so far")
+        what = _("{n} curves", n=info.bands.n)
+        traces += bands.traces(info.bands, what, hover=f"{said}: %{{y:.6g}} · %{{x}}")
+    named = _("{n} lines", n=len(info.faint)) if info.bands else _("{n} others", n=len(info.faint))
+    traces += _faint_traces(info.faint, named)
     for line in info.own:
         traces.append(_own_trace(line, alone=info.alone is not None))
     if info.stopped:
@@ -255,10 +307,19 @@ def figure(info: CurvesInfo) -> Figure:
     )
     if info.view is not None:
         frame["yaxis"]["range"] = list(scale.axis_range(*info.view, log=info.log))
+    notes = []
+    if info.bands is not None:
+        n = len(info.own) + info.bands.n
+        n_drawn = len(info.own) + len(info.faint)
+        notes.append(_("{drawn} of {n} curves; bands hold the others", drawn=n_drawn, n=n))
     if info.n_outside:
+        notes.append(_("{n} values off scale", n=info.n_outside))
+    if info.n_unread:
+        notes.append(_("{n} curves are still being read.", n=info.n_unread))
+    if notes:
         frame["annotations"].append(
             {
-                "text": _("{n} values off scale", n=info.n_outside), "showarrow": False,
+                "text": " · ".join(notes), "showarrow": False,
                 "xref": "paper", "yref": "paper", "x": 1, "y": 0, "xanchor": "right",
                 "yanchor": "bottom", "font": {"size": 11},
             }
@@ -269,6 +330,7 @@ def figure(info: CurvesInfo) -> Figure:
     frame["meta"] = {
         "kind": KIND, "log_possible": info.log_possible, "clipped": info.n_outside,
         "x": info.x, "metric": info.metric, "n_faint": len(info.faint),
+        "n_unread": info.n_unread,
     }  # fmt: skip
     drawn = {"data": traces, "layout": frame}
     _draw_threshold(info, drawn)
@@ -307,7 +369,7 @@ def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _faint_traces(lines: Sequence[Line]) -> list[dict[str, Any]]:
+def _faint_traces(lines: Sequence[Line], named: str) -> list[dict[str, Any]]:
     """Every eighth curve into the same trace, a gap between each two."""
     traces: list[dict[str, Any]] = []
     gap = np.array([np.nan])
@@ -323,8 +385,7 @@ def _faint_traces(lines: Sequence[Line]) -> list[dict[str, Any]]:
         traces.append(
             {
                 "type": "scatter", "mode": "lines", "uid": f"rest{group}",
-                "name": _("{n} others", n=len(lines)),
-                "legendgroup": "rest", "showlegend": group == 0,
+                "name": named, "legendgroup": "rest", "showlegend": group == 0,
                 "x": scale.rounded(np.concatenate(xs), 6),
                 "y": scale.rounded(np.concatenate(ys), 6),
                 "customdata": numbers, "connectgaps": False,
@@ -395,4 +456,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS, needs_curves=True)
+CHART = Chart(KIND, draw, redrawn_at=STOPS, needs_curves=True, needs=lambda _: NOTHING)

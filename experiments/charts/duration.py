@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 
 from experiments import looks
-from experiments.charts import scale, style
+from experiments.charts import bands, scale, style
 from experiments.charts.base import NEVER_RAN, STOPS, TIMES, Chart, Figure, Options, Record
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "duration"
 UNITS = ((3600.0 * 2, 3600.0, "h"), (60.0 * 3, 60.0, "min"), (0.0, 1.0, "s"))
+MOST_BARS = 600  # above that bands stand for all, and the longest are drawn one by one
+N_LONGEST = 150
 LEAST_QUEUE_S = 0.05  # shorter waits are the loop's own rhythm, not a queue
 
 
@@ -58,6 +60,8 @@ def info(record: Record, options: Options) -> DurationInfo:
 def figure(info: DurationInfo) -> Figure:
     if not info.bars:
         return style.empty(KIND, _("No trial has started yet."))
+    if len(info.bars) > MOST_BARS:
+        return _figure_of_many(info)
     traces: list[dict[str, Any]] = []
     waited = [b for b in info.bars if b.queue_s >= LEAST_QUEUE_S]
     if waited:
@@ -68,6 +72,30 @@ def figure(info: DurationInfo) -> Figure:
         if members:
             name, colour = style.state_name(state), style.STATE_COLOURS[state]
             traces.append(_trace(state.lower(), name, colour, members, info, queue=False))
+    return {"data": traces, "layout": _frame(info)}
+
+
+def _figure_of_many(info: DurationInfo) -> Figure:
+    """Quantiles of the time at work, and the trials that took longest."""
+    ran = [b for b in info.bars if b.run_s > 0]
+    seconds = np.array([b.run_s for b in ran], dtype=np.float64)
+    found = bands.along([b.number for b in ran], seconds / info.unit_s)
+    traces = [] if found is None else bands.traces(found, _("{n} trials", n=found.n))
+    longest = sorted(ran, key=lambda b: -b.run_s)[:N_LONGEST]
+    for state in TrialState:
+        members = [b for b in longest if b.state == state]
+        if not members:
+            continue
+        name = _("{state} (of the {n} longest)", state=style.state_name(state), n=N_LONGEST)
+        colour = style.STATE_COLOURS[state]
+        trace = _trace(state.lower(), name, colour, members, info, queue=False)
+        del trace["textposition"]
+        traces.append(trace | {"type": "scatter", "mode": "markers"})
+        traces[-1]["marker"] |= {"size": 5, "opacity": 0.8}
+    return {"data": traces, "layout": _frame(info)}
+
+
+def _frame(info: DurationInfo) -> dict[str, Any]:
     x_axis = style.axis(_("Trial"))
     if len(info.bars) < 8:
         x_axis["dtick"] = 1
@@ -87,7 +115,7 @@ def figure(info: DurationInfo) -> Figure:
                 "yanchor": "top", "font": {"size": 11},
             }
         ]  # fmt: skip
-    return {"data": traces, "layout": frame}
+    return frame
 
 
 def _trace(

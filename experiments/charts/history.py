@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from experiments import looks
-from experiments.charts import scale, style
+from experiments.charts import bands, scale, style
 from experiments.charts.base import (
     DEFAULT_METRIC,
     FAILED_STATES,
@@ -31,6 +31,16 @@ from experiments.states import TrialState
 
 KIND = "history"
 MANY = 250  # points; above that they are drawn smaller
+MOST_POINTS = 1500  # above that the best are drawn, some of the others, and bands for all
+MOST_DRAWN = {
+    "SUCCEEDED": 500,
+    "EARLY_STOPPED": 200,
+    "RUNNING": 1000,
+    "FAILED": 150,
+    "EXCLUDED": 100,
+}
+N_BEST = 150  # of those that succeeded, drawn whatever the rest is
+MOST_OUTSIDE = 100
 GROUPS = ("SUCCEEDED", "EARLY_STOPPED", "RUNNING", "FAILED", "EXCLUDED")  # drawing order
 
 
@@ -168,12 +178,17 @@ def figure(info: HistoryInfo) -> Figure:
             }
         )  # fmt: skip
     outside = {id(p) for p in (*info.below, *info.above)}
+    if len(info.points) > MOST_POINTS:
+        traces = _bands(info) + traces
     for group in GROUPS:
         members = [p for p in info.points if p.group == group and id(p) not in outside]
         if members:
-            traces.append(
-                _failed_trace(members) if group == "FAILED" else _trace(group, members, many)
-            )
+            drawn = _drawn(info, group, members)
+            trace = _failed_trace(drawn) if group == "FAILED" else _trace(group, drawn, many)
+            if len(drawn) < len(members):
+                some = _("{drawn} of {n}", drawn=len(drawn), n=len(members))
+                trace["name"] += f" ({some})"
+            traces.append(trace)
     traces.extend(_edge_traces(info))
     if info.best is not None:
         traces.append(_best_trace(info.best))
@@ -198,6 +213,30 @@ def figure(info: HistoryInfo) -> Figure:
         "live": _live(info),
     }
     return {"data": traces, "layout": frame}
+
+
+def _drawn(info: HistoryInfo, group: str, points: list[Point]) -> list[Point]:
+    """Those that are drawn one by one: all, or the best and some of the others."""
+    most = MOST_DRAWN[group]
+    if len(info.points) <= MOST_POINTS or len(points) <= most:
+        return points
+    if group != "SUCCEEDED":
+        return bands.evenly(points, most)
+    sign = -1.0 if info.maximize else 1.0
+    best = sorted(points, key=lambda p: (sign * (p.y or 0.0), p.trial.number))[:N_BEST]
+    known = {id(p) for p in best}
+    others = [p for p in points if id(p) not in known]
+    known |= {id(p) for p in bands.evenly(others, most - N_BEST)}
+    return [p for p in points if id(p) in known]
+
+
+def _bands(info: HistoryInfo) -> list[dict[str, Any]]:
+    ended = [p for p in info.points if p.group == "SUCCEEDED" and p.y is not None]
+    found = bands.along([p.x for p in ended], np.array([p.y for p in ended], dtype=np.float64))
+    if found is None:
+        return []
+    what = _("{n} that succeeded", n=found.n)
+    return bands.traces(found, what, hover=_("median") + " %{y:.7~g} · %{x}")
 
 
 def _live(info: HistoryInfo) -> dict[str, Any]:
@@ -278,6 +317,8 @@ def _edge_traces(info: HistoryInfo) -> list[dict[str, Any]]:
         if not points:
             continue
         members = list(points)
+        if len(info.points) > MOST_POINTS:
+            members = bands.evenly(members, MOST_OUTSIDE)
         traces.append(
             {
                 "type": "scatter", "mode": "markers", "uid": f"edge-{symbol}",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.charts import axes, scale, style
+from experiments.charts import axes, bands, scale, style
 from experiments.charts.base import (
     PARAMETERS,
     VALUED_STATES,
@@ -30,6 +30,8 @@ from experiments.states import TrialState
 
 KIND = "parcoords"
 LEAST_FOR_CONSTANT = 5  # trials; below that equal values say nothing
+MOST_LINES = 2000  # above that the best trials get one, and some of the others
+N_BEST = 400
 MOST_AXES = 12  # parameters shown unless others are asked for
 MOST_ASKED = 60
 N_GROUPS = 5
@@ -164,13 +166,16 @@ def figure(info: ParallelInfo) -> Figure:
                 "ticktext": [words for _, words in axis.ticks],
             }
         )
+    drawn = _drawn(len(info.trials))
+    for dimension in dimensions:
+        dimension["values"] = [dimension["values"][i] for i in drawn]
     trace: dict[str, Any] = {
         "type": "parcoords",
         "uid": "parcoords",
         "dimensions": dimensions,
-        "customdata": [t.number for t in info.trials],
+        "customdata": [info.trials[i].number for i in drawn],
         "line": {
-            "color": list(info.ranks),
+            "color": [info.ranks[i] for i in drawn],
             "cmin": 0.0,
             "cmax": 1.0,
             "colorscale": COLOURS_ON_LIGHT,
@@ -187,12 +192,21 @@ def figure(info: ParallelInfo) -> Figure:
         "kind": KIND,
         "hidden": list(info.hidden),
         "n_trials": len(info.trials),
+        "n_drawn": len(drawn),
         "n_cut": info.n_cut,
         "n_axes": len(dimensions),
         "shown": [style.escaped(axis.label) for axis in info.axes],
         "axes": [[style.escaped(label), round(score, 4)] for label, score in info.offered],
     }
     return {"data": [trace], "layout": frame}
+
+
+def _drawn(n_trials: int) -> list[int]:
+    """Which trials get a line, worst first: all, or the best and some of the others."""
+    if n_trials <= MOST_LINES:
+        return list(range(n_trials))
+    others = bands.evenly(range(n_trials - N_BEST), MOST_LINES - N_BEST)
+    return [*others, *range(n_trials - N_BEST, n_trials)]
 
 
 def draw(record: Record, options: Options) -> Figure:

@@ -42,6 +42,12 @@ def line_dash(number: int) -> str:
     return LINE_DASHES[(number // len(LINE_COLOURS)) % len(LINE_DASHES)]
 
 
+def faded(colour: str, opacity: float) -> str:
+    """A colour of ours (#rrggbb) that lets through what lies below."""
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return f"rgba({red}, {green}, {blue}, {opacity:g})"
+
+
 def state_name(state: str) -> str:
     """The word for a trial's state; one of a later release in its own."""
     look = looks.STATES.get(TrialState(state)) if state in set(TrialState) else None

@@ -23,7 +23,7 @@ from experiments.loop import trip
 from experiments.loop.history import trials_so_far
 from experiments.loop.lease import Lease
 from experiments.manifest.spec import ExperimentSpec
-from experiments.models import Experiment, Trial, clock
+from experiments.models import Experiment, Trial, clock, curves
 from experiments.models.leases import LostLease
 from experiments.problems import ProblemsError
 from experiments.redaction import redact
@@ -250,14 +250,16 @@ def _fold(experiment: Experiment) -> list[Trial]:
         experiment.trials.filter(state=TrialState.RUNNING).defer("parameters", "note", "metrics")
     )
     statuses = backend().poll([trial.handle or {} for trial in running])
-    ended = False
+    ended = []
     for trial, status in zip(running, statuses, strict=True):
         if status.state in ENDED:
-            ended |= end_trial(trial, status)
+            if end_trial(trial, status):
+                ended.append(trial.pk)
         elif (remark := redact(status.message)) != trial.reason:
             _remark(trial, remark)
     if ended:
         changes.update_best(experiment)
+        curves.keep(ended)
     return [trial for trial in running if trial.state == TrialState.RUNNING]
 
 

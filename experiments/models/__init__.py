@@ -1,5 +1,6 @@
 """Everything that is stored, and its legal moves. Import the rows from here."""
 
+from experiments.models.curves import Curve
 from experiments.models.project import Project
 from experiments.models.release import Release
 from experiments.models.secrets import Secret
@@ -20,6 +21,7 @@ from experiments.models.uploads import Upload
 __all__ = [
     "ApiToken",
     "ClusterObject",
+    "Curve",
     "Event",
     "Experiment",
     "Metric",

@@ -350,6 +350,8 @@ class Trial(models.Model):
         indexes = [
             models.Index(fields=["experiment", "seq"], name="trial_cursor"),  # the hub
             models.Index(fields=["experiment", "state"], name="trial_state"),  # loop and counts
+            # the table by value, without reading the rows that are not shown; the best one
+            models.Index(fields=["experiment", "value", "number"], name="trial_value"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["experiment", "number"], name="trial_number_unique"),

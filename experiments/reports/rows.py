@@ -20,7 +20,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from experiments.access.tokens import TrialClaim
-from experiments.models import Event, Experiment, Metric, Trial, raise_seq
+from experiments.models import Curve, Event, Experiment, Metric, Trial, raise_seq
 from experiments.reports.wire import DEFAULT, FINAL, PERIODICAL, Report
 from experiments.states import FINISHED, EventKind
 
@@ -247,6 +247,10 @@ class _Batch:
 
     def _update_trials(self) -> None:
         touched = [trial for trial in self._trials.values() if trial.is_touched]
+        if late := [trial.id for trial in touched if trial.is_ended]:
+            Curve.objects.filter(
+                trial__in=late
+            ).delete()  # made without these; made anew when asked
         if touched:
             self._cursor.executemany(
                 f"UPDATE {_TRIAL} SET latest_value = %s, latest_sequence = %s,"

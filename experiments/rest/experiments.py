@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
 from django.db.models import Q
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
@@ -46,7 +49,7 @@ from experiments.rest.base import (
 )
 from experiments.rest.errors import InvalidManifest
 from experiments.selectors import chart_data
-from experiments.selectors.export import CONTENT_TYPES, export
+from experiments.selectors.export import CONTENT_TYPES, export, json_chunks
 from experiments.selectors.listing import listed
 from experiments.selectors.manifest import current_manifest, manifest_text
 from experiments.selectors.present import (
@@ -356,6 +359,8 @@ class Chart(ApiView):
             words = f"Did you mean {close!r}?" if close else f"Known: {', '.join(CHARTS)}."
             raise Http404(f"No chart {kind!r}. {words}")
         figure = chart_data.figure(experiment, kind, options)
+        if figure["layout"]["meta"].get("n_unread"):  # there is more, though nothing has happened
+            return Response(figure, headers={"Cache-Control": "no-store"})
         return Response(figure, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
 
 
@@ -387,15 +392,31 @@ class Export(ApiView):
             **COMMON,
         },
     )
-    def get(self, request: Request, experiment_id: str) -> HttpResponse:
+    def get(self, request: Request, experiment_id: str) -> HttpResponseBase:
         experiment = self.experiment(experiment_id)
         kind = self.read(inputs.ExportQuery, request.query_params)["format"]
         disposition = content_disposition_header(True, _file_name(experiment, kind))
-        return HttpResponse(
-            export(experiment, kind),
+        headers = {"Content-Disposition": disposition or "attachment"}
+        if kind != "json":
+            whole = export(experiment, kind)
+            return HttpResponse(whole, content_type=CONTENT_TYPES[kind], headers=headers)
+        return StreamingHttpResponse(
+            _streamed(request, json_chunks(experiment)),
             content_type=CONTENT_TYPES[kind],
-            headers={"Content-Disposition": disposition or "attachment"},
+            headers=headers,
         )
+
+
+def _streamed(request: Request, chunks: Iterator[bytes]) -> Iterator[bytes] | AsyncIterator[bytes]:
+    """Pieces as they are asked for; each is made where the database may be used."""
+    if not isinstance(request._request, ASGIRequest):
+        return chunks
+
+    async def each() -> AsyncIterator[bytes]:
+        while (chunk := await sync_to_async(lambda: next(chunks, None))()) is not None:
+            yield chunk
+
+    return each()
 
 
 class Events(ApiView):

@@ -47,10 +47,9 @@ class Trials(ApiView):
         if states := query.get("state"):
             trials = trials.filter(state__in=states)
         page, pager = page_of(_picked(experiment, trials, query), request, self)
-        if page and not isinstance(page[0], Trial):
-            by_id = experiment.trials.in_bulk(page)
-            page = [by_id[pk] for pk in page if pk in by_id]
-        return pager.get_paginated_response([trial_json(trial) for trial in page])
+        by_id = experiment.trials.in_bulk(page)  # sorted without their parameters and metrics
+        shown = [trial_json(by_id[pk]) for pk in page if pk in by_id]
+        return pager.get_paginated_response(shown)
 
     @extend_schema(
         operation_id="trials_create",
@@ -67,11 +66,11 @@ class Trials(ApiView):
 
 def _picked(
     experiment: Experiment, trials: QuerySet[Trial], query: dict[str, Any]
-) -> QuerySet[Trial] | list[int]:
-    """Rows in order: a queryset where columns suffice, else primary keys picked by hand."""
+) -> QuerySet[Trial, int] | list[int]:
+    """Primary keys in order: a query where columns suffice, else picked by hand."""
     where, orders = query.get("where", ""), query.get("order") or ["number"]
     if not where.strip() and all(order.removeprefix("-") in _COLUMN_ORDERS for order in orders):
-        return trials.order_by(*columns(orders), "number")
+        return trials.order_by(*columns(orders), "number").values_list("pk", flat=True)
     facts = read_facts(trials)
     # Names come from the manifest and from all trials, not only those in the wanted states.
     everybody = read_facts(experiment.trials.all()) if query.get("state") else facts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
+from django.views.decorators.gzip import gzip_page
 
 from experiments.rest import comparing, experiments, failures, pace, schema, secrets, trials
 
@@ -30,13 +31,17 @@ class TrialNumber:
 register_converter(ExperimentId, "experiment")
 register_converter(TrialNumber, "number")
 
+# Compressed is what is large and holds nothing secret: a secret beside text that somebody else
+# chose could be guessed from the length (BREACH). Pages have one, the token of their forms.
+packed = gzip_page
+
 trial_urlpatterns: list[URLPattern | URLResolver] = [
     path("", trials.OneTrial.as_view(), name="api-trial"),
     path("kill/", trials.KillTrial.as_view(), name="api-trial-kill"),
     path("retry/", trials.RetryTrial.as_view(), name="api-trial-retry"),
     path("exclude/", trials.ExcludeTrial.as_view(), name="api-trial-exclude"),
     path("restore/", trials.RestoreTrial.as_view(), name="api-trial-restore"),
-    path("metrics/", trials.Metrics.as_view(), name="api-trial-metrics"),
+    path("metrics/", packed(trials.Metrics.as_view()), name="api-trial-metrics"),
     path("logs/", trials.Logs.as_view(), name="api-trial-logs"),
     path("log/", trials.Log.as_view(), name="api-trial-log"),
 ]
@@ -47,15 +52,15 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("finish/", experiments.Finish.as_view(), name="api-finish"),
     path("clone/", experiments.Clone.as_view(), name="api-clone"),
     path("retry-failed/", experiments.RetryFailed.as_view(), name="api-retry-failed"),
-    path("charts/<slug:kind>/", experiments.Chart.as_view(), name="api-chart"),
+    path("charts/<slug:kind>/", packed(experiments.Chart.as_view()), name="api-chart"),
     path("compare/", comparing.CompareTrials.as_view(), name="api-compare"),
     path("compare/curves/", comparing.CompareCurves.as_view(), name="api-compare-curves"),
     path("failures/", failures.Failures.as_view(), name="api-failures"),
     path("pace/", pace.Pace.as_view(), name="api-pace"),
     path("export/", experiments.Export.as_view(), name="api-export"),
-    path("events/", experiments.Events.as_view(), name="api-events"),
+    path("events/", packed(experiments.Events.as_view()), name="api-events"),
     path("aistore/retry/", secrets.RetryUploads.as_view(), name="api-aistore-retry"),
-    path("trials/", trials.Trials.as_view(), name="api-trials"),
+    path("trials/", packed(trials.Trials.as_view()), name="api-trials"),
     path("trials/<number:number>/", include(trial_urlpatterns)),
 ]
 

@@ -14,7 +14,6 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
-import numpy as np
 from django.db.models import Min
 from django.utils import timezone
 from django.utils.translation import get_language, gettext
@@ -29,12 +28,12 @@ from experiments.charts.base import (
     Chart,
     Figure,
     Record,
-    ReportedCurve,
     StopReceipt,
     TrialRecord,
 )
-from experiments.models import Event, Experiment, Metric, Trial
-from experiments.states import PHASE_ENDED, TrialState
+from experiments.models import Curve, Event, Experiment, Metric, Trial
+from experiments.selectors import curve_data, fast_rows
+from experiments.states import FINISHED, PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
 MOST_KEPT = 64
@@ -62,10 +61,12 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
         drawn = _drawn(experiment, chart, options)
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
+    is_whole = not drawn["layout"]["meta"].get("n_unread")
     drawn["layout"]["meta"]["seq"] = experiment.last_seq
     drawn["layout"]["meta"]["redrawn_at"] = sorted(chart.redrawn_at)
     with _lock:
-        _kept[key] = (now, drawn)
+        if is_whole:
+            _kept[key] = (now, drawn)
         while len(_kept) > MOST_KEPT:
             _kept.popitem(last=False)
     return drawn
@@ -83,33 +84,26 @@ def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> 
     """The experiment as that chart needs to see it."""
     wanted = chart.needs(options)
     names = [f.name for f in fields(TrialRecord) if f.name in wanted or f.name not in _COSTLY]
-    numbers: dict[int, int] = {}
-    trials = []
     rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
-    for pk, *values in rows.values_list("id", *names):
-        trial = TrialRecord(**dict(zip(names, values, strict=True)))
-        numbers[pk] = trial.number
-        trials.append(trial)
-    curves: tuple[ReportedCurve, ...] = ()
-    receipts: dict[int, StopReceipt] = {}
-    if chart.needs_curves:
-        curves = _curves(
-            experiment,
-            numbers,
-            name=options.get("metric") or DEFAULT_METRIC,
-            with_time=options.get("x") == "time",
-        )
-        if options.get("trial"):
-            receipts = _receipts(experiment, options["trial"])
-    return Record(
+    pks, n_reports, *values = fast_rows.columns(rows, ["id", "n_reports", *names])
+    trials = [
+        TrialRecord(**dict(zip(names, found, strict=True))) for found in zip(*values, strict=True)
+    ]
+    found = Record(
         optimize_mode=experiment.optimize_mode,
         space=search_space(experiment),
         trials=tuple(trials),
         now=timezone.now(),
-        curves=curves,
-        receipts=receipts,
         ended=experiment.phase in PHASE_ENDED,
     )
+    if not chart.needs_curves:
+        return found
+    receipts = _receipts(experiment, options["trial"]) if options.get("trial") else {}
+    reported = [
+        curve_data.Reported(pk, trial.number, trial.state in FINISHED, n)
+        for pk, n, trial in zip(pks, n_reports, trials, strict=True)
+    ]
+    return curve_data.with_curves(experiment, replace(found, receipts=receipts), reported, options)
 
 
 def _first_reports(experiment: Experiment, numbers: Sequence[int]) -> dict[int, datetime]:
@@ -135,52 +129,12 @@ def search_space(experiment: Experiment) -> dict[str, Any]:
 
 def metric_names(experiment: Experiment) -> tuple[str, ...]:
     """Names of the intermediate metrics reported so far, the default one first."""
-    rows = Metric.objects.filter(experiment_id=experiment.pk, kind=Metric.Kind.PERIODICAL)
-    names = rows.order_by("name").values_list("name", flat=True).distinct()[:MOST_NAMES]
-    return tuple(sorted(names, key=lambda n: (n != DEFAULT_METRIC, n)))
-
-
-def _curves(
-    experiment: Experiment, numbers: Mapping[int, int], *, name: str, with_time: bool
-) -> tuple[ReportedCurve, ...]:
-    """One curve a trial that reported this metric, in order of trial numbers.
-
-    Exactly the reports up to the experiment's ``last_seq`` as it was read: pages add what comes
-    after it, none twice and none left out.
-    """
-    rows = Metric.objects.filter(
-        experiment_id=experiment.pk,
-        kind=Metric.Kind.PERIODICAL,
-        name=name,
-        seq__lte=experiment.last_seq,
-    ).order_by()
-    columns = ["trial_id", "sequence", "step", "value"]
-    if with_time:
-        columns.append("time")
-    found = [row for row in rows.values_list(*columns) if row[0] in numbers]
-    if not found:
-        return ()
-    if with_time:
-        found = [(*row[:4], _seconds(row[4])) for row in found]
-    table = np.array(found, dtype=np.float64)  # (n_points, 4 or 5); None becomes NaN
-    table = table[np.lexsort((table[:, 1], table[:, 0]))]
-    starts = np.flatnonzero(np.diff(table[:, 0], prepend=-1.0))
-    curves = []
-    for part in np.split(table, starts[1:]):
-        curves.append(
-            ReportedCurve(
-                trial=numbers[int(part[0, 0])],
-                sequence=part[:, 1],
-                step=part[:, 2],
-                value=part[:, 3],
-                time=part[:, 4] if with_time else np.empty(0),
-            )
-        )
-    return tuple(sorted(curves, key=lambda c: c.trial))
-
-
-def _seconds(when: datetime) -> float:
-    return when.timestamp()
+    kept = Curve.objects.filter(experiment_id=experiment.pk).order_by("name")
+    names = set(kept.values_list("name", flat=True).distinct()[:MOST_NAMES])
+    running = Trial.objects.filter(experiment_id=experiment.pk).exclude(state__in=FINISHED)
+    reports = Metric.objects.filter(trial__in=running, kind=Metric.Kind.PERIODICAL)
+    names.update(reports.order_by("name").values_list("name", flat=True).distinct()[:MOST_NAMES])
+    return tuple(sorted(names, key=lambda n: (n != DEFAULT_METRIC, n))[:MOST_NAMES])
 
 
 def _receipts(experiment: Experiment, trial_number: str) -> dict[int, StopReceipt]:

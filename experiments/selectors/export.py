@@ -10,6 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from django.utils import timezone
@@ -19,6 +20,7 @@ from django.utils.safestring import SafeString
 from experiments.algorithms.space.flat import flat
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import Experiment, Metric, Trial
+from experiments.selectors import fast_rows
 from experiments.selectors.manifest import current_manifest, manifest_text
 from experiments.selectors.present import experiment_json, iso
 
@@ -28,7 +30,8 @@ CONTENT_TYPES = {
     "yaml": "application/yaml",
     "html": "text/html; charset=utf-8",
 }
-_BATCH = 200  # trials whose reports are read in one query
+_FIRST_BATCH, _BATCH = 10, 200  # trials whose reports are read in one query
+_MOST_REPORTS = 20_000  # in one piece, about
 
 _FIXED_COLUMNS = (
     "number", "id", "state", "origin", "reason", "value", "excluded", "exit_code",
@@ -44,7 +47,7 @@ def export(experiment: Experiment, format: str) -> bytes:
         return html_text(experiment).encode()
     if format == "yaml":
         return dump_yaml(export_json(experiment)).encode()
-    return b"".join(chunk.encode() for chunk in json_chunks(experiment))
+    return b"".join(json_chunks(experiment))
 
 
 def export_json(experiment: Experiment) -> dict[str, Any]:
@@ -53,15 +56,17 @@ def export_json(experiment: Experiment) -> dict[str, Any]:
     return {"experiment": _head(experiment), "best": _best(experiment, trials), "trials": trials}
 
 
-def json_chunks(experiment: Experiment) -> Iterator[str]:
-    """The JSON export in pieces, a trial at a time, so that its text is never built twice."""
+def json_chunks(experiment: Experiment) -> Iterator[bytes]:
+    """The JSON export in pieces of some trials, so that it is never all in memory."""
     best_id = experiment.best_trial_id
     best = _one_trial(experiment, best_id) if best_id else None
-    yield '{"experiment": ' + _dumps(_head(experiment)) + ',\n "best": ' + _dumps(best)
-    yield ',\n "trials": ['
-    for index, trial in enumerate(_trials_json(experiment)):
-        yield (",\n  " if index else "\n  ") + _dumps(trial)
-    yield "]}\n"
+    head = '{"experiment": ' + _dumps(_head(experiment)) + ',\n "best": ' + _dumps(best)
+    yield (head + ',\n "trials": [').encode()
+    between = "\n  "
+    for batch in _batches(experiment):
+        yield (between + ",\n  ".join(map(_dumps, batch))).encode()
+        between = ",\n  "
+    yield b"]}\n"
 
 
 def _dumps(data: Any) -> str:
@@ -89,33 +94,39 @@ def _one_trial(experiment: Experiment, pk: int) -> dict[str, Any] | None:
 
 
 def _trials_json(experiment: Experiment) -> Iterator[dict[str, Any]]:
-    last = -1
-    while True:
-        batch = list(experiment.trials.filter(number__gt=last).order_by("number")[:_BATCH])
-        if not batch:
-            return
+    return chain.from_iterable(_batches(experiment))
+
+
+def _batches(experiment: Experiment) -> Iterator[list[dict[str, Any]]]:
+    """Every trial with its reports: so many trials at once as have ``_MOST_REPORTS``, about."""
+    last, size = -1, _FIRST_BATCH
+    while batch := list(experiment.trials.filter(number__gt=last).order_by("number")[:size]):
         reports = _reports(batch)
-        for trial in batch:
-            yield _trial_json(trial, reports[trial.pk])
+        yield [_trial_json(trial, reports[trial.pk]) for trial in batch]
+        if len(batch) < size:
+            return
         last = batch[-1].number
+        n_reports = sum(map(len, reports.values()))
+        size = max(1, min(_BATCH, size * _MOST_REPORTS // max(1, n_reports)))
 
 
 def _reports(trials: list[Trial]) -> dict[int, list[dict[str, Any]]]:
     """Intermediate reports of each trial, in order, in one query."""
     found: dict[int, list[dict[str, Any]]] = {trial.pk: [] for trial in trials}
-    rows = (
-        Metric.objects.filter(trial_id__in=found, kind=Metric.Kind.PERIODICAL)
-        .order_by("trial_id", "sequence", "name")
-        .values_list("trial_id", "sequence", "step", "name", "value", "nonfinite", "time")
+    rows = Metric.objects.filter(trial_id__in=found, kind=Metric.Kind.PERIODICAL).order_by(
+        "trial_id", "sequence", "name"
     )
-    for pk, sequence, step, name, value, nonfinite, time in rows:
+    columns = fast_rows.columns(
+        rows, ("trial", "sequence", "step", "name", "value", "nonfinite", "time"), as_iso=True
+    )
+    for pk, sequence, step, name, value, nonfinite, time in zip(*columns, strict=True):
         found[pk].append(
             {
                 "sequence": sequence,
                 "step": step,
                 "name": name,
                 "value": nonfinite if value is None else value,
-                "time": iso(time),
+                "time": time,
             }
         )
     return found

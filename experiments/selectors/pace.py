@@ -11,6 +11,7 @@ from experiments.engine import pace
 from experiments.manifest.forecast import gpus_of_a_trial
 from experiments.models import Experiment
 from experiments.problems import ProblemsError
+from experiments.selectors import fast_rows
 from experiments.selectors.present import count_trials
 from experiments.states import Phase, TrialState
 
@@ -25,11 +26,9 @@ def pace_json(experiment: Experiment) -> dict[str, Any]:
     Time that trials wait for a slot or a node counts as left, but not as spent.
     """
     now = timezone.now()
-    rows = list(
-        experiment.trials.order_by("number").values_list(
-            "state", "created_at", "started_at", "finished_at"
-        )
-    )
+    columns = ("state", "created_at", "started_at", "finished_at")
+    found = fast_rows.columns(experiment.trials.order_by("number"), columns)
+    rows = list(zip(*found, strict=True))
     ran = [(state, _between(start, end or now)) for state, _, start, end in rows if start]
     by_state = {
         wanted: [seconds for state, seconds in ran if state == wanted] for wanted in TrialState

@@ -22,6 +22,7 @@ from django.utils import timezone
 from experiments.algorithms.space.flat import flat
 from experiments.models import Trial
 from experiments.problems import Problem, ProblemsError, nearest
+from experiments.selectors import fast_rows
 
 MAX_LENGTH = 2000  # characters of an expression
 MAX_DEPTH = 20  # parentheses within parentheses
@@ -55,9 +56,8 @@ def read_facts(trials: QuerySet[Trial]) -> list[TrialFacts]:
     """Read what expressions and orders can ask about, without building model instances."""
     now = timezone.now()
     found = []
-    for pk, key, parameters, metrics, *values in trials.values_list(
-        "pk", "key", "parameters", "metrics", *_COLUMNS
-    ):
+    columns = fast_rows.columns(trials, ("id", "key", "parameters", "metrics", *_COLUMNS))
+    for pk, key, parameters, metrics, *values in zip(*columns, strict=True):
         fields = dict(zip(_COLUMNS, values, strict=True))
         fields["id"] = key
         started = fields["started_at"]

@@ -107,7 +107,7 @@ def test_a_long_list_costs_few_queries(
 ) -> None:
     for number in range(60):
         make_trial(experiment, number=number)
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(6):
         assert len(numbers(client, experiment, page_size=60)) == 60
     with django_assert_max_num_queries(5):
         assert len(numbers(client, experiment, page_size=60, where="lr<1", order="lr")) == 60

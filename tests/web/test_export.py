@@ -95,7 +95,7 @@ def test_reading_reports_costs_queries_by_the_batch_not_by_the_trial(
 ) -> None:
     for number in range(2, 120):
         make_trial(experiment, number=number)
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):  # a small piece first, so that it begins at once
         assert len(json.loads(export(experiment, "json"))["trials"]) == 120
 
 
@@ -171,7 +171,7 @@ def test_exports_are_downloads(
     assert response["Content-Type"] == content_type
     expected = f'attachment; filename="b-digits.{format}"'  # <b>digits
     assert response["Content-Disposition"] == expected
-    assert response.content == export(experiment, format)
+    assert b"".join(response) == export(experiment, format)  # JSON comes in pieces
 
 
 def test_the_export_is_json_unless_said_otherwise(client: Client, experiment: Experiment) -> None:

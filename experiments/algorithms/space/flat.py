@@ -13,9 +13,13 @@ from typing import Any
 from experiments.algorithms.space.choices import Branch, Choice
 from experiments.algorithms.space.parameters import Parameter
 
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+
 
 def flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Every parameter by its dotted name; a nested choice itself stands as its ``_name``."""
+    if all(type(value) in _PLAIN for value in parameters.values()):
+        return dict(parameters)  # none is nested, as in most spaces; tables ask for thousands
     found: dict[str, Any] = {}
     for name, value in _walk(parameters, ""):
         found.setdefault(name, value)

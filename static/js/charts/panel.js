@@ -5,11 +5,12 @@ import { api } from "../api.js";
 import { find } from "../dom.js";
 import { addReport, isRedrawnAt } from "./append.js";
 import { ParallelPlot } from "./parcoords.js";
-import { loadPlotly, Plot } from "./plot.js";
+import { loadPlotly, Plot, turn } from "./plot.js";
 import { theme } from "./theme.js";
 
 const REFETCH = 1200; // milliseconds between two fetches of one figure
 const LATER = 15000; // the same, where it is but a little out of date
+const UNREAD = 300; // where the server has not read all curves yet
 const RETRY = 5000; // after a fetch that failed
 
 export class ChartPanel {
@@ -134,6 +135,7 @@ export class ChartPanel {
       if (figure.data.length && figure.data[0].type !== "parcoords") {
         await loadPlotly(this.plotlyUrl);
       }
+      await turn();
       if (this.fetching === abort) this.take(figure); // no other options were chosen meanwhile
     } catch (error) {
       if (this.fetching === abort) this.failed(error);
@@ -153,6 +155,7 @@ export class ChartPanel {
     this.onFigure?.(figure.layout.meta);
     this.place(this.meanwhile);
     this.draw();
+    if (figure.layout.meta.n_unread) this.refresh(UNREAD);
   }
 
   /**
@@ -197,7 +200,7 @@ export class ChartPanel {
       this.plot.show(figure);
     } else if (this.element.offsetParent !== null) {
       this.parallel ??= new ParallelPlot(this.element, { onTrial: this.onTrial });
-      this.parallel.show(/** @type {any} */ (figure.data[0]), theme());
+      this.parallel.show(/** @type {any} */ (figure.data[0]), theme(), figure.layout.meta);
       this.element.dataset.drawn = String(Number(this.element.dataset.drawn ?? 0) + 1);
     }
   }

@@ -22,6 +22,7 @@ export class ParallelPlot {
     this.canvas = h("canvas", { role: "img", tabindex: "-1" });
     this.front = h("canvas", { class: "parcoords-front", "aria-hidden": "true" });
     this.tip = h("div", { class: "parcoords-tip", hidden: true });
+    this.note = h("div", { class: "parcoords-note", hidden: true });
     /** @type {Theme | null} */
     this.theme = null;
     /** @type {ColourScale} */
@@ -31,7 +32,7 @@ export class ParallelPlot {
     /** @type {{ i: number, x: number, y: number } | null} line that is pointed at, and where */
     this.pointed = null;
     element.classList.add("parcoords");
-    element.replaceChildren(this.canvas, this.front, this.tip);
+    element.replaceChildren(this.canvas, this.front, this.tip, this.note);
     new ResizeObserver(() => this.draw()).observe(element);
     this.front.addEventListener("pointerdown", (event) => this.pressed(event));
     this.front.addEventListener("pointermove", (event) => this.moved(event));
@@ -47,8 +48,9 @@ export class ParallelPlot {
    * Take over a figure. Brushes, the order of axes and the line pointed at stay.
    * @param {ParallelTrace} trace
    * @param {Theme} theme
+   * @param {FigureMeta} [meta]
    */
-  show(trace, theme) {
+  show(trace, theme, { n_trials: all = 0, n_drawn: drawn = all } = { kind: "", seq: 0 }) {
     const { frame } = this;
     this.theme = theme;
     this.scale = theme.dark ? trace.meta.colorscale_dark : trace.meta.colorscale_light;
@@ -64,6 +66,11 @@ export class ParallelPlot {
       names,
     });
     this.canvas.setAttribute("aria-label", words);
+    this.note.hidden = drawn >= all;
+    this.note.textContent = gettext("{drawn} of {all} trials: the best, and some of the others", {
+      drawn,
+      all,
+    });
     this.draw();
   }
 

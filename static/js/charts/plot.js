@@ -30,6 +30,14 @@ export function loadPlotly(url) {
   return library;
 }
 
+/** @type {Promise<unknown>} */
+let turns = Promise.resolve();
+/** Wait until it is one's turn to draw: one chart a task, so that clicks are answered between. */
+export function turn() {
+  turns = turns.then(() => new Promise((resolve) => setTimeout(resolve)));
+  return turns;
+}
+
 /**
  * What a picture of the chart is called: after the experiment (and trial) and what it shows.
  * @param {HTMLElement} element

@@ -4,6 +4,7 @@
 import { params, remember } from "../address.js";
 import { Controls } from "../charts/controls.js";
 import { ChartPanel } from "../charts/panel.js";
+import { loadPlotly } from "../charts/plot.js";
 import { all, byId, hit } from "../dom.js";
 
 const narrow = window.matchMedia("(max-width: 767.98px)");
@@ -22,6 +23,7 @@ export class Charts {
    * @param {(trial: number, click?: MouseEvent) => void} onTrial one was clicked on
    */
   constructor({ api, plotly }, onTrial) {
+    this.plotly = plotly;
     this.root = byId("charts");
     this.tabs = byId("chart-tabs");
     this.figures = all(this.root, ".chart");
@@ -54,6 +56,8 @@ export class Charts {
   /** Show what the address says. */
   start() {
     this.show(params.get("chart") ?? defaultView());
+    // The library is read while the server draws; who finds no chart to draw says so when drawing.
+    setTimeout(() => loadPlotly(this.plotly).catch(() => {}));
   }
 
   /** @param {string} view */

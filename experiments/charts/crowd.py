@@ -1,0 +1,87 @@
+"""Curves too many to be drawn one by one: which of them are, and bands of quantiles for all.
+
+Pure; called by ``curves``. Works on all points at once, so that ten thousand curves take
+milliseconds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.charts import scale
+from experiments.charts.bands import SHARES, Bands
+from experiments.charts.base import Crowd, Floats
+
+N_LINES = 500  # drawn one by one, evenly out of all
+N_PLACES = 48  # along the x axis at which the bands are worked out
+LEAST_CURVES = 5  # that must have got so far for a band to say anything
+_AT_ONCE = 5000  # curves
+
+
+def places(crowd: Crowd, x: str) -> Floats:
+    """Where each point stands on the x axis."""
+    if x == "time" and crowd.time.size:
+        since_first: Floats = crowd.time - np.repeat(crowd.time[crowd.start], crowd.length)
+        return since_first
+    if x == "step":
+        steps: Floats = np.where(np.isfinite(crowd.step), crowd.step, crowd.sequence)
+        return steps
+    return crowd.sequence
+
+
+def drawn(crowd: Crowd) -> NDArray[np.int64]:
+    """Places of the curves that are drawn one by one."""
+    n = crowd.trial.size
+    return np.unique(np.linspace(0, n - 1, min(n, N_LINES)).astype(np.int64))
+
+
+def ends(crowd: Crowd) -> Floats:
+    """Lowest and highest finite value of each curve that has one: (n, 2)."""
+    value = scale.drawable(np.where(np.isfinite(crowd.value), crowd.value, np.nan))
+    lowest = np.fmin.reduceat(value, crowd.start)
+    highest = np.fmax.reduceat(value, crowd.start)
+    found: Floats = np.stack([lowest, highest], axis=1)
+    found = found[np.isfinite(lowest)]
+    return found
+
+
+def bands(crowd: Crowd, x: str) -> Bands | None:
+    """None where no place is reached by enough curves with values."""
+    xs, ys = places(crowd, x), scale.drawable(crowd.value)
+    good = np.isfinite(xs)
+    if not good.any():
+        return None
+    grid = np.linspace(float(xs[good].min()), float(xs[good].max()), N_PLACES)
+    parts = []
+    for first in range(0, crowd.trial.size, _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        parts.append(_at(grid, xs, ys, crowd.start[part], crowd.length[part]))
+    at = np.concatenate(parts)  # (n_curves, n_places); NaN where a curve has no value there
+    kept, quantiles = [], []
+    for place in range(N_PLACES):
+        there = at[:, place]
+        there = there[np.isfinite(there)]
+        if there.size >= LEAST_CURVES:
+            kept.append(grid[place])
+            quantiles.append(np.quantile(there, SHARES))
+    if not kept:
+        return None
+    return Bands(int(crowd.trial.size), scale.rounded(np.array(kept), 6), np.array(quantiles).T)
+
+
+def _at(
+    grid: Floats, xs: Floats, ys: Floats, start: NDArray[np.int64], length: NDArray[np.int64]
+) -> Floats:
+    """The curves' values at each place of the grid, on the straight line between two points."""
+    nth = np.arange(int(length.max()))
+    take = np.minimum(start[:, None] + nth, (start + length - 1)[:, None])
+    x = np.where(nth < length[:, None], xs[take], np.inf)  # (n_curves, longest)
+    before = (x[:, :, None] <= grid).sum(axis=1) - 1  # (n_curves, n_places)
+    inside = (before >= 0) & (grid <= xs[start + length - 1][:, None])
+    left = start[:, None] + np.clip(before, 0, None)
+    right = np.minimum(left + 1, (start + length - 1)[:, None])
+    width = xs[right] - xs[left]
+    share = np.where(width > 0, (grid - xs[left]) / np.where(width > 0, width, 1.0), 0.0)
+    value: Floats = np.where(inside, ys[left] + share * (ys[right] - ys[left]), np.nan)
+    return value

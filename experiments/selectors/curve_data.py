@@ -1,0 +1,118 @@
+"""The curves of a chart, read so that a chart of many trials stays cheap.
+
+Called by ``chart_data``. Trials that have ended come out of ``models.curves``, thinned: no overview
+ever reads every point. The reports themselves are read of running trials, and of the one trial
+whose own chart it is. Trials that ended under an older release are thinned here, for ``THIN_FOR_S``
+a call; the figure says how many are left (``meta.n_unread``), and the page asks again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from django.db import DatabaseError
+
+from experiments.charts import curves as chart
+from experiments.charts.base import DEFAULT_METRIC, Crowd, Options, Record, ReportedCurve
+from experiments.models import Curve, Experiment, curves
+from experiments.models.curves import Points
+
+THIN_FOR_S = 1.0
+_THINNED_AT_ONCE = 20_000  # reports
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What of a trial decides from where its curve is read."""
+
+    pk: int
+    number: int
+    is_finished: bool
+    n_reports: int
+
+
+def with_curves(
+    experiment: Experiment, record: Record, trials: Sequence[Reported], options: Options
+) -> Record:
+    """The record with the curves of one metric: each on its own, or all but the best as a crowd.
+
+    Of running trials exactly the reports up to the experiment's ``last_seq`` as it was read: pages
+    add what comes after it, none twice and none left out.
+    """
+    name = options.get("metric") or DEFAULT_METRIC
+    with_time = options.get("x") == "time"
+    ended = [t for t in trials if t.is_finished and t.n_reports]
+    kept = _kept(experiment, name)
+    known = kept if name == DEFAULT_METRIC else _kept(experiment, DEFAULT_METRIC)
+    missing = [t for t in ended if known.get(t.pk, (0, b""))[0] != t.n_reports]
+    n_unread = 0
+    if missing:
+        n_unread = _thin(missing)
+        kept = _kept(experiment, name)
+    numbers = {t.pk: t.number for t in trials}
+    going = [t.pk for t in trials if not t.is_finished]
+    raw = curves.raw_points(going, name=name, up_to_seq=experiment.last_seq)
+    exact: dict[int, Points] = {numbers[pk]: points for (pk, _), points in raw.items()}
+    coarse = {numbers[pk]: packed for pk, (_, packed) in kept.items() if pk in numbers}
+    wanted = chart.wanted(record, options, {*exact, *coarse})
+    pks = {t.number: t.pk for t in trials}
+    if wanted.alone is not None and wanted.alone in coarse:
+        for points in curves.raw_points([pks[wanted.alone]], name=name).values():
+            exact[wanted.alone] = points
+    finer = [pks[n] for n in (wanted.own if wanted.is_crowd else coarse) if n in coarse]
+    exact = {**{numbers[pk]: p for pk, p in _fine(finer, name).items()}, **exact}
+    rest = sorted(n for n in coarse if n not in exact)
+    crowd = None
+    if wanted.is_crowd and rest:
+        crowd = _crowd(rest, [coarse[n] for n in rest], with_time=with_time)
+    elif rest:
+        exact |= {n: curves.unpacked(coarse[n]) for n in rest}
+    found = tuple(_reported(n, exact[n], with_time=with_time) for n in sorted(exact))
+    return replace(record, curves=found, crowd=crowd, n_unread=n_unread)
+
+
+def _fine(pks: Sequence[int], name: str) -> dict[int, Points]:
+    """What is kept of these trials beyond ``coarse``, where there is more."""
+    rows = Curve.objects.filter(trial__in=pks, name=name)
+    kept = rows.values_list("trial_id", "fine")
+    return {pk: curves.unpacked_fine(bytes(packed)) for pk, packed in kept if packed is not None}
+
+
+def _crowd(numbers: list[int], packed: list[bytes], *, with_time: bool) -> Crowd:
+    sequence, step, value, at = curves.unpacked(b"".join(packed))
+    length = np.array([len(one) for one in packed], dtype=np.int64) // curves.POINT_BYTES
+    return Crowd(
+        np.array(numbers, dtype=np.int64), length, sequence, step, value,
+        at if with_time else np.empty(0),
+    )  # fmt: skip
+
+
+def _reported(number: int, points: Points, *, with_time: bool) -> ReportedCurve:
+    sequence, step, value, at = points
+    return ReportedCurve(number, sequence, step, value, at if with_time else np.empty(0))
+
+
+def _kept(experiment: Experiment, name: str) -> dict[int, tuple[int, bytes]]:
+    """By trial: how many reports it had when it was thinned, and its coarse curve."""
+    rows = Curve.objects.filter(experiment_id=experiment.pk, name=name)
+    found = rows.values_list("trial_id", "n_reports", "coarse")
+    return {pk: (n, bytes(packed)) for pk, n, packed in found}
+
+
+def _thin(missing: list[Reported]) -> int:
+    """Thin trials as far as time allows; returns how many are left."""
+    until = time.monotonic() + THIN_FOR_S
+    while missing and time.monotonic() < until:
+        part: list[Reported] = []
+        n_reports = 0
+        while missing and n_reports < _THINNED_AT_ONCE:
+            part.append(missing.pop())
+            n_reports += part[-1].n_reports
+        try:
+            curves.keep([t.pk for t in part])
+        except DatabaseError:  # somebody writes for long, or it cannot be written at all
+            return len(missing) + len(part)
+    return len(missing)
