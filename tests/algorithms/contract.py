@@ -40,9 +40,14 @@ def by_name(entry: Any) -> str:
 
 def over(entries: Sequence[Entry]) -> pytest.MarkDecorator:
     """Run a test for each; those of one tuner in one process, where its histories are shared."""
-    marks = {entry.name: pytest.mark.xdist_group(entry.name) for entry in entries}
-    params = [pytest.param(entry, id=entry.name, marks=marks[entry.name]) for entry in entries]
-    return pytest.mark.parametrize("entry", params)
+    return pytest.mark.parametrize(
+        "entry", [pytest.param(entry, id=entry.name, marks=_marks(entry)) for entry in entries]
+    )
+
+
+def _marks(entry: Entry) -> list[pytest.MarkDecorator]:
+    group = pytest.mark.xdist_group(entry.name)
+    return [group, pytest.mark.long] if entry in EXPENSIVE else [group]
 
 
 every_tuner = over(AVAILABLE)

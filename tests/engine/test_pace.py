@@ -47,6 +47,7 @@ def test_the_time_limit_comes_first_or_cuts_the_range() -> None:
     assert time_left([10] * 5, [3], **of_ten, limit_s=0) == Left(0, 0, "time")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at_once", [1, 4, 16])
 @pytest.mark.parametrize(
     "duration",

@@ -22,7 +22,7 @@ from experiments.services.generated.wish import SPACES, Wish
 from experiments.states import FINISHED, MOVES, EventKind, Phase, TrialState
 from experiments.trials.changes import update_best
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.long]
 
 MIXTURE: dict[str, Any] = {
     "trials": 120, "points": 9, "metrics": 6, "failed": 0.1, "diverged": 0.05, "stopped": 0.2,
