@@ -21,7 +21,8 @@ OWN_FILES = {
     "training/kubernetes/jobs/batch.py",
     "aistore/client.py", "aistore/vault.py",
     "manifest/stored.py", "aistore/original.py",  # a row's own manifest
-    "training/local/interpreter.py", "embedded/nursery.py", "charts/base.py", "selectors/fast_rows.py",
+    "training/local/interpreter.py", "embedded/nursery.py", "charts/base.py",
+    "selectors/fast_rows.py",
 }  # fmt: skip
 
 
