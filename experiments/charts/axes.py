@@ -212,6 +212,9 @@ def _axis(declared: _Declared, values: list[Any]) -> Axis:
     if not is_log:
         places = np.clip(places, low, high)  # NaN stays
     low, high = scale.padded(low, high, 0.03)
+    rounding = 1e-6 * max(abs(low), abs(high))  # of what is drawn: it must not leave the axis
+    if high - low < rounding:
+        low, high = low - rounding, high + rounding
     return _with_missing(
         Axis(
             label, "log" if is_log else "linear", low, high, tuple(ticks), tuple(places.tolist()),

@@ -264,7 +264,7 @@ def _points(info: SliceInfo, panel: Panel) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "markers", "uid": "points",
         "x": panels.drawn_at(panel.axis, np.array(panel.axis.places)[chosen], numbers),
-        "y": scale.rounded(info.trials.values[chosen], 5),
+        "y": scale.rounded(scale.drawable(info.trials.values[chosen]), 5),
         "customdata": [t.number for t in trials], "marker": marker,
         "hovertemplate": "<b>#%{customdata}</b> · %{y:.6~g}<br>%{xaxis.title.text}: %{x}"
         "<extra></extra>",

@@ -54,7 +54,8 @@ class DataLock:
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "lock"
-        self._file = self._path.open("a+")
+        self._path.touch()
+        self._file = self._path.open("r+b", buffering=0)
 
     def take(self) -> None:
         """Raise AlreadyRunning where somebody has it."""
@@ -72,10 +73,11 @@ class DataLock:
         return found if isinstance(found, dict) else {}
 
     def describe(self, words: dict[str, Any]) -> None:
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.write(json.dumps(words))
-        self._file.flush()
+        """Say who holds it. Whoever reads meanwhile finds the old words or the new ones, whole."""
+        text = json.dumps(words).encode()
+        descriptor = self._file.fileno()
+        os.pwrite(descriptor, text.ljust(os.fstat(descriptor).st_size), 0)
+        os.ftruncate(descriptor, len(text))
 
     def release(self) -> None:
         self.describe({})
