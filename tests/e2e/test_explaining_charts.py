@@ -70,8 +70,11 @@ def test_a_chart_is_asked_for_when_its_tab_is_opened(page: Page, growing: str):
         assert page.locator(f"figure[data-kind={kind}] .chart-note").inner_text() != ""
 
 
-def test_importance_says_how_many_trials_it_takes_and_then_draws(page: Page, growing: str):
-    page.goto(f"/experiments/{growing}/?chart=importance")
+def test_importance_says_how_many_trials_it_takes_and_then_draws(page: Page, stack: Stack):
+    young = stack.create(
+        name="young", maxTrialNum=36, trialConcurrency=3, arguments=[2, 0.8], searchSpace=SPACE
+    )
+    page.goto(f"/experiments/{young}/?chart=importance")
     figure = page.locator("figure[data-kind=importance]")
     expect(figure).to_contain_text("it takes 30", timeout=60_000)
     chart = page.get_by_test_id("chart-importance")
