@@ -86,7 +86,7 @@ def test_only_the_first_page_of_many_trials_comes_with_the_page(
     client: Client, experiment: Experiment
 ) -> None:
     Trial.objects.bulk_create(
-        Trial(experiment=experiment, number=n, parameters={}) for n in range(120)
+        Trial(experiment=experiment, number=n, parameters={}, key=f"{n:05}") for n in range(120)
     )
     trials = state_of(client.get(f"/experiments/{experiment.pk}/").content.decode())["trials"]
     assert (trials["count"], len(trials["results"])) == (120, 50)

@@ -304,9 +304,12 @@ def test_what_is_read_for_a_line_is_bounded_however_many_trials_there_are(
 ) -> None:
     experiment = make_experiment()
     Trial.objects.bulk_create(
-        Trial(experiment=experiment, number=n, parameters={}, state="SUCCEEDED", value=float(n))
+        Trial(
+            experiment=experiment, number=n, parameters={}, state="SUCCEEDED", value=float(n),
+            key=f"{n:05}",  # of thousands drawn at random two would be the same now and then
+        )
         for n in range(3000)  # each better than all before
-    )
+    )  # fmt: skip
     counts = count_trials([experiment])
     with CaptureQueriesContext(connection) as found:
         line = best_lines([experiment], counts)[experiment.pk]
