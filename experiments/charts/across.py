@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.charts import scale, style
+from experiments.charts import edf, scale, style
 from experiments.charts.base import Figure, Floats, Options, choice_option, flag_option
 from experiments.charts.words import gettext as _
 
 MOST_POINTS = 400  # of a line
-TIME_UNITS = ((86400.0, "d", 2.0), (3600.0, "h", 2.0), (60.0, "min", 2.0), (1.0, "s", 0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +53,7 @@ class AcrossInfo:
     kind: str
     mixed: bool  # some maximise, others minimise
     by_gap: bool
+    more_is_better: bool  # of what is drawn: a distance never
     log: bool
     log_possible: bool
     unit: str  # of a time axis, else ""
@@ -66,7 +66,7 @@ def best_info(courses: Sequence[Course], options: Options) -> AcrossInfo:
     by_time = choice_option(options, "x", ("trials", "time")) == "time"
     mixed, by_gap = _how(courses, options)
     longest = max((float(c.seconds[-1]) for c in courses if c.seconds.size), default=0.0)
-    factor, unit = next((f, u) for f, u, least in TIME_UNITS if longest >= least * f)
+    factor, unit = style.time_unit(longest)
     lines = []
     for place, course in enumerate(courses):
         if course.best is None:
@@ -79,19 +79,16 @@ def best_info(courses: Sequence[Course], options: Options) -> AcrossInfo:
 
 
 def edf_info(courses: Sequence[Course], options: Options) -> AcrossInfo:
-    """``y`` = value | gap, ``log`` = 0 | 1 (of the values' axis)."""
+    """``y`` = value | gap, ``log`` = 0 | 1 (of the values' axis); shares of trials as good."""
     mixed, by_gap = _how(courses, options)
     lines = []
     for place, course in enumerate(courses):
         if course.best is None:
             continue
-        values = np.sort(_finite(course, by_gap=by_gap))
-        n = values.size
-        share = np.arange(1, values.size + 1) / values.size
-        if values.size > MOST_POINTS:
-            kept = np.unique(np.linspace(0, values.size - 1, MOST_POINTS).astype(np.intp))
-            values, share = values[kept], share[kept]
-        lines.append(Line(place, _name(course, courses), values, share, n))
+        values = _finite(course, by_gap=by_gap)
+        losses = -values if course.maximize and not by_gap else values
+        reached, share = edf.reached(values, losses, MOST_POINTS)
+        lines.append(Line(place, _name(course, courses), reached, share, values.size))
     return _info("edf", courses, lines, mixed, by_gap, "", options)
 
 
@@ -117,6 +114,7 @@ def _info(
         kind=kind,
         mixed=mixed,
         by_gap=by_gap,
+        more_is_better=not by_gap and any(course.maximize for course in courses),
         log=flag_option(options, "log") and possible,
         log_possible=possible,
         unit=unit,
@@ -176,7 +174,8 @@ def figure(info: AcrossInfo) -> Figure:
     if view is not None:
         value_axis["range"] = list(scale.padded(*view))
     if is_edf:
-        share = style.axis(_("Share of trials"), range=[0, 1.03], tickformat=".0%")
+        title = edf.share_title(maximize=info.more_is_better)
+        share = style.axis(title, range=[0, 1.03], tickformat=".0%")
         axes = {"xaxis": value_axis, "yaxis": share}
     else:
         title = _("Trials ended")
@@ -193,7 +192,7 @@ def _trace(line: Line, info: AcrossInfo) -> dict[str, Any]:
     colour = style.line_colour(line.place)
     name = style.plain_text(line.name)
     if info.kind == "edf":
-        hover = f"%{{y:.1%}} / {line.n} ≤ %{{x:.6g}}"
+        hover = f"%{{y:.1%}} / {line.n} {'≥' if info.more_is_better else '≤'} %{{x:.6g}}"
     else:
         hover = "%{y:.6g} @ " + (f"%{{x:.3g}} {info.unit}" if info.unit else "%{x:.0f}")
     return {
@@ -212,13 +211,7 @@ def _notes(info: AcrossInfo) -> list[dict[str, Any]]:
     if info.silent:
         names = ", ".join(map(style.plain_text, info.silent))
         words.append(_("Nothing succeeded: {names}", names=names))
-    if not words:
-        return []
-    note = {
-        "text": " · ".join(words), "showarrow": False, "xref": "paper", "yref": "paper",
-        "x": 1, "y": 1, "xanchor": "right", "yanchor": "bottom", "font": {"size": 11},
-    }  # fmt: skip
-    return [note]
+    return style.corner_note(words, at_top=True, inside=False)
 
 
 def draw(kind: str, courses: Sequence[Course], options: Options) -> Figure:

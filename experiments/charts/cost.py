@@ -25,7 +25,6 @@ from experiments.charts.base import (
     choice_option,
     flag_option,
 )
-from experiments.charts.duration import UNITS, in_words
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
@@ -110,7 +109,7 @@ def figure(info: CostInfo) -> Figure:
     if not info.gains:
         return style.empty(KIND, _("No trial has succeeded yet."))
     assert info.view is not None
-    _least, unit_s, unit = next(u for u in UNITS if info.spent_s >= u[0])
+    unit_s, unit = style.time_unit(info.spent_s)
     spent = [round(g.spent_s / unit_s, 4) for g in info.gains]
     values = scale.drawable(np.array([g.value for g in info.gains])).tolist()
     end = max(round(info.spent_s / unit_s, 4), spent[-1])
@@ -131,8 +130,7 @@ def figure(info: CostInfo) -> Figure:
             "type": "scatter", "mode": "markers", "uid": "star", "showlegend": False,
             "x": spent[-1:], "y": values[-1:], "hoverinfo": "skip",
             "customdata": [info.gains[-1].trial.number],
-            "marker": {"symbol": "star", "size": 15, "color": style.GOLD,
-                       "line": {"width": 1, "color": "#7a5a00"}},
+            "marker": style.star(15),
         },
     ]  # fmt: skip
     title = _("Time since the first start ({unit})", unit=unit)
@@ -159,7 +157,7 @@ def _hover(gain: Gain) -> str:
     return "<br>".join(
         [
             f"<b>#{gain.trial.number}</b> · {style.number_text(gain.value, 7)}",
-            in_words(gain.spent_s),
+            style.in_words(gain.spent_s),
         ]
     )
 
@@ -170,16 +168,16 @@ def _note(info: CostInfo) -> str:
     parts = [
         _(
             "The best value came after {time}, {share} of what was spent ({all}).",
-            time=in_words(last.spent_s),
+            time=style.in_words(last.spent_s),
             share=format(share, ".0%"),
-            all=in_words(info.spent_s),
+            all=style.in_words(info.spent_s),
         )
     ]
     if info.by_trials and info.failed_s > 0:
         parts.append(
             _(
                 "{time} of it went into trials that ended without a value.",
-                time=in_words(info.failed_s),
+                time=style.in_words(info.failed_s),
             )
         )
     return " ".join(parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.charts import scale
+from experiments.charts import reported, scale
 from experiments.charts.bands import SHARES, Bands
 from experiments.charts.base import Crowd, Floats
 
@@ -21,13 +21,10 @@ _AT_ONCE = 5000  # curves
 
 def places(crowd: Crowd, x: str) -> Floats:
     """Where each point stands on the x axis."""
-    if x == "time" and crowd.time.size:
-        since_first: Floats = crowd.time - np.repeat(crowd.time[crowd.start], crowd.length)
-        return since_first
-    if x == "step":
-        steps: Floats = np.where(np.isfinite(crowd.step), crowd.step, crowd.sequence)
-        return steps
-    return crowd.sequence
+    since_first = crowd.time
+    if crowd.time.size:
+        since_first = crowd.time - np.repeat(crowd.time[crowd.start], crowd.length)
+    return reported.places(x, crowd.sequence, crowd.step, since_first)
 
 
 def drawn(crowd: Crowd) -> NDArray[np.int64]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from experiments import looks
-from experiments.charts import bands, crowd, scale, style
+from experiments.charts import bands, crowd, reported, scale, style
 from experiments.charts.base import (
     NOTHING,
     STOPS,
@@ -101,7 +101,7 @@ def _alone(options: Options) -> int | None:
 def info(record: Record, options: Options) -> CurvesInfo:
     """``x`` = step | sequence | time, ``metric`` (chosen by whoever loads the curves), ``log``,
     ``clip``, and ``trial`` for the chart of one trial before the faint others."""
-    x = choice_option(options, "x", ("step", "sequence", "time"))
+    x = choice_option(options, "x", reported.X)
     alone = _alone(options)
     trials = {t.number: t for t in record.trials}
     curves = [c for c in record.curves if c.trial in trials and c.value.size]
@@ -118,7 +118,7 @@ def info(record: Record, options: Options) -> CurvesInfo:
         is_own = curve.trial in own_numbers
         n_points = points_own if is_own else points_faint
         ys = scale.drawable(curve.value)
-        xs, ys = scale.thin(_x_of(curve, x), ys, n_points, quick=not is_own)
+        xs, ys = scale.thin(reported.places_of(curve, x), ys, n_points, quick=not is_own)
         if xs.size:
             start = float(curve.time[0]) if curve.time.size else 0.0
             line = Line(trials[curve.trial], xs, ys, int(curve.sequence[-1]), start)
@@ -230,32 +230,16 @@ def _chosen(record: Record, present: Collection[int], alone: int | None) -> set[
     return set(running) | set(chosen[:N_OWN])
 
 
-def _x_of(curve: ReportedCurve, x: str) -> Floats:
-    if x == "time" and curve.time.size:
-        since_first: Floats = curve.time - curve.time[0]
-        return since_first
-    if x == "step":
-        # A report without a step stands at its place in the row.
-        steps: Floats = np.where(np.isfinite(curve.step), curve.step, curve.sequence)
-        return scale.drawable(steps)
-    return curve.sequence
-
-
-def _stopped_ends(lines: Sequence[Line]) -> tuple[tuple[int, float, float], ...]:
-    ends = []
-    for line in lines:
-        if line.trial.state == TrialState.EARLY_STOPPED:
-            good = np.flatnonzero(np.isfinite(line.y))
-            if good.size:
-                ends.append((line.trial.number, float(line.x[good[-1]]), float(line.y[good[-1]])))
-    return tuple(ends)
+def _stopped_ends(drawn: Sequence[Line]) -> tuple[tuple[int, float, float], ...]:
+    ends = (reported.end_of(line.trial, line.x, line.y) for line in drawn)
+    return tuple(end for end in ends if end is not None)
 
 
 def _threshold(receipt: StopReceipt | None, curve: ReportedCurve | None, x: str) -> dict[str, Any]:
     """The receipt's numbers with sequences turned into places on the x axis."""
     if receipt is None or curve is None:
         return {}
-    xs = _x_of(curve, x)
+    xs = reported.places_of(curve, x)
 
     def place(sequence: float) -> float:
         return float(xs[int(np.abs(curve.sequence - sequence).argmin())])
@@ -267,12 +251,6 @@ def _threshold(receipt: StopReceipt | None, curve: ReportedCurve | None, x: str)
     }
 
 
-def _x_name(x: str) -> str:
-    if x == "time":
-        return _("Time since the trial's first report (s)")
-    return _("Step") if x == "step" else _("Report")
-
-
 def figure(info: CurvesInfo) -> Figure:
     if not info.own and not info.faint:
         words = _("No intermediate value was reported so far.")
@@ -281,7 +259,7 @@ def figure(info: CurvesInfo) -> Figure:
         elif info.metric != "default":
             name = style.plain_text(info.metric)
             words = _("No intermediate value of {name} was reported so far.", name=name)
-        nothing = style.empty(KIND, words, live=_live(info))
+        nothing = style.empty(KIND, words, live=reported.live(info.metric, info.x, clip=info.clip))
         nothing["layout"]["meta"]["n_unread"] = info.n_unread
         return nothing
     traces: list[dict[str, Any]] = []
@@ -294,10 +272,13 @@ def figure(info: CurvesInfo) -> Figure:
     for line in info.own:
         traces.append(_own_trace(line, alone=info.alone is not None))
     if info.stopped:
-        traces.append(_stopped_trace(info.stopped))
+        few = len(info.stopped) < MANY_STOPPED
+        traces.append(
+            reported.stopped_trace(info.stopped, size=7 if few else 4, opacity=0.85 if few else 0.5)
+        )
     frame = style.layout(
         KIND,
-        xaxis=style.axis(_x_name(info.x)),
+        xaxis=style.axis(reported.x_title(info.x)),
         yaxis=style.axis(
             _("Value") if info.metric == "default" else style.plain_text(info.metric),
             type="log" if info.log else "linear",
@@ -316,14 +297,7 @@ def figure(info: CurvesInfo) -> Figure:
         notes.append(_("{n} values off scale", n=info.n_outside))
     if info.n_unread:
         notes.append(_("{n} curves are still being read.", n=info.n_unread))
-    if notes:
-        frame["annotations"].append(
-            {
-                "text": " · ".join(notes), "showarrow": False,
-                "xref": "paper", "yref": "paper", "x": 1, "y": 0, "xanchor": "right",
-                "yanchor": "bottom", "font": {"size": 11},
-            }
-        )  # fmt: skip
+    frame["annotations"] += style.corner_note(notes, at_top=False)
     frame["legend"] = {"x": 1.01, "y": 1, "xanchor": "left", "yanchor": "top", "font": {"size": 11}}
     if info.alone is not None:
         frame["legend"] = style.layout(KIND)["legend"]
@@ -334,18 +308,8 @@ def figure(info: CurvesInfo) -> Figure:
     }  # fmt: skip
     drawn = {"data": traces, "layout": frame}
     _draw_threshold(info, drawn)
-    frame["meta"]["live"] = _live(info)
+    frame["meta"]["live"] = reported.live(info.metric, info.x, clip=info.clip)
     return drawn
-
-
-def _live(info: CurvesInfo) -> dict[str, Any]:
-    """How the page adds a report to a drawn line."""
-    return {
-        "how": "append",
-        "metric": info.metric,
-        "x": {"step": ["step", "sequence"], "sequence": ["sequence"], "time": ["time"]}[info.x],
-        "room": scale.WIDER if info.clip else None,
-    }
 
 
 def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:
@@ -353,11 +317,11 @@ def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:
     colour = style.ACCENT if alone else style.line_colour(number)
     return {
         "type": "scatter", "mode": "lines+markers", "uid": f"t{number}",
-        "name": f"#{number}" + (" running" if running else ""),
-        "meta": {
-            "trial": number, "last": line.last, "start": line.start,
-            "most": line.x.size + (POINTS_ALONE if alone else POINTS_OWN),  # then thin it anew
-        },
+        "name": reported.name(line.trial),
+        "meta": reported.grows(
+            line.trial, last=line.last, start=line.start,
+            most=line.x.size + (POINTS_ALONE if alone else POINTS_OWN),
+        ),
         "x": scale.rounded(line.x), "y": scale.rounded(line.y), "connectgaps": False,
         "line": {
             "color": colour,
@@ -395,23 +359,6 @@ def _faint_traces(lines: Sequence[Line], named: str) -> list[dict[str, Any]]:
             }
         )  # fmt: skip
     return traces
-
-
-def _stopped_trace(ends: Sequence[tuple[int, float, float]]) -> dict[str, Any]:
-    return {
-        "type": "scatter", "mode": "markers", "uid": "stopped", "name": _("Stopped early"),
-        "x": [x for _, x, _ in ends], "y": [y for _, _, y in ends],
-        "customdata": [number for number, _, _ in ends],
-        "marker": {
-            "symbol": "x",
-            "size": 7 if len(ends) < MANY_STOPPED else 4,
-            "color": looks.AMBER,
-            "opacity": 0.85 if len(ends) < MANY_STOPPED else 0.5,
-        },
-        "hovertemplate": "<b>#%{customdata}</b> "
-        + _("stopped early")
-        + " · %{y:.6g} @ %{x}<extra></extra>",
-    }  # fmt: skip
 
 
 def _draw_threshold(info: CurvesInfo, figure: Figure) -> None:

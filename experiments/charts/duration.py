@@ -14,7 +14,6 @@ from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "duration"
-UNITS = ((3600.0 * 2, 3600.0, "h"), (60.0 * 3, 60.0, "min"), (0.0, 1.0, "s"))
 MOST_BARS = 600  # above that bands stand for all, and the longest are drawn one by one
 N_LONGEST = 150
 LEAST_QUEUE_S = 0.05  # shorter waits are the loop's own rhythm, not a queue
@@ -52,7 +51,7 @@ def info(record: Record, options: Options) -> DurationInfo:
             bars.append(Bar(trial.number, trial.state, queue_s, run_s))
     totals = np.array([b.queue_s + b.run_s for b in bars])
     _, view_s = scale.robust_range(totals) or (0.0, 0.0)
-    _, unit_s, unit = next(u for u in UNITS if view_s >= u[0])
+    unit_s, unit = style.time_unit(view_s)
     n_longer = int((totals > view_s).sum())
     return DurationInfo(tuple(bars), unit, unit_s, view_s, n_longer)
 
@@ -108,13 +107,8 @@ def _frame(info: DurationInfo) -> dict[str, Any]:
     )
     if info.n_longer:
         frame["yaxis"]["range"] = [0.0, info.view_s / info.unit_s * 1.15]
-        frame["annotations"] = [
-            {
-                "text": "▲ " + _("{n} longer", n=info.n_longer), "showarrow": False,
-                "xref": "paper", "yref": "paper", "x": 1, "y": 1, "xanchor": "right",
-                "yanchor": "top", "font": {"size": 11},
-            }
-        ]  # fmt: skip
+        words = "▲ " + _("{n} longer", n=info.n_longer)
+        frame["annotations"] = style.corner_note([words], at_top=True)
     return frame
 
 
@@ -125,18 +119,10 @@ def _trace(
     return {
         "type": "bar", "uid": uid, "name": name,
         "x": [b.number for b in bars], "y": [round(s / info.unit_s, 4) for s in seconds],
-        "customdata": [b.number for b in bars], "text": [in_words(s) for s in seconds],
+        "customdata": [b.number for b in bars], "text": [style.in_words(s) for s in seconds],
         "textposition": "none", "marker": {"color": colour},
         "hovertemplate": "<b>#%{customdata}</b> · " + name.lower() + " · %{text}<extra></extra>",
     }  # fmt: skip
-
-
-def in_words(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def draw(record: Record, options: Options) -> Figure:

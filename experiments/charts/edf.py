@@ -71,16 +71,31 @@ def info(record: Record, options: Options) -> EdfInfo:
 
 
 def _steps(name: str, uid: str, values: Floats, losses: Floats) -> Steps:
-    order = np.argsort(losses, kind="stable")
-    ordered = values[order]
-    is_last = np.append(ordered[1:] != ordered[:-1], True)  # of several equal ones
-    shares = (np.flatnonzero(is_last) + 1) / ordered.size
-    ordered = ordered[is_last]
-    if ordered.size > MOST_POINTS:
-        # as many steps in height as in number: neither end is thinned away
-        kept = np.unique(np.linspace(0, ordered.size - 1, MOST_POINTS).astype(np.intp))
-        ordered, shares = ordered[kept], shares[kept]
+    ordered, shares = reached(values, losses, MOST_POINTS)
     return Steps(name, uid, tuple(ordered.tolist()), tuple(shares.tolist()))
+
+
+def reached(values: Floats, losses: Floats, most: int) -> tuple[Floats, Floats]:
+    """Values from the best (least loss) to the worst, each with the share at least as good.
+
+    Of more than ``most``, so many, the ends among them.
+    """
+    order = np.argsort(losses, kind="stable")
+    ordered: Floats = values[order]
+    is_last = np.append(ordered[1:] != ordered[:-1], True)  # of several equal ones
+    shares: Floats = (np.flatnonzero(is_last) + 1) / ordered.size
+    ordered = ordered[is_last]
+    if ordered.size > most:
+        # as many steps in height as in number: neither end is thinned away
+        kept = np.unique(np.linspace(0, ordered.size - 1, most).astype(np.intp))
+        ordered, shares = ordered[kept], shares[kept]
+    return ordered, shares
+
+
+def share_title(*, maximize: bool) -> str:
+    if maximize:
+        return _("Trials with this value or more")
+    return _("Trials with this value or less")
 
 
 _LINES: dict[str, dict[str, Any]] = {
@@ -101,15 +116,10 @@ def figure(info: EdfInfo) -> Figure:
     far = low if info.maximize else high  # the worse end of the axis
     far = scale.power_of_ten(far) if info.log else far
     traces = [_trace(line, far) for line in info.lines]
-    title = (
-        _("Trials with this value or more")
-        if info.maximize
-        else _("Trials with this value or less")
-    )
     frame = style.layout(
         KIND,
         xaxis=x_axis,
-        yaxis=style.axis(title, range=[0, 1.02], tickformat=".0%"),
+        yaxis=style.axis(share_title(maximize=info.maximize), range=[0, 1.02], tickformat=".0%"),
         hovermode="x",
     )
     values = info.trials.values

@@ -292,10 +292,10 @@ def _best_trace(best: Point) -> dict[str, Any]:
         "type": "scatter", "mode": "markers", "uid": "star", "name": _("Best"),
         "showlegend": False,
         "x": [best.x], "y": scale.drawable(np.array([best.y])).tolist(),
-        "marker": {"symbol": "star", "size": 15, "color": style.GOLD,
-                   "line": {"width": 1, "color": "#7a5a00"}},
+        "marker": style.star(15),
         **_hover([best]),
-        "hovertemplate": "<b>Best: #%{customdata}</b> · %{hovertext}<br>%{text}<extra></extra>",
+        "hovertemplate": _("<b>Best: #%{customdata}</b>")
+        + " · %{hovertext}<br>%{text}<extra></extra>",
     }  # fmt: skip
 
 
@@ -337,19 +337,11 @@ def _edge_traces(info: HistoryInfo) -> list[dict[str, Any]]:
 
 def _edge_notes(info: HistoryInfo) -> list[dict[str, Any]]:
     notes = []
-    for points, mark, y, anchor in (
-        (info.below, "▼", 0.0, "bottom"),
-        (info.above, "▲", 1.0, "top"),
-    ):
+    for points, mark, at_top in ((info.below, "▼", False), (info.above, "▲", True)):
         if points:
-            notes.append(
-                {
-                    "text": mark + " " + _("{n} off scale", n=len(points)), "showarrow": False,
-                    "xref": "paper", "yref": "paper", "x": 1, "y": y,
-                    "xanchor": "right", "yanchor": anchor, "yshift": 12 if y == 0 else -12,
-                    "font": {"size": 11},
-                }
-            )  # fmt: skip
+            words = mark + " " + _("{n} off scale", n=len(points))
+            for note in style.corner_note([words], at_top=at_top):
+                notes.append(note | {"yshift": -12 if at_top else 12})
     return notes
 
 

@@ -6,14 +6,13 @@ The look of a line follows from the trial's number, and two trials never share o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from experiments import looks
-from experiments.charts import scale, style
+from experiments.charts import reported, scale, style
 from experiments.charts.base import (
     DEFAULT_METRIC,
     STOPS,
@@ -28,7 +27,6 @@ from experiments.charts.base import (
     flag_option,
 )
 from experiments.charts.words import gettext as _
-from experiments.states import TrialState
 
 KIND = "overlay"
 POINTS = 400  # of each line
@@ -84,7 +82,7 @@ def info(record: Record, options: Options) -> OverlayInfo:
 
     ``record`` holds the chosen trials and their curves, and no others.
     """
-    x = choice_option(options, "x", ("step", "sequence", "time"))
+    x = choice_option(options, "x", reported.X)
     looks_of = line_looks(trial.number for trial in record.trials)
     curves = {curve.trial: curve for curve in record.curves}
     lines = []
@@ -117,13 +115,8 @@ def _line(
 ) -> OverlayLine | None:
     if curve is None or not np.isfinite(curve.value).any():
         return None
-    places = curve.sequence
     start = float(curve.time[0]) if curve.time.size else 0.0
-    if x == "time":
-        places = curve.time - start
-    elif x == "step":  # a report without a step stands at its place in the row
-        places = np.where(np.isfinite(curve.step), curve.step, curve.sequence)
-    xs, ys = scale.thin(places, scale.drawable(curve.value), POINTS)
+    xs, ys = scale.thin(reported.places_of(curve, x), scale.drawable(curve.value), POINTS)
     return OverlayLine(trial, look, xs, ys, int(curve.sequence[-1]), start)
 
 
@@ -146,12 +139,7 @@ def _view(values: Floats, *, log: bool, clip: bool) -> tuple[float, float] | Non
 
 
 def figure(info: OverlayInfo) -> Figure:
-    live = {
-        "how": "append",
-        "metric": info.metric,
-        "x": {"step": ["step", "sequence"], "sequence": ["sequence"], "time": ["time"]}[info.x],
-        "room": scale.WIDER if info.clip else None,
-    }
+    live = reported.live(info.metric, info.x, clip=info.clip)
     if not info.lines or info.view is None:
         words = _("None of these trials reported an intermediate value so far.")
         if info.metric != DEFAULT_METRIC:
@@ -161,14 +149,14 @@ def figure(info: OverlayInfo) -> Figure:
             )
         return style.empty(KIND, words, live=live)
     traces = [_trace(line) for line in info.lines]
-    ends = [line for line in info.lines if line.trial.state == TrialState.EARLY_STOPPED]
-    if ends:
-        traces.append(_stopped_trace(ends))
+    ends = (reported.end_of(line.trial, line.x, line.y) for line in info.lines)
+    if stopped := [end for end in ends if end is not None]:
+        traces.append(reported.stopped_trace(stopped, size=9))
     y_title = _("Value") if info.metric == DEFAULT_METRIC else style.plain_text(info.metric)
     y_axis = style.axis(y_title, type="log" if info.log else "linear")
     y_axis["range"] = list(scale.axis_range(*info.view, log=info.log))
     frame = style.layout(
-        KIND, xaxis=style.axis(_x_title(info.x)), yaxis=y_axis, annotations=_notes(info)
+        KIND, xaxis=style.axis(reported.x_title(info.x)), yaxis=y_axis, annotations=_notes(info)
     )
     frame["showlegend"] = True
     frame["legend"] = {"x": 1.01, "y": 1, "xanchor": "left", "yanchor": "top", "font": {"size": 11}}
@@ -179,42 +167,18 @@ def figure(info: OverlayInfo) -> Figure:
     return {"data": traces, "layout": frame}
 
 
-def _x_title(x: str) -> str:
-    if x == "time":
-        return _("Time since the trial's first report (s)")
-    return _("Step") if x == "step" else _("Report")
-
-
 def _trace(line: OverlayLine) -> dict[str, Any]:
     number = line.trial.number
-    running = line.trial.state == TrialState.RUNNING
     return {
         "type": "scatter", "mode": "lines+markers", "uid": f"t{number}",
-        "name": f"#{number}" + (" " + _("running") if running else ""),
-        "meta": {
-            "trial": number, "last": line.last, "start": line.start,
-            "most": line.x.size + POINTS,  # then thin it anew
-        },
+        "name": reported.name(line.trial),
+        "meta": reported.grows(
+            line.trial, last=line.last, start=line.start, most=line.x.size + POINTS
+        ),
         "x": scale.rounded(line.x), "y": scale.rounded(line.y), "connectgaps": False,
         "line": {"color": line.look.colour, "dash": line.look.dash, "width": 2},
         "marker": {"size": 5, "maxdisplayed": 12, "color": line.look.colour},
         "hovertemplate": f"<b>#{number}</b> · %{{y:.6g}} @ %{{x}}<extra></extra>",
-    }  # fmt: skip
-
-
-def _stopped_trace(lines: Iterable[OverlayLine]) -> dict[str, Any]:
-    ends = []
-    for line in lines:
-        last = int(np.flatnonzero(np.isfinite(line.y))[-1])
-        ends.append((line.trial.number, float(line.x[last]), float(line.y[last])))
-    return {
-        "type": "scatter", "mode": "markers", "uid": "stopped", "name": _("Stopped early"),
-        "x": [end[1] for end in ends], "y": [end[2] for end in ends],
-        "customdata": [end[0] for end in ends],
-        "marker": {"symbol": "x", "size": 9, "color": looks.AMBER},
-        "hovertemplate": "<b>#%{customdata}</b> "
-        + _("stopped early")
-        + " · %{y:.6g} @ %{x}<extra></extra>",
     }  # fmt: skip
 
 
@@ -226,13 +190,7 @@ def _notes(info: OverlayInfo) -> list[dict[str, Any]]:
         words.append(_("Nothing reported: {trials}", trials=shown))
     if info.n_outside:
         words.append(_("{n} values off scale", n=info.n_outside))
-    if not words:
-        return []
-    note: Mapping[str, Any] = {
-        "text": " · ".join(words), "showarrow": False, "xref": "paper", "yref": "paper",
-        "x": 1, "y": 1, "xanchor": "right", "yanchor": "bottom", "font": {"size": 11},
-    }  # fmt: skip
-    return [dict(note)]
+    return style.corner_note(words, at_top=True, inside=False)
 
 
 def draw(record: Record, options: Options) -> Figure:

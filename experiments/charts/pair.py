@@ -303,13 +303,9 @@ def _kernel(axis: Axis, n_cells: int, width: float) -> Floats:
 def _star(info: PairInfo) -> dict[str, Any]:
     """The best trial of those that have both."""
     best = info.both[[int(info.trials.losses[info.both].argmin())]]
-    marker = {
-        "symbol": "star", "size": 15, "color": style.GOLD,
-        "line": {"width": 1, "color": "#7a5a00"},
-    }  # fmt: skip
-    star = _points(info, best, marker)
+    star = _points(info, best, style.star(15))
     star["uid"] = "star"
-    star["hovertemplate"] = _("<b>Best: #%{customdata}</b> · %{text}") + "<extra></extra>"
+    star["hovertemplate"] = _("<b>Best: #%{customdata}</b>") + " · %{text}<extra></extra>"
     return star
 
 

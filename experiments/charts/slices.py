@@ -343,10 +343,9 @@ def _star(info: SliceInfo, panel: Panel) -> dict[str, Any]:
         "type": "scatter", "mode": "markers", "uid": "star",
         "x": panels.drawn_at(panel.axis, np.array([panel.axis.places[info.best]]), number),
         "y": scale.drawable(info.trials.values[[info.best]]).tolist(),
-        "marker": {"symbol": "star", "size": 13, "color": style.GOLD,
-                   "line": {"width": 1, "color": "#7a5a00"}},
+        "marker": style.star(13),
         "customdata": [trial.number],
-        "hovertemplate": _("<b>Best: #%{customdata}</b> · %{y:.6~g}") + "<extra></extra>",
+        "hovertemplate": _("<b>Best: #%{customdata}</b>") + " · %{y:.6~g}<extra></extra>",
     }  # fmt: skip
 
 

@@ -28,7 +28,7 @@ from experiments.charts.base import (
     TrialRecord,
     choice_option,
 )
-from experiments.charts.duration import STARTS, in_words
+from experiments.charts.duration import STARTS
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
@@ -255,13 +255,13 @@ def _note(info: SlotsInfo) -> str:
             n=info.n_slots,
             share=format(info.busy_share, ".0%"),
         ),
-        _("Half the trials waited {time} or less.", time=in_words(info.median_wait_s)),
+        _("Half the trials waited {time} or less.", time=style.in_words(info.median_wait_s)),
     ]
     if info.median_start_up_s is not None:
         parts.append(
             _(
                 "Half reported for the first time within {time} of their start.",
-                time=in_words(info.median_start_up_s),
+                time=style.in_words(info.median_start_up_s),
             )
         )
     if info.n_runs > len(info.runs):
@@ -292,12 +292,12 @@ def _bars(
 def _hover(run: Run) -> str:
     lines = [
         f"<b>#{run.trial.number}</b> · {style.state_name(run.trial.state)}",
-        _("in the queue: {time}", time=in_words(run.waited_s)),
+        _("in the queue: {time}", time=style.in_words(run.waited_s)),
     ]
     if run.first_report is not None:
-        time = in_words(run.first_report - run.start)
+        time = style.in_words(run.first_report - run.start)
         lines.append(_("until its first report: {time}", time=time))
-    lines.append(_("in all: {time}", time=in_words(run.end - run.start)))
+    lines.append(_("in all: {time}", time=style.in_words(run.end - run.start)))
     return "<br>".join(lines)
 
 

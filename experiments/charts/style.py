@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -30,6 +31,12 @@ LINE_COLOURS = (
     "#2f86dd", "#d09a10", "#14a37c", "#cf6ba9", "#e0602b", "#38b3c9", "#8a7be0", "#8f9a1f",
 )  # fmt: skip
 LINE_DASHES = ("solid", "dash", "dot", "dashdot")
+
+# From which longest time on, seconds of the unit, name
+_TIME_UNITS = (
+    (2 * 86400.0, 86400.0, "d"), (2 * 3600.0, 3600.0, "h"), (3 * 60.0, 60.0, "min"),
+    (-math.inf, 1.0, "s"),
+)  # fmt: skip
 
 REVISION = "keep"  # constant, so that zoom, brush and hidden traces outlive every update
 
@@ -89,6 +96,40 @@ def empty(kind: str, message: str, live: Mapping[str, Any] | None = None) -> Fig
     frame = layout(kind, xaxis=hidden, yaxis=hidden, annotations=[note])
     frame["meta"] = {"kind": kind, "empty": message, **({"live": dict(live)} if live else {})}
     return {"data": [], "layout": frame}
+
+
+def corner_note(words: Iterable[str], *, at_top: bool, inside: bool = True) -> list[dict[str, Any]]:
+    """Small words at a right corner of the plot, or just above it; none where there are none."""
+    text = " · ".join(words)
+    if not text:
+        return []
+    anchor = "top" if at_top and inside else "bottom"
+    return [
+        {
+            "text": text, "showarrow": False, "xref": "paper", "yref": "paper",
+            "x": 1, "y": int(at_top), "xanchor": "right", "yanchor": anchor, "font": {"size": 11},
+        }
+    ]  # fmt: skip
+
+
+def star(size: int) -> dict[str, Any]:
+    """The marker of the best trial."""
+    return {
+        "symbol": "star", "size": size, "color": GOLD, "line": {"width": 1, "color": "#7a5a00"},
+    }  # fmt: skip
+
+
+def time_unit(longest_s: float) -> tuple[float, str]:
+    """The unit in which times up to this one read well: its seconds, and its name."""
+    return next((unit_s, name) for least_s, unit_s, name in _TIME_UNITS if longest_s >= least_s)
+
+
+def in_words(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
 def number_text(value: float | None, digits: int = 5) -> str:

@@ -73,8 +73,14 @@ def test_turned_round_the_distances_are_the_same() -> None:
 
 
 def test_the_share_counts_trials_with_a_result_and_ends_at_all_of_them() -> None:
-    drawn = across.draw("edf", [course([0.3, NAN, 0.1, 0.2]), course([0.5], name="b")], {})
-    assert lines(drawn)["a"] == ([0.1, 0.2, 0.3], pytest.approx([1 / 3, 2 / 3, 1.0]))
+    up = [course([0.3, NAN, 0.1, 0.2]), course([0.5], name="b")]
+    drawn = across.draw("edf", up, {})
+    assert lines(drawn)["a"] == ([0.3, 0.2, 0.1], pytest.approx([1 / 3, 2 / 3, 1.0]))
+    assert "/ 3 ≥" in drawn["data"][0]["hovertemplate"]
+    assert drawn["layout"]["yaxis"]["title"]["text"] == "Trials with this value or more"
+    down = [course([0.3, NAN, 0.1, 0.2], maximize=False), course([0.5], maximize=False)]
+    drawn = across.draw("edf", down, {})
+    assert drawn["data"][0]["x"] == [0.1, 0.2, 0.3]
     assert "/ 3 ≤" in drawn["data"][0]["hovertemplate"]
 
 
@@ -83,7 +89,7 @@ def test_many_trials_are_thinned_and_both_ends_stay() -> None:
     drawn = across.draw("edf", [course(values), course([0.5], name="b")], {})
     x, y = lines(drawn)["a"]
     assert len(x) <= across.MOST_POINTS
-    assert (x[0], x[-1], y[-1]) == (0.0, 1.0, 1.0)
+    assert (x[0], x[-1], y[-1]) == (1.0, 0.0, 1.0)
     best = across.draw("best", [course(values), course([0.5], name="b")], {})
     x, y = lines(best)["a"]
     assert len(x) <= across.MOST_POINTS + 1
