@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from experiments.models import Experiment, Trial
 from experiments.problems import Problem, ProblemsError, nearest
 from experiments.selectors import chart_data
 from experiments.selectors.differences import diff_rows
+from experiments.selectors.kept import Kept
 from experiments.selectors.present import aistore_by_id, count_trials, experiment_json
 from experiments.states import FINISHED, TrialState
 
@@ -36,8 +35,7 @@ MOST = 10
 MOST_KEPT = 40
 _ID = re.compile(r"[a-z0-9]{1,8}")
 
-_courses_kept: OrderedDict[tuple[str, int], Course] = OrderedDict()
-_lock = Lock()
+_kept: Kept[tuple[str, int], Course] = Kept(MOST_KEPT)  # by id, as of its seq
 
 
 def chosen_experiments(visible: QuerySet[Experiment], text: str) -> list[Experiment]:
@@ -166,22 +164,16 @@ def figure(experiments: Sequence[Experiment], kind: str, options: Mapping[str, s
 
 def courses(experiments: Sequence[Experiment]) -> list[Course]:
     """How each went; those that have not changed since are not read again."""
-    with _lock:
-        known = {e.pk: _courses_kept.get((e.pk, e.last_seq)) for e in experiments}
-    fresh = _read([e for e in experiments if known[e.pk] is None])
-    with _lock:
-        for experiment in experiments:
-            if course := fresh.get(experiment.pk):
-                _courses_kept[(experiment.pk, experiment.last_seq)] = course
-        while len(_courses_kept) > MOST_KEPT:
-            _courses_kept.popitem(last=False)
-    found = {pk: course for pk, course in known.items() if course is not None} | fresh
-    return [found[experiment.pk] for experiment in experiments]
+    known = {e.pk: _kept.get((e.pk, e.last_seq)) for e in experiments}
+    unknown = [e for e in experiments if known[e.pk] is None]
+    fresh = _read(unknown)
+    for experiment in unknown:
+        _kept.put((experiment.pk, experiment.last_seq), fresh[experiment.pk])
+    return [known[e.pk] or fresh[e.pk] for e in experiments]
 
 
 def forget() -> None:
-    with _lock:
-        _courses_kept.clear()
+    _kept.clear()
 
 
 def _read(experiments: Sequence[Experiment]) -> dict[str, Course]:

@@ -6,12 +6,9 @@ open page: rows come as tuples, and figures of an unchanged experiment are kept 
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
-from threading import Lock
 from typing import Any
 
 from django.db.models import Min
@@ -33,6 +30,7 @@ from experiments.charts.base import (
 )
 from experiments.models import Curve, Event, Experiment, Metric, Trial
 from experiments.selectors import curve_data, fast_rows
+from experiments.selectors.kept import Kept
 from experiments.states import FINISHED, PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
@@ -40,8 +38,7 @@ MOST_KEPT = 64
 _COSTLY = PARAMETERS | TIMES
 MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 
-_kept: OrderedDict[tuple[Any, ...], tuple[float, Figure]] = OrderedDict()
-_lock = Lock()
+_kept: Kept[tuple[Any, ...], Figure] = Kept(MOST_KEPT)
 
 
 def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Figure:
@@ -52,11 +49,8 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
     chart = CHARTS[kind]
     language = get_language()
     key = (experiment.pk, experiment.last_seq, kind, language, tuple(sorted(options.items())))
-    now = time.monotonic()
-    with _lock:
-        found = _kept.get(key)
-        if found is not None and now - found[0] < KEEP_S:
-            return found[1]
+    if (found := _kept.get(key, for_s=KEEP_S)) is not None:
+        return found
     with words.spoken_by(gettext):
         drawn = _drawn(experiment, chart, options)
     if chart.needs_curves:
@@ -64,11 +58,8 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
     is_whole = not drawn["layout"]["meta"].get("n_unread")
     drawn["layout"]["meta"]["seq"] = experiment.last_seq
     drawn["layout"]["meta"]["redrawn_at"] = sorted(chart.redrawn_at)
-    with _lock:
-        if is_whole:
-            _kept[key] = (now, drawn)
-        while len(_kept) > MOST_KEPT:
-            _kept.popitem(last=False)
+    if is_whole:
+        _kept.put(key, drawn)
     return drawn
 
 
@@ -134,7 +125,11 @@ def metric_names(experiment: Experiment) -> tuple[str, ...]:
     running = Trial.objects.filter(experiment_id=experiment.pk).exclude(state__in=FINISHED)
     reports = Metric.objects.filter(trial__in=running, kind=Metric.Kind.PERIODICAL)
     names.update(reports.order_by("name").values_list("name", flat=True).distinct()[:MOST_NAMES])
-    return tuple(sorted(names, key=lambda n: (n != DEFAULT_METRIC, n))[:MOST_NAMES])
+    return tuple(default_first(names)[:MOST_NAMES])
+
+
+def default_first(names: Iterable[str]) -> list[str]:
+    return sorted(names, key=lambda name: (name != DEFAULT_METRIC, name))
 
 
 def _receipts(experiment: Experiment, trial_number: str) -> dict[int, StopReceipt]:

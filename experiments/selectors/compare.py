@@ -7,10 +7,9 @@ trials and their reports only, in a constant number of queries, however large th
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -30,10 +29,11 @@ from experiments.charts.base import (
     TrialRecord,
 )
 from experiments.charts.words import spoken_by
-from experiments.models import Experiment, Metric, Trial
+from experiments.models import Experiment, Metric, Trial, curves
 from experiments.problems import Problem, ProblemsError
-from experiments.selectors import chart_data
+from experiments.selectors import chart_data, curve_data
 from experiments.selectors.differences import diff_rows
+from experiments.selectors.kept import Kept
 from experiments.selectors.present import trial_json
 from experiments.states import TrialState
 
@@ -43,8 +43,7 @@ MOST_KEPT = 2000  # trials
 _NUMBER = re.compile(r"[0-9]{1,9}")
 
 LastReport = dict[str, float | str]  # by the metric's name
-_kept: OrderedDict[tuple[int, int], LastReport] = OrderedDict()  # by trial, as of its seq
-_lock = Lock()
+_kept: Kept[tuple[int, int], LastReport] = Kept(MOST_KEPT)  # by trial, as of its seq
 
 
 def chosen_trials(experiment: Experiment, text: str) -> list[Trial]:
@@ -162,8 +161,8 @@ def _without_default(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def _last_reports(trials: Sequence[Trial]) -> dict[int, LastReport]:
     """The newest intermediate value of each other metric, by trial; kept of those that ended."""
-    with _lock:
-        found = {t.pk: _kept[t.pk, t.seq] for t in trials if (t.pk, t.seq) in _kept}
+    kept = {t.pk: _kept.get((t.pk, t.seq)) for t in trials}
+    found = {pk: report for pk, report in kept.items() if report is not None}
     unknown = [t for t in trials if t.pk not in found]
     if not unknown:
         return found
@@ -180,16 +179,14 @@ def _last_reports(trials: Sequence[Trial]) -> dict[int, LastReport]:
     )
     for metric in rows:
         fresh[metric.trial_id][metric.name] = metric.json_value
-    with _lock:
-        _kept.update({(t.pk, t.seq): fresh[t.pk] for t in unknown if t.is_finished})
-        while len(_kept) > MOST_KEPT:
-            _kept.popitem(last=False)
+    for trial in unknown:
+        if trial.is_finished:
+            _kept.put((trial.pk, trial.seq), fresh[trial.pk])
     return found | fresh
 
 
 def forget() -> None:
-    with _lock:
-        _kept.clear()
+    _kept.clear()
 
 
 # ---- curves
@@ -218,18 +215,7 @@ def curves_figure(
 
 
 def _record(trial: Trial) -> TrialRecord:
-    return TrialRecord(
-        number=trial.number,
-        state=trial.state,
-        value=trial.value,
-        latest_value=trial.latest_value,
-        latest_sequence=trial.latest_sequence,
-        parameters=trial.parameters,
-        excluded=trial.excluded,
-        created_at=trial.created_at,
-        started_at=trial.started_at,
-        finished_at=trial.finished_at,
-    )
+    return TrialRecord(**{field.name: getattr(trial, field.name) for field in fields(TrialRecord)})
 
 
 def _metric_names(trials: Sequence[Trial]) -> list[str]:
@@ -238,32 +224,16 @@ def _metric_names(trials: Sequence[Trial]) -> list[str]:
         trial__in=[t.pk for t in trials], kind=Metric.Kind.PERIODICAL
     ).order_by("name")
     names = rows.values_list("name", flat=True).distinct()[: chart_data.MOST_NAMES]
-    return sorted(names, key=lambda name: (name != DEFAULT_METRIC, name))
+    return chart_data.default_first(names)
 
 
 def _curves(
     experiment: Experiment, trials: Sequence[Trial], name: str, *, with_time: bool
 ) -> tuple[ReportedCurve, ...]:
     """Exactly the reports up to the experiment's ``last_seq``; the page adds what comes after."""
-    rows = Metric.objects.filter(
-        trial__in=[t.pk for t in trials],
-        kind=Metric.Kind.PERIODICAL,
-        name=name,
-        seq__lte=experiment.last_seq,
-    ).order_by("trial_id", "sequence")
-    columns = ["trial_id", "sequence", "step", "value"]
-    if with_time:  # of many points, times take longest to read
-        timed = rows.values_list(*columns, "time")
-        found = [(*numbers, time.timestamp()) for *numbers, time in timed]
-    else:
-        found = list(rows.values_list(*columns))
-    if not found:
-        return ()
-    table = np.array(found, dtype=np.float64)  # (n_points, 4 or 5); None becomes NaN
-    curves = []
-    for trial in trials:
-        part = table[table[:, 0] == trial.pk]
-        if len(part):
-            time = part[:, 4] if with_time else np.empty(0)
-            curves.append(ReportedCurve(trial.number, part[:, 1], part[:, 2], part[:, 3], time))
-    return tuple(curves)
+    points = curves.raw_points([t.pk for t in trials], name=name, up_to_seq=experiment.last_seq)
+    return tuple(
+        curve_data.reported(trial.number, points[trial.pk, name], with_time=with_time)
+        for trial in trials
+        if (trial.pk, name) in points
+    )

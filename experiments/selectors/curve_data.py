@@ -70,7 +70,7 @@ def with_curves(
         crowd = _crowd(rest, [coarse[n] for n in rest], with_time=with_time)
     elif rest:
         exact |= {n: curves.unpacked(coarse[n]) for n in rest}
-    found = tuple(_reported(n, exact[n], with_time=with_time) for n in sorted(exact))
+    found = tuple(reported(n, exact[n], with_time=with_time) for n in sorted(exact))
     return replace(record, curves=found, crowd=crowd, n_unread=n_unread)
 
 
@@ -90,7 +90,7 @@ def _crowd(numbers: list[int], packed: list[bytes], *, with_time: bool) -> Crowd
     )  # fmt: skip
 
 
-def _reported(number: int, points: Points, *, with_time: bool) -> ReportedCurve:
+def reported(number: int, points: Points, *, with_time: bool) -> ReportedCurve:
     sequence, step, value, at = points
     return ReportedCurve(number, sequence, step, value, at if with_time else np.empty(0))
 

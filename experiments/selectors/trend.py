@@ -6,16 +6,14 @@ many trials there are; the running best is taken over these. What cannot have ch
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from threading import Lock
 from typing import Any
 
 from django.db.models import Case, F, IntegerField, Max, Min, Value, When
 
 from experiments.charts.sparkline import BestLine, running_best
 from experiments.models import Experiment, Trial
+from experiments.selectors.kept import Kept
 from experiments.selectors.present import TrialCounts
 from experiments.states import TrialState
 
@@ -24,8 +22,8 @@ MOST_KEPT = 4000
 KEEP_S = 30.0  # of one that goes on: excluding a trial that is not the best changes no count
 
 _Key = tuple[Any, ...]
-_kept: OrderedDict[str, tuple[_Key, float, BestLine | None]] = OrderedDict()
-_lock = Lock()
+_NO_LINE = BestLine((), 0)  # kept where there is none
+_kept: Kept[_Key, BestLine] = Kept(MOST_KEPT)
 
 
 def best_lines(
@@ -34,35 +32,29 @@ def best_lines(
     """The line of each experiment id; None where no trial that counts has succeeded."""
     found: dict[str, BestLine | None] = {}
     unknown: list[Experiment] = []
-    now = time.monotonic()
-    with _lock:
-        for experiment in experiments:
-            kept = _kept.get(experiment.pk)
-            is_fresh = kept is not None and (experiment.is_ended or now - kept[1] < KEEP_S)
-            if kept is not None and is_fresh and kept[0] == _key(experiment, counts):
-                found[experiment.pk] = kept[2]
-            else:
-                unknown.append(experiment)
+    for experiment in experiments:
+        for_s = None if experiment.is_ended else KEEP_S
+        line = _kept.get(_key(experiment, counts), for_s=for_s)
+        if line is None:
+            unknown.append(experiment)
+        else:
+            found[experiment.pk] = None if line is _NO_LINE else line
     read = _read(unknown, counts) if unknown else {}
-    with _lock:
-        for experiment in unknown:
-            line = found[experiment.pk] = read.get(experiment.pk)
-            _kept[experiment.pk] = (_key(experiment, counts), now, line)
-            _kept.move_to_end(experiment.pk)
-        while len(_kept) > MOST_KEPT:
-            _kept.popitem(last=False)
+    for experiment in unknown:
+        found[experiment.pk] = read.get(experiment.pk)
+        _kept.put(_key(experiment, counts), found[experiment.pk] or _NO_LINE)
     return found
 
 
 def forget() -> None:
-    with _lock:
-        _kept.clear()
+    _kept.clear()
 
 
 def _key(experiment: Experiment, counts: Mapping[str, TrialCounts]) -> _Key:
     if experiment.is_ended:
-        return ("ended", experiment.last_seq)
-    return (tuple(counts[experiment.pk].by_state.values()), experiment.best_trial_id)
+        return (experiment.pk, experiment.last_seq)
+    by_state = tuple(counts[experiment.pk].by_state.values())
+    return (experiment.pk, by_state, experiment.best_trial_id)
 
 
 def _read(experiments: list[Experiment], counts: Mapping[str, TrialCounts]) -> dict[str, BestLine]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.charts import bands, crowd, curves, duration, history, parallel
+from experiments.charts import bands, crowd, curves, duration, history, parallel, scale
 from experiments.charts.base import Crowd
 from tests.charts.records import curve, record, trial
 
@@ -140,3 +140,9 @@ def test_parallel_lines_of_thousands_are_the_best_and_some_others() -> None:
     best = sorted((t for t in trials if t.value is not None), key=lambda t: t.value)
     assert trace["customdata"][-parallel.N_BEST :] == [t.number for t in best[-parallel.N_BEST :]]
     assert trace["line"]["color"][-1] == 1.0
+
+
+def test_a_step_of_any_size_stands_on_the_axis() -> None:
+    steps = np.array([1.0, -1.7e308, float("nan")])
+    given = Crowd(np.array([0]), np.array([3]), np.arange(3.0), steps, np.ones(3), np.empty(0))
+    assert crowd.places(given, "step").tolist() == [1.0, -scale.DRAWABLE, 2.0]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
-from experiments.charts import overlay
+from experiments.charts import overlay, scale
 from experiments.problems import ProblemsError
 from tests.charts.records import curve, record, trial
 
@@ -72,3 +73,9 @@ def test_without_a_report_it_says_so() -> None:
 def test_an_option_that_makes_no_sense_is_refused(options: dict[str, str]) -> None:
     with pytest.raises(ProblemsError):
         overlay.draw(record([trial(0), trial(1)], [curve(0, [1.0])]), options)
+
+
+def test_a_step_of_any_size_stands_on_the_axis() -> None:
+    step = np.array([1.0, 1.7e308])
+    drawn = overlay.draw(record([trial(0, 0.5)], [curve(0, [0.1, 0.5], step=step)]), {})
+    assert lines(drawn)[0]["x"] == [1.0, scale.DRAWABLE]

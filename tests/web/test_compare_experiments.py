@@ -101,7 +101,7 @@ def test_the_charts_read_what_ended_and_follow_the_news(
     by_time = client.get(chart("best"), {"ids": ids(pair), "x": "time"}).json()
     assert by_time["data"][0]["x"] == pytest.approx([1.0, 3.0])  # minutes
     edf = client.get(chart("edf"), {"ids": ids(pair)}).json()
-    assert edf["data"][0]["x"] == [0.5, 0.9]
+    assert edf["data"][0]["x"] == [0.9, 0.5]
     actions.set_excluded(first.trials.get(number=2), True)
     drawn = client.get(chart("best"), {"ids": ids(pair)}).json()
     assert drawn["data"][0]["y"] == [0.5, 0.5]
