@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from experiments.algorithms.registry import ADVISORS, ALL, ASSESSORS, KINDS, TUNERS, Entry
@@ -77,36 +77,43 @@ cluster `all_checkpoint_dir` must be given: a path on a volume that every trial 
 """
 
 
-def catalogue() -> dict[str, list[dict[str, Any]]]:
-    """Every algorithm as plain JSON: ``tuners``, ``assessors`` and ``advisors``."""
+def catalogue(say: Callable[[str], str] = str) -> dict[str, list[dict[str, Any]]]:
+    """Every algorithm as plain JSON: ``tuners``, ``assessors`` and ``advisors``.
+
+    ``say`` gives its words in the reader's language.
+    """
     return {
-        f"{kind}s": [described(entry) for entry in entries.values()]
+        f"{kind}s": [described(entry, say) for entry in entries.values()]
         for kind, entries in KINDS.items()
     }
 
 
-def described(entry: Entry) -> dict[str, Any]:
+def described(entry: Entry, say: Callable[[str], str] = str) -> dict[str, Any]:
     """One algorithm as plain JSON, its settings in the order of its Args."""
+
+    def said(words: str) -> str:
+        return say(words) if words else ""  # the header of a catalogue goes by no words
+
     return {
         "kind": entry.kind,
         "name": entry.name,
-        "label": entry.label,
-        "summary": entry.summary,
+        "label": said(entry.label),
+        "summary": said(entry.summary),
         "available": entry.available,
         "types": [name for name in TYPES if name in entry.types],
-        "needs": entry.needs,
+        "needs": said(entry.needs),
         "numeric_choice_only": entry.numeric_choice_only,
         "settings": [
             {
                 "name": info.name,
                 "type": info.type,
                 "default": info.default,
-                "help": info.help,
+                "help": said(info.help),
                 "low": info.low,
                 "high": info.high,
                 "above": info.above,
                 "below": info.below,
-                "limits": info.limits(),
+                "limits": info.limits(said),
                 "choices": list(info.choices),
                 "optional": info.optional,
             }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -17,6 +17,10 @@ from experiments.algorithms.space.parameters import join, show
 from experiments.problems import Problem, ProblemsError, nearest
 
 Bound = int | float
+
+# Of the bounds low, above, high and below; who shows them translates.
+LIMIT_PHRASES = ("at least %(bound)s", "above %(bound)s", "at most %(bound)s", "below %(bound)s")
+AND = " and "
 
 TYPE_NAMES = {int: "integer", float: "number", str: "text", bool: "true or false"}
 
@@ -36,19 +40,15 @@ class SettingInfo:
     choices: tuple[str, ...] = ()
     optional: bool = False  # null is allowed and means "not given"
 
-    def limits(self) -> str:
-        """Return the bounds as a phrase, empty if there are none."""
+    def limits(self, say: Callable[[str], str] = str) -> str:
+        """Return the bounds as a phrase, empty if there are none; ``say`` translates."""
+        bounds = (self.low, self.above, self.high, self.below)
         parts = [
-            f"{word} {bound}"
-            for word, bound in (
-                ("at least", self.low),
-                ("above", self.above),
-                ("at most", self.high),
-                ("below", self.below),
-            )
+            say(phrase) % {"bound": bound}
+            for phrase, bound in zip(LIMIT_PHRASES, bounds, strict=True)
             if bound is not None
         ]
-        return " and ".join(parts)
+        return say(AND).join(parts)
 
 
 @dataclass(frozen=True)

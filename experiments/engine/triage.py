@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.algorithms.space.parameters import freeze, is_number
 from experiments.engine.breaker import masked
 
 LEAST = 5  # failures, and trials that did well, before anything is said of their parameters
@@ -81,7 +82,8 @@ def where(failed: Sequence[Mapping[str, Any]], well: Sequence[Mapping[str, Any]]
     for name in sorted({name for parameters in (*failed, *well) for name in parameters}):
         bad = [p[name] for p in failed if name in p]
         good = [p[name] for p in well if name in p]
-        looks = _ranges(bad, good) if _is_numeric([*bad, *good]) else _values(bad, good)
+        is_numeric = all(map(is_number, (*bad, *good)))
+        looks = _ranges(bad, good) if is_numeric else _values(bad, good)
         n_looked_at += len(looks)
         best = min(
             (_judged(name, look, bad, good) for look in looks),
@@ -106,16 +108,7 @@ class _Look:
             return bool(value >= self.low)
         if self.high is not None:
             return bool(value <= self.high)
-        return same(value, self.value)
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal as JSON: 1 and true are not."""
-    return type(one) is type(other) and one == other
-
-
-def _is_numeric(values: Sequence[Any]) -> bool:
-    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        return freeze(value) == freeze(self.value)
 
 
 def _ranges(bad: Sequence[Any], good: Sequence[Any]) -> list[_Look]:
@@ -129,11 +122,8 @@ def _ranges(bad: Sequence[Any], good: Sequence[Any]) -> list[_Look]:
 
 
 def _values(bad: Sequence[Any], good: Sequence[Any]) -> list[_Look]:
-    known: list[Any] = []
-    for value in (*bad, *good):
-        if len(known) <= N_CUTS and not any(same(value, other) for other in known):
-            known.append(value)
-    return [_Look(value=value) for value in known] if 1 < len(known) <= N_CUTS else []
+    known = {freeze(value): value for value in (*bad, *good)}
+    return [_Look(value=value) for value in known.values()] if 1 < len(known) <= N_CUTS else []
 
 
 def _judged(name: str, look: _Look, bad: Sequence[Any], good: Sequence[Any]) -> tuple[float, Where]:

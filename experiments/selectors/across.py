@@ -22,8 +22,9 @@ from experiments.charts.across import Course
 from experiments.charts.base import Figure
 from experiments.charts.words import spoken_by
 from experiments.manifest.fields import NAME_FIELDS
+from experiments.manifest.reading import suggestion
 from experiments.models import Experiment, Trial
-from experiments.problems import Problem, ProblemsError, nearest
+from experiments.problems import Problem, ProblemsError
 from experiments.selectors import chart_data
 from experiments.selectors.differences import diff_rows
 from experiments.selectors.kept import Kept
@@ -153,9 +154,7 @@ def figure(experiments: Sequence[Experiment], kind: str, options: Mapping[str, s
     Raises Http404 for another kind, ProblemsError for an option that makes no sense.
     """
     if kind not in across.KINDS:
-        close = nearest(kind, across.KINDS)
-        hint = f"Did you mean {close!r}?" if close else f"Known: {', '.join(across.KINDS)}."
-        raise Http404(f"No chart {kind!r:.60}. {hint}")
+        raise Http404(f"No chart {kind!r:.60}. {suggestion(kind, across.KINDS)}")
     with spoken_by(_):
         drawn = across.draw(kind, courses(experiments), options)
     drawn["layout"]["meta"]["seq"] = sum(experiment.last_seq for experiment in experiments)

@@ -253,7 +253,7 @@ def _previews(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
 def _catalogue() -> dict[str, Any]:
     return {
         "types": parameter_types(),
-        **{kind: [_translated(row) for row in rows] for kind, rows in catalogue().items()},
+        **catalogue(_),
         "frameworks": list(FRAMEWORKS),
         "replica_types": {**{name: [] for name in FRAMEWORKS}, **REPLICA_TYPES},
         "urls": {
@@ -262,28 +262,3 @@ def _catalogue() -> dict[str, Any]:
             "template": reverse("experiment-template", args=["NAME"]),
         },
     }
-
-
-def _translated(row: dict[str, Any]) -> dict[str, Any]:
-    """An algorithm of the catalogue in the reader's language."""
-    settings = [
-        {**setting, "help": _(setting["help"]), "limits": _limits(setting)}
-        for setting in row["settings"]
-    ]
-    words = {name: row[name] and _(row[name]) for name in ("label", "summary", "needs")}
-    return {**row, **words, "settings": settings}
-
-
-def _limits(setting: dict[str, Any]) -> str:
-    words = {
-        "low": _("at least %(bound)s"),
-        "above": _("above %(bound)s"),
-        "high": _("at most %(bound)s"),
-        "below": _("below %(bound)s"),
-    }
-    parts = [
-        phrase % {"bound": setting[name]}
-        for name, phrase in words.items()
-        if setting[name] is not None
-    ]
-    return _(" and ").join(parts)
