@@ -56,6 +56,12 @@ class TrialRecord:
         return self.state in VALUED_STATES and self.value is not None
 
     @property
+    def may_be_best(self) -> bool:
+        """It succeeded with a value, and is not excluded: an experiment's best is among these."""
+        is_well = self.state == TrialState.SUCCEEDED and self.value is not None
+        return is_well and not self.excluded
+
+    @property
     def shown_value(self) -> float | None:
         """The final value, or the newest one while it runs."""
         return self.value if self.value is not None else self.latest_value

@@ -26,7 +26,6 @@ from experiments.charts.base import (
     flag_option,
 )
 from experiments.charts.words import gettext as _
-from experiments.states import TrialState
 
 KIND = "cost"
 SPENT = ("wall", "trials")
@@ -65,7 +64,7 @@ def info(record: Record, options: Options) -> CostInfo:
     for trial in ended:
         assert trial.finished_at is not None
         paid_s += _ran_s(trial, record.now)
-        if trial.state != TrialState.SUCCEEDED or trial.excluded or trial.value is None:
+        if not trial.may_be_best or trial.value is None:
             continue
         if gains and sign * trial.value <= sign * gains[-1].value:
             continue

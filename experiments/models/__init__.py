@@ -5,6 +5,7 @@ from experiments.models.project import Project
 from experiments.models.release import Release
 from experiments.models.secrets import Secret
 from experiments.models.state import (
+    MAY_BE_BEST,
     ClusterObject,
     Event,
     Experiment,
@@ -19,6 +20,7 @@ from experiments.models.tokens import ApiToken, SignInLink
 from experiments.models.uploads import Upload
 
 __all__ = [
+    "MAY_BE_BEST",
     "ApiToken",
     "ClusterObject",
     "Curve",

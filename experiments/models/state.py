@@ -302,6 +302,10 @@ class ClusterObject(models.Model):
         return f"{self.namespace}/{self.name}"
 
 
+# The trials among which an experiment's best is.
+MAY_BE_BEST = models.Q(state=TrialState.SUCCEEDED, excluded=False, value__isnull=False)
+
+
 class Trial(models.Model):
     """One set of parameters, tried. Its row, parameters and note are committed before launch."""
 
@@ -366,6 +370,12 @@ class Trial(models.Model):
     @property
     def is_finished(self) -> bool:
         return self.state in FINISHED
+
+    @property
+    def may_be_best(self) -> bool:
+        """As MAY_BE_BEST."""
+        is_well = self.state == TrialState.SUCCEEDED and self.value is not None
+        return is_well and not self.excluded
 
     @property
     def is_retriable(self) -> bool:

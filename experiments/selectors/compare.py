@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,6 @@ from experiments.selectors import chart_data, curve_data
 from experiments.selectors.differences import diff_rows
 from experiments.selectors.kept import Kept
 from experiments.selectors.present import trial_json
-from experiments.states import TrialState
 
 FEWEST = 2
 MOST = 20
@@ -98,7 +97,6 @@ def compare_json(experiment: Experiment, trials: Sequence[Trial]) -> dict[str, A
     """Everything the comparison shows but the curves; columns go by trial number, as text."""
     best = best_of(experiment, trials)
     line_looks = overlay.line_looks(trial.number for trial in trials)
-    now = timezone.now()
     last_reports = _last_reports(trials)
     metrics = {
         str(t.number): {**last_reports.get(t.pk, {}), **_without_default(t.metrics)} for t in trials
@@ -117,7 +115,7 @@ def compare_json(experiment: Experiment, trials: Sequence[Trial]) -> dict[str, A
         "trials": [
             {
                 **trial_json(trial),
-                "duration": _duration(trial, now),
+                "duration": _seconds(trial.duration),
                 "delta": _delta(trial, best),
                 "colour": line_looks[trial.number].colour,
                 "dash": line_looks[trial.number].dash,
@@ -130,12 +128,10 @@ def compare_json(experiment: Experiment, trials: Sequence[Trial]) -> dict[str, A
 
 
 def best_of(experiment: Experiment, trials: Sequence[Trial]) -> Trial | None:
-    """The best of these by the rule of the experiment's best: it succeeded and is not excluded."""
+    """The best of these by the rule of the experiment's best: see ``MAY_BE_BEST``."""
     sign = 1 if experiment.optimize_mode == "minimize" else -1
     candidates = [
-        (sign * t.value, t.number, t)
-        for t in trials
-        if t.state == TrialState.SUCCEEDED and not t.excluded and t.value is not None
+        (sign * t.value, t.number, t) for t in trials if t.may_be_best and t.value is not None
     ]
     return min(candidates)[2] if candidates else None
 
@@ -149,10 +145,8 @@ def _delta(trial: Trial, best: Trial | None) -> float | None:
     return delta if np.isfinite(delta) else None
 
 
-def _duration(trial: Trial, now: datetime) -> float | None:
-    if trial.started_at is None:
-        return None
-    return max(0.0, ((trial.finished_at or now) - trial.started_at).total_seconds())
+def _seconds(taken: timedelta | None) -> float | None:
+    return None if taken is None else max(0.0, taken.total_seconds())
 
 
 def _without_default(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,10 +12,9 @@ from typing import Any
 from django.db.models import Case, F, IntegerField, Max, Min, Value, When
 
 from experiments.charts.sparkline import BestLine, running_best
-from experiments.models import Experiment, Trial
+from experiments.models import MAY_BE_BEST, Experiment, Trial
 from experiments.selectors.kept import Kept
 from experiments.selectors.present import TrialCounts
-from experiments.states import TrialState
 
 SPANS = 64
 MOST_KEPT = 4000
@@ -67,12 +66,7 @@ def _read(experiments: list[Experiment], counts: Mapping[str, TrialCounts]) -> d
         output_field=IntegerField(),
     )
     rows = (
-        Trial.objects.filter(
-            experiment_id__in=totals,
-            state=TrialState.SUCCEEDED,
-            excluded=False,
-            value__isnull=False,
-        )
+        Trial.objects.filter(MAY_BE_BEST, experiment_id__in=totals)
         .order_by()
         .annotate(span=F("number") / widths)
         .values_list("experiment_id", "span")

@@ -12,7 +12,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from experiments.models import Experiment, Trial, new_trial_key
+from experiments.models import MAY_BE_BEST, Experiment, Trial, new_trial_key
 from experiments.states import FINISHED, EventKind, TrialState
 
 
@@ -90,7 +90,7 @@ def update_best(experiment: Experiment) -> None:
 def _best_id(experiment: Experiment) -> int | None:
     order = "value" if experiment.optimize_mode == "minimize" else "-value"
     return (
-        experiment.trials.filter(state=TrialState.SUCCEEDED, excluded=False, value__isnull=False)
+        experiment.trials.filter(MAY_BE_BEST)
         .order_by(order, "number")
         .values_list("pk", flat=True)
         .first()

@@ -14,14 +14,21 @@ from experiments.trials import changes
 from tests.loop.passes import look, report_curve, states
 
 
+@pytest.fixture
+def unrecorded(experiment, backend, monkeypatch) -> Trial:
+    """A trial whose job was started by a pass that died before it wrote that down."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Trial, "move", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
+        with pytest.raises(SystemExit):
+            reconcile.reconcile(experiment.pk)
+    trial = experiment.trials.get(number=0)
+    assert (trial.state, trial.handle) == ("WAITING", None)
+    return trial
+
+
 def test_nothing_is_launched_twice_when_a_pass_dies_between_launch_and_move(
-    experiment, backend, monkeypatch
+    experiment, backend, unrecorded
 ):
-    real = Trial.move
-    monkeypatch.setattr(Trial, "move", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
-    with pytest.raises(SystemExit):
-        reconcile.reconcile(experiment.pk)
-    monkeypatch.setattr(Trial, "move", real)
     look(experiment)
     assert states(experiment) == ["RUNNING", "RUNNING"]
     assert {launch.name for launch in backend.launches} == {
@@ -103,34 +110,21 @@ def test_a_pass_cut_off_after_a_launch_ends_the_job_of_a_deleted_experiment(
     assert backend.stopped == [f"at-{experiment.pk}-0-1"]
 
 
-def test_killing_a_trial_whose_launch_nobody_recorded_ends_its_job(
-    experiment, backend, monkeypatch
-):
-    real = Trial.move
-    monkeypatch.setattr(Trial, "move", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
-    with pytest.raises(SystemExit):
-        reconcile.reconcile(experiment.pk)
-    monkeypatch.setattr(Trial, "move", real)
-    trial = experiment.trials.get(number=0)
-    assert (trial.state, trial.handle) == ("WAITING", None)
-    changes.request_stop(trial, TrialState.CANCELED, "Killed.")
+def test_killing_a_trial_whose_launch_nobody_recorded_ends_its_job(experiment, backend, unrecorded):
+    changes.request_stop(unrecorded, TrialState.CANCELED, "Killed.")
     look(experiment)
     assert backend.stopped == [f"at-{experiment.pk}-0-1"]
-    trial.refresh_from_db()
-    assert trial.state == TrialState.CANCELED
-    assert trial.handle == {"name": backend.stopped[0]}  # its log is found, and removed in the end
+    unrecorded.refresh_from_db()
+    assert unrecorded.state == TrialState.CANCELED
+    assert unrecorded.handle == {
+        "name": backend.stopped[0]
+    }  # its log is found, and removed in the end
 
 
 def test_a_trial_is_not_called_canceled_while_nobody_can_say_whether_it_runs(
-    experiment, backend, monkeypatch
+    experiment, backend, unrecorded
 ):
-    real = Trial.move
-    monkeypatch.setattr(Trial, "move", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
-    with pytest.raises(SystemExit):
-        reconcile.reconcile(experiment.pk)
-    monkeypatch.setattr(Trial, "move", real)
-    trial = experiment.trials.get(number=0)
-    changes.request_stop(trial, TrialState.CANCELED, "Killed.")
+    changes.request_stop(unrecorded, TrialState.CANCELED, "Killed.")
     backend.unreachable = "no route to host"
     look(experiment)
     assert experiment.trials.get(number=0).state == "WAITING"
@@ -159,13 +153,8 @@ def test_a_pass_that_was_overtaken_takes_back_no_judgement(make_experiment, back
 
 
 def test_a_shutdown_stops_a_job_whose_launch_was_never_written_down(
-    experiment, backend, monkeypatch
+    experiment, backend, unrecorded
 ):
-    real = Trial.move
-    monkeypatch.setattr(Trial, "move", lambda *a, **k: (_ for _ in ()).throw(SystemExit))
-    with pytest.raises(SystemExit):
-        reconcile.reconcile(experiment.pk)
-    monkeypatch.setattr(Trial, "move", real)
     assert "RUNNING" not in states(experiment)
     assert shutdown.requeue_local_trials() == 1
     assert backend.stopped == [f"at-{experiment.pk}-0-1"]
