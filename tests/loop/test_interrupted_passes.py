@@ -118,7 +118,7 @@ def test_killing_a_trial_whose_launch_nobody_recorded_ends_its_job(experiment, b
     assert unrecorded.state == TrialState.CANCELED
     assert unrecorded.handle == {
         "name": backend.stopped[0]
-    }  # its log is found, and removed in the end
+    }  # its log is found
 
 
 def test_a_trial_is_not_called_canceled_while_nobody_can_say_whether_it_runs(
