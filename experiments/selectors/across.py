@@ -33,6 +33,7 @@ from experiments.states import FINISHED, TrialState
 
 FEWEST = 2
 MOST = 10
+LIMITS = {"fewest": FEWEST, "most": MOST}  # for pages
 MOST_KEPT = 40
 _ID = re.compile(r"[a-z0-9]{1,8}")
 

@@ -38,6 +38,7 @@ from experiments.selectors.present import trial_json
 
 FEWEST = 2
 MOST = 20
+LIMITS = {"fewest": FEWEST, "most": MOST}  # for pages
 MOST_KEPT = 2000  # trials
 _NUMBER = re.compile(r"[0-9]{1,9}")
 

@@ -34,6 +34,7 @@ def compare_trials(request: HttpRequest, experiment_id: str) -> HttpResponse:
     numbers = ",".join(str(trial.number) for trial in trials)
     context |= {
         "numbers": numbers,
+        "compare": compare.LIMITS,
         "trials": trials,
         "state": {
             "cursor": experiment.last_seq,

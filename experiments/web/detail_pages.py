@@ -20,7 +20,7 @@ from django.views.decorators.http import require_safe
 
 from experiments.access import policy
 from experiments.models import Event, Experiment, Trial
-from experiments.selectors import chart_data, present
+from experiments.selectors import chart_data, compare, present
 from experiments.strict_json import unmistakable
 
 PAGE_SIZE = 50  # trials on the table's first page, as REST pages them
@@ -53,6 +53,7 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
         "experiment": experiment,
         "state": state,
         "configuration": configuration(experiment),
+        "compare": compare.LIMITS,
     }
     return render(request, "experiments/detail.html", context)
 

@@ -24,6 +24,7 @@ from experiments.access import policy
 from experiments.charts.sparkline import BestLine
 from experiments.manifest.fields import NAME_FIELDS
 from experiments.models import Experiment
+from experiments.selectors import across
 from experiments.selectors.listing import listed
 from experiments.selectors.present import count_trials
 from experiments.selectors.trend import best_lines
@@ -165,6 +166,7 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
         "orders": [(key, label) for key, (label, _rule) in ORDERS.items()],
         "is_filtered": bool(query.search or query.phase),
         "clear_url": query.url(q="", phase=""),
+        "compare": across.LIMITS,
     }
     part = request.headers.get("HX-Request") and not request.headers.get(
         "HX-History-Restore-Request"

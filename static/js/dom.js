@@ -144,28 +144,6 @@ export function debounce(f, milliseconds) {
 }
 
 /**
- * Call it soon, but at most so often: what comes meanwhile is one more call at the end.
- * @param {() => void} f
- * @param {number} milliseconds
- */
-export function seldom(f, milliseconds) {
-  let last = Number.NEGATIVE_INFINITY;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let timer;
-  return () => {
-    if (timer !== undefined) return;
-    timer = setTimeout(
-      () => {
-        timer = undefined;
-        last = performance.now();
-        f();
-      },
-      Math.max(0, last + milliseconds - performance.now()),
-    );
-  };
-}
-
-/**
  * The data that Django's json_script put into the page.
  * @param {string} id
  * @returns {any}

@@ -5,12 +5,12 @@ import { params } from "./address.js";
 import { all, byId, hit, toast } from "./dom.js";
 import { gettext } from "./language.js";
 
-const MOST = 10;
 const KEY = "ticked";
 const ticked = new Set(
   (params.get(KEY) ?? "").split(",").filter((id) => /^[a-z0-9]{1,8}$/.test(id)),
 );
 const bar = byId("list-selection");
+const [fewest, most] = [Number(bar.dataset.fewest), Number(bar.dataset.most)];
 const compare = byId("list-compare", HTMLAnchorElement);
 
 const text = () => [...ticked].join(",");
@@ -24,7 +24,7 @@ function draw() {
   bar.hidden = ticked.size === 0;
   const words = gettext("{n} selected", { n: ticked.size });
   if (byId("list-selected").textContent !== words) byId("list-selected").textContent = words;
-  const isPossible = ticked.size >= 2 && ticked.size <= MOST;
+  const isPossible = ticked.size >= fewest && ticked.size <= most;
   if (isPossible) compare.href = `${bar.dataset.compare}?ids=${text()}`;
   else compare.removeAttribute("href");
   compare.classList.toggle("disabled", !isPossible);
@@ -45,8 +45,8 @@ document.addEventListener("change", (event) => {
   if (!(box instanceof HTMLInputElement)) return;
   const id = box.dataset.tick ?? "";
   if (!box.checked) ticked.delete(id);
-  else if (ticked.size < MOST) ticked.add(id);
-  else toast(gettext("At most {n} experiments can be compared.", { n: MOST }), "warning");
+  else if (ticked.size < most) ticked.add(id);
+  else toast(gettext("At most {n} experiments can be compared.", { n: most }), "warning");
   changed();
 });
 

@@ -116,9 +116,7 @@ def test_killing_a_trial_whose_launch_nobody_recorded_ends_its_job(experiment, b
     assert backend.stopped == [f"at-{experiment.pk}-0-1"]
     unrecorded.refresh_from_db()
     assert unrecorded.state == TrialState.CANCELED
-    assert unrecorded.handle == {
-        "name": backend.stopped[0]
-    }  # its log is found
+    assert unrecorded.handle == {"name": backend.stopped[0]}  # its log is found
 
 
 def test_a_trial_is_not_called_canceled_while_nobody_can_say_whether_it_runs(

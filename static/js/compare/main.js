@@ -9,10 +9,9 @@ import { byId, h, icon, onChange, pageData } from "../dom.js";
 import { duration, number, stateBadge, trialSeconds } from "../format.js";
 import { around, gettext } from "../language.js";
 import { connectionBadge, Live } from "../live.js";
+import { steadily } from "../steadily.js";
 import { bestMark, drawTable, equalWords, isMarkedIn, swatch, valueLine } from "./diff_table.js";
-import { steadily } from "./refresh.js";
 
-const MOST = 20; // trials that can be compared
 const REFETCH = 1000; // milliseconds between two reads of the comparison
 
 /**
@@ -34,6 +33,7 @@ const urls = {
   plotly: root.dataset.plotly ?? "",
 };
 const trials = root.dataset.trials ?? "";
+const most = Number(root.dataset.most); // that can be compared
 const numbers = new Set(trials.split(",").map(Number));
 const table = { head: byId("compare-head"), body: byId("compare-rows") };
 const all = byId("compare-all", HTMLInputElement);
@@ -184,7 +184,7 @@ function drawNote() {
   if (best === null || note.hidden) return;
   const link = h("a", { href: linkTo(best) }, `#${best}`);
   const parts = around(gettext("The best of the whole experiment is {trial}."), link);
-  if (numbers.size < MOST) {
+  if (numbers.size < most) {
     const href = addressOf([...numbers, best]);
     parts.push(" ", h("a", { href }, gettext("Compare with it, too")));
   }

@@ -1,9 +1,10 @@
 // Failed trials in groups, where they fail, and one click to retry a group.
 
 import { api, wordsOf } from "../api.js";
-import { byId, h, icon, onChange, seldom, toast } from "../dom.js";
+import { byId, h, icon, onChange, toast } from "../dom.js";
 import { number, plain } from "../format.js";
 import { gettext, ngettext } from "../language.js";
+import { steadily } from "../steadily.js";
 
 const EVERY_MS = 5000; // at most so often while trials go on failing
 const SHOWN = 8; // numbers of a group
@@ -38,7 +39,7 @@ export class Failures {
     this.mayChange = mayChange;
     this.onRetried = onRetried;
     this.changed = onChange();
-    this.soon = seldom(() => this.ask(), EVERY_MS);
+    this.soon = steadily(() => this.ask(), EVERY_MS, { atOnce: true });
     this.card = byId("failures");
   }
 
@@ -53,12 +54,7 @@ export class Failures {
 
   async ask() {
     /** @type {FailuresAnswer} */
-    let answer;
-    try {
-      answer = await api("GET", `${this.urls.api}failures/`);
-    } catch {
-      return; // the connection's badge says what is wrong; the next failure asks again
-    }
+    const answer = await api("GET", `${this.urls.api}failures/`);
     this.card.hidden = answer.failed === 0;
     byId("failures-count").textContent = String(answer.failed);
     byId("failures-where").replaceChildren(

@@ -1,9 +1,10 @@
 // When the experiment will be done at this pace, and what its trials took: a line of the overview.
 
 import { api } from "../api.js";
-import { byId, onChange, seldom } from "../dom.js";
+import { byId, onChange } from "../dom.js";
 import { isEnded, duration as words } from "../format.js";
 import { gettext, ngettext } from "../language.js";
+import { steadily } from "../steadily.js";
 
 const EVERY_MS = 5000; // at most so often; the server reads every trial for it
 
@@ -61,7 +62,7 @@ export class PaceLine {
   constructor(url) {
     this.url = url;
     this.changed = onChange();
-    this.soon = seldom(() => this.ask(), EVERY_MS);
+    this.soon = steadily(() => this.ask(), EVERY_MS, { atOnce: true });
   }
 
   /**
@@ -76,13 +77,6 @@ export class PaceLine {
   }
 
   async ask() {
-    /** @type {Pace | null} */
-    let pace = null;
-    try {
-      pace = await api("GET", `${this.url}pace/`);
-    } catch {
-      // the connection's badge says what is wrong; the next trial asks again
-    }
-    byId("pace").textContent = pace ? sentences(pace).join(" ") : "";
+    byId("pace").textContent = sentences(await api("GET", `${this.url}pace/`)).join(" ");
   }
 }

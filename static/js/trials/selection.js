@@ -5,8 +5,6 @@ import { all, byId, find, h, hit, toast } from "../dom.js";
 import { gettext } from "../language.js";
 import { MOST_TICKED, Ticks } from "./ticks.js";
 
-const MOST_COMPARED = 20;
-
 export class Selection {
   /**
    * @param {{
@@ -24,6 +22,8 @@ export class Selection {
     /** @type {number | null} where a range of ticks begins */
     this.anchor = null;
     this.bar = byId("selection-bar");
+    this.fewest = Number(this.bar.dataset.fewest); // trials that can be compared
+    this.most = Number(this.bar.dataset.most);
     this.count = byId("selection-count");
     this.hint = byId("selection-hint");
     this.compare = byId("selection-compare", HTMLAnchorElement);
@@ -160,7 +160,7 @@ export class Selection {
     this.bar.hidden = n === 0;
     const m = Math.max(this.total, n);
     this.count.textContent = gettext("{n} of {m} trials selected", { n, m });
-    const isPossible = n >= 2 && n <= MOST_COMPARED;
+    const isPossible = n >= this.fewest && n <= this.most;
     this.compare.classList.toggle("disabled", !isPossible);
     if (isPossible) this.compare.href = `${this.page}compare/?trials=${this.ticks.sorted()}`;
     else this.compare.removeAttribute("href");
