@@ -93,7 +93,7 @@ def figure(info: ImportanceInfo) -> Figure:
         KIND,
         xaxis=style.axis(
             _("Share of the effect (%)"),
-            domain=[0.0, 0.74], range=[0, min(max(widest * 118, 1.0) + 6, 118)],
+            domain=[0.0, 0.74], range=[0, min(max(widest * 132, 1.0) + 6, 140)],
         ),
         xaxis2={
             "domain": [0.77, 1.0], "range": [-0.06, 1.06], "fixedrange": True, "showgrid": False,

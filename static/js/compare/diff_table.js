@@ -17,7 +17,9 @@ import { gettext, ngettext } from "../language.js";
  */
 export function nameHead(name) {
   const at = name.lastIndexOf(".") + 1;
-  const above = at ? h("span", { class: "muted" }, name.slice(0, at)) : null;
+  const parts = name.slice(0, at).split(/(?<=\.)/);
+  const breaking = parts.flatMap((part) => [part, h("wbr", {})]); // a long name breaks at its dots
+  const above = at ? h("span", { class: "muted" }, breaking) : null;
   return h("th", { scope: "row", class: "mono", title: name }, above, name.slice(at));
 }
 

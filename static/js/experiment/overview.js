@@ -2,6 +2,7 @@
 
 import { copyMenu } from "../copy_menu.js";
 import { byId, h, onChange } from "../dom.js";
+import { flat } from "../flat.js";
 import { ago, duration, full, isEnded, number, plain, trialBar } from "../format.js";
 import { around, gettext } from "../language.js";
 
@@ -81,7 +82,7 @@ function noBest(experiment) {
  * @param {string} page
  */
 function bestParts(best, page) {
-  const rows = Object.entries(best.parameters).map(([name, value]) =>
+  const rows = Object.entries(flat(best.parameters)).map(([name, value]) =>
     h(
       "tr",
       {},
