@@ -48,12 +48,13 @@ def with_curves(
     kept = _kept(experiment, name)
     known = kept if name == DEFAULT_METRIC else _kept(experiment, DEFAULT_METRIC)
     missing = [t for t in ended if known.get(t.pk, (0, b""))[0] != t.n_reports]
-    n_unread = 0
+    at_once: list[Reported] = []
     if missing:
-        n_unread = _thin(missing)
+        at_once = _thin(missing)
         kept = _kept(experiment, name)
+    n_unread = len(missing)
     numbers = {t.pk: t.number for t in trials}
-    going = [t.pk for t in trials if not t.is_finished]
+    going = [t.pk for t in trials if not t.is_finished] + [t.pk for t in at_once]
     raw = curves.raw_points(going, name=name, up_to_seq=experiment.last_seq)
     exact: dict[int, Points] = {numbers[pk]: points for (pk, _), points in raw.items()}
     coarse = {numbers[pk]: packed for pk, (_, packed) in kept.items() if pk in numbers}
@@ -102,8 +103,12 @@ def _kept(experiment: Experiment, name: str) -> dict[int, tuple[int, bytes]]:
     return {pk: (n, bytes(packed)) for pk, n, packed in found}
 
 
-def _thin(missing: list[Reported]) -> int:
-    """Thin trials as far as time allows; returns how many are left."""
+def _thin(missing: list[Reported]) -> list[Reported]:
+    """Thin trials as far as time allows, and take them out of ``missing``.
+
+    Returns a few more that were taken out, but cannot be kept now: somebody writes for long, or
+    nobody may. They are to be read as running trials are.
+    """
     until = time.monotonic() + THIN_FOR_S
     while missing and time.monotonic() < until:
         part: list[Reported] = []
@@ -113,6 +118,6 @@ def _thin(missing: list[Reported]) -> int:
             n_reports += part[-1].n_reports
         try:
             curves.keep([t.pk for t in part])
-        except DatabaseError:  # somebody writes for long, or it cannot be written at all
-            return len(missing) + len(part)
-    return len(missing)
+        except DatabaseError:
+            return part
+    return []
