@@ -14,6 +14,7 @@ import {
 } from "../format.js";
 import { gettext, ngettext } from "../language.js";
 import { LOOKS } from "../looks.js";
+import { said } from "../said.js";
 
 /**
  * A table of names and values.
@@ -131,7 +132,7 @@ function drawWhy(trial, stop) {
   const box = byId("why");
   const css = WHY[trial.state];
   const ended = css !== undefined;
-  const reason = trial.reason || (trial.stopping ? gettext("It is being stopped.") : "");
+  const reason = said(trial.reason) || (trial.stopping ? gettext("It is being stopped.") : "");
   box.hidden = !reason && !ended;
   if (box.hidden) return;
   const { label, icon: name } = LOOKS.states[trial.state];

@@ -3,6 +3,7 @@
 import { h, icon } from "../dom.js";
 import { duration, full, isFinished, number, plain, trialSeconds } from "../format.js";
 import { gettext } from "../language.js";
+import { said } from "../said.js";
 
 /** @type {Record<string, string>} */
 const ORIGIN_WORDS = {
@@ -74,7 +75,8 @@ export function originCell({ origin, attempt, excluded }) {
 
 /** @param {Trial} trial */
 export function reasonCell({ reason }) {
-  return h("td", { class: "reason", title: reason }, h("span", { class: "truncate" }, reason));
+  const words = said(reason);
+  return h("td", { class: "reason", title: words }, h("span", { class: "truncate" }, words));
 }
 
 /**
