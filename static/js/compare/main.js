@@ -51,8 +51,8 @@ function columnHead({ number: n, colour, dash }) {
   const remove = rest.length > 1 && {
     href: addressOf(rest),
     class: "btn btn-icon btn-icon-s",
-    title: gettext("Without trial {n}", { n }),
-    "aria-label": gettext("Without trial {n}", { n }),
+    title: gettext("Remove trial {n}", { n }),
+    "aria-label": gettext("Remove trial {n}", { n }),
   };
   return h(
     "th",

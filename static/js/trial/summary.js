@@ -98,7 +98,7 @@ function facts(trial) {
   const { created_at, started_at, finished_at, exit_code } = trial;
   /** @type {[string, import("../dom.js").Child][]} */
   const rows = [
-    [gettext("Made"), ago(created_at)],
+    [gettext("Created"), ago(created_at)],
     [gettext("Started"), ago(started_at)],
   ];
   if (started_at) {

@@ -93,7 +93,7 @@ export function actionsCell(trial, mayChange) {
     const props = {
       type: "button",
       class: `btn btn-icon btn-icon-s${danger ? " danger" : ""}`,
-      title,
+      "data-name": title,
       "aria-label": gettext("{action}: trial {n}", { action: title, n: trial.number }),
       "data-row-action": name,
     };
@@ -105,8 +105,8 @@ export function actionsCell(trial, mayChange) {
   } else {
     if (trial.retriable) buttons.push(button("retry", "refresh", gettext("Try again")));
     if (trial.excluded)
-      buttons.push(button("restore", "eye", gettext("Take back into the results")));
-    else buttons.push(button("exclude", "eye-off", gettext("Leave out of the results")));
+      buttons.push(button("restore", "eye", gettext("Include in the results again")));
+    else buttons.push(button("exclude", "eye-off", gettext("Exclude from the results")));
   }
   buttons.push(button("copy", "copy", gettext("New trial from these parameters")));
   return h("td", { class: "row-actions" }, mayChange ? buttons : []);
