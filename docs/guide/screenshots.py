@@ -136,7 +136,7 @@ class Shots:
         return self.page
 
     def compare_trials(self) -> Page:
-        self.page.goto(f"/experiments/{self.ids['resnet-lr']}/compare/?trials=3,7,12,40")
+        self.page.goto(f"/experiments/{self.ids['sample']}/compare/?trials=0,1,2,3")
         drawn = self.page.locator("[data-testid=chart-overlay][data-drawn]")
         expect(drawn).to_be_visible(timeout=SLOW)
         return self.page
