@@ -82,9 +82,9 @@ def trial_path(
         for name in ("VIRTUAL_ENV", "CONDA_PREFIX")
         if environment.get(name)
     ]
-    own = os.path.join(prefix, "bin")
-    if "UV" in environment and on_path[0] == own and own not in active:
-        rest = [place for place in on_path if place != own]
+    ours = os.path.join(prefix, "bin")
+    if "UV" in environment and on_path[0] == ours and ours not in active:
+        rest = [place for place in on_path if place != ours]
         return ":".join([*(place for place in active if place not in rest), *rest])
     if any(folder in on_path for folder in active):
         return ""
