@@ -55,4 +55,10 @@ document.addEventListener("focusin", (event) => {
 });
 document.addEventListener("focusout", hide);
 document.addEventListener("pointerdown", hide);
-document.addEventListener("scroll", hide, { capture: true, passive: true });
+// Coming to a button may scroll to it, and the name goes along.
+const follow = () => {
+  const button = document.activeElement;
+  if (!tip.hidden && button instanceof HTMLElement && button.matches(ICONS)) show(button);
+  else hide();
+};
+document.addEventListener("scroll", follow, { capture: true, passive: true });

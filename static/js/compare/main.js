@@ -11,6 +11,7 @@ import { around, gettext } from "../language.js";
 import { connectionBadge, Live } from "../live.js";
 import { said } from "../said.js";
 import { steadily } from "../steadily.js";
+import { originLabel } from "../trials/cells.js";
 import { bestMark, drawTable, equalWords, isMarkedIn, swatch, valueLine } from "./diff_table.js";
 
 const REFETCH = 1000; // milliseconds between two reads of the comparison
@@ -131,7 +132,7 @@ function facts() {
       h(
         "td",
         {},
-        t.origin ? h("span", { class: "tag" }, t.origin) : "–",
+        t.origin ? h("span", { class: "tag" }, originLabel(t.origin)) : "–",
         t.excluded && h("span", { class: "tag tag-excluded" }, gettext("excluded")),
       ),
     ),

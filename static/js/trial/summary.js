@@ -15,6 +15,7 @@ import {
 import { gettext, ngettext } from "../language.js";
 import { LOOKS } from "../looks.js";
 import { said } from "../said.js";
+import { originLabel } from "../trials/cells.js";
 
 /**
  * A table of names and values.
@@ -36,7 +37,7 @@ export function drawTrial(trial, { isBest, mayChange, stop }) {
   byId("state").replaceChildren(stateBadge(trial.state, trial));
   const marks = [
     isBest && h("span", { class: "tag tag-accent" }, icon("star"), gettext("best")),
-    trial.origin && h("span", { class: "tag" }, trial.origin),
+    trial.origin && h("span", { class: "tag" }, originLabel(trial.origin)),
     trial.excluded && h("span", { class: "tag tag-excluded" }, gettext("excluded")),
   ];
   byId("marks").replaceChildren(.../** @type {Node[]} */ (marks.filter(Boolean)));

@@ -11,10 +11,26 @@ const ORIGIN_WORDS = {
   model: gettext("proposed by the model"),
   grid: gettext("from the grid"),
   batch: gettext("from the batch"),
-  random: "random",
+  random: gettext("random"),
   custom: gettext("added by hand"),
   retry: gettext("retry of a failed trial"),
 };
+/** @type {Record<string, string>} */
+const ORIGINS = {
+  "start-up": gettext("start-up"),
+  model: gettext("model"),
+  grid: gettext("grid"),
+  batch: gettext("batch"),
+  random: gettext("random"),
+  custom: gettext("custom"),
+  retry: gettext("retry"),
+};
+
+/**
+ * Where a trial's parameters came from, in a word; a word of the tuner's own stands as it is.
+ * @param {string} origin
+ */
+export const originLabel = (origin) => ORIGINS[origin] ?? origin;
 
 /** @param {Json | undefined} value */
 export function valueCell(value) {
@@ -62,7 +78,7 @@ export function durationCell(trial) {
 
 /** @param {Trial} trial */
 export function originCell({ origin, attempt, excluded }) {
-  const tag = h("span", { class: "tag", title: ORIGIN_WORDS[origin] }, origin);
+  const tag = h("span", { class: "tag", title: ORIGIN_WORDS[origin] }, originLabel(origin));
   const again = { class: "tag", title: gettext("Times it was launched") };
   return h(
     "td",
