@@ -121,6 +121,9 @@ def page(file: Path) -> Page:
         elif token.type == "inline":
             token.children = list(_led_home(token.children or [], file))
     html = markdown.renderer.render(tokens, markdown.options, {})
+    # A wide table is moved sideways by keyboard too. "<" in a text is "&lt;": these are tags.
+    html = html.replace("<table>", '<div class="help-wide" tabindex="0"><table>')
+    html = html.replace("</table>", "</table></div>")
     return Page(title, html, frozenset(anchors))
 
 
