@@ -299,6 +299,8 @@ interface Window {
     purge(element: HTMLElement): void;
     Plots: { resize(element: HTMLElement): Promise<unknown> };
   };
+  /** what makes it, in parts; the last one returns it (autotune_web/plotly_parts.py) */
+  PlotlyParts?: (() => Window["Plotly"])[];
   autotuneTheme: { set(chosen: string): void };
   htmx?: { process(element: Element): void };
 }

@@ -4,8 +4,9 @@
 import { api } from "../api.js";
 import { find } from "../dom.js";
 import { addReport, isRedrawnAt } from "./append.js";
+import { loadPlotly } from "./library.js";
 import { ParallelPlot } from "./parcoords.js";
-import { loadPlotly, Plot, turn } from "./plot.js";
+import { Plot, turn } from "./plot.js";
 import { theme } from "./theme.js";
 
 const REFETCH = 1200; // milliseconds between two fetches of one figure

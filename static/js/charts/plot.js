@@ -13,23 +13,6 @@ const RESET_ICON = {
   path: "M12 3 3 10.6V21h6.5v-6h5v6H21V10.6zm0 2.6 7 5.9V19h-2.5v-6h-9v6H5v-7.5z",
 };
 
-/** @type {Promise<unknown> | undefined} */
-let library;
-/**
- * Load Plotly once, after the page itself: it is large and the tables need not wait for it.
- * @param {string} url
- */
-export function loadPlotly(url) {
-  library ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = url;
-    script.onload = resolve;
-    script.onerror = () => reject(new Error(gettext("The chart library could not be loaded.")));
-    document.head.append(script);
-  });
-  return library;
-}
-
 /** @type {Promise<unknown>} */
 let turns = Promise.resolve();
 /** Wait until it is one's turn to draw: one chart a task, so that clicks are answered between. */

@@ -3,8 +3,8 @@
 
 import { params, remember } from "../address.js";
 import { Controls } from "../charts/controls.js";
+import { loadPlotly } from "../charts/library.js";
 import { ChartPanel } from "../charts/panel.js";
-import { loadPlotly } from "../charts/plot.js";
 import { all, byId, hit } from "../dom.js";
 
 const narrow = window.matchMedia("(max-width: 767.98px)");
