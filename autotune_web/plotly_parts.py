@@ -10,6 +10,7 @@ Plotly. A bundle that is not built as those known is served as it is: it works, 
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import re
@@ -35,7 +36,8 @@ FORM = 1  # counted up with every change of what is made here
 # registers every kind of trace with the core.
 _MODULE = re.compile(r"var ([\w$]+)=W\((?:\([\w$,]*\)|[\w$]+)=>\{")
 _ENTRY = re.compile(
-    r"var (?P<core>[\w$]+)=(?P<require>[\w$]+)\(\);(?P=core)\.register\(\[(?P<traces>[\w$(),]+)\]\);"
+    r"var (?P<core>[\w$]+)=(?P<require>[\w$]+)\(\);"
+    r"(?P=core)\.register\(\[(?P<traces>[\w$(),]+)\]\);"
     r"(?P<rest>[\w$]+\.exports=(?P=core)\}\);)return (?P<entry>[\w$]+)\(\);\}\)\(\);"
 )
 _ALIAS = re.compile(r'"use strict";[\w$]+\.exports=([\w$]+)\(\)\}')
@@ -172,10 +174,8 @@ def made(folder: Path) -> Path:
     if target.exists():
         return target
     text = given.read_text(encoding="utf-8")
-    try:
+    with contextlib.suppress(UnknownBundle):  # whole, then; a test of ours tells before a release
         text = in_parts(text)
-    except UnknownBundle:
-        pass  # whole, then; a test of ours tells before a release does
     target.parent.mkdir(parents=True, exist_ok=True)
     _write(target.with_name(f"{NAME}.gz"), gzip.compress(text.encode(), 6, mtime=0))
     _write(target, text.encode())

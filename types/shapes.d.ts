@@ -178,6 +178,11 @@ type Ends = [number, number];
 interface Trace {
   type: string;
   uid: string;
+  name?: string;
+  xaxis?: string;
+  yaxis?: string;
+  visible?: boolean | string;
+  hoverinfo?: string;
   x: Place[];
   y: (number | null)[];
   customdata?: number[];
@@ -297,6 +302,9 @@ interface Window {
   Plotly: {
     react(element: HTMLElement, data: Trace[], layout: object, config: object): Promise<unknown>;
     purge(element: HTMLElement): void;
+    relayout(element: HTMLElement, changes: object): Promise<unknown>;
+    toImage(figure: object, options: object): Promise<string>;
+    Fx: { hover(element: HTMLElement, points: object[], subplot?: string): void };
     Plots: { resize(element: HTMLElement): Promise<unknown> };
   };
   /** what makes it, in parts; the last one returns it (autotune_web/plotly_parts.py) */

@@ -11,7 +11,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from experiments.algorithms.base import LOAD_KEY, SAVE_KEY
 from experiments.algorithms.space.parameters import freeze, is_number
 from experiments.charts import scale, style
-from experiments.charts.base import Floats
+from experiments.charts.base import Cell, Floats
 
 MISSING_LABEL = "–"
 SIGMAS = 4.0  # a normal parameter's axis covers its mean plus and minus so many
@@ -47,6 +47,7 @@ class Axis:
     places: tuple[float, ...]  # one for each trial
     is_constant: bool  # the space allows one value only
     has_missing: bool = False
+    path: tuple[str, ...] = ()  # through nested choices to the parameter
 
     @property
     def slot(self) -> float | None:
@@ -86,7 +87,18 @@ def axes(space: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]]) -> l
     known = {d.path[0] for d in declared} | ({LOAD_KEY, SAVE_KEY} - set(space))
     for name in dict.fromkeys(n for p in parameters for n in p if n not in known):
         declared.append(_Declared((name,), "", ()))
-    return [_axis(d, _column(parameters, d.path)) for d in declared]
+    return [replace(_axis(d, _column(parameters, d.path)), path=d.path) for d in declared]
+
+
+def cells(axis: Axis, parameters: Sequence[Mapping[str, Any]]) -> list[Cell]:
+    """Every trial's value of the axis' parameter as a table shows it; None where it has none."""
+    return [_cell_of(value) for value in _column(parameters, axis.path)]
+
+
+def _cell_of(value: Any) -> Cell:
+    if value is _ABSENT:
+        return None
+    return value if isinstance(value, (str, int, float, bool)) else _text_of(value)
 
 
 def _declared(space: Mapping[str, Any], above: tuple[str, ...]) -> list[_Declared]:

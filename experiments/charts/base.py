@@ -138,12 +138,24 @@ PARAMETERS = frozenset({"parameters"})
 TIMES = frozenset({"created_at", "started_at", "finished_at"})
 
 
+Cell = str | float | bool | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A figure's numbers for who reads them, or cannot see it: named columns, a row a thing."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]] = ()
+
+
 @dataclass(frozen=True)
 class Chart:
     """One entry of the registry."""
 
     kind: str
     draw: Callable[[Record, Options], Figure]
+    tabulate: Callable[[Record, Options], Table]  # what ``draw`` draws
     redrawn_at: Moves  # of a trial; at others the drawn figure stays true
     needs_curves: bool = False
     # Which of a trial's costlier columns it looks at: the others are left as they are by default.

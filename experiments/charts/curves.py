@@ -24,11 +24,13 @@ from experiments.charts.base import (
     Record,
     ReportedCurve,
     StopReceipt,
+    Table,
     TrialRecord,
     choice_option,
     flag_option,
     number_option,
 )
+from experiments.charts.table import of_lines
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
@@ -399,8 +401,12 @@ def _span(lines: Sequence[Line]) -> tuple[float, float]:
     return float(xs.min()), float(xs.max())
 
 
+def tabulate(record: Record, options: Options) -> Table:
+    return of_lines(draw(record, options))
+
+
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS, needs_curves=True, needs=lambda _: NOTHING)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs_curves=True, needs=lambda _: NOTHING)

@@ -21,10 +21,12 @@ from experiments.charts.base import (
     Floats,
     Options,
     Record,
+    Table,
     TrialRecord,
     names_option,
     number_option,
 )
+from experiments.charts.table import with_parameters
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
@@ -209,9 +211,19 @@ def _drawn(n_trials: int) -> list[int]:
     return [*others, *range(n_trials - N_BEST, n_trials)]
 
 
+def table(info: ParallelInfo) -> Table:
+    """The best first."""
+    trials = info.trials[::-1]
+    return with_parameters({_("Value"): [t.value for t in trials]}, trials, info.axes)
+
+
+def tabulate(record: Record, options: Options) -> Table:
+    return table(info(record, options))
+
+
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
 REDRAWN_AT = frozenset((TrialState.RUNNING, to) for to in VALUED_STATES)
-CHART = Chart(KIND, draw, redrawn_at=REDRAWN_AT, needs=lambda _: PARAMETERS)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=REDRAWN_AT, needs=lambda _: PARAMETERS)

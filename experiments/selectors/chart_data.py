@@ -26,6 +26,7 @@ from experiments.charts.base import (
     Figure,
     Record,
     StopReceipt,
+    Table,
     TrialRecord,
 )
 from experiments.models import Curve, Event, Experiment, Metric, Trial
@@ -39,6 +40,8 @@ _COSTLY = PARAMETERS | TIMES
 MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 
 _kept: Kept[tuple[Any, ...], Figure] = Kept(MOST_KEPT)
+KEEP_TABLE_S = 30.0  # while somebody turns its pages
+_tables: Kept[tuple[Any, ...], Table] = Kept(8)
 
 
 def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Figure:
@@ -52,7 +55,7 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
     if (found := _kept.get(key, for_s=KEEP_S)) is not None:
         return found
     with words.spoken_by(gettext):
-        drawn = _drawn(experiment, chart, options)
+        drawn = chart.draw(_given(experiment, chart, options), options)
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
     is_whole = not drawn["layout"]["meta"].get("n_unread")
@@ -63,12 +66,25 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
     return drawn
 
 
-def _drawn(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Figure:
+def table(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Table:
+    """What the chart of that kind draws, in rows and columns; raises as ``figure``."""
+    chart = CHARTS[kind]
+    language = get_language()
+    key = (experiment.pk, experiment.last_seq, kind, language, tuple(sorted(options.items())))
+    if (found := _tables.get(key, for_s=KEEP_TABLE_S)) is not None:
+        return found
+    with words.spoken_by(gettext):
+        made = chart.tabulate(_given(experiment, chart, options), options)
+    _tables.put(key, made)
+    return made
+
+
+def _given(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Record:
     given = record(experiment, chart, options)
     if chart.needs_first_reports is not None:
         numbers = chart.needs_first_reports(given, options)
         given = replace(given, first_reports=_first_reports(experiment, numbers))
-    return chart.draw(given, options)
+    return given
 
 
 def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Record:

@@ -5,6 +5,7 @@ import { h } from "../dom.js";
 import { gettext } from "../language.js";
 import { Frame, TOP } from "./parallel_frame.js";
 import { cleared, paint, paintPointed } from "./parallel_paint.js";
+import { SvgContext } from "./svg_context.js";
 import { wordsIn } from "./words.js";
 
 const BRUSH_WIDTH = 14; // pixels from an axis at which it can be brushed
@@ -80,6 +81,27 @@ export class ParallelPlot {
     frame.resize(element.clientWidth, element.clientHeight);
     paint(cleared(this.canvas, frame), frame, this.scale, theme);
     this.point(this.pointed);
+  }
+
+  /**
+   * What is seen, as an address of data.
+   * @param {"png" | "svg"} format
+   */
+  image(format) {
+    const { frame, scale, theme } = this;
+    if (!theme) return "";
+    if (format === "svg") {
+      const drawing = new SvgContext(frame, theme.surface);
+      paint(/** @type {any} */ (drawing), frame, scale, theme);
+      return `data:image/svg+xml,${encodeURIComponent(drawing.svg)}`;
+    }
+    const canvas = h("canvas", { width: frame.width * 2, height: frame.height * 2 });
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    context.scale(2, 2);
+    context.fillStyle = theme.surface;
+    context.fillRect(0, 0, frame.width, frame.height);
+    paint(context, frame, scale, theme);
+    return canvas.toDataURL("image/png");
   }
 
   // ---- pointing, brushing, moving axes

@@ -38,6 +38,7 @@ export class Charts {
       const panel = new ChartPanel(element, {
         url: `${api}charts/${kind}/`,
         plotlyUrl: plotly,
+        prefix: `${kind}.`,
         options: { ...controls.options(), ...room(kind) },
         onTrial,
         onFigure: (meta) => controls.adapt(meta),
