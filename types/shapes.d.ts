@@ -195,12 +195,22 @@ interface Trace {
     start?: number;
     /** points that the line may have before it is thinned anew */
     most?: number;
+    /** of a smoothed line: how it goes on */
+    smooth?: SmoothState;
     /** of a trace whose colours follow the page's theme */
     colorscale_dark?: ColourScale;
     colorscale_light?: ColourScale;
   };
   marker?: Record<string, unknown>;
   [key: string]: unknown;
+}
+
+/** A moving mean so far: `experiments/charts/smooth.py`. */
+interface SmoothState {
+  weight: number;
+  total: number;
+  share: number;
+  last: number;
 }
 
 interface Axis {

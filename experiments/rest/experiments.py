@@ -319,6 +319,8 @@ CHART_OPTIONS = {
     "columns": "`slice`: panels in a row, 1 to 6.",
     "top": "`parcoords`: the share of the best trials to show, in percent.",
     "metric": "`curves`: the metric's name.",
+    "best": "`curves`: how many of the best trials to show with those that run, and no others.",
+    "smooth": "`curves`: a moving mean, 0 to 0.999: what the mean before counts at a report.",
     "trial": "`curves`: the number of the trial to show among the others.",
     "log": "`history`, `curves`, `slice`, `edf`, `cost`: 1 for logarithmic values.",
     "clip": "`history`, `curves`, `slice`, `edf`: 0 to show far-out values in place.",

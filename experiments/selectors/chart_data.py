@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from django.db.models import Min
 from django.utils import timezone
@@ -105,12 +105,14 @@ def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> 
     )
     if not chart.needs_curves:
         return found
-    receipts = _receipts(experiment, options["trial"]) if options.get("trial") else {}
+    receipts = _receipts(experiment, options)
     reported = [
         curve_data.Reported(pk, trial.number, trial.state in FINISHED, n)
         for pk, n, trial in zip(pks, n_reports, trials, strict=True)
     ]
-    return curve_data.with_curves(experiment, replace(found, receipts=receipts), reported, options)
+    last = max(receipts, default=None)
+    found = replace(found, receipts=receipts, last_stopped=last)
+    return curve_data.with_curves(experiment, found, reported, options)
 
 
 def _first_reports(experiment: Experiment, numbers: Sequence[int]) -> dict[int, datetime]:
@@ -148,12 +150,20 @@ def default_first(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (name != DEFAULT_METRIC, name))
 
 
-def _receipts(experiment: Experiment, trial_number: str) -> dict[int, StopReceipt]:
-    """Why that trial was stopped early, in the assessor's numbers."""
-    if not trial_number.isdecimal():
+def _receipts(experiment: Experiment, options: Mapping[str, str]) -> dict[int, StopReceipt]:
+    """Why that trial was stopped early, in the assessor's numbers; else, why the last one was."""
+    number = options.get("trial")
+    if number:
+        receipt = stop_receipt(experiment, int(number)) if number.isdecimal() else None
+        return {} if receipt is None else {int(number): receipt}
+    is_judged = options.get("metric", DEFAULT_METRIC) in ("", DEFAULT_METRIC)
+    if not is_judged or not experiment.configuration.get("assessor"):
         return {}
-    receipt = stop_receipt(experiment, int(trial_number))
-    return {} if receipt is None else {int(trial_number): receipt}
+    stops = experiment.events.filter(to_state=TrialState.EARLY_STOPPED).exclude(data={})
+    last = stops.select_related("trial").order_by("-seq").first()
+    if last is None or last.trial is None:
+        return {}
+    return {last.trial.number: receipt_of(last.data)}
 
 
 def stop_event(experiment: Experiment, trial_number: int) -> Event | None:
@@ -170,9 +180,10 @@ def stop_event(experiment: Experiment, trial_number: int) -> Event | None:
 def stop_receipt(experiment: Experiment, trial_number: int) -> StopReceipt | None:
     """What the trial had to reach, in the names that assessors give their numbers."""
     event = stop_event(experiment, trial_number)
-    if event is None:
-        return None
-    data = event.data
+    return None if event is None else receipt_of(event.data)
+
+
+def receipt_of(data: Mapping[str, Any]) -> StopReceipt:
     names = ("threshold_value", "median_value", "threshold")
     threshold = next((data[n] for n in names if _is_number(data.get(n))), None)
     sequence = data.get("step")
@@ -181,8 +192,17 @@ def stop_receipt(experiment: Experiment, trial_number: int) -> StopReceipt | Non
         sequence=float(sequence) if _is_number(sequence) else None,
         threshold=None if threshold is None else float(threshold),
         line=tuple((float(s), float(v)) for s, v in pairs if _is_number(s) and _is_number(v)),
+        forecast=_forecast_of(data),
     )
 
 
-def _is_number(value: Any) -> bool:
+def _forecast_of(data: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
+    names = ("forecast_step", "forecast_value", "best_case_value", "worst_case_value")
+    at, value, best, worst = (data.get(name) for name in names)
+    if not (_is_number(at) and _is_number(value) and _is_number(best) and _is_number(worst)):
+        return None
+    return float(at), float(value), float(best), float(worst)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
