@@ -247,6 +247,9 @@ interface FigureMeta {
   /** of parallel coordinates: every parameter and how much it tells; those shown */
   axes?: [string, number][];
   shown?: string[];
+  /** of parallel coordinates: by the axis's name, log, linear, only (linear) or choice */
+  scales?: Record<string, string>;
+  flipped?: string[];
   /** what lists offer, by the option's name: values and their words */
   choices?: Record<string, [value: string, words: string][]>;
   /** method, numbers and what was left out, in words */

@@ -108,7 +108,8 @@ function paintBrush(context, frame, k, theme) {
   const axis = frame.axes[k];
   const brush = frame.brushes.get(axis.key);
   if (!brush) return;
-  const [bottom, top] = brush.map((place) => frame.y(axis, place));
+  const ends = brush.map((place) => frame.y(axis, place));
+  const [top, bottom] = [Math.min(...ends), Math.max(...ends)]; // an axis may be upside down
   const left = frame.x(k) - 5;
   context.fillStyle = theme.accent;
   context.globalAlpha = 0.35;
@@ -135,7 +136,7 @@ function paintTicks(context, frame, k, theme) {
   let last = Infinity;
   for (const [place, text] of axis.ticks) {
     const y = frame.y(axis, place);
-    if (last - y < 12) continue; // labels would touch
+    if (Math.abs(last - y) < 12) continue; // labels would touch
     last = y;
     context.fillStyle = theme.strong;
     context.fillRect(x - 3, y - 0.5, 6, 1);
