@@ -38,14 +38,14 @@ X = ("number", "start", "time")
 MANY = 250  # points; above that they are drawn smaller
 MOST_POINTS = 1500  # above that the best are drawn, some of the others, and bands for all
 MOST_DRAWN = {
-    "SUCCEEDED": 500,
-    "EARLY_STOPPED": 200,
-    "RUNNING": 1000,
-    "FAILED": 150,
-    "EXCLUDED": 100,
+    "SUCCEEDED": 300,
+    "EARLY_STOPPED": 100,
+    "RUNNING": 300,
+    "FAILED": 80,
+    "EXCLUDED": 50,
 }
-N_BEST = 150  # of those that succeeded, drawn whatever the rest is
-MOST_OUTSIDE = 100
+N_BEST = 120  # of those that succeeded, drawn whatever the rest is
+MOST_OUTSIDE = 50
 GROUPS = ("SUCCEEDED", "EARLY_STOPPED", "RUNNING", "FAILED", "EXCLUDED")  # drawing order
 
 

@@ -318,7 +318,7 @@ CHART_OPTIONS = {
     "axes": '`parcoords`, `slice`: a JSON list of parameters, as ["lr", "units"].',
     "flip": '`parcoords`: a JSON list of the axes to turn upside down; "" is the value.',
     "log_axes": "`parcoords`: the same, of those to draw logarithmic though the space does not.",
-    "linear_axes": "`parcoords`: the same, of those to draw linear though the space has logarithms.",
+    "linear_axes": "`parcoords`: the same, of those to draw linear though the space is not.",
     "columns": "`slice`: panels in a row, 1 to 6.",
     "top": "`parcoords`: the share of the best trials to show, in percent.",
     "metric": "`curves`: the metric's name.",

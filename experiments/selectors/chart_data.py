@@ -7,7 +7,7 @@ open page: rows come as tuples, and figures of an unchanged experiment are kept 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, TypeGuard
 
@@ -31,7 +31,7 @@ from experiments.charts.base import (
 )
 from experiments.models import Curve, Event, Experiment, Metric, Trial
 from experiments.selectors import curve_data, fast_rows
-from experiments.selectors.kept import Kept
+from experiments.selectors.kept import Kept, Once
 from experiments.states import FINISHED, PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
@@ -42,6 +42,18 @@ MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 _kept: Kept[tuple[Any, ...], Figure] = Kept(MOST_KEPT)
 KEEP_TABLE_S = 30.0  # while somebody turns its pages
 _tables: Kept[tuple[Any, ...], Table] = Kept(8)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    pks: Sequence[int]
+    n_reports: Sequence[int]
+    trials: tuple[TrialRecord, ...]
+
+
+SHARE_S = 30.0  # a page's charts ask within seconds
+MOST_SHARED = 20_000  # trials kept in memory
+_shared: Once[tuple[str, int], _Rows] = Once(2)
 
 
 def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Figure:
@@ -89,17 +101,11 @@ def _given(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> 
 
 def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Record:
     """The experiment as that chart needs to see it."""
-    wanted = chart.needs(options)
-    names = [f.name for f in fields(TrialRecord) if f.name in wanted or f.name not in _COSTLY]
-    rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
-    pks, n_reports, *values = fast_rows.columns(rows, ["id", "n_reports", *names])
-    trials = [
-        TrialRecord(**dict(zip(names, found, strict=True))) for found in zip(*values, strict=True)
-    ]
+    rows = _rows(experiment, chart.needs(options))
     found = Record(
         optimize_mode=experiment.optimize_mode,
         space=search_space(experiment),
-        trials=tuple(trials),
+        trials=rows.trials,
         now=timezone.now(),
         ended=experiment.phase in PHASE_ENDED,
     )
@@ -108,11 +114,29 @@ def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> 
     receipts = _receipts(experiment, options)
     reported = [
         curve_data.Reported(pk, trial.number, trial.state in FINISHED, n)
-        for pk, n, trial in zip(pks, n_reports, trials, strict=True)
+        for pk, n, trial in zip(rows.pks, rows.n_reports, rows.trials, strict=True)
     ]
     last = max(receipts, default=None)
     found = replace(found, receipts=receipts, last_stopped=last)
     return curve_data.with_curves(experiment, found, reported, options)
+
+
+def _rows(experiment: Experiment, wanted: frozenset[str]) -> _Rows:
+    """Every trial; of an experiment that has ended, whole, once for all the charts of a page."""
+    if experiment.phase not in PHASE_ENDED or experiment.max_trials > MOST_SHARED:
+        return _read(experiment, wanted)
+    key = (experiment.pk, experiment.last_seq)
+    return _shared.get(key, lambda: _read(experiment, _COSTLY), for_s=SHARE_S)
+
+
+def _read(experiment: Experiment, wanted: frozenset[str]) -> _Rows:
+    names = [f.name for f in fields(TrialRecord) if f.name in wanted or f.name not in _COSTLY]
+    rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
+    pks, n_reports, *values = fast_rows.columns(rows, ["id", "n_reports", *names])
+    trials = tuple(
+        TrialRecord(**dict(zip(names, found, strict=True))) for found in zip(*values, strict=True)
+    )
+    return _Rows(pks, n_reports, trials)
 
 
 def _first_reports(experiment: Experiment, numbers: Sequence[int]) -> dict[int, datetime]:
@@ -159,11 +183,10 @@ def _receipts(experiment: Experiment, options: Mapping[str, str]) -> dict[int, S
     is_judged = options.get("metric", DEFAULT_METRIC) in ("", DEFAULT_METRIC)
     if not is_judged or not experiment.configuration.get("assessor"):
         return {}
-    stops = experiment.events.filter(to_state=TrialState.EARLY_STOPPED).exclude(data={})
-    last = stops.select_related("trial").order_by("-seq").first()
-    if last is None or last.trial is None:
-        return {}
-    return {last.trial.number: receipt_of(last.data)}
+    stopped = experiment.trials.filter(state=TrialState.EARLY_STOPPED).order_by("-finished_at")
+    last = stopped.values_list("number", flat=True).first()
+    receipt = None if last is None else stop_receipt(experiment, last)
+    return {} if last is None or receipt is None else {last: receipt}
 
 
 def stop_event(experiment: Experiment, trial_number: int) -> Event | None:

@@ -68,7 +68,8 @@ export class Charts {
     for (const button of all(this.tabs, "[data-view]")) {
       const isChosen = button.dataset.view === chosen;
       button.setAttribute("aria-pressed", String(isChosen));
-      if (isChosen) this.bringIntoView(button);
+      // once the page is laid out: to ask where it is any sooner would hold everything up
+      if (isChosen) requestAnimationFrame(() => this.bringIntoView(button));
     }
     for (const element of this.figures) {
       const isOverview = !("alone" in element.dataset);
