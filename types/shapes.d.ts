@@ -93,6 +93,9 @@ interface Pace {
   gpu_seconds: number | null;
   stopped_early: number;
   saved_seconds: number | null;
+  saved_reports: number | null;
+  /** trials that the assessor would have stopped, and about which of them it was wrong */
+  let_finish: { trials: number[]; ended: number; wrong: number[] } | null;
 }
 
 interface Upload {

@@ -32,8 +32,8 @@ from experiments.states import TrialState
 
 KIND = "parcoords"
 LEAST_FOR_CONSTANT = 5  # trials; below that equal values say nothing
-MOST_LINES = 2000  # above that the best trials get one, and some of the others
-N_BEST = 400
+MOST_LINES = 800  # above that the best trials get one, and some of the others
+N_BEST = 80
 MOST_AXES = 12  # parameters shown unless others are asked for
 MOST_ASKED = 60
 N_GROUPS = 5

@@ -26,9 +26,7 @@ def test_what_several_ask_for_at_once_is_made_once() -> None:
         return len(made)
 
     found: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(once.get("a", make))) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(once.get("a", make))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -2,7 +2,7 @@
 // away as a picture or as CSV. All by keyboard; the address remembers which are tables.
 
 import { params, remember } from "../address.js";
-import { h, icon, toast } from "../dom.js";
+import { find, h, icon, toast } from "../dom.js";
 import { gettext } from "../language.js";
 import { steadily } from "../steadily.js";
 import { DataTable } from "./data_table.js";
@@ -32,8 +32,8 @@ export class ChartCard {
     );
     this.button.addEventListener("click", () => this.turn(!this.isTable));
     this.reread = steadily(() => this.table.read(), EVERY, { atOnce: true });
-    const head = panel.root.querySelector(".chart-head") ?? panel.root;
-    head.append(h("div", { class: "chart-card-tools" }, this.button, this.menu()));
+    const tools = h("div", { class: "chart-card-tools" }, this.button, this.menu());
+    find(panel.root, ".chart-head h2").after(tools);
     panel.body?.after(this.table.box);
     this.show();
   }
@@ -59,7 +59,7 @@ export class ChartCard {
       ),
       h(
         "ul",
-        { class: "dropdown-menu dropdown-menu-end" },
+        { class: "dropdown-menu" },
         item(gettext("Picture (PNG)"), () => this.saveImage("png")),
         item(gettext("Drawing (SVG)"), () => this.saveImage("svg")),
         item(gettext("Data (CSV)"), () => this.save(this.address({ format: "csv" }))),

@@ -36,7 +36,8 @@ export function paint(context, frame, scale, theme) {
     frame.numbers.forEach((_, i) => {
       if (frame.kept[i] !== keep) return;
       const shade = frame.shades[i];
-      const alpha = isMany ? 0.12 + 0.7 * shade ** 3 : 0.55 + 0.4 * shade;
+      // of very many, those that are nearly the best must not be one dark patch
+      const alpha = isMany ? 0.1 + 0.65 * shade ** 8 : 0.55 + 0.4 * shade;
       context.globalAlpha = keep ? alpha : 0.25;
       context.strokeStyle = keep ? colourAt(scale, shade) : theme.grid;
       context.lineWidth = keep ? (isMany ? 0.8 : 1.4) + 0.6 * shade : 1;
