@@ -293,8 +293,9 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
     records = {record.number: record for record in trials_so_far(experiment)}
     let_go = _let_go(experiment)
     for trial in fresh:
-        if trial.pk not in let_go:
-            others = [other for number, other in records.items() if number != trial.number]
+        if trial.number not in let_go:
+            apart = {trial.number, *let_go}
+            others = [other for number, other in records.items() if number not in apart]
             _judge(experiment, spec, trial, records[trial.number], others)
         # Never back, nor into another attempt, by a pass that lost its lease meanwhile.
         Trial.objects.filter(
@@ -325,9 +326,12 @@ def _judge(
 
 
 def _let_go(experiment: Experiment) -> set[int]:
-    """Trials that the assessor would have stopped and that run on: it judges them no more."""
-    found = experiment.events.filter(what=EventKind.LET_FINISH)
-    return {pk for pk in found.values_list("trial_id", flat=True) if pk is not None}
+    """Numbers of the trials that the assessor would have stopped and that run on.
+
+    It judges them no more, nor others by them: what it does to the rest is as if they were stopped.
+    """
+    found = experiment.events.filter(what=EventKind.LET_FINISH, trial__isnull=False)
+    return set(found.values_list("trial__number", flat=True))
 
 
 def _say_unjudged(trial: Trial, reason: str) -> None:

@@ -27,7 +27,7 @@ def report_final(trial: Trial, value: float) -> None:
 
 def report_curve(trial: Trial, values: list[float]) -> None:
     """These values as its reports; those that it has sent already stay."""
-    sent = trial.metrics.filter(kind=Metric.Kind.PERIODICAL).count()
+    sent = trial.metric_set.filter(kind=Metric.Kind.PERIODICAL).count()
     for sequence, value in list(enumerate(values))[sent:]:
         Metric.objects.create(
             trial=trial,
