@@ -14,6 +14,7 @@ import {
 } from "../format.js";
 import { gettext, ngettext } from "../language.js";
 import { LOOKS } from "../looks.js";
+import { said } from "../said.js";
 
 /**
  * A table of names and values.
@@ -97,7 +98,7 @@ function facts(trial) {
   const { created_at, started_at, finished_at, exit_code } = trial;
   /** @type {[string, import("../dom.js").Child][]} */
   const rows = [
-    [gettext("Made"), ago(created_at)],
+    [gettext("Created"), ago(created_at)],
     [gettext("Started"), ago(started_at)],
   ];
   if (started_at) {
@@ -135,7 +136,7 @@ function drawWhy(trial, stop) {
     drawLetFinish(box, trial, stop);
     return;
   }
-  const reason = trial.reason || (trial.stopping ? gettext("It is being stopped.") : "");
+  const reason = said(trial.reason) || (trial.stopping ? gettext("It is being stopped.") : "");
   box.hidden = !reason && !ended;
   if (box.hidden) return;
   const { label, icon: name } = LOOKS.states[trial.state];
@@ -155,9 +156,12 @@ function drawLetFinish(box, trial, stop) {
   box.hidden = false;
   box.className = "notice detail-message notice-warning";
   const words = h("strong", {}, gettext("Let run on, not stopped"));
-  const end = trial.reason && isFinished(trial) ? h("div", {}, trial.reason) : null;
+  const end = trial.reason && isFinished(trial) ? h("div", {}, said(trial.reason)) : null;
   const receipt = stopReceipt(stop.data ?? {});
-  box.replaceChildren(icon("scissors"), h("div", {}, words, `: ${stop.reason}`, receipt, end));
+  box.replaceChildren(
+    icon("scissors"),
+    h("div", {}, words, `: ${said(stop.reason)}`, receipt, end),
+  );
 }
 
 /** @param {Record<string, Json>} data */
