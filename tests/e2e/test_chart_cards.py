@@ -92,6 +92,15 @@ def test_it_is_saved_as_picture_drawing_and_csv_named_by_the_experiment(
     assert len(rows) == 6
 
 
+def test_switches_work_on_a_table_that_the_page_began_with(page: Page, ended: str):
+    opened(page, ended, "?chart=parcoords&parcoords.as=table")
+    card = page.locator("figure[data-kind=parcoords]")
+    expect(card.get_by_role("columnheader")).to_have_text(["Trial", "Value", "x", "rate"])
+    card.locator("summary").click()  # which parameters: known from the figure
+    card.get_by_role("checkbox", name="rate").uncheck()
+    expect(card.get_by_role("columnheader")).to_have_text(["Trial", "Value", "x"])
+
+
 def test_an_axis_is_turned_rescaled_and_filtered_by_keyboard(page: Page, ended: str):
     opened(page, ended)
     card = drawn(page, "parcoords")

@@ -94,6 +94,10 @@ export class ChartCard {
 
   /** @param {"png" | "svg"} format */
   async saveImage(format) {
+    if (this.isTable) {
+      toast(gettext("Show the chart instead of its table to save a picture of it."));
+      return;
+    }
     try {
       this.save(await this.panel.image(format), `${fileStem(this.panel.root)}.${format}`);
     } catch (error) {

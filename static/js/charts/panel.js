@@ -56,7 +56,8 @@ export class ChartPanel {
   }
 
   get isVisible() {
-    return [this.element, this.empty].some((box) => !box.hidden && box.offsetParent !== null);
+    const boxes = [this.element, this.empty, this.card.table.box]; // a table is as good as a plot
+    return boxes.some((box) => !box.hidden && box.offsetParent !== null);
   }
 
   /** @param {Record<string, string>} options */
