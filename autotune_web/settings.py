@@ -265,6 +265,11 @@ STATICFILES_DIRS = [
     ("vendor/bootstrap", _package_dir("bootstrap")),
     ("vendor/plotly", _package_dir("plotly") / "package_data"),
 ]
+STATICFILES_FINDERS = [
+    "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
+    "autotune_web.plotly_parts.PlotlyFinder",
+]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 STORAGES = {

@@ -85,6 +85,7 @@ EVENTS: dict[EventKind, Look] = {
     EventKind.RESTORED: Look(_("Included in the results again"), "eye", "waiting"),
     EventKind.REMARK: Look(_("News of its job"), "info", "waiting"),
     EventKind.NOT_JUDGED: Look(_("Not judged"), "warning", "waiting"),
+    EventKind.LET_FINISH: Look(_("Let run on, not stopped"), "scissors", "early"),
     EventKind.BAD_REPORT: Look(_("A report could not be read"), "warning", "failed"),
     EventKind.LATE_FINAL: Look(_("A second final result was not used"), "warning", "waiting"),
     EventKind.TROUBLE: Look(_("Trouble"), "warning", "failed"),

@@ -82,6 +82,9 @@ class EventKind(StrEnum):
     RESTORED = "restored"
     REMARK = "remark"  # what the backend says of a running trial
     NOT_JUDGED = "not judged"  # the assessor could not compute
+    LET_FINISH = (
+        "let finish"  # it would have stopped the trial, which runs on to see if it is right
+    )
     BAD_REPORT = "bad report"
     LATE_FINAL = "late final"  # a second FINAL, other than the first
     TROUBLE = "trouble"

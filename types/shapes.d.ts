@@ -93,6 +93,9 @@ interface Pace {
   gpu_seconds: number | null;
   stopped_early: number;
   saved_seconds: number | null;
+  saved_reports: number | null;
+  /** trials that the assessor would have stopped, and about which of them it was wrong */
+  let_finish: { trials: number[]; ended: number; wrong: number[] } | null;
 }
 
 interface Upload {
@@ -178,6 +181,11 @@ type Ends = [number, number];
 interface Trace {
   type: string;
   uid: string;
+  name?: string;
+  xaxis?: string;
+  yaxis?: string;
+  visible?: boolean | string;
+  hoverinfo?: string;
   x: Place[];
   y: (number | null)[];
   customdata?: number[];
@@ -190,12 +198,22 @@ interface Trace {
     start?: number;
     /** points that the line may have before it is thinned anew */
     most?: number;
+    /** of a smoothed line: how it goes on */
+    smooth?: SmoothState;
     /** of a trace whose colours follow the page's theme */
     colorscale_dark?: ColourScale;
     colorscale_light?: ColourScale;
   };
   marker?: Record<string, unknown>;
   [key: string]: unknown;
+}
+
+/** A moving mean so far: `experiments/charts/smooth.py`. */
+interface SmoothState {
+  weight: number;
+  total: number;
+  share: number;
+  last: number;
 }
 
 interface Axis {
@@ -232,6 +250,9 @@ interface FigureMeta {
   /** of parallel coordinates: every parameter and how much it tells; those shown */
   axes?: [string, number][];
   shown?: string[];
+  /** of parallel coordinates: by the axis's name, log, linear, only (linear) or choice */
+  scales?: Record<string, string>;
+  flipped?: string[];
   /** what lists offer, by the option's name: values and their words */
   choices?: Record<string, [value: string, words: string][]>;
   /** method, numbers and what was left out, in words */
@@ -297,8 +318,13 @@ interface Window {
   Plotly: {
     react(element: HTMLElement, data: Trace[], layout: object, config: object): Promise<unknown>;
     purge(element: HTMLElement): void;
+    relayout(element: HTMLElement, changes: object): Promise<unknown>;
+    toImage(figure: object, options: object): Promise<string>;
+    Fx: { hover(element: HTMLElement, points: object[], subplot?: string): void };
     Plots: { resize(element: HTMLElement): Promise<unknown> };
   };
+  /** what makes it, in parts; the last one returns it (autotune_web/plotly_parts.py) */
+  PlotlyParts?: (() => Window["Plotly"])[];
   autotuneTheme: { set(chosen: string): void };
   htmx?: { process(element: Element): void };
 }

@@ -282,6 +282,13 @@ class AssessorArgs(Args):
         choices=OPTIMIZE_MODES,
         help="Whether larger or smaller intermediate results are better.",
     )
+    let_finish: int = setting(
+        0,
+        low=0,
+        high=1000,
+        help="One in so many of the trials that it would stop runs on all the same, which tells "
+        "how often it is wrong; by default none does.",
+    )
 
 
 @dataclass(frozen=True)

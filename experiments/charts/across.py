@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from experiments.charts import edf, scale, style
-from experiments.charts.base import Figure, Floats, Options, choice_option, flag_option
+from experiments.charts.base import Figure, Floats, Options, Table, choice_option, flag_option
+from experiments.charts.table import of_lines
 from experiments.charts.words import gettext as _
 
 MOST_POINTS = 400  # of a line
@@ -218,6 +219,10 @@ def draw(kind: str, courses: Sequence[Course], options: Options) -> Figure:
     """``best`` or ``edf``; KeyError for any other kind."""
     info = {"best": best_info, "edf": edf_info}[kind]
     return figure(info(courses, options))
+
+
+def tabulate(kind: str, courses: Sequence[Course], options: Options) -> Table:
+    return of_lines(draw(kind, courses, options), _("Experiment"))
 
 
 KINDS = ("best", "edf")

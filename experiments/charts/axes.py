@@ -11,7 +11,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from experiments.algorithms.base import LOAD_KEY, SAVE_KEY
 from experiments.algorithms.space.parameters import freeze, is_number
 from experiments.charts import scale, style
-from experiments.charts.base import Floats
+from experiments.charts.base import Cell, Floats
 
 MISSING_LABEL = "–"
 SIGMAS = 4.0  # a normal parameter's axis covers its mean plus and minus so many
@@ -47,6 +47,8 @@ class Axis:
     places: tuple[float, ...]  # one for each trial
     is_constant: bool  # the space allows one value only
     has_missing: bool = False
+    path: tuple[str, ...] = ()  # through nested choices to the parameter
+    can_log: bool = False  # every value is above 0
 
     @property
     def slot(self) -> float | None:
@@ -76,9 +78,14 @@ class _Declared:
     args: tuple[Any, ...]
 
 
-def axes(space: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]]) -> list[Axis]:
+def axes(
+    space: Mapping[str, Any],
+    parameters: Sequence[Mapping[str, Any]],
+    scales: Mapping[str, str] | None = None,
+) -> list[Axis]:
     """Every parameter's axis in the space's order, branches of nested choices after their choice.
 
+    ``scales``: by label, log or linear where that is not the space's own; log where it can be.
     Parameters that the space does not name come last: an advisor's budget, a custom trial's own.
     Checkpoint directories have no axis: every trial's is another.
     """
@@ -86,7 +93,24 @@ def axes(space: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]]) -> l
     known = {d.path[0] for d in declared} | ({LOAD_KEY, SAVE_KEY} - set(space))
     for name in dict.fromkeys(n for p in parameters for n in p if n not in known):
         declared.append(_Declared((name,), "", ()))
-    return [_axis(d, _column(parameters, d.path)) for d in declared]
+    wanted = scales or {}
+    return [
+        replace(
+            _axis(d, _column(parameters, d.path), wanted.get(".".join(d.path), "")), path=d.path
+        )
+        for d in declared
+    ]
+
+
+def cells(axis: Axis, parameters: Sequence[Mapping[str, Any]]) -> list[Cell]:
+    """Every trial's value of the axis' parameter as a table shows it; None where it has none."""
+    return [_cell_of(value) for value in _column(parameters, axis.path)]
+
+
+def _cell_of(value: Any) -> Cell:
+    if value is _ABSENT:
+        return None
+    return value if isinstance(value, (str, int, float, bool)) else _text_of(value)
 
 
 def _declared(space: Mapping[str, Any], above: tuple[str, ...]) -> list[_Declared]:
@@ -185,15 +209,20 @@ def _ends(text: str) -> str:
     return text if len(text) <= LABEL_LENGTH else text[: half - 1] + "…" + text[-half:]
 
 
-def _axis(declared: _Declared, values: list[Any]) -> Axis:
+def _axis(declared: _Declared, values: list[Any], scale_wanted: str) -> Axis:
     label = ".".join(declared.path)
     numbers = _as_numbers(values)
     numeric_type = declared.type in LINEAR_TYPES | LOG_TYPES | NORMAL_TYPES | LOGNORMAL_TYPES
     if numbers is None or not (numeric_type or (declared.type == "" and numbers.size)):
         return _choice_axis(label, declared, values)
-    is_log = declared.type in LOG_TYPES | LOGNORMAL_TYPES and not bool((numbers <= 0).any())
+    is_of_logs = declared.type in LOG_TYPES | LOGNORMAL_TYPES
+    wants_log = scale_wanted == "log" or (is_of_logs and scale_wanted != "linear")
+    can_log = not bool((numbers <= 0).any())
+    is_log = wants_log and can_log
     places = np.log10(numbers) if is_log else numbers
     ends = _declared_ends(declared)
+    if ends is not None and is_log and ends[0] <= 0:
+        ends = None  # the axis begins at the smallest value instead
     present = places[~np.isnan(places)]
     seen = [float(present.min()), float(present.max())] if present.size else []
     if ends is not None and is_log:
@@ -218,7 +247,7 @@ def _axis(declared: _Declared, values: list[Any]) -> Axis:
     return _with_missing(
         Axis(
             label, "log" if is_log else "linear", low, high, tuple(ticks), tuple(places.tolist()),
-            is_constant,
+            is_constant, can_log=can_log,
         )
     )  # fmt: skip
 
@@ -287,4 +316,5 @@ def _with_missing(axis: Axis) -> Axis:
         places=tuple(slot if math.isnan(p) else p for p in axis.places),
         is_constant=False,
         has_missing=True,
+        can_log=axis.can_log,
     )

@@ -111,6 +111,8 @@ class StopReceipt:
     sequence: float | None  # of the report it was judged at
     threshold: float | None  # what it had to reach there
     line: tuple[tuple[float, float], ...] = ()  # (sequence, threshold) at the earlier reports
+    # of its end, where the assessor forecasts: (sequence, value, best case, worst case)
+    forecast: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,7 @@ class Record:
     crowd: Crowd | None = None  # the curves that are not in ``curves``, where they are many
     n_unread: int = 0  # curves that could not be read in time
     receipts: Mapping[int, StopReceipt] = field(default_factory=dict)
+    last_stopped: int | None = None  # the trial whose receipt is the newest, if it was asked for
     ended: bool = False  # nothing will come any more
     first_reports: Mapping[int, datetime] = field(default_factory=dict)  # see Chart
 
@@ -138,12 +141,24 @@ PARAMETERS = frozenset({"parameters"})
 TIMES = frozenset({"created_at", "started_at", "finished_at"})
 
 
+Cell = str | float | bool | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A figure's numbers for who reads them, or cannot see it: named columns, a row a thing."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Cell, ...]] = ()
+
+
 @dataclass(frozen=True)
 class Chart:
     """One entry of the registry."""
 
     kind: str
     draw: Callable[[Record, Options], Figure]
+    tabulate: Callable[[Record, Options], Table]  # what ``draw`` draws
     redrawn_at: Moves  # of a trial; at others the drawn figure stays true
     needs_curves: bool = False
     # Which of a trial's costlier columns it looks at: the others are left as they are by default.

@@ -21,6 +21,7 @@ from experiments.charts.base import (
     Figure,
     Options,
     Record,
+    Table,
     TrialRecord,
     choice_option,
     flag_option,
@@ -182,8 +183,20 @@ def _note(info: CostInfo) -> str:
     return " ".join(parts)
 
 
+def table(info: CostInfo) -> Table:
+    spent = (
+        _("Time of all trials together (s)") if info.by_trials else _("Since the first start (s)")
+    )
+    rows = [(g.trial.number, g.value, round(g.spent_s, 3)) for g in info.gains]
+    return Table((_("Trial"), _("Best value"), spent), rows)
+
+
+def tabulate(record: Record, options: Options) -> Table:
+    return table(info(record, options))
+
+
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS, needs=lambda _: TIMES)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs=lambda _: TIMES)

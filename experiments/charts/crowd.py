@@ -13,7 +13,7 @@ from experiments.charts import reported, scale
 from experiments.charts.bands import SHARES, Bands
 from experiments.charts.base import Crowd, Floats
 
-N_LINES = 500  # drawn one by one, evenly out of all
+N_LINES = 240  # drawn one by one, evenly out of all
 N_PLACES = 48  # along the x axis at which the bands are worked out
 LEAST_CURVES = 5  # that must have got so far for a band to say anything
 _AT_ONCE = 5000  # curves

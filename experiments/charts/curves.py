@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from experiments import looks
-from experiments.charts import bands, crowd, reported, scale, style
+from experiments.charts import bands, crowd, reported, scale, smooth, style, threshold
 from experiments.charts.base import (
     NOTHING,
     STOPS,
@@ -23,17 +23,19 @@ from experiments.charts.base import (
     Options,
     Record,
     ReportedCurve,
-    StopReceipt,
+    Table,
     TrialRecord,
     choice_option,
     flag_option,
     number_option,
 )
+from experiments.charts.table import of_lines
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "curves"
 N_OWN = 20  # best trials drawn on their own; the running ones come on top
+MOST_BEST = 50  # that can be asked for
 MOST_RUNNING = 30
 N_FAINT_TRACES = 8
 POINTS_OWN = 200
@@ -47,6 +49,15 @@ MOST_FAINT_POINTS = 24_000
 
 
 @dataclass(frozen=True, eq=False)
+class Soft:
+    """A curve smoothed, and how the page goes on with it."""
+
+    x: Floats
+    y: Floats
+    state: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
 class Line:
     """One trial's thinned curve; NaN in ``y`` is a gap."""
 
@@ -55,6 +66,7 @@ class Line:
     y: Floats
     last: int  # sequence of the last report in it
     start: float  # time of the first one, in seconds since 1970; 0 where times were not asked for
+    soft: Soft | None = None  # where it is asked for
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,7 @@ class Wanted:
     alone: int | None  # the trial whose own chart it is: every point
     own: frozenset[int]  # those that get a trace of their own
     is_crowd: bool  # the others are too many to be drawn one by one
+    is_all: bool = False  # there are no others to be drawn
 
 
 @dataclass(frozen=True)
@@ -79,18 +92,22 @@ class CurvesInfo:
     view: tuple[float, float] | None
     n_outside: int
     alone: int | None  # the trial whose own chart this is
-    judged_x: float | None = None  # where an assessor stopped it
-    threshold: float | None = None
-    threshold_line: tuple[tuple[float, float], ...] = ()  # (x, value)
+    judged: threshold.Judged | None = None  # what stopped it, or the last one that was stopped
     bands: bands.Bands | None = None  # of all those that are not drawn on their own
     n_unread: int = 0
 
 
 def wanted(record: Record, options: Options, present: Collection[int]) -> Wanted:
     """``present``: numbers of the trials that reported the metric."""
-    alone = _alone(options)
-    own = frozenset(_chosen(record, set(present), alone))
-    return Wanted(alone, own, len(set(present) - own) > MOST_LINES)
+    alone, n_best = _alone(options), _n_best(options)
+    own = frozenset(_chosen(record, set(present), alone, n_best or N_OWN))
+    is_crowd = n_best is None and len(set(present) - own) > MOST_LINES
+    return Wanted(alone, own, is_crowd, is_all=n_best is not None)
+
+
+def _n_best(options: Options) -> int | None:
+    number = number_option(options, "best", low=1, high=MOST_BEST)
+    return None if number is None else int(number)
 
 
 def _alone(options: Options) -> int | None:
@@ -100,13 +117,17 @@ def _alone(options: Options) -> int | None:
 
 def info(record: Record, options: Options) -> CurvesInfo:
     """``x`` = step | sequence | time, ``metric`` (chosen by whoever loads the curves), ``log``,
-    ``clip``, and ``trial`` for the chart of one trial before the faint others."""
+    ``clip``, ``smooth`` = 0 to 0.999, ``best`` = how many of the best to draw, with those that run
+    and no others, and ``trial`` for the chart of one trial before the faint others."""
     x = choice_option(options, "x", reported.X)
-    alone = _alone(options)
+    alone, n_best = _alone(options), _n_best(options)
+    weight = number_option(options, "smooth", low=0, high=smooth.MOST) or 0.0
     trials = {t.number: t for t in record.trials}
     curves = [c for c in record.curves if c.trial in trials and c.value.size]
     others = record.crowd
-    own_numbers = _chosen(record, {c.trial for c in curves}, alone)
+    own_numbers = _chosen(record, {c.trial for c in curves}, alone, n_best or N_OWN)
+    if n_best is not None:
+        curves = [c for c in curves if c.trial in own_numbers]
     if others is not None:
         curves += [others.curve(place) for place in crowd.drawn(others).tolist()]
     n_faint = max(1, len(curves) - len(own_numbers))
@@ -118,10 +139,12 @@ def info(record: Record, options: Options) -> CurvesInfo:
         is_own = curve.trial in own_numbers
         n_points = points_own if is_own else points_faint
         ys = scale.drawable(curve.value)
-        xs, ys = scale.thin(reported.places_of(curve, x), ys, n_points, quick=not is_own)
+        places = reported.places_of(curve, x)
+        xs, ys = scale.thin(places, ys, n_points, quick=not is_own)
         if xs.size:
             start = float(curve.time[0]) if curve.time.size else 0.0
-            line = Line(trials[curve.trial], xs, ys, int(curve.sequence[-1]), start)
+            soft = _soft(curve, places, weight, n_points) if is_own and weight else None
+            line = Line(trials[curve.trial], xs, ys, int(curve.sequence[-1]), start, soft)
             (own if is_own else faint).append(line)
     own.sort(key=lambda line: line.trial.number)
     values = _finite([*own, *faint])
@@ -139,7 +162,6 @@ def info(record: Record, options: Options) -> CurvesInfo:
         more=None if others is None or is_alone else crowd.ends(others),
     )
     n_outside = 0 if view is None else _n_outside([*own, *faint], view, log)
-    receipt = record.receipts.get(alone) if alone is not None else None
     return CurvesInfo(
         x=x,
         metric=options.get("metric") or "default",
@@ -154,8 +176,27 @@ def info(record: Record, options: Options) -> CurvesInfo:
         alone=alone,
         bands=None if others is None else crowd.bands(others, x),
         n_unread=record.n_unread,
-        **_threshold(receipt, next((c for c in curves if c.trial == alone), None), x),
+        judged=_judged(record, curves, alone, x),
     )
+
+
+def _judged(
+    record: Record, curves: Sequence[ReportedCurve], alone: int | None, x: str
+) -> threshold.Judged | None:
+    number = record.last_stopped if alone is None else alone
+    if number is None:
+        return None
+    curve = next((c for c in curves if c.trial == number), None)
+    if curve is None and record.crowd is not None:
+        place = int(np.searchsorted(record.crowd.trial, number))
+        if place < record.crowd.trial.size and record.crowd.trial[place] == number:
+            curve = record.crowd.curve(place)
+    return threshold.judged(record.receipts.get(number), curve, x)
+
+
+def _soft(curve: ReportedCurve, places: Floats, weight: float, n_points: int) -> Soft:
+    means, state = smooth.smoothed(curve.sequence, scale.drawable(curve.value), weight)
+    return Soft(*scale.thin(places, means, n_points), state)
 
 
 def _finite(lines: Sequence[Line]) -> Floats:
@@ -213,7 +254,7 @@ def _finite_of(line: Line) -> Floats:
     return finite
 
 
-def _chosen(record: Record, present: Collection[int], alone: int | None) -> set[int]:
+def _chosen(record: Record, present: Collection[int], alone: int | None, n_best: int) -> set[int]:
     """Numbers of the trials that get a trace of their own; ``present`` have a curve."""
     if alone is not None:
         return {alone}
@@ -223,32 +264,18 @@ def _chosen(record: Record, present: Collection[int], alone: int | None) -> set[
     sign = -1.0 if record.maximize else 1.0
     valued.sort(key=lambda t: (sign * (t.value or 0.0), t.number))
     chosen = [t.number for t in valued]
-    if len(chosen) < N_OWN:  # without enough results the newest trials are the next best to look at
+    if (
+        len(chosen) < n_best
+    ):  # without enough results the newest trials are the next best to look at
         known = set(chosen)
         rest = [t.number for t in reversed(candidates) if t.state != TrialState.RUNNING]
         chosen += [number for number in rest if number not in known]
-    return set(running) | set(chosen[:N_OWN])
+    return set(running) | set(chosen[:n_best])
 
 
 def _stopped_ends(drawn: Sequence[Line]) -> tuple[tuple[int, float, float], ...]:
     ends = (reported.end_of(line.trial, line.x, line.y) for line in drawn)
     return tuple(end for end in ends if end is not None)
-
-
-def _threshold(receipt: StopReceipt | None, curve: ReportedCurve | None, x: str) -> dict[str, Any]:
-    """The receipt's numbers with sequences turned into places on the x axis."""
-    if receipt is None or curve is None:
-        return {}
-    xs = reported.places_of(curve, x)
-
-    def place(sequence: float) -> float:
-        return float(xs[int(np.abs(curve.sequence - sequence).argmin())])
-
-    return {
-        "judged_x": None if receipt.sequence is None else place(receipt.sequence),
-        "threshold": receipt.threshold,
-        "threshold_line": tuple((place(s), value) for s, value in receipt.line),
-    }
 
 
 def figure(info: CurvesInfo) -> Figure:
@@ -270,7 +297,7 @@ def figure(info: CurvesInfo) -> Figure:
     named = _("{n} lines", n=len(info.faint)) if info.bands else _("{n} others", n=len(info.faint))
     traces += _faint_traces(info.faint, named)
     for line in info.own:
-        traces.append(_own_trace(line, alone=info.alone is not None))
+        traces += _own_traces(line, alone=info.alone is not None)
     if info.stopped:
         few = len(info.stopped) < MANY_STOPPED
         traces.append(
@@ -307,9 +334,26 @@ def figure(info: CurvesInfo) -> Figure:
         "n_unread": info.n_unread,
     }  # fmt: skip
     drawn = {"data": traces, "layout": frame}
-    _draw_threshold(info, drawn)
+    if info.judged is not None and not (info.log and info.judged.threshold <= 0):
+        draw_it = threshold.draw_last if info.alone is None else threshold.draw
+        draw_it(info.judged, drawn, _span([*info.own, *info.faint]), log=info.log)
     frame["meta"]["live"] = reported.live(info.metric, info.x, clip=info.clip)
     return drawn
+
+
+def _own_traces(line: Line, *, alone: bool) -> list[dict[str, Any]]:
+    """The line; where it is smoothed, that in its look and the reports pale behind."""
+    raw = _own_trace(line, alone=alone)
+    if line.soft is None:
+        return [raw]
+    soft = raw | {
+        "x": scale.rounded(line.soft.x), "y": scale.rounded(line.soft.y),
+        "name": _("{trial}, smoothed", trial=raw["name"]),
+        "meta": {"trial": line.trial.number, "smooth": line.soft.state},
+    }  # fmt: skip
+    raw |= {"uid": f"{raw['uid']}-raw", "mode": "lines", "opacity": 0.35, "showlegend": False}
+    raw["line"] = raw["line"] | {"width": 1, "dash": "solid"}
+    return [raw, soft]
 
 
 def _own_trace(line: Line, *, alone: bool) -> dict[str, Any]:
@@ -361,46 +405,17 @@ def _faint_traces(lines: Sequence[Line], named: str) -> list[dict[str, Any]]:
     return traces
 
 
-def _draw_threshold(info: CurvesInfo, figure: Figure) -> None:
-    """What a stopped trial had to reach, and where it was judged."""
-    if info.threshold is None or (info.log and info.threshold <= 0):
-        return
-    line = info.threshold_line or tuple((float(x), info.threshold) for x in _span(info.own))
-    points = [(x, y) for x, y in line if not info.log or y > 0]
-    figure["data"].append(
-        {
-            "type": "scatter", "mode": "lines", "uid": "threshold",
-            "name": _(
-                "Threshold of the assessor: {value}", value=style.number_text(info.threshold)
-            ),
-            "x": [x for x, _ in points], "y": [y for _, y in points],
-            "line": {"color": looks.VERMILION, "width": 1.8, "dash": "dash"},
-            "hovertemplate": _("threshold") + " %{y:.6g} @ %{x}<extra></extra>",
-        }
-    )  # fmt: skip
-    frame = figure["layout"]
-    if info.judged_x is not None:
-        mark = {"color": looks.VERMILION, "width": 1, "dash": "dot"}
-        frame["shapes"].append(
-            {
-                "type": "line", "xref": "x", "x0": info.judged_x, "x1": info.judged_x,
-                "yref": "paper", "y0": 0, "y1": 1, "line": mark,
-            }
-        )  # fmt: skip
-    places = [float(np.log10(y)) if info.log else y for _, y in points]
-    low, high = frame["yaxis"]["range"]
-    if places and (min(places) < low or max(places) > high):
-        ends = min(low, *places), max(high, *places)
-        frame["yaxis"]["range"] = list(scale.padded(*ends, 0.03))
-
-
 def _span(lines: Sequence[Line]) -> tuple[float, float]:
     xs = np.concatenate([line.x for line in lines]) if lines else np.zeros(1)
     return float(xs.min()), float(xs.max())
+
+
+def tabulate(record: Record, options: Options) -> Table:
+    return of_lines(draw(record, options))
 
 
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS, needs_curves=True, needs=lambda _: NOTHING)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs_curves=True, needs=lambda _: NOTHING)

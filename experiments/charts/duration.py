@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments import looks
 from experiments.charts import bands, scale, style
-from experiments.charts.base import NEVER_RAN, STOPS, TIMES, Chart, Figure, Options, Record
+from experiments.charts.base import NEVER_RAN, STOPS, TIMES, Chart, Figure, Options, Record, Table
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
@@ -125,9 +125,21 @@ def _trace(
     }  # fmt: skip
 
 
+def table(info: DurationInfo) -> Table:
+    rows = [
+        (b.number, style.state_name(b.state), round(b.queue_s, 3), round(b.run_s, 3))
+        for b in info.bars
+    ]
+    return Table((_("Trial"), _("State"), _("In the queue (s)"), _("At work (s)")), rows)
+
+
+def tabulate(record: Record, options: Options) -> Table:
+    return table(info(record, options))
+
+
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
 STARTS = frozenset({("", TrialState.WAITING), (TrialState.WAITING, TrialState.RUNNING)})
-CHART = Chart(KIND, draw, redrawn_at=STARTS | STOPS | NEVER_RAN, needs=lambda _: TIMES)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STARTS | STOPS | NEVER_RAN, needs=lambda _: TIMES)

@@ -21,9 +21,11 @@ from experiments.charts.base import (
     Floats,
     Options,
     Record,
+    Table,
     flag_option,
 )
 from experiments.charts.comparable import Comparable, comparable
+from experiments.charts.table import of_lines
 from experiments.charts.words import gettext as _
 
 KIND = "edf"
@@ -158,8 +160,12 @@ def _trace(line: Steps, far: float) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def tabulate(record: Record, options: Options) -> Table:
+    return of_lines(draw(record, options))
+
+
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS, needs=lambda _: NOTHING)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs=lambda _: NOTHING)

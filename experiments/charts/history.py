@@ -7,6 +7,7 @@ the axis edge with their count, so that one diverged trial does not flatten all 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -18,29 +19,33 @@ from experiments.charts.base import (
     FAILED_STATES,
     NEVER_RAN,
     STOPS,
+    Cell,
     Chart,
     Figure,
     Options,
     Record,
+    Table,
     TrialRecord,
     choice_option,
     flag_option,
 )
+from experiments.charts.table import state_of
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "history"
+X = ("number", "start", "time")
 MANY = 250  # points; above that they are drawn smaller
 MOST_POINTS = 1500  # above that the best are drawn, some of the others, and bands for all
 MOST_DRAWN = {
-    "SUCCEEDED": 500,
-    "EARLY_STOPPED": 200,
-    "RUNNING": 1000,
-    "FAILED": 150,
-    "EXCLUDED": 100,
+    "SUCCEEDED": 300,
+    "EARLY_STOPPED": 100,
+    "RUNNING": 300,
+    "FAILED": 80,
+    "EXCLUDED": 50,
 }
-N_BEST = 150  # of those that succeeded, drawn whatever the rest is
-MOST_OUTSIDE = 100
+N_BEST = 120  # of those that succeeded, drawn whatever the rest is
+MOST_OUTSIDE = 50
 GROUPS = ("SUCCEEDED", "EARLY_STOPPED", "RUNNING", "FAILED", "EXCLUDED")  # drawing order
 
 
@@ -57,7 +62,7 @@ class Point:
 @dataclass(frozen=True)
 class HistoryInfo:
     maximize: bool
-    by_time: bool
+    x: str  # number | start | time: that of its end
     clip: bool
     log: bool
     log_possible: bool
@@ -77,16 +82,19 @@ class HistoryInfo:
 
 
 def info(record: Record, options: Options) -> HistoryInfo:
-    """``x`` = number | time, ``log`` = 0 | 1, ``clip`` = 1 | 0 (show far-out values in place)."""
-    by_time = choice_option(options, "x", ("number", "time")) == "time"
+    """``x`` = number | start | time, ``log`` = 0 | 1, ``clip`` = 1 | 0 (far-out values in place).
+
+    By start the best line is that of the trials begun by then, whenever they ended.
+    """
+    by = choice_option(options, "x", X)
     trials = [t for t in record.trials if t.state != TrialState.WAITING]
-    if by_time:
-        trials.sort(key=lambda t: (t.finished_at or record.now, t.number))
+    if by != "number":
+        trials.sort(key=lambda t: (_moment(t, by, record.now), t.number))
     points = []
     for trial in trials:
         x: Any = trial.number
-        if by_time:
-            x = style.iso_times([trial.finished_at or record.now])[0]
+        if by != "number":
+            x = style.iso_times([_moment(trial, by, record.now)])[0]
         group = _group(trial)
         y = None if group == "FAILED" else trial.shown_value
         if y is None and group == "RUNNING":
@@ -100,7 +108,7 @@ def info(record: Record, options: Options) -> HistoryInfo:
     view = scale.value_view(values, None if best is None else best.y, log=log, clip=clip)
     return HistoryInfo(
         maximize=record.maximize,
-        by_time=by_time,
+        x=by,
         clip=clip,
         log=log,
         log_possible=log_possible,
@@ -110,6 +118,18 @@ def info(record: Record, options: Options) -> HistoryInfo:
         best=best,
         view=view,
     )
+
+
+def _moment(trial: TrialRecord, by: str, now: datetime) -> datetime:
+    """Its place on an axis of time; one that never started stands where it ended."""
+    end = trial.finished_at or now
+    return (trial.started_at or end) if by == "start" else end
+
+
+def _x_title(info: HistoryInfo) -> str:
+    if info.x == "start":
+        return _("Started at (UTC)")
+    return _("Finished at (UTC)") if info.x == "time" else _("Trial")
 
 
 def _group(trial: TrialRecord) -> str:
@@ -192,8 +212,8 @@ def figure(info: HistoryInfo) -> Figure:
     traces.extend(_edge_traces(info))
     if info.best is not None:
         traces.append(_best_trace(info.best))
-    x_axis = style.axis(_("Finished at (UTC)") if info.by_time else _("Trial"))
-    if not info.by_time and len(info.points) < 8:
+    x_axis = style.axis(_x_title(info))
+    if info.x == "number" and len(info.points) < 8:
         x_axis["dtick"] = 1
     y_axis = style.axis(_("Value"), type="log" if info.log else "linear")
     if info.view is not None:
@@ -208,6 +228,7 @@ def figure(info: HistoryInfo) -> Figure:
     )
     frame["meta"] = {
         "kind": KIND,
+        "x": info.x,
         "log_possible": info.log_possible,
         "clipped": len(info.below) + len(info.above),
         "live": _live(info),
@@ -345,8 +366,25 @@ def _edge_notes(info: HistoryInfo) -> list[dict[str, Any]]:
     return notes
 
 
+def table(info: HistoryInfo) -> Table:
+    steps = dict(zip(info.best_x, info.best_y, strict=True))
+    best: float | None = None
+    rows: list[tuple[Cell, ...]] = []
+    for point in info.points:
+        best = steps.get(point.x, best)
+        rows.append((point.trial.number, state_of(point.trial), point.x, point.y, best))
+    columns = (_("Trial"), _("State"), _x_title(info), _("Value"), _("Best so far"))
+    if info.x == "number":
+        return Table(columns[:2] + columns[3:], [row[:2] + row[3:] for row in rows])
+    return Table(columns, rows)
+
+
+def tabulate(record: Record, options: Options) -> Table:
+    return table(info(record, options))
+
+
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS | NEVER_RAN)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS | NEVER_RAN)

@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments import looks
 from experiments.charts import axes, ped_anova, style
-from experiments.charts.base import PARAMETERS, STOPS, Chart, Figure, Options, Record
+from experiments.charts.base import PARAMETERS, STOPS, Cell, Chart, Figure, Options, Record, Table
 from experiments.charts.comparable import Comparable, comparable
 from experiments.charts.ped_anova import LEAST, Score
 from experiments.charts.words import gettext as _
@@ -274,8 +274,32 @@ def _choices(score: Score) -> list[str]:
     ]
 
 
+def table(info: ImportanceInfo) -> Table:
+    columns = (
+        _("Parameter"), _("Share of the effect (%)"), _("At least (%)"), _("At most (%)"),
+        _("More than chance gives"), _("Direction (ρ, up is better)"), _("Trials"),
+    )  # fmt: skip
+    if info.why_nothing:
+        return Table(columns)
+    return Table(columns, [_row(score) for score in info.scores])
+
+
+def _row(score: Score) -> tuple[Cell, ...]:
+    name = score.axis.label
+    if not score.is_scored:
+        return (name, None, None, None, None, None, score.n)
+    shares = [round(100 * part, 3) for part in (score.share, score.low, score.high)]
+    is_number = score.axis.kind != "choice"
+    direction = round(score.direction, 3) if is_number else None
+    return (name, *shares, score.is_beyond_chance, direction, score.n)
+
+
+def tabulate(record: Record, options: Options) -> Table:
+    return table(info(record, options))
+
+
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS, needs=lambda _: PARAMETERS)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs=lambda _: PARAMETERS)

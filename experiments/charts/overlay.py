@@ -22,10 +22,12 @@ from experiments.charts.base import (
     Options,
     Record,
     ReportedCurve,
+    Table,
     TrialRecord,
     choice_option,
     flag_option,
 )
+from experiments.charts.table import of_lines
 from experiments.charts.words import gettext as _
 
 KIND = "overlay"
@@ -195,3 +197,7 @@ def _notes(info: OverlayInfo) -> list[dict[str, Any]]:
 
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
+
+
+def tabulate(record: Record, options: Options) -> Table:
+    return of_lines(draw(record, options))

@@ -22,10 +22,12 @@ from experiments.charts.base import (
     Floats,
     Options,
     Record,
+    Table,
     choice_option,
 )
 from experiments.charts.comparable import Comparable, comparable, goodness
 from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
+from experiments.charts.table import with_parameters
 from experiments.charts.words import gettext as _
 from experiments.problems import Problem, ProblemsError, nearest
 
@@ -309,8 +311,23 @@ def _star(info: PairInfo) -> dict[str, Any]:
     return star
 
 
+def table(info: PairInfo) -> Table:
+    """The trials that have both, the best first; a rank from 0 for the worst to 1."""
+    order = info.both[np.argsort(-info.ranks[info.both], kind="stable")]
+    trials = [info.trials.trials[i] for i in order]
+    given = {
+        _("Value"): [t.value for t in trials],
+        _("Rank (1 is the best)"): [round(float(r), 4) for r in info.ranks[order]],
+    }
+    return with_parameters(given, trials, [a for a in (info.x, info.y) if a is not None])
+
+
+def tabulate(record: Record, options: Options) -> Table:
+    return table(info(record, options))
+
+
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS, needs=lambda _: PARAMETERS)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs=lambda _: PARAMETERS)

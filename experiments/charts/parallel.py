@@ -21,17 +21,19 @@ from experiments.charts.base import (
     Floats,
     Options,
     Record,
+    Table,
     TrialRecord,
     names_option,
     number_option,
 )
+from experiments.charts.table import with_parameters
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "parcoords"
 LEAST_FOR_CONSTANT = 5  # trials; below that equal values say nothing
-MOST_LINES = 2000  # above that the best trials get one, and some of the others
-N_BEST = 400
+MOST_LINES = 800  # above that the best trials get one, and some of the others
+N_BEST = 80
 MOST_AXES = 12  # parameters shown unless others are asked for
 MOST_ASKED = 60
 N_GROUPS = 5
@@ -52,16 +54,23 @@ class ParallelInfo:
     axes: tuple[axes.Axis, ...]
     hidden: tuple[str, ...]  # labels of constant parameters
     offered: tuple[tuple[str, float], ...] = ()  # every other one and how much it tells, most first
+    flipped: frozenset[str] = frozenset()  # labels of axes drawn upside down; "" is the value's
+    value_log: bool = False
+    value_can_log: bool = False
 
 
 def info(record: Record, options: Options) -> ParallelInfo:
     """``top`` = share of the best trials to keep, in percent; at least one is kept. ``axes`` =
-    JSON list of the parameters to show, in that order."""
+    JSON list of the parameters to show, in that order. ``flip``, ``log_axes``, ``linear_axes`` =
+    JSON lists of those drawn upside down, or on another scale than the space's; "" is the value."""
     top = number_option(options, "top", low=0.01, high=100) or 100.0
     sign = 1.0 if record.maximize else -1.0
     trials = [t for t in record.trials if t.has_value and not t.excluded]
     trials.sort(key=lambda t: (sign * (t.value or 0.0), -t.number))
-    found = axes.axes(record.space, [t.parameters for t in trials])
+    logs = names_option(options, "log_axes")
+    scales = dict.fromkeys(names_option(options, "linear_axes"), "linear")
+    scales |= dict.fromkeys(logs, "log")
+    found = axes.axes(record.space, [t.parameters for t in trials], scales)
     constant = [
         a.is_constant or (len(trials) >= LEAST_FOR_CONSTANT and len(set(a.places)) == 1)
         for a in found
@@ -73,6 +82,7 @@ def info(record: Record, options: Options) -> ParallelInfo:
     values = np.array([t.value for t in trials[first:]], dtype=np.float64)
     best = float(values[-1]) if values.size else None
     low, high = scale.robust_range(values, keep=best) or (0.0, 1.0)
+    can_log = bool(values.size) and low > 0
     varying = [a for a, is_constant in zip(found, constant, strict=True) if not is_constant]
     ranks = np.array(_ranks(np.array([t.value for t in trials], dtype=np.float64)))
     offered = sorted(((a.label, telling(a, ranks)) for a in varying), key=lambda pair: -pair[1])
@@ -87,6 +97,9 @@ def info(record: Record, options: Options) -> ParallelInfo:
         axes=tuple(shown),
         hidden=tuple(a.label for a, c in zip(found, constant, strict=True) if c),
         offered=tuple(offered),
+        flipped=frozenset(names_option(options, "flip")),
+        value_log="" in logs and can_log,
+        value_can_log=can_log,
     )
 
 
@@ -142,30 +155,10 @@ def _ranks(values: Floats) -> tuple[float, ...]:
 def figure(info: ParallelInfo) -> Figure:
     if not info.trials:
         return style.empty(KIND, _("No trial has ended with a value yet."))
-    low, high = scale.padded(*info.value_range, 0.03)
-    ticks = scale.linear_ticks(*info.value_range)
-    dimensions = [
-        {
-            "label": f"<b>{_('Value')}</b>",
-            "name": "",
-            "values": list(info.values),
-            "range": [low, high],
-            "tickvals": ticks,
-            "ticktext": scale.tick_texts(ticks),
-        }
-    ]
-    for axis in info.axes:
-        text = axis.label if len(axis.label) <= 26 else "…" + axis.label[-25:]
-        dimensions.append(
-            {
-                "label": style.plain_text(text) + (" (log)" if axis.kind == "log" else ""),
-                "name": style.escaped(axis.label),
-                "values": scale.rounded(np.array(axis.places), 7),
-                "range": [axis.low, axis.high],
-                "tickvals": [place for place, _ in axis.ticks],
-                "ticktext": [words for _, words in axis.ticks],
-            }
-        )
+    dimensions = [_value_dimension(info), *(_dimension(axis) for axis in info.axes)]
+    for dimension, label in zip(dimensions, ["", *(a.label for a in info.axes)], strict=True):
+        if label in info.flipped:
+            dimension["range"].reverse()
     drawn = _drawn(len(info.trials))
     for dimension in dimensions:
         dimension["values"] = [dimension["values"][i] for i in drawn]
@@ -197,8 +190,48 @@ def figure(info: ParallelInfo) -> Figure:
         "n_axes": len(dimensions),
         "shown": [style.escaped(axis.label) for axis in info.axes],
         "axes": [[style.escaped(label), round(score, 4)] for label, score in info.offered],
+        "scales": {
+            "": _scale_of("log" if info.value_log else "linear", can_log=info.value_can_log),
+            **{style.escaped(a.label): _scale_of(a.kind, can_log=a.can_log) for a in info.axes},
+        },
+        "flipped": sorted(style.escaped(label) for label in info.flipped),
     }
     return {"data": [trace], "layout": frame}
+
+
+def _scale_of(kind: str, *, can_log: bool) -> str:
+    """What the axis has, for the page's menu: log, linear, linear only, or choice."""
+    return "only" if kind == "linear" and not can_log else kind
+
+
+def _value_dimension(info: ParallelInfo) -> dict[str, Any]:
+    low, high = info.value_range
+    values = np.array(info.values)
+    if info.value_log:
+        ticks = scale.log_ticks(low, high)
+        texts = scale.tick_texts(ticks)
+        ticks = [math.log10(tick) for tick in ticks]
+        low, high, values = math.log10(low), math.log10(high), np.log10(values)
+    else:
+        ticks = scale.linear_ticks(low, high)
+        texts = scale.tick_texts(ticks)
+    low, high = scale.padded(low, high, 0.03)
+    return {
+        "label": f"<b>{_('Value')}</b>" + (" (log)" if info.value_log else ""), "name": "",
+        "values": values.tolist(), "range": [low, high], "tickvals": ticks, "ticktext": texts,
+    }  # fmt: skip
+
+
+def _dimension(axis: axes.Axis) -> dict[str, Any]:
+    text = axis.label if len(axis.label) <= 26 else "…" + axis.label[-25:]
+    return {
+        "label": style.plain_text(text) + (" (log)" if axis.kind == "log" else ""),
+        "name": style.escaped(axis.label),
+        "values": scale.rounded(np.array(axis.places), 7),
+        "range": [axis.low, axis.high],
+        "tickvals": [place for place, _words in axis.ticks],
+        "ticktext": [words for _place, words in axis.ticks],
+    }
 
 
 def _drawn(n_trials: int) -> list[int]:
@@ -209,9 +242,19 @@ def _drawn(n_trials: int) -> list[int]:
     return [*others, *range(n_trials - N_BEST, n_trials)]
 
 
+def table(info: ParallelInfo) -> Table:
+    """The best first."""
+    trials = info.trials[::-1]
+    return with_parameters({_("Value"): [t.value for t in trials]}, trials, info.axes)
+
+
+def tabulate(record: Record, options: Options) -> Table:
+    return table(info(record, options))
+
+
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
 REDRAWN_AT = frozenset((TrialState.RUNNING, to) for to in VALUED_STATES)
-CHART = Chart(KIND, draw, redrawn_at=REDRAWN_AT, needs=lambda _: PARAMETERS)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=REDRAWN_AT, needs=lambda _: PARAMETERS)

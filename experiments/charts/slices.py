@@ -23,11 +23,13 @@ from experiments.charts.base import (
     Floats,
     Options,
     Record,
+    Table,
     flag_option,
     names_option,
     number_option,
 )
 from experiments.charts.comparable import Comparable, comparable
+from experiments.charts.table import with_parameters
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
@@ -349,8 +351,18 @@ def _star(info: SliceInfo, panel: Panel) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def table(info: SliceInfo) -> Table:
+    trials = info.trials.trials
+    values = {_("Value"): [t.value for t in trials]}
+    return with_parameters(values, trials, [p.axis for p in info.panels])
+
+
+def tabulate(record: Record, options: Options) -> Table:
+    return table(info(record, options))
+
+
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, redrawn_at=STOPS, needs=lambda _: PARAMETERS)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs=lambda _: PARAMETERS)

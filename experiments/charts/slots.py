@@ -20,15 +20,18 @@ from experiments.charts.base import (
     NEVER_RAN,
     STOPS,
     TIMES,
+    Cell,
     Chart,
     Figure,
     Floats,
     Options,
     Record,
+    Table,
     TrialRecord,
     choice_option,
 )
 from experiments.charts.duration import STARTS
+from experiments.charts.table import state_of
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
@@ -369,6 +372,23 @@ def _overview_traces(info: SlotsInfo) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def table(info: SlotsInfo) -> Table:
+    columns = (
+        _("Slot"), _("Trial"), _("State"), _("Waited since (UTC)"), _("Started (UTC)"),
+        _("First report (UTC)"), _("Ended (UTC)"),
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = [
+        (run.slot + 1, run.trial.number, state_of(run.trial), _iso(run.queued), _iso(run.start),
+         None if run.first_report is None else _iso(run.first_report), _iso(run.end))
+        for run in info.runs
+    ]  # fmt: skip
+    return Table(columns, rows)
+
+
+def tabulate(record: Record, options: Options) -> Table:
+    return table(info(record, options))
+
+
 def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
@@ -376,6 +396,7 @@ def draw(record: Record, options: Options) -> Figure:
 CHART = Chart(
     KIND,
     draw,
+    tabulate,
     redrawn_at=STARTS | STOPS | NEVER_RAN,
     needs=lambda _: TIMES,
     needs_first_reports=shown_numbers,

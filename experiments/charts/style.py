@@ -154,6 +154,11 @@ def escaped(text: str) -> str:
     return html.escape(text, quote=False)
 
 
+def unescaped(text: str) -> str:
+    """Words out of a figure, which holds them as Plotly's pseudo-HTML."""
+    return html.unescape(text.replace("<b>", "").replace("</b>", ""))
+
+
 def parameters_text(parameters: Mapping[str, Any], most: int = 12) -> str:
     """Lines of ``name = value`` for a hover box."""
     lines = [

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import random
 import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -156,6 +157,12 @@ def assess(spec: ExperimentSpec, record: TrialSoFar, others: Sequence[TrialSoFar
         return _judged(assessor, chosen, trial, seen)
     except Exception as error:
         raise _failure(chosen, error) from error
+
+
+def lets_finish(spec: ExperimentSpec, number: int, seed: int) -> bool:
+    """Whether the trial runs on although its assessor would stop it: one in so many, drawn."""
+    every = 0 if spec.assessor is None else spec.assessor.args.let_finish
+    return every > 0 and random.Random(f"{seed} {number}").randrange(every) == 0
 
 
 def _judged(

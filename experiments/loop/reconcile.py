@@ -290,22 +290,47 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
     if not fresh:
         return
     records = {record.number: record for record in trials_so_far(experiment)}
+    let_go = _let_go(experiment)
     for trial in fresh:
-        record = records[trial.number]
-        others = [other for number, other in records.items() if number != trial.number]
-        for prefix in session.unjudged(record, trial.judged_sequence):
-            verdict = session.assess(spec, prefix, others)
-            if verdict.stop:
-                changes.request_stop(
-                    trial, TrialState.EARLY_STOPPED, verdict.reason, **verdict.data
-                )
-                break
-            if verdict.reason:
-                _say_unjudged(trial, verdict.reason)
+        if trial.number not in let_go:
+            apart = {trial.number, *let_go}
+            others = [other for number, other in records.items() if number not in apart]
+            _judge(experiment, spec, trial, records[trial.number], others)
         # Never back, nor into another attempt, by a pass that lost its lease meanwhile.
         Trial.objects.filter(
             pk=trial.pk, attempt=trial.attempt, judged_sequence__lt=trial.latest_sequence
         ).update(judged_sequence=trial.latest_sequence)
+
+
+def _judge(
+    experiment: Experiment,
+    spec: ExperimentSpec,
+    trial: Trial,
+    record: session.TrialSoFar,
+    others: Sequence[session.TrialSoFar],
+) -> None:
+    for prefix in session.unjudged(record, trial.judged_sequence):
+        verdict = session.assess(spec, prefix, others)
+        if verdict.stop and session.lets_finish(spec, trial.number, experiment.seed):
+            experiment.record(
+                EventKind.LET_FINISH, trial=trial, new=TrialState.EARLY_STOPPED,
+                reason=verdict.reason, data=dict(verdict.data),
+            )  # fmt: skip
+            return
+        if verdict.stop:
+            changes.request_stop(trial, TrialState.EARLY_STOPPED, verdict.reason, **verdict.data)
+            return
+        if verdict.reason:
+            _say_unjudged(trial, verdict.reason)
+
+
+def _let_go(experiment: Experiment) -> set[int]:
+    """Numbers of the trials that the assessor would have stopped and that run on.
+
+    It judges them no more, nor others by them: what it does to the rest is as if they were stopped.
+    """
+    found = experiment.events.filter(what=EventKind.LET_FINISH, trial__isnull=False)
+    return set(found.values_list("trial__number", flat=True))
 
 
 def _say_unjudged(trial: Trial, reason: str) -> None:

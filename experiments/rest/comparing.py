@@ -126,12 +126,12 @@ class AcrossShape(serializers.Serializer[Any]):
     best_parameters = DiffRowShape(many=True)
 
 
-class _AcrossView(ApiView):
+class AcrossView(ApiView):
     def chosen(self, request: Request, ids: str) -> list[Experiment]:
         return across.chosen_experiments(policy.visible_experiments(request.user), ids)
 
 
-class CompareExperiments(_AcrossView):
+class CompareExperiments(AcrossView):
     @extend_schema(
         operation_id="experiments_across",
         summary="A few experiments side by side",
@@ -143,7 +143,7 @@ class CompareExperiments(_AcrossView):
         return Response(across.across_json(self.chosen(request, query["ids"])))
 
 
-class CompareExperimentsChart(_AcrossView):
+class CompareExperimentsChart(AcrossView):
     @extend_schema(
         operation_id="experiments_across_chart",
         summary="Best so far, or the distribution of results, of several experiments",

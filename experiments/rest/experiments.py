@@ -6,7 +6,6 @@ Each view authorises, reads its input, makes one call and answers. Mutations are
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
@@ -19,7 +18,6 @@ from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
-from django.utils.http import content_disposition_header
 from django.utils.translation import get_language
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -48,6 +46,7 @@ from experiments.rest.base import (
     page_of,
 )
 from experiments.rest.errors import InvalidManifest
+from experiments.rest.file_names import as_download, file_name
 from experiments.said import forecast_json, problems_json
 from experiments.selectors import chart_data
 from experiments.selectors.export import CONTENT_TYPES, export, json_chunks
@@ -313,19 +312,41 @@ class RetryFailed(ApiView):
 
 
 CHART_OPTIONS = {
-    "x": "`history`: number, time. `curves`: step, sequence, time. `cost`: wall, trials. "
-    "`pair`: a parameter.",
+    "x": "`history`: number, start, time (of the end). `curves`: step, sequence, time. "
+    "`cost`: wall, trials. `pair`: a parameter.",
     "y": "`pair`: a parameter.",
     "view": "`pair`: rank, contour.",
     "part": "`slots`: last, first, longest.",
     "axes": '`parcoords`, `slice`: a JSON list of parameters, as ["lr", "units"].',
+    "flip": '`parcoords`: a JSON list of the axes to turn upside down; "" is the value.',
+    "log_axes": "`parcoords`: the same, of those to draw logarithmic though the space does not.",
+    "linear_axes": "`parcoords`: the same, of those to draw linear though the space is not.",
     "columns": "`slice`: panels in a row, 1 to 6.",
     "top": "`parcoords`: the share of the best trials to show, in percent.",
     "metric": "`curves`: the metric's name.",
+    "best": "`curves`: how many of the best trials to show with those that run, and no others.",
+    "smooth": "`curves`: a moving mean, 0 to 0.999: what the mean before counts at a report.",
     "trial": "`curves`: the number of the trial to show among the others.",
     "log": "`history`, `curves`, `slice`, `edf`, `cost`: 1 for logarithmic values.",
     "clip": "`history`, `curves`, `slice`, `edf`: 0 to show far-out values in place.",
 }
+
+
+CHART_PARAMETERS = [
+    OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=sorted(CHARTS)),
+    *(
+        OpenApiParameter(name, str, description=f"Of {kinds}")
+        for name, kinds in CHART_OPTIONS.items()
+    ),
+]
+
+
+def known_chart(kind: str) -> None:
+    """Raises Http404 for a chart that there is not."""
+    if kind not in CHARTS:
+        close = nearest(kind, CHARTS)
+        words = f"Did you mean {close!r}?" if close else f"Known: {', '.join(CHARTS)}."
+        raise Http404(f"No chart {kind!r}. {words}")
 
 
 class Chart(ApiView):
@@ -334,13 +355,7 @@ class Chart(ApiView):
         summary="A chart as a Plotly figure",
         description="`layout.meta` has what is shown in words: `note`, `n_trials`, `empty`. Send "
         "the ETag back as If-None-Match: an experiment without news answers 304.",
-        parameters=[
-            OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=sorted(CHARTS)),
-            *(
-                OpenApiParameter(name, str, description=f"Of {kinds}")
-                for name, kinds in CHART_OPTIONS.items()
-            ),
-        ],
+        parameters=CHART_PARAMETERS,
         responses={
             200: OpenApiTypes.OBJECT,
             304: OpenApiResponse(description="Unchanged."),
@@ -356,10 +371,7 @@ class Chart(ApiView):
         unchanged = get_conditional_response(request._request, etag=tag)
         if unchanged is not None:
             return unchanged
-        if kind not in CHARTS:
-            close = nearest(kind, CHARTS)
-            words = f"Did you mean {close!r}?" if close else f"Known: {', '.join(CHARTS)}."
-            raise Http404(f"No chart {kind!r}. {words}")
+        known_chart(kind)
         figure = chart_data.figure(experiment, kind, options)
         if figure["layout"]["meta"].get("n_unread"):  # there is more, though nothing has happened
             return Response(figure, headers={"Cache-Control": "no-store"})
@@ -369,15 +381,6 @@ class Chart(ApiView):
 def _etag(experiment: Experiment, kind: str, options: dict[str, str]) -> str:
     key = repr((experiment.pk, kind, get_language(), sorted(options.items())))
     return f'"{experiment.last_seq}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"'
-
-
-# What no file's name may hold, or what would end the header.
-_NOT_IN_NAMES = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
-
-
-def _file_name(experiment: Experiment, kind: str) -> str:
-    stem = _NOT_IN_NAMES.sub("-", experiment.name).strip(" .-") or experiment.pk
-    return f"{stem}.{kind}"
 
 
 class Export(ApiView):
@@ -397,8 +400,7 @@ class Export(ApiView):
     def get(self, request: Request, experiment_id: str) -> HttpResponseBase:
         experiment = self.experiment(experiment_id)
         kind = self.read(inputs.ExportQuery, request.query_params)["format"]
-        disposition = content_disposition_header(True, _file_name(experiment, kind))
-        headers = {"Content-Disposition": disposition or "attachment"}
+        headers = as_download(file_name(experiment.name, f".{kind}", experiment.pk))
         if kind != "json":
             whole = export(experiment, kind)
             return HttpResponse(whole, content_type=CONTENT_TYPES[kind], headers=headers)

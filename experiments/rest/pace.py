@@ -19,6 +19,18 @@ class LeftShape(serializers.Serializer[Any]):
     ends_by = serializers.ChoiceField(["trials", "time"], help_text="Which limit comes first.")
 
 
+class LetFinishShape(serializers.Serializer[Any]):
+    trials = serializers.ListField(
+        child=serializers.IntegerField(), help_text="That it would have stopped, and that ran on."
+    )
+    ended = serializers.IntegerField(help_text="How many of them have a result.")
+    wrong = serializers.ListField(
+        child=serializers.IntegerField(),
+        help_text="Those that ended better than the median of the trials that it never wanted to "
+        "stop (Medianstop), or reached the threshold (Curvefitting).",
+    )
+
+
 class PaceShape(serializers.Serializer[Any]):
     left = LeftShape(
         allow_null=True,
@@ -32,6 +44,13 @@ class PaceShape(serializers.Serializer[Any]):
         allow_null=True,
         help_text="What trials stopped early would have taken beyond, had each run as long as "
         "those that succeeded did on average. Null without any of both.",
+    )
+    saved_reports = serializers.FloatField(
+        allow_null=True, help_text="The same in intermediate reports."
+    )
+    let_finish = LetFinishShape(
+        allow_null=True,
+        help_text="How often the assessor was wrong, where its `let_finish` lets some run on.",
     )
 
 

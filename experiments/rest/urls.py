@@ -5,7 +5,16 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 from django.views.decorators.gzip import gzip_page
 
-from experiments.rest import comparing, experiments, failures, pace, schema, secrets, trials
+from experiments.rest import (
+    comparing,
+    experiments,
+    failures,
+    pace,
+    schema,
+    secrets,
+    tables,
+    trials,
+)
 
 
 class ExperimentId:
@@ -53,8 +62,14 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("clone/", experiments.Clone.as_view(), name="api-clone"),
     path("retry-failed/", experiments.RetryFailed.as_view(), name="api-retry-failed"),
     path("charts/<slug:kind>/", packed(experiments.Chart.as_view()), name="api-chart"),
+    path("charts/<slug:kind>/table/", packed(tables.ChartTable.as_view()), name="api-chart-table"),
     path("compare/", comparing.CompareTrials.as_view(), name="api-compare"),
     path("compare/curves/", comparing.CompareCurves.as_view(), name="api-compare-curves"),
+    path(
+        "compare/curves/table/",
+        packed(tables.CompareCurvesTable.as_view()),
+        name="api-compare-curves-table",
+    ),
     path("failures/", failures.Failures.as_view(), name="api-failures"),
     path("pace/", pace.Pace.as_view(), name="api-pace"),
     path("export/", experiments.Export.as_view(), name="api-export"),
@@ -86,6 +101,11 @@ urlpatterns = [
         "v1/experiments/compare/charts/<slug:kind>/",
         comparing.CompareExperimentsChart.as_view(),
         name="api-compare-experiments-chart",
+    ),
+    path(
+        "v1/experiments/compare/charts/<slug:kind>/table/",
+        packed(tables.AcrossTable.as_view()),
+        name="api-compare-experiments-table",
     ),
     path("v1/experiments/<experiment:experiment_id>/", include(experiment_urlpatterns)),
     re_path(r"^v1/(?P<rest>.*)$", schema.NoSuchRoute.as_view()),

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from experiments.algorithms.space.flat import flat
 from experiments.charts import across, style
 from experiments.charts.across import Course
-from experiments.charts.base import Figure
+from experiments.charts.base import Figure, Table
 from experiments.charts.words import spoken_by
 from experiments.manifest.fields import NAME_FIELDS
 from experiments.manifest.reading import suggestion
@@ -154,12 +154,23 @@ def figure(experiments: Sequence[Experiment], kind: str, options: Mapping[str, s
 
     Raises Http404 for another kind, ProblemsError for an option that makes no sense.
     """
-    if kind not in across.KINDS:
-        raise Http404(f"No chart {kind!r:.60}. {suggestion(kind, across.KINDS)}")
+    _check(kind)
     with spoken_by(_):
         drawn = across.draw(kind, courses(experiments), options)
     drawn["layout"]["meta"]["seq"] = sum(experiment.last_seq for experiment in experiments)
     return drawn
+
+
+def table(experiments: Sequence[Experiment], kind: str, options: Mapping[str, str]) -> Table:
+    """What ``figure`` draws, in rows and columns; raises as it."""
+    _check(kind)
+    with spoken_by(_):
+        return across.tabulate(kind, courses(experiments), options)
+
+
+def _check(kind: str) -> None:
+    if kind not in across.KINDS:
+        raise Http404(f"No chart {kind!r:.60}. {suggestion(kind, across.KINDS)}")
 
 
 def courses(experiments: Sequence[Experiment]) -> list[Course]:

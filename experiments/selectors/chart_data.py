@@ -7,9 +7,9 @@ open page: rows come as tuples, and figures of an unchanged experiment are kept 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from django.db.models import Min
 from django.utils import timezone
@@ -26,11 +26,12 @@ from experiments.charts.base import (
     Figure,
     Record,
     StopReceipt,
+    Table,
     TrialRecord,
 )
 from experiments.models import Curve, Event, Experiment, Metric, Trial
 from experiments.selectors import curve_data, fast_rows
-from experiments.selectors.kept import Kept
+from experiments.selectors.kept import Kept, Once
 from experiments.states import FINISHED, PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
@@ -39,6 +40,20 @@ _COSTLY = PARAMETERS | TIMES
 MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 
 _kept: Kept[tuple[Any, ...], Figure] = Kept(MOST_KEPT)
+KEEP_TABLE_S = 30.0  # while somebody turns its pages
+_tables: Kept[tuple[Any, ...], Table] = Kept(8)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    pks: Sequence[int]
+    n_reports: Sequence[int]
+    trials: tuple[TrialRecord, ...]
+
+
+SHARE_S = 30.0  # a page's charts ask within seconds
+MOST_SHARED = 20_000  # trials kept in memory
+_shared: Once[tuple[str, int], _Rows] = Once(2)
 
 
 def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Figure:
@@ -52,7 +67,7 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
     if (found := _kept.get(key, for_s=KEEP_S)) is not None:
         return found
     with words.spoken_by(gettext):
-        drawn = _drawn(experiment, chart, options)
+        drawn = chart.draw(_given(experiment, chart, options), options)
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
     is_whole = not drawn["layout"]["meta"].get("n_unread")
@@ -63,38 +78,65 @@ def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Fig
     return drawn
 
 
-def _drawn(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Figure:
+def table(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Table:
+    """What the chart of that kind draws, in rows and columns; raises as ``figure``."""
+    chart = CHARTS[kind]
+    language = get_language()
+    key = (experiment.pk, experiment.last_seq, kind, language, tuple(sorted(options.items())))
+    if (found := _tables.get(key, for_s=KEEP_TABLE_S)) is not None:
+        return found
+    with words.spoken_by(gettext):
+        made = chart.tabulate(_given(experiment, chart, options), options)
+    _tables.put(key, made)
+    return made
+
+
+def _given(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Record:
     given = record(experiment, chart, options)
     if chart.needs_first_reports is not None:
         numbers = chart.needs_first_reports(given, options)
         given = replace(given, first_reports=_first_reports(experiment, numbers))
-    return chart.draw(given, options)
+    return given
 
 
 def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Record:
     """The experiment as that chart needs to see it."""
-    wanted = chart.needs(options)
-    names = [f.name for f in fields(TrialRecord) if f.name in wanted or f.name not in _COSTLY]
-    rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
-    pks, n_reports, *values = fast_rows.columns(rows, ["id", "n_reports", *names])
-    trials = [
-        TrialRecord(**dict(zip(names, found, strict=True))) for found in zip(*values, strict=True)
-    ]
+    rows = _rows(experiment, chart.needs(options))
     found = Record(
         optimize_mode=experiment.optimize_mode,
         space=search_space(experiment),
-        trials=tuple(trials),
+        trials=rows.trials,
         now=timezone.now(),
         ended=experiment.phase in PHASE_ENDED,
     )
     if not chart.needs_curves:
         return found
-    receipts = _receipts(experiment, options["trial"]) if options.get("trial") else {}
+    receipts = _receipts(experiment, options)
     reported = [
         curve_data.Reported(pk, trial.number, trial.state in FINISHED, n)
-        for pk, n, trial in zip(pks, n_reports, trials, strict=True)
+        for pk, n, trial in zip(rows.pks, rows.n_reports, rows.trials, strict=True)
     ]
-    return curve_data.with_curves(experiment, replace(found, receipts=receipts), reported, options)
+    last = max(receipts, default=None)
+    found = replace(found, receipts=receipts, last_stopped=last)
+    return curve_data.with_curves(experiment, found, reported, options)
+
+
+def _rows(experiment: Experiment, wanted: frozenset[str]) -> _Rows:
+    """Every trial; of an experiment that has ended, whole, once for all the charts of a page."""
+    if experiment.phase not in PHASE_ENDED or experiment.max_trials > MOST_SHARED:
+        return _read(experiment, wanted)
+    key = (experiment.pk, experiment.last_seq)
+    return _shared.get(key, lambda: _read(experiment, _COSTLY), for_s=SHARE_S)
+
+
+def _read(experiment: Experiment, wanted: frozenset[str]) -> _Rows:
+    names = [f.name for f in fields(TrialRecord) if f.name in wanted or f.name not in _COSTLY]
+    rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
+    pks, n_reports, *values = fast_rows.columns(rows, ["id", "n_reports", *names])
+    trials = tuple(
+        TrialRecord(**dict(zip(names, found, strict=True))) for found in zip(*values, strict=True)
+    )
+    return _Rows(pks, n_reports, trials)
 
 
 def _first_reports(experiment: Experiment, numbers: Sequence[int]) -> dict[int, datetime]:
@@ -132,12 +174,19 @@ def default_first(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (name != DEFAULT_METRIC, name))
 
 
-def _receipts(experiment: Experiment, trial_number: str) -> dict[int, StopReceipt]:
-    """Why that trial was stopped early, in the assessor's numbers."""
-    if not trial_number.isdecimal():
+def _receipts(experiment: Experiment, options: Mapping[str, str]) -> dict[int, StopReceipt]:
+    """Why that trial was stopped early, in the assessor's numbers; else, why the last one was."""
+    number = options.get("trial")
+    if number:
+        receipt = stop_receipt(experiment, int(number)) if number.isdecimal() else None
+        return {} if receipt is None else {int(number): receipt}
+    is_judged = options.get("metric", DEFAULT_METRIC) in ("", DEFAULT_METRIC)
+    if not is_judged or not experiment.configuration.get("assessor"):
         return {}
-    receipt = stop_receipt(experiment, int(trial_number))
-    return {} if receipt is None else {int(trial_number): receipt}
+    stopped = experiment.trials.filter(state=TrialState.EARLY_STOPPED).order_by("-finished_at")
+    last = stopped.values_list("number", flat=True).first()
+    receipt = None if last is None else stop_receipt(experiment, last)
+    return {} if last is None or receipt is None else {last: receipt}
 
 
 def stop_event(experiment: Experiment, trial_number: int) -> Event | None:
@@ -154,9 +203,10 @@ def stop_event(experiment: Experiment, trial_number: int) -> Event | None:
 def stop_receipt(experiment: Experiment, trial_number: int) -> StopReceipt | None:
     """What the trial had to reach, in the names that assessors give their numbers."""
     event = stop_event(experiment, trial_number)
-    if event is None:
-        return None
-    data = event.data
+    return None if event is None else receipt_of(event.data)
+
+
+def receipt_of(data: Mapping[str, Any]) -> StopReceipt:
     names = ("threshold_value", "median_value", "threshold")
     threshold = next((data[n] for n in names if _is_number(data.get(n))), None)
     sequence = data.get("step")
@@ -165,8 +215,17 @@ def stop_receipt(experiment: Experiment, trial_number: int) -> StopReceipt | Non
         sequence=float(sequence) if _is_number(sequence) else None,
         threshold=None if threshold is None else float(threshold),
         line=tuple((float(s), float(v)) for s, v in pairs if _is_number(s) and _is_number(v)),
+        forecast=_forecast_of(data),
     )
 
 
-def _is_number(value: Any) -> bool:
+def _forecast_of(data: Mapping[str, Any]) -> tuple[float, float, float, float] | None:
+    names = ("forecast_step", "forecast_value", "best_case_value", "worst_case_value")
+    at, value, best, worst = (data.get(name) for name in names)
+    if not (_is_number(at) and _is_number(value) and _is_number(best) and _is_number(worst)):
+        return None
+    return float(at), float(value), float(best), float(worst)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -26,6 +26,7 @@ from experiments.charts.base import (
     Figure,
     Record,
     ReportedCurve,
+    Table,
     TrialRecord,
 )
 from experiments.charts.words import spoken_by
@@ -191,22 +192,34 @@ def curves_figure(
     experiment: Experiment, trials: Sequence[Trial], options: Mapping[str, str]
 ) -> Figure:
     """Their curves over each other; raises ProblemsError for an option that makes no sense."""
-    name = options.get("metric") or DEFAULT_METRIC
-    record = Record(
-        optimize_mode=experiment.optimize_mode,
-        space=chart_data.search_space(experiment),
-        trials=tuple(_record(trial) for trial in trials),
-        now=timezone.now(),
-        curves=_curves(experiment, trials, name, with_time=options.get("x") == "time"),
-    )
     with spoken_by(_):
-        figure = overlay.draw(record, options)
+        figure = overlay.draw(_overlaid(experiment, trials, options), options)
     figure["layout"]["meta"] |= {
         "metrics": _metric_names(trials),
         "seq": experiment.last_seq,
         "redrawn_at": sorted(overlay.REDRAWN_AT),
     }
     return figure
+
+
+def curves_table(
+    experiment: Experiment, trials: Sequence[Trial], options: Mapping[str, str]
+) -> Table:
+    with spoken_by(_):
+        return overlay.tabulate(_overlaid(experiment, trials, options), options)
+
+
+def _overlaid(
+    experiment: Experiment, trials: Sequence[Trial], options: Mapping[str, str]
+) -> Record:
+    name = options.get("metric") or DEFAULT_METRIC
+    return Record(
+        optimize_mode=experiment.optimize_mode,
+        space=chart_data.search_space(experiment),
+        trials=tuple(_record(trial) for trial in trials),
+        now=timezone.now(),
+        curves=_curves(experiment, trials, name, with_time=options.get("x") == "time"),
+    )
 
 
 def _record(trial: Trial) -> TrialRecord:

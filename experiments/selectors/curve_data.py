@@ -59,6 +59,9 @@ def with_curves(
     exact: dict[int, Points] = {numbers[pk]: points for (pk, _), points in raw.items()}
     coarse = {numbers[pk]: packed for pk, (_, packed) in kept.items() if pk in numbers}
     wanted = chart.wanted(record, options, {*exact, *coarse})
+    if wanted.is_all:
+        exact = {n: points for n, points in exact.items() if n in wanted.own}
+        coarse = {n: packed for n, packed in coarse.items() if n in wanted.own}
     pks = {t.number: t.pk for t in trials}
     if wanted.alone is not None and wanted.alone in coarse:
         for points in curves.raw_points([pks[wanted.alone]], name=name).values():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -192,7 +192,10 @@ def _names(mappings: Iterator[dict[str, Any]]) -> list[str]:
 
 
 def csv_text(experiment: Experiment) -> str:
-    header, rows = _table(experiment)
+    return csv_of(*_table(experiment))
+
+
+def csv_of(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow([_cell(name) for name in header])

@@ -43,6 +43,9 @@ def columns(
 
 def _read(field: Any, values: Sequence[Any], *, as_iso: bool) -> Sequence[Any]:
     if isinstance(field, models.JSONField):
+        if all(isinstance(value, str) for value in values):
+            read: list[Any] = json.loads(f"[{','.join(values)}]")  # at once: half the time
+            return read
         return [json.loads(value) if isinstance(value, str) else value for value in values]
     if isinstance(field, models.BooleanField):
         return [bool(value) for value in values]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -41,3 +41,29 @@ class Kept(Generic[K, V]):
     def clear(self) -> None:
         with self._lock:
             self._found.clear()
+
+
+class Once(Generic[K, V]):
+    """As ``Kept``; what several ask for at the same time is made by one of them, and once."""
+
+    def __init__(self, most: int) -> None:
+        self._kept: Kept[K, V] = Kept(most)
+        self._making: dict[K, Lock] = {}
+        self._lock = Lock()
+
+    def get(self, key: K, make: Callable[[], V], *, for_s: float | None = None) -> V:
+        with self._lock:
+            making = self._making.setdefault(key, Lock())
+        try:
+            with making:
+                found = self._kept.get(key, for_s=for_s)
+                if found is None:
+                    found = make()
+                    self._kept.put(key, found)
+                return found
+        finally:
+            with self._lock:
+                self._making.pop(key, None)
+
+    def clear(self) -> None:
+        self._kept.clear()

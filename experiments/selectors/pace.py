@@ -12,6 +12,7 @@ from experiments.manifest.forecast import gpus_of_a_trial
 from experiments.models import Experiment
 from experiments.problems import ProblemsError
 from experiments.selectors import fast_rows
+from experiments.selectors.let_finish import let_finish_json
 from experiments.selectors.present import count_trials
 from experiments.states import Phase, TrialState
 
@@ -26,9 +27,11 @@ def pace_json(experiment: Experiment) -> dict[str, Any]:
     Time that trials wait for a slot or a node counts as left, but not as spent.
     """
     now = timezone.now()
-    columns = ("state", "created_at", "started_at", "finished_at")
+    columns = ("state", "created_at", "started_at", "finished_at", "n_reports")
     found = fast_rows.columns(experiment.trials.order_by("number"), columns)
-    rows = list(zip(*found, strict=True))
+    *times, n_reports = found
+    rows = list(zip(*times, strict=True))
+    reports = list(zip(found[0], n_reports, strict=True))
     ran = [(state, _between(start, end or now)) for state, _, start, end in rows if start]
     by_state = {
         wanted: [seconds for state, seconds in ran if state == wanted] for wanted in TrialState
@@ -58,6 +61,15 @@ def pace_json(experiment: Experiment) -> dict[str, Any]:
         "gpu_seconds": round(spent * gpus, 1) if gpus else None,
         "stopped_early": len(stopped),
         "saved_seconds": _rounded(pace.saved_by_stopping(by_state[TrialState.SUCCEEDED], stopped)),
+        "saved_reports": _rounded(
+            pace.saved_by_stopping(
+                *(
+                    [n for state, n in reports if state == wanted]
+                    for wanted in (TrialState.SUCCEEDED, TrialState.EARLY_STOPPED)
+                )
+            )
+        ),
+        "let_finish": let_finish_json(experiment),
     }  # fmt: skip
 
 

@@ -5,7 +5,7 @@ import { stringify } from "./exact.js";
 import { gettext } from "./language.js";
 import { experimentLook, LOOKS, plainLook } from "./looks.js";
 import { said } from "./said.js";
-import { language, ago as words } from "./times.js";
+import { moment, ago as words } from "./times.js";
 
 /** @param {{ state: TrialState }} trial */
 export const isFinished = (trial) => LOOKS.finished.includes(trial.state);
@@ -142,7 +142,7 @@ export function ago(iso) {
   const element = h("time", {
     datetime: iso,
     "data-ago": true,
-    title: date.toLocaleString(language()),
+    title: moment(date),
   });
   element.textContent = words(date);
   return element;

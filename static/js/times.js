@@ -32,6 +32,25 @@ export function ago(date, now = Date.now()) {
   return words.format(Math.trunc(seconds / 5) * 5, "second");
 }
 
+/** @type {Intl.DateTimeFormat | undefined} making one costs as much as fifty dates */
+let moments;
+
+/**
+ * Date and time of day, in full.
+ * @param {Date} date
+ */
+export function moment(date) {
+  moments ??= new Intl.DateTimeFormat(language(), {
+    year: "numeric",
+    month: "numeric",
+    day: "numeric",
+    hour: "numeric",
+    minute: "numeric",
+    second: "numeric",
+  });
+  return Number.isNaN(date.getTime()) ? "" : moments.format(date);
+}
+
 /**
  * Bring every <time datetime="…" data-ago> up to date.
  * @param {ParentNode} root
@@ -42,6 +61,6 @@ export function refreshTimes(root = document) {
     if (Number.isNaN(date.getTime())) continue;
     const text = ago(date);
     if (element.textContent !== text) element.textContent = text;
-    if (!element.title) element.title = date.toLocaleString(language());
+    if (!element.title) element.title = moment(date);
   }
 }

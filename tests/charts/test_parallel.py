@@ -177,3 +177,32 @@ def test_a_budget_gets_an_axis_and_checkpoint_directories_get_none() -> None:
     found = axes.axes(space, given)
     assert [axis.label for axis in found] == ["lr", "TRIAL_BUDGET"]
     assert found[1].places == (1.0, 9.0)
+
+
+def test_axes_are_turned_round_and_rescaled_one_by_one() -> None:
+    space = {
+        "lr": {"_type": "loguniform", "_value": [1e-4, 1.0]},
+        "width": {"_type": "uniform", "_value": [0, 1000]},
+        "shift": {"_type": "uniform", "_value": [-1, 1]},
+    }
+    tried = [{"lr": 10.0**-i, "width": 10.0**i, "shift": i - 1.0} for i in range(3)]
+    given = record([trial(i, 10.0**i, parameters=p) for i, p in enumerate(tried)], space=space)
+    options = {
+        "log_axes": '["", "width", "shift"]', "linear_axes": '["lr"]', "flip": '["", "width"]',
+    }  # fmt: skip
+    figure = parallel.draw(given, options)
+    dimensions = {d["name"]: d for d in figure["data"][0]["dimensions"]}
+    assert dimensions[""]["label"] == "<b>Value</b> (log)"
+    assert dimensions[""]["values"] == [0.0, 1.0, 2.0]
+    assert dimensions["width"]["label"] == "width (log)"
+    assert dimensions["width"]["values"] == [0.0, 1.0, 2.0]  # worst first
+    assert dimensions["lr"]["values"] == [1.0, 0.1, 0.01]
+    assert dimensions["shift"]["label"] == "shift"  # what is not above 0 has no logarithm
+    for name, is_flipped in {"": True, "width": True, "lr": False, "shift": False}.items():
+        low, high = dimensions[name]["range"]
+        assert (low > high) == is_flipped
+    meta = figure["layout"]["meta"]
+    assert meta["scales"] == {"": "log", "lr": "linear", "width": "log", "shift": "only"}
+    assert meta["flipped"] == ["", "width"]
+    usual = parallel.draw(given, {})["layout"]["meta"]
+    assert usual["scales"] == {"": "linear", "lr": "log", "width": "linear", "shift": "only"}

@@ -97,3 +97,16 @@ def test_reports_end_the_emptiness_of_history_and_curves_only() -> None:
 def test_a_started_trial_changes_durations_and_slots_only() -> None:
     start = (TrialState.WAITING, TrialState.RUNNING)
     assert [kind for kind in KINDS if start in CHARTS[kind].redrawn_at] == ["duration", "slots"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_chart_is_a_table_too(kind: str) -> None:
+    table = CHARTS[kind].tabulate(everything(), {})
+    assert len(table.columns) > 1
+    assert len(set(table.columns)) == len(table.columns)
+    assert len(table.rows) > 0
+    assert {len(row) for row in table.rows} == {len(table.columns)}
+    json.dumps(table.rows, allow_nan=False)
+    assert all(isinstance(cell, (str, int, float, bool, type(None)))
+               for row in table.rows for cell in row)  # fmt: skip
+    assert CHARTS[kind].tabulate(record([]), {}).rows in ([], ())

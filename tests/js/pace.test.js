@@ -13,6 +13,8 @@ const nothing = {
   gpu_seconds: null,
   stopped_early: 0,
   saved_seconds: null,
+  saved_reports: null,
+  let_finish: null,
 };
 
 test("nothing is said of what is not known", () => {
@@ -48,5 +50,23 @@ test("what it cost and what was saved", () => {
   assert.deepEqual(sentences(pace), [
     "Trials took 1 m 40 s, and GPUs 3 m 20 s.",
     "Stopping 3 early saved about 1 m 05 s.",
+  ]);
+});
+
+test("what was saved in reports, and how often the assessor was wrong", () => {
+  const stopped = { ...nothing, stopped_early: 3, saved_seconds: 90, saved_reports: 41.6 };
+  assert.deepEqual(sentences(stopped), ["Stopping 3 early saved about 1 m 30 s, and 42 reports."]);
+  /**
+   * @param {number[]} wrong
+   * @param {number} ended
+   */
+  const let_finish = (wrong, ended) => ({
+    ...nothing,
+    let_finish: { trials: [1, 2, 3, 4, 5, 6, 7, 8], ended, wrong },
+  });
+  assert.deepEqual(sentences(let_finish([], 0)), ["8 it would have stopped run on to the end."]);
+  assert.deepEqual(sentences(let_finish([], 8)), ["Of 8 let run on, it was wrong about none."]);
+  assert.deepEqual(sentences(let_finish([1, 2, 3, 4, 5, 6], 8)), [
+    "Of 8 let run on, it was wrong about 6: #1, #2, #3, #4, #5, ….",
   ]);
 });

@@ -26,7 +26,9 @@ def report_final(trial: Trial, value: float) -> None:
 
 
 def report_curve(trial: Trial, values: list[float]) -> None:
-    for sequence, value in enumerate(values):
+    """These values as its reports; those that it has sent already stay."""
+    sent = trial.metric_set.filter(kind=Metric.Kind.PERIODICAL).count()
+    for sequence, value in list(enumerate(values))[sent:]:
         Metric.objects.create(
             trial=trial,
             experiment=trial.experiment,

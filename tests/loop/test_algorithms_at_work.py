@@ -8,7 +8,10 @@ import pytest
 
 from experiments.algorithms.assessors.medianstop import MedianstopAssessor
 from experiments.algorithms.tuners.random import RandomTuner
+from experiments.engine import session
 from experiments.models import Experiment, Trial
+from experiments.selectors import chart_data
+from experiments.selectors.let_finish import let_finish_json
 from experiments.states import Phase, TrialState
 from tests.loop.passes import look, report_curve, states, succeed
 
@@ -40,6 +43,55 @@ def test_a_trial_worse_than_the_median_is_stopped_with_a_receipt(make_experiment
     assert "median" in bad.reason
     receipt = experiment.events.get(what="stopping")
     assert receipt.data, "the numbers of the decision are kept"
+
+
+def test_one_in_so_many_is_let_run_on_and_judged_no_more(make_experiment, backend):
+    experiment = make_experiment(
+        {
+            "maxTrialNum": 20,
+            "trialConcurrency": 1,
+            "assessor": {
+                "builtinAssessorName": "Medianstop",
+                "classArgs": {"optimize_mode": "maximize", "let_finish": 1},
+            },
+        }
+    )
+    for value in (0.9, 0.8, 0.7):
+        look(experiment)
+        trial = experiment.trials.get(state=TrialState.RUNNING)
+        report_curve(trial, [value / 2, value])
+        succeed(backend, trial, value)
+    for final in (0.1, 0.95):  # the second one proves the assessor wrong
+        look(experiment)
+        slow = experiment.trials.get(state=TrialState.RUNNING)
+        report_curve(slow, [0.1])
+        look(experiment)
+        report_curve(slow, [0.1, 0.1])
+        look(experiment)
+        slow.refresh_from_db()
+        assert (slow.state, slow.stop_as, slow.judged_sequence) == ("RUNNING", "", 1)
+        mark = experiment.events.get(what="let finish", trial=slow)  # once, at its first report
+        assert mark.data["step"] == 0
+        assert mark.data["median_value"] == 0.4
+        assert "median" in mark.reason
+        succeed(backend, slow, final)
+    look(experiment)
+    assert not experiment.events.filter(what="stopping").exists()
+    told = let_finish_json(experiment)
+    assert told == {"trials": [3, 4], "ended": 2, "wrong": [4]}
+    figure = chart_data.figure(experiment, "curves", {"trial": "3"})
+    assert "threshold" in [trace["uid"] for trace in figure["data"]]
+
+
+def test_who_is_let_run_on_is_drawn_once_for_all(make_experiment):
+    assessor = {"builtinAssessorName": "Medianstop", "classArgs": {"let_finish": 10}}
+    spec = make_experiment({"assessor": assessor}).spec
+    drawn = [number for number in range(1000) if session.lets_finish(spec, number, 7)]
+    assert 60 < len(drawn) < 140
+    assert drawn == [number for number in range(1000) if session.lets_finish(spec, number, 7)]
+    assert drawn != [number for number in range(1000) if session.lets_finish(spec, number, 8)]
+    never = make_experiment({"assessor": {"builtinAssessorName": "Medianstop"}}).spec
+    assert not any(session.lets_finish(never, number, 7) for number in range(100))
 
 
 def test_a_good_trial_is_judged_once_per_report_and_goes_on(make_experiment, backend):

@@ -49,6 +49,14 @@ def test_it_tells_the_end_the_cost_and_what_was_saved(client: Client, at_work: E
     assert told["trial_seconds"] == pytest.approx(4 * 100 + 30 + 60, abs=30)  # of the clock
     assert (told["gpus_per_trial"], told["gpu_seconds"]) == (0, None)
     assert (told["stopped_early"], told["saved_seconds"]) == (1, 70)
+    assert (told["saved_reports"], told["let_finish"]) == (0, None)
+
+
+def test_it_tells_the_reports_that_were_saved(client: Client, at_work: Experiment) -> None:
+    succeeded = at_work.trials.filter(state=TrialState.SUCCEEDED)
+    succeeded.update(n_reports=20)
+    at_work.trials.filter(state=TrialState.EARLY_STOPPED).update(n_reports=6)
+    assert pace(client, at_work)["saved_reports"] == 14
 
 
 def test_the_time_limit_is_told_where_it_comes_first(client: Client, at_work: Experiment) -> None:
@@ -92,7 +100,7 @@ def test_an_experiment_without_trials_has_cost_nothing(
     told = pace(client, make_experiment())
     assert told == {
         "left": None, "trial_seconds": 0, "gpus_per_trial": 0, "gpu_seconds": None,
-        "stopped_early": 0, "saved_seconds": None,
+        "stopped_early": 0, "saved_seconds": None, "saved_reports": None, "let_finish": None,
     }  # fmt: skip
 
 

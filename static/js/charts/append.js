@@ -36,14 +36,35 @@ export function addReport(figure, metric) {
  * @returns {Outcome}
  */
 function append(figure, rule, metric, y) {
-  const trace = figure.data.find((t) => t.meta?.trial === metric.trial);
+  const mine = figure.data.filter((t) => t.meta?.trial === metric.trial);
+  const trace = mine.find((t) => !t.meta?.smooth);
   if (!trace?.meta) return unknown(figure, metric.trial, y);
   if (metric.sequence <= Number(trace.meta.last)) return "later"; // said again, or out of order
-  trace.x.push(placeOf(metric, rule, trace.meta.start ?? 0));
+  const x = placeOf(metric, rule, trace.meta.start ?? 0);
+  trace.x.push(x);
   trace.y.push(y);
+  const soft = mine.find((t) => t.meta?.smooth);
+  if (soft?.meta?.smooth) {
+    soft.x.push(x);
+    soft.y.push(y === null ? null : smoothed(soft.meta.smooth, metric.sequence, y));
+  }
   trace.meta.last = metric.sequence;
   if (trace.x.length > (trace.meta.most ?? Infinity)) return "anew"; // time to thin it out
   return y === null || widen(figure, y) ? "drawn" : "later";
+}
+
+/**
+ * The moving mean goes on, as experiments/charts/smooth.py began it.
+ * @param {SmoothState} state changed in place
+ * @param {number} sequence
+ * @param {number} y
+ */
+function smoothed(state, sequence, y) {
+  const kept = state.weight ** Math.max(sequence - state.last, 1);
+  state.total = kept * state.total + ((1 - kept) * y) / 2;
+  state.share = kept * state.share + (1 - kept);
+  state.last = sequence;
+  return 2 * (state.total / state.share);
 }
 
 /**

@@ -3,9 +3,12 @@
 
 import { api } from "../api.js";
 import { find } from "../dom.js";
+import { gettext } from "../language.js";
 import { addReport, isRedrawnAt } from "./append.js";
+import { ChartCard } from "./card.js";
+import { loadPlotly } from "./library.js";
 import { ParallelPlot } from "./parcoords.js";
-import { loadPlotly, Plot, turn } from "./plot.js";
+import { Plot, turn } from "./plot.js";
 import { theme } from "./theme.js";
 
 const REFETCH = 1200; // milliseconds between two fetches of one figure
@@ -17,11 +20,11 @@ export class ChartPanel {
   /**
    * @param {HTMLElement} root has .chart-plot and .chart-empty
    * @param {{
-   *   url: string, plotlyUrl: string, options?: Record<string, string>,
+   *   url: string, plotlyUrl: string, options?: Record<string, string>, prefix?: string,
    *   onTrial: (trial: number, click?: MouseEvent) => void, onFigure?: (meta: FigureMeta) => void,
-   * }} settings url: of the figure; options: its query
+   * }} settings url: of the figure; options: its query; prefix: of its names in the page's address
    */
-  constructor(root, { url, plotlyUrl, options = {}, onTrial, onFigure }) {
+  constructor(root, { url, plotlyUrl, options = {}, prefix = "", onTrial, onFigure }) {
     this.root = root;
     this.url = url;
     this.plotlyUrl = plotlyUrl;
@@ -31,7 +34,8 @@ export class ChartPanel {
     this.element = find(root, ".chart-plot");
     this.empty = find(root, ".chart-empty");
     this.body = this.element.parentElement;
-    this.plot = new Plot(this.element, { onTrial });
+    this.card = new ChartCard(this, prefix);
+    this.plot = new Plot(this.element, { onTrial, title: this.card.title });
     /** @type {ParallelPlot | null} */
     this.parallel = null;
     /** @type {Figure | null} */
@@ -52,13 +56,15 @@ export class ChartPanel {
   }
 
   get isVisible() {
-    return [this.element, this.empty].some((box) => !box.hidden && box.offsetParent !== null);
+    const boxes = [this.element, this.empty, this.card.table.box]; // a table is as good as a plot
+    return boxes.some((box) => !box.hidden && box.offsetParent !== null);
   }
 
   /** @param {Record<string, string>} options */
   setOptions(options) {
     this.options = options;
     this.plot.forgetZoom();
+    this.card.freshen();
     this.load();
   }
 
@@ -95,6 +101,7 @@ export class ChartPanel {
    */
   refresh(pause = REFETCH) {
     this.pause = Math.min(this.pause ?? pause, pause);
+    this.card.freshen();
     // One fetch at a time: on a slow server, news would abort each answer before it comes.
     if (this.fetching || !this.isVisible || document.hidden) return;
     const due = Math.max(Date.now(), this.fetchedAt + this.pause);
@@ -109,6 +116,7 @@ export class ChartPanel {
 
   /** It has come into sight. */
   seen() {
+    this.card.freshen();
     this.plot.resize();
     this.freshen();
   }
@@ -177,6 +185,17 @@ export class ChartPanel {
   }
 
   // ---- drawing
+
+  /**
+   * What is seen, as an address of data. Throws where nothing is drawn.
+   * @param {"png" | "svg"} format
+   */
+  async image(format) {
+    if (!this.element.dataset.drawn || !this.figure || this.element.hidden) {
+      throw new Error(gettext("There is nothing to show yet."));
+    }
+    return this.parallel ? this.parallel.image(format) : this.plot.image(format);
+  }
 
   /** @param {string} text */
   say(text) {

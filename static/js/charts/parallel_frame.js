@@ -2,7 +2,7 @@
 // Pure.
 
 export const TOP = 44; // pixels above the axes
-export const BOTTOM = 22;
+export const BOTTOM = 44; // a line of words and the buttons of the axes' menus are there
 const SIDE = 64;
 const NEAR = 7; // pixels from the pointer to a line
 
@@ -44,6 +44,10 @@ export class Frame {
    * @param {number[]} shades
    */
   take(axes, numbers, shades) {
+    for (const { key, label } of this.axes) {
+      const now = axes.find((axis) => axis.key === key);
+      if (now && now.label !== label) this.brushes.delete(key); // on another scale
+    }
     this.axes = axes;
     this.numbers = numbers;
     this.shades = shades;
@@ -112,8 +116,18 @@ export class Frame {
    */
   brush(k, from, to) {
     const axis = this.axes[k];
-    const ends = [this.place(axis, from), this.place(axis, to)];
-    this.brushes.set(axis.key, [Math.min(...ends), Math.max(...ends)]);
+    this.keep(k, [this.place(axis, from), this.place(axis, to)]);
+  }
+
+  /**
+   * The same between two places; null: of this axis all.
+   * @param {number} k
+   * @param {Ends | null} ends
+   */
+  keep(k, ends) {
+    const { key } = this.axes[k];
+    if (ends) this.brushes.set(key, [Math.min(...ends), Math.max(...ends)]);
+    else this.brushes.delete(key);
     this.sift();
   }
 

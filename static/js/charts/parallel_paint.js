@@ -36,7 +36,8 @@ export function paint(context, frame, scale, theme) {
     frame.numbers.forEach((_, i) => {
       if (frame.kept[i] !== keep) return;
       const shade = frame.shades[i];
-      const alpha = isMany ? 0.12 + 0.7 * shade ** 3 : 0.55 + 0.4 * shade;
+      // of very many, those that are nearly the best must not be one dark patch
+      const alpha = isMany ? 0.1 + 0.65 * shade ** 8 : 0.55 + 0.4 * shade;
       context.globalAlpha = keep ? alpha : 0.25;
       context.strokeStyle = keep ? colourAt(scale, shade) : theme.grid;
       context.lineWidth = keep ? (isMany ? 0.8 : 1.4) + 0.6 * shade : 1;
@@ -108,7 +109,8 @@ function paintBrush(context, frame, k, theme) {
   const axis = frame.axes[k];
   const brush = frame.brushes.get(axis.key);
   if (!brush) return;
-  const [bottom, top] = brush.map((place) => frame.y(axis, place));
+  const ends = brush.map((place) => frame.y(axis, place));
+  const [top, bottom] = [Math.min(...ends), Math.max(...ends)]; // an axis may be upside down
   const left = frame.x(k) - 5;
   context.fillStyle = theme.accent;
   context.globalAlpha = 0.35;
@@ -135,7 +137,7 @@ function paintTicks(context, frame, k, theme) {
   let last = Infinity;
   for (const [place, text] of axis.ticks) {
     const y = frame.y(axis, place);
-    if (last - y < 12) continue; // labels would touch
+    if (Math.abs(last - y) < 12) continue; // labels would touch
     last = y;
     context.fillStyle = theme.strong;
     context.fillRect(x - 3, y - 0.5, 6, 1);

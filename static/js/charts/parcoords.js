@@ -3,8 +3,10 @@
 
 import { h } from "../dom.js";
 import { gettext } from "../language.js";
+import { AxisMenus } from "./axis_menu.js";
 import { Frame, TOP } from "./parallel_frame.js";
 import { cleared, paint, paintPointed } from "./parallel_paint.js";
+import { SvgContext } from "./svg_context.js";
 import { wordsIn } from "./words.js";
 
 const BRUSH_WIDTH = 14; // pixels from an axis at which it can be brushed
@@ -33,6 +35,9 @@ export class ParallelPlot {
     this.pointed = null;
     element.classList.add("parcoords");
     element.replaceChildren(this.canvas, this.front, this.tip, this.note);
+    /** @type {FigureMeta} */
+    this.meta = { kind: "", seq: 0 };
+    this.menus = new AxisMenus(this);
     new ResizeObserver(() => this.draw()).observe(element);
     this.front.addEventListener("pointerdown", (event) => this.pressed(event));
     this.front.addEventListener("pointermove", (event) => this.moved(event));
@@ -50,8 +55,10 @@ export class ParallelPlot {
    * @param {Theme} theme
    * @param {FigureMeta} [meta]
    */
-  show(trace, theme, { n_trials: all = 0, n_drawn: drawn = all } = { kind: "", seq: 0 }) {
+  show(trace, theme, meta = { kind: "", seq: 0 }) {
     const { frame } = this;
+    const { n_trials: all = 0, n_drawn: drawn = all } = meta;
+    this.meta = meta;
     this.theme = theme;
     this.scale = theme.dark ? trace.meta.colorscale_dark : trace.meta.colorscale_light;
     const { color, cmin, cmax } = trace.line;
@@ -79,7 +86,39 @@ export class ParallelPlot {
     if (!theme || !element.clientWidth) return;
     frame.resize(element.clientWidth, element.clientHeight);
     paint(cleared(this.canvas, frame), frame, this.scale, theme);
+    this.menus.draw();
     this.point(this.pointed);
+  }
+
+  /**
+   * Keep only the lines that pass an axis between two places; null: all of them.
+   * @param {number} k
+   * @param {Ends | null} ends
+   */
+  keep(k, ends) {
+    this.frame.keep(k, ends);
+    this.draw();
+  }
+
+  /**
+   * What is seen, as an address of data.
+   * @param {"png" | "svg"} format
+   */
+  image(format) {
+    const { frame, scale, theme } = this;
+    if (!theme) return "";
+    if (format === "svg") {
+      const drawing = new SvgContext(frame, theme.surface);
+      paint(/** @type {any} */ (drawing), frame, scale, theme);
+      return `data:image/svg+xml,${encodeURIComponent(drawing.svg)}`;
+    }
+    const canvas = h("canvas", { width: frame.width * 2, height: frame.height * 2 });
+    const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    context.scale(2, 2);
+    context.fillStyle = theme.surface;
+    context.fillRect(0, 0, frame.width, frame.height);
+    paint(context, frame, scale, theme);
+    return canvas.toDataURL("image/png");
   }
 
   // ---- pointing, brushing, moving axes
@@ -198,5 +237,5 @@ function axisOf({ label, name, values, range, tickvals, ticktext }) {
     (place, i) => /** @type {[number, string]} */ ([place, wordsIn(ticktext[i])]),
   );
   // two labels may be cut to the same; brushes and the order of axes go by the name
-  return { key: wordsIn(name || label), label: wordsIn(label), values, range, ticks };
+  return { key: wordsIn(name ?? label), label: wordsIn(label), values, range, ticks };
 }

@@ -2,6 +2,8 @@
 // point, a drag that is not over) outlives every drawing.
 
 import { gettext } from "../language.js";
+import { fileStem } from "./image.js";
+import { ChartKeys } from "./keys.js";
 import { dressed, fit, theme, themed } from "./theme.js";
 import { axesOf, View } from "./view.js";
 
@@ -13,23 +15,6 @@ const RESET_ICON = {
   path: "M12 3 3 10.6V21h6.5v-6h5v6H21V10.6zm0 2.6 7 5.9V19h-2.5v-6h-9v6H5v-7.5z",
 };
 
-/** @type {Promise<unknown> | undefined} */
-let library;
-/**
- * Load Plotly once, after the page itself: it is large and the tables need not wait for it.
- * @param {string} url
- */
-export function loadPlotly(url) {
-  library ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    script.src = url;
-    script.onload = resolve;
-    script.onerror = () => reject(new Error(gettext("The chart library could not be loaded.")));
-    document.head.append(script);
-  });
-  return library;
-}
-
 /** @type {Promise<unknown>} */
 let turns = Promise.resolve();
 /** Wait until it is one's turn to draw: one chart a task, so that clicks are answered between. */
@@ -38,24 +23,17 @@ export function turn() {
   return turns;
 }
 
-/**
- * What a picture of the chart is called: after the experiment (and trial) and what it shows.
- * @param {HTMLElement} element
- */
-function imageName(element) {
-  const kind = element.closest("[data-kind]")?.getAttribute("data-kind") ?? "chart";
-  const name = document.title.replace(/^\d+\/\d+ · /, "").replace(/ · AutoTune$/, "");
-  return `${name}-${kind}`;
-}
-
 export class Plot {
   /**
    * @param {HTMLElement} element
-   * @param {{ onTrial: (trial: number, click?: MouseEvent) => void }} options
+   * @param {{ onTrial: (trial: number, click?: MouseEvent) => void, title: string }} options
    */
-  constructor(element, { onTrial }) {
+  constructor(element, { onTrial, title }) {
     this.element = /** @type {PlotElement} */ (element);
     this.onTrial = onTrial;
+    this.title = title;
+    /** @type {ChartKeys | null} */
+    this.keys = null;
     this.view = new View();
     /** @type {Figure | null} */
     this.figure = null;
@@ -72,7 +50,7 @@ export class Plot {
       displayModeBar: "hover",
       showSendToCloud: false, // Plotly's own button would upload the chart to its makers
       plotlyServerURL: "",
-      toImageButtonOptions: { filename: imageName(element) },
+      toImageButtonOptions: { filename: fileStem(element) },
       modeBarButtonsToRemove: [
         ...["lasso2d", "select2d", "autoScale2d", "zoomIn2d", "zoomOut2d", "resetScale2d"],
       ],
@@ -165,8 +143,47 @@ export class Plot {
     return layout;
   }
 
+  /**
+   * Around the middle of what is seen, along the horizontal axis.
+   * @param {number} factor of its length
+   */
+  zoom(factor) {
+    const { range, type } = this.element.layout.xaxis ?? {};
+    if (!range) return;
+    const isDate = typeof range[0] === "string" || type === "date";
+    const [from, to] = range.map((end) => (isDate ? utc(String(end)) : Number(end)));
+    const [middle, half] = [(from + to) / 2, ((to - from) / 2) * factor];
+    const ends = [middle - half, middle + half];
+    const shown = isDate ? ends.map((end) => new Date(end).toISOString().slice(0, -1)) : ends;
+    window.Plotly.relayout(this.element, { "xaxis.range": shown });
+  }
+
+  /**
+   * The chart as it is seen now, as an address of data.
+   * @param {"png" | "svg"} format
+   * @returns {Promise<string>}
+   */
+  async image(format) {
+    const { element } = this;
+    const { clientWidth: width, clientHeight: height } = element;
+    const layout = { ...element.layout, width, height, paper_bgcolor: theme().surface };
+    const figure = { data: element.data, layout };
+    return window.Plotly.toImage(figure, {
+      format,
+      width,
+      height,
+      scale: format === "png" ? 2 : 1,
+    });
+  }
+
   listen() {
     const { element } = this;
+    this.keys ??= new ChartKeys(element, {
+      onTrial: this.onTrial,
+      zoom: (factor) => this.zoom(factor),
+      reset: () => this.reset(),
+      title: this.title,
+    });
     element.on("plotly_relayout", (changes) => {
       if (this.figure) this.view.note(changes, element.layout, this.figure.layout);
     });
@@ -188,3 +205,9 @@ export class Plot {
     this.isDrawn = false;
   }
 }
+
+/**
+ * Plotly's dates have no zone: they are UTC.
+ * @param {string} date as 2026-11-27 14:00:00.5
+ */
+const utc = (date) => Date.parse(`${date.replace(" ", "T")}${date.length > 10 ? "Z" : ""}`);

@@ -157,6 +157,7 @@ const charts = all(root, "[data-chart]").map((element) => {
   const panel = new ChartPanel(element, {
     url: (name === "edf" ? root.dataset.edf : root.dataset.best) ?? "",
     plotlyUrl: urls.plotly,
+    prefix: `${name}.`,
     options: options(controls.options()),
     onTrial: () => {},
     onFigure: (meta) => controls.adapt(meta),

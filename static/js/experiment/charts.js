@@ -3,8 +3,8 @@
 
 import { params, remember } from "../address.js";
 import { Controls } from "../charts/controls.js";
+import { loadPlotly } from "../charts/library.js";
 import { ChartPanel } from "../charts/panel.js";
-import { loadPlotly } from "../charts/plot.js";
 import { all, byId, hit } from "../dom.js";
 
 const narrow = window.matchMedia("(max-width: 767.98px)");
@@ -38,6 +38,7 @@ export class Charts {
       const panel = new ChartPanel(element, {
         url: `${api}charts/${kind}/`,
         plotlyUrl: plotly,
+        prefix: `${kind}.`,
         options: { ...controls.options(), ...room(kind) },
         onTrial,
         onFigure: (meta) => controls.adapt(meta),
@@ -67,7 +68,8 @@ export class Charts {
     for (const button of all(this.tabs, "[data-view]")) {
       const isChosen = button.dataset.view === chosen;
       button.setAttribute("aria-pressed", String(isChosen));
-      if (isChosen) this.bringIntoView(button);
+      // once the page is laid out: to ask where it is any sooner would hold everything up
+      if (isChosen) requestAnimationFrame(() => this.bringIntoView(button));
     }
     for (const element of this.figures) {
       const isOverview = !("alone" in element.dataset);

@@ -19,7 +19,8 @@ const duration = (seconds) => words(Math.round(seconds)).replaceAll(" ", "\u00a0
  * @param {Pace} pace
  * @returns {string[]}
  */
-export function sentences({ left, trial_seconds, gpu_seconds, stopped_early, saved_seconds }) {
+export function sentences(pace) {
+  const { left, trial_seconds, gpu_seconds, stopped_early, saved_seconds } = pace;
   const said = [];
   if (left?.ends_by === "time") {
     const time = duration(left.high_s);
@@ -43,18 +44,43 @@ export function sentences({ left, trial_seconds, gpu_seconds, stopped_early, sav
           }),
     );
   }
+  const reports = Math.round(pace.saved_reports ?? 0);
   if (saved_seconds !== null && saved_seconds >= 1) {
     const time = duration(saved_seconds);
     said.push(
-      ngettext(
-        "Stopping {n} early saved about {time}.",
-        "Stopping {n} early saved about {time}.",
-        stopped_early,
-        { time },
-      ),
+      reports
+        ? gettext("Stopping {n} early saved about {time}, and {reports} reports.", {
+            n: stopped_early,
+            time,
+            reports,
+          })
+        : ngettext(
+            "Stopping {n} early saved about {time}.",
+            "Stopping {n} early saved about {time}.",
+            stopped_early,
+            { time },
+          ),
     );
   }
+  if (pace.let_finish) said.push(letFinish(pace.let_finish));
   return said;
+}
+
+/**
+ * How often the assessor was wrong, as far as trials tell that ran on.
+ * @param {NonNullable<Pace["let_finish"]>} found
+ */
+function letFinish({ trials, ended, wrong }) {
+  if (!ended) return gettext("{n} it would have stopped run on to the end.", { n: trials.length });
+  const numbers = wrong.slice(0, 5).map((number) => `#${number}`);
+  if (!wrong.length) {
+    return gettext("Of {n} let run on, it was wrong about none.", { n: ended });
+  }
+  return gettext("Of {n} let run on, it was wrong about {wrong}: {trials}.", {
+    n: ended,
+    wrong: wrong.length,
+    trials: numbers.join(", ") + (wrong.length > numbers.length ? ", …" : ""),
+  });
 }
 
 export class PaceLine {

@@ -27,6 +27,7 @@ const trialNumber = Number(root.dataset.number);
 const trialsUrl = `${apiUrl}trials/`;
 const trialUrl = `${trialsUrl}${trialNumber}/`;
 let { trial, experiment, stop } = state;
+const STOPS = new Set(["stopping", "let finish"]); // what an assessor has decided, or would have
 
 // ---- the curve
 
@@ -104,7 +105,7 @@ function showTrial(fresh) {
 function receive({ experiment: head, events = [], trials = [], metrics = [] }) {
   if (head) experiment = head;
   for (const event of events) {
-    const isStop = event.what === "stopping" && event.to === "EARLY_STOPPED";
+    const isStop = STOPS.has(event.what) && event.to === "EARLY_STOPPED";
     if (isStop && event.trial === trialNumber) stop = event;
   }
   const fresh = trials.find((t) => t.number === trialNumber);

@@ -133,6 +133,10 @@ function drawWhy(trial, stop) {
   const box = byId("why");
   const css = WHY[trial.state];
   const ended = css !== undefined;
+  if (stop?.what === "let finish") {
+    drawLetFinish(box, trial, stop);
+    return;
+  }
   const reason = said(trial.reason) || (trial.stopping ? gettext("It is being stopped.") : "");
   box.hidden = !reason && !ended;
   if (box.hidden) return;
@@ -143,18 +147,51 @@ function drawWhy(trial, stop) {
   box.replaceChildren(icon(ended ? name : "info"), h("div", {}, words, receipt));
 }
 
+/**
+ * The assessor would have stopped it; it ran on to see whether that is right.
+ * @param {HTMLElement} box
+ * @param {Trial} trial
+ * @param {HappenedEvent} stop
+ */
+function drawLetFinish(box, trial, stop) {
+  box.hidden = false;
+  box.className = "notice detail-message notice-warning";
+  const words = h("strong", {}, gettext("Let run on, not stopped"));
+  const end = trial.reason && isFinished(trial) ? h("div", {}, said(trial.reason)) : null;
+  const receipt = stopReceipt(stop.data ?? {});
+  box.replaceChildren(
+    icon("scissors"),
+    h("div", {}, words, `: ${said(stop.reason)}`, receipt, end),
+  );
+}
+
 /** @param {Record<string, Json>} data */
-function stopReceipt({ step, best_value, median_value, n_completed }) {
+function stopReceipt(data) {
+  const { step, best_value, median_value, n_completed, threshold_value, forecast_value } = data;
+  const { best_case_value, worst_case_value, chance, best_trial } = data;
   /** @type {[string, Json | undefined][]} */
   const known = [
     [gettext("At report"), typeof step === "number" ? step + 1 : undefined],
-    [gettext("Its best"), best_value],
+    [
+      typeof best_trial === "number"
+        ? gettext("Best so far, #{trial}", { trial: best_trial })
+        : gettext("Its best"),
+      best_value,
+    ],
     [gettext("Median of the others"), median_value],
     [
       gettext("Compared with"),
       n_completed === undefined
         ? undefined
         : ngettext("{n} trial", "{n} trials", Number(n_completed)),
+    ],
+    [gettext("Had to reach"), threshold_value],
+    [gettext("Forecast"), forecast_value],
+    [gettext("At best"), best_case_value],
+    [gettext("At worst"), worst_case_value],
+    [
+      gettext("Chance"),
+      typeof chance === "number" ? `${(100 * chance).toPrecision(2)} %` : undefined,
     ],
   ];
   const numbers = known.filter(([, value]) => value !== undefined);

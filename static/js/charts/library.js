@@ -1,0 +1,58 @@
+// The chart library: fetched once, and made ready a little at a time, so that the page answers
+// meanwhile. The server has cut it into parts (autotune_web/plotly_parts.py).
+
+import { gettext } from "../language.js";
+
+const SLICE = 30; // milliseconds at work before the page has a turn
+
+/** @type {Promise<void> | undefined} */
+let library;
+/**
+ * @param {string} url
+ */
+export function loadPlotly(url) {
+  library ??= fetched(url).then(evaluated);
+  return library;
+}
+
+/**
+ * @param {string} url
+ * @returns {Promise<void>}
+ */
+const fetched = (url) =>
+  new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = url;
+    script.onload = () => resolve();
+    script.onerror = () => reject(new Error(gettext("The chart library could not be loaded.")));
+    document.head.append(script);
+  });
+
+/** A bundle that the server could not cut is there already. */
+async function evaluated() {
+  await pause();
+  const parts = window.PlotlyParts;
+  if (parts) window.Plotly = await inSlices(parts);
+}
+
+/**
+ * Call each of them, with a pause where it took long. Returns what the last one made.
+ * @template T
+ * @param {(() => T)[]} parts
+ * @returns {Promise<T>}
+ */
+export async function inSlices(parts, now = () => performance.now()) {
+  let began = now();
+  let made;
+  for (const part of parts) {
+    if (now() - began > SLICE) {
+      await pause();
+      began = now();
+    }
+    made = part();
+  }
+  return /** @type {T} */ (made);
+}
+
+/** Let everything else of the page have its turn. */
+export const pause = () => new Promise((resolve) => setTimeout(resolve));
