@@ -47,6 +47,7 @@ class Axis:
     places: tuple[float, ...]  # one for each trial
     is_constant: bool  # the space allows one value only
     has_missing: bool = False
+    choices: tuple[Any, ...] = ()  # of a choice axis: the value at 0, 1, …
 
     @property
     def slot(self) -> float | None:
@@ -261,7 +262,7 @@ def _choice_axis(label: str, declared: _Declared, values: list[Any]) -> Axis:
     return _with_missing(
         Axis(
             label, "choice", -0.35, max(len(known) - 1, 0) + 0.35, tuple(ticks), tuple(places),
-            is_constant and len(known) == 1,
+            is_constant and len(known) == 1, choices=tuple(known.values()),
         )
     )  # fmt: skip
 
@@ -287,4 +288,5 @@ def _with_missing(axis: Axis) -> Axis:
         places=tuple(slot if math.isnan(p) else p for p in axis.places),
         is_constant=False,
         has_missing=True,
+        choices=axis.choices,
     )

@@ -3,6 +3,7 @@
 from experiments.models.curves import Curve
 from experiments.models.project import Project
 from experiments.models.release import Release
+from experiments.models.saved_views import SavedView
 from experiments.models.secrets import Secret
 from experiments.models.state import (
     MAY_BE_BEST,
@@ -29,6 +30,7 @@ __all__ = [
     "Metric",
     "Project",
     "Release",
+    "SavedView",
     "Secret",
     "SignInLink",
     "Trial",

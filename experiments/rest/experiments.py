@@ -46,9 +46,10 @@ from experiments.rest.base import (
     ApiView,
     manifest_of,
     page_of,
+    selected,
 )
 from experiments.rest.errors import InvalidManifest
-from experiments.selectors import chart_data
+from experiments.selectors import chart_data, selection
 from experiments.selectors.export import CONTENT_TYPES, export, json_chunks
 from experiments.selectors.listing import listed
 from experiments.selectors.manifest import current_manifest, manifest_text
@@ -338,6 +339,7 @@ class Chart(ApiView):
                 OpenApiParameter(name, str, description=f"Of {kinds}")
                 for name, kinds in CHART_OPTIONS.items()
             ),
+            inputs.SelectionQuery,
         ],
         responses={
             200: OpenApiTypes.OBJECT,
@@ -348,9 +350,11 @@ class Chart(ApiView):
     )
     def get(self, request: Request, experiment_id: str, kind: str) -> Any:
         experiment = self.experiment(experiment_id)
-        options = {name: str(value) for name, value in request.query_params.items()}
+        chosen = self.selection()
+        asked = {name: str(value) for name, value in request.query_params.items()}
+        options = {name: value for name, value in asked.items() if name not in selection.PARAMS}
         # The cursor is read before the rows: a figure may be newer than its tag, never older.
-        tag = _etag(experiment, kind, options)
+        tag = _etag(experiment, kind, options, chosen)
         unchanged = get_conditional_response(request._request, etag=tag)
         if unchanged is not None:
             return unchanged
@@ -358,14 +362,16 @@ class Chart(ApiView):
             close = nearest(kind, CHARTS)
             words = f"Did you mean {close!r}?" if close else f"Known: {', '.join(CHARTS)}."
             raise Http404(f"No chart {kind!r}. {words}")
-        figure = chart_data.figure(experiment, kind, options)
+        figure = chart_data.figure(experiment, kind, options, chosen)
         if figure["layout"]["meta"].get("n_unread"):  # there is more, though nothing has happened
             return Response(figure, headers={"Cache-Control": "no-store"})
         return Response(figure, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
 
 
-def _etag(experiment: Experiment, kind: str, options: dict[str, str]) -> str:
-    key = repr((experiment.pk, kind, get_language(), sorted(options.items())))
+def _etag(
+    experiment: Experiment, kind: str, options: dict[str, str], chosen: selection.Selection
+) -> str:
+    key = repr((experiment.pk, kind, get_language(), sorted(options.items()), chosen))
     return f'"{experiment.last_seq}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"'
 
 
@@ -381,7 +387,7 @@ def _file_name(experiment: Experiment, kind: str) -> str:
 class Export(ApiView):
     @extend_schema(
         operation_id="experiments_export",
-        summary="Download the experiment with all trials",
+        summary="Download the experiment with all trials, or with those that are selected",
         parameters=[inputs.ExportQuery],
         responses={
             (200, "application/json"): OpenApiTypes.OBJECT,
@@ -394,14 +400,15 @@ class Export(ApiView):
     )
     def get(self, request: Request, experiment_id: str) -> HttpResponseBase:
         experiment = self.experiment(experiment_id)
-        kind = self.read(inputs.ExportQuery, request.query_params)["format"]
+        query = self.read(inputs.ExportQuery, request.query_params)
+        kind, chosen = query["format"], selection.keys(experiment, selected(query))
         disposition = content_disposition_header(True, _file_name(experiment, kind))
         headers = {"Content-Disposition": disposition or "attachment"}
         if kind != "json":
-            whole = export(experiment, kind)
-            return HttpResponse(whole, content_type=CONTENT_TYPES[kind], headers=headers)
+            text = export(experiment, kind, chosen)
+            return HttpResponse(text, content_type=CONTENT_TYPES[kind], headers=headers)
         return StreamingHttpResponse(
-            _streamed(request, json_chunks(experiment)),
+            _streamed(request, json_chunks(experiment, chosen)),
             content_type=CONTENT_TYPES[kind],
             headers=headers,
         )

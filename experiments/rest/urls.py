@@ -5,7 +5,16 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 from django.views.decorators.gzip import gzip_page
 
-from experiments.rest import comparing, experiments, failures, pace, schema, secrets, trials
+from experiments.rest import (
+    comparing,
+    experiments,
+    failures,
+    pace,
+    saved_views,
+    schema,
+    secrets,
+    trials,
+)
 
 
 class ExperimentId:
@@ -58,6 +67,8 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("failures/", failures.Failures.as_view(), name="api-failures"),
     path("pace/", pace.Pace.as_view(), name="api-pace"),
     path("export/", experiments.Export.as_view(), name="api-export"),
+    path("views/", saved_views.SavedViews.as_view(), name="api-views"),
+    path("views/<number:view>/", saved_views.OneSavedView.as_view(), name="api-view"),
     path("events/", packed(experiments.Events.as_view()), name="api-events"),
     path("aistore/retry/", secrets.RetryUploads.as_view(), name="api-aistore-retry"),
     path("trials/", packed(trials.Trials.as_view()), name="api-trials"),

@@ -6,9 +6,10 @@ open page: rows come as tuples, and figures of an unchanged experiment are kept 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
+from itertools import compress
 from typing import Any
 
 from django.db.models import Min
@@ -29,8 +30,9 @@ from experiments.charts.base import (
     TrialRecord,
 )
 from experiments.models import Curve, Event, Experiment, Metric, Trial
-from experiments.selectors import curve_data, fast_rows
+from experiments.selectors import curve_data, fast_rows, selection
 from experiments.selectors.kept import Kept
+from experiments.selectors.selection import WHOLE, Selection
 from experiments.states import FINISHED, PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
@@ -41,42 +43,60 @@ MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 _kept: Kept[tuple[Any, ...], Figure] = Kept(MOST_KEPT)
 
 
-def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Figure:
-    """The chart of that kind as a Plotly figure, in the language of the request.
+def figure(
+    experiment: Experiment, kind: str, options: Mapping[str, str], selected: Selection = WHOLE
+) -> Figure:
+    """The chart of that kind, of the selected trials, in the language of the request.
 
     Raises KeyError for an unknown kind, ProblemsError for an option that makes no sense.
     """
     chart = CHARTS[kind]
     language = get_language()
-    key = (experiment.pk, experiment.last_seq, kind, language, tuple(sorted(options.items())))
+    sorted_options = tuple(sorted(options.items()))
+    key = (experiment.pk, experiment.last_seq, kind, language, sorted_options, selected)
     if (found := _kept.get(key, for_s=KEEP_S)) is not None:
         return found
     with words.spoken_by(gettext):
-        drawn = _drawn(experiment, chart, options)
+        drawn = _drawn(experiment, chart, options, selection.keys(experiment, selected))
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
     is_whole = not drawn["layout"]["meta"].get("n_unread")
     drawn["layout"]["meta"]["seq"] = experiment.last_seq
     drawn["layout"]["meta"]["redrawn_at"] = sorted(chart.redrawn_at)
+    drawn["layout"]["meta"]["selected"] = not selected.is_whole
     if is_whole:
         _kept.put(key, drawn)
     return drawn
 
 
-def _drawn(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Figure:
-    given = record(experiment, chart, options)
+def _drawn(
+    experiment: Experiment,
+    chart: Chart,
+    options: Mapping[str, str],
+    chosen: Collection[int] | None,
+) -> Figure:
+    given = record(experiment, chart, options, chosen)
     if chart.needs_first_reports is not None:
         numbers = chart.needs_first_reports(given, options)
         given = replace(given, first_reports=_first_reports(experiment, numbers))
     return chart.draw(given, options)
 
 
-def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Record:
-    """The experiment as that chart needs to see it."""
+def record(
+    experiment: Experiment,
+    chart: Chart,
+    options: Mapping[str, str],
+    chosen: Collection[int] | None = None,
+) -> Record:
+    """The experiment as that chart needs to see it; ``chosen``: keys of the selected trials."""
     wanted = chart.needs(options)
     names = [f.name for f in fields(TrialRecord) if f.name in wanted or f.name not in _COSTLY]
-    rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
-    pks, n_reports, *values = fast_rows.columns(rows, ["id", "n_reports", *names])
+    rows = selection.rows(experiment, chosen).order_by("number")
+    read = fast_rows.columns(rows, ["id", "n_reports", *names])
+    if chosen is not None and len(chosen) > selection.FEW:
+        keep = list(map(selection.is_in(chosen), read[0]))
+        read = [tuple(compress(column, keep)) for column in read]
+    pks, n_reports, *values = read
     trials = [
         TrialRecord(**dict(zip(names, found, strict=True))) for found in zip(*values, strict=True)
     ]

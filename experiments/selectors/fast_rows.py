@@ -1,6 +1,6 @@
 """Rows of very many trials as charts want them, several times as fast as the ORM converts them.
 
-Called by ``chart_data``, ``trial_filter`` and ``export``. SQLite keeps times and JSON as
+Called by ``chart_data``, ``trial_facts`` and ``export``. SQLite keeps times and JSON as
 text: all of a column are read at once.
 """
 
@@ -43,6 +43,9 @@ def columns(
 
 def _read(field: Any, values: Sequence[Any], *, as_iso: bool) -> Sequence[Any]:
     if isinstance(field, models.JSONField):
+        if all(isinstance(value, str) for value in values):  # one text is read in half the time
+            found: list[Any] = json.loads(f"[{','.join(values)}]")
+            return found
         return [json.loads(value) if isinstance(value, str) else value for value in values]
     if isinstance(field, models.BooleanField):
         return [bool(value) for value in values]

@@ -54,6 +54,8 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
         one + "compare/curves/": {"get"},
         one + "export/": {"get"},
         one + "events/": {"get"},
+        one + "views/": {"get", "post"},
+        one + "views/{view}/": {"patch", "delete"},
         trial: {"get"},
         trial + "kill/": {"post"},
         trial + "retry/": {"post"},

@@ -15,16 +15,19 @@ import { Charts } from "./charts.js";
 import { CustomTrial } from "./custom_trial.js";
 import { Failures } from "./failures.js";
 import { drawHead } from "./head.js";
+import { listenToKeys } from "./keys.js";
 import { Limits } from "./limits.js";
 import { Notes } from "./notes.js";
 import { drawBest, drawProgress, drawTime } from "./overview.js";
 import { PaceLine } from "./pace.js";
+import { SavedViews } from "./saved_views.js";
 
 const root = byId("experiment-page");
 /**
  * @type {{
  *   experiment: Experiment, cursor: number, trials: Page<Trial>, events: HappenedEvent[],
  *   space: Record<string, SpaceNode>, metric_names: string[], may_change: boolean,
+ *   views: SavedView[],
  * }}
  */
 const state = pageData("page-state");
@@ -39,9 +42,12 @@ const trialsUrl = `${urls.api}trials/`;
 let { experiment } = state;
 let receivedAt = Date.now(); // when active_seconds was true
 
-const charts = new Charts(urls, (trial, click) => {
-  if (click?.shiftKey) table.selection.toggle(trial);
-  else location.assign(`${urls.page}trials/${trial}/`);
+const charts = new Charts(urls, {
+  onTrial(trial, click) {
+    if (click?.shiftKey) table.selection.toggle(trial);
+    else location.assign(`${urls.page}trials/${trial}/`);
+  },
+  onBrush: (conditions, trials) => table.brushed(conditions, trials),
 });
 const table = new TrialTable({
   url: trialsUrl,
@@ -53,7 +59,10 @@ const table = new TrialTable({
   mayChange: state.may_change,
   onAction: rowAction,
   onState: (changes) => remember(changes),
+  onSelected: (asked) => charts.select(asked),
 });
+listenToKeys(table, { mayChange: state.may_change, onAction: rowAction });
+new SavedViews({ url: `${urls.api}views/`, views: state.views, mayChange: state.may_change });
 const timeline = new Timeline({
   url: `${urls.api}events/`,
   page: urls.page,
@@ -101,7 +110,7 @@ async function rowAction(name, trial, button) {
   const changed = await act(name, trial, trialsUrl);
   button.disabled = false;
   if (!changed) return;
-  if (changed.number === trial.number) table.update([changed], experiment.best?.number);
+  if (changed.number === trial.number) table.update([changed], experiment.best);
   else table.refresh();
 }
 
@@ -132,15 +141,16 @@ function receive(news) {
     draw();
     if (experiment.phase === "ERROR" && phaseBefore !== "ERROR") location.reload(); // for details
   }
-  table.update(news.trials ?? [], experiment.best?.number);
+  table.update(news.trials ?? [], experiment.best);
   for (const metric of news.metrics ?? []) table.report(metric);
   charts.receive(news);
   timeline.add(news.events ?? []);
 }
 
 const badge = connectionBadge();
-table.update([], experiment.best?.number);
+table.update([], experiment.best);
 draw();
+charts.select(table.selection.asked());
 charts.start();
 const live = new Live({
   url: urls.socket,

@@ -5,7 +5,7 @@ import { duration, full, isFinished, number, plain, trialSeconds } from "../form
 import { gettext } from "../language.js";
 
 /** @type {Record<string, string>} */
-const ORIGIN_WORDS = {
+export const ORIGIN_WORDS = {
   "start-up": gettext("random start-up"),
   model: gettext("proposed by the model"),
   grid: gettext("from the grid"),
