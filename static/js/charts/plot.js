@@ -168,6 +168,7 @@ export class Plot {
     layout.autosize = true;
     layout.dragmode = this.dragMode;
     layout.selections = [];
+    layout.selectionrevision = this.revision; // what was dragged is a condition by now
     layout.datarevision = this.revision;
     fit(layout, element.clientWidth);
     this.drawnAt = Date.now();
