@@ -1,6 +1,7 @@
 """Everything that is stored, and its legal moves. Import the rows from here."""
 
 from experiments.models.curves import Curve
+from experiments.models.many import change_trials
 from experiments.models.project import Project
 from experiments.models.release import Release
 from experiments.models.saved_views import SavedView
@@ -35,6 +36,7 @@ __all__ = [
     "SignInLink",
     "Trial",
     "Upload",
+    "change_trials",
     "new_experiment_id",
     "new_seed",
     "new_trial_key",

@@ -186,6 +186,13 @@ class SavedViewShape(serializers.Serializer[Any]):
     changed_at = serializers.DateTimeField()
 
 
+class DoneShape(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    trials = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Numbers of the trials that it was done to."
+    )
+
+
 class MetricShape(serializers.Serializer[Any]):
     trial = serializers.IntegerField()
     kind = serializers.ChoiceField([kind.value for kind in Metric.Kind])

@@ -239,6 +239,22 @@ class SavedViewPatch(StrictSerializer):
     query = Text(required=False, allow_blank=True, max_length=8000)
 
 
+class SelectedBody(StrictSerializer):
+    """Which trials something is done to; or the query of a selection says it."""
+
+    trials = serializers.ListField(
+        child=WholeNumber(min_value=0, max_value=10**9),
+        required=False,
+        allow_empty=False,
+        max_length=100_000,
+        help_text="Their numbers, instead of a selection in the query.",
+    )
+
+
+class ExcludeSelectedBody(SelectedBody):
+    reason = Text(required=False, allow_blank=True, default="", max_length=2000)
+
+
 class ExcludeBody(StrictSerializer):
     reason = Text(required=False, allow_blank=True, default="", max_length=2000)
 

@@ -9,6 +9,7 @@ from experiments.rest import (
     comparing,
     experiments,
     failures,
+    many,
     pace,
     saved_views,
     schema,
@@ -72,6 +73,10 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("events/", packed(experiments.Events.as_view()), name="api-events"),
     path("aistore/retry/", secrets.RetryUploads.as_view(), name="api-aistore-retry"),
     path("trials/", packed(trials.Trials.as_view()), name="api-trials"),
+    path("trials/kill/", many.KillTrials.as_view(), name="api-trials-kill"),
+    path("trials/retry/", many.RetryTrials.as_view(), name="api-trials-retry"),
+    path("trials/exclude/", many.ExcludeTrials.as_view(), name="api-trials-exclude"),
+    path("trials/restore/", many.RestoreTrials.as_view(), name="api-trials-restore"),
     path("trials/<number:number>/", include(trial_urlpatterns)),
 ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -19,10 +19,11 @@ from django.utils.safestring import SafeString
 
 from experiments.algorithms.space.flat import flat
 from experiments.manifest.yaml_text import dump_yaml
-from experiments.models import Experiment, Metric, Trial
+from experiments.models import Event, Experiment, Metric, Trial
 from experiments.selectors import fast_rows, selection
 from experiments.selectors.manifest import current_manifest, manifest_text
 from experiments.selectors.present import experiment_json, iso
+from experiments.states import EventKind
 
 CONTENT_TYPES = {
     "json": "application/json",
@@ -35,7 +36,7 @@ _MOST_REPORTS = 20_000  # in one piece, about
 
 _FIXED_COLUMNS = (
     "number", "id", "state", "origin", "reason", "value", "excluded", "exit_code",
-    "started_at", "finished_at", "duration_seconds",
+    "started_at", "finished_at", "duration_seconds", "excluded_reason",
 )  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def _one_trial(experiment: Experiment, pk: int) -> dict[str, Any] | None:
     trial = experiment.trials.filter(pk=pk).first()
     if trial is None:
         return None
-    return _trial_json(trial, _reports([trial])[trial.pk])
+    return _trial_json(trial, _reports([trial])[trial.pk], _exclusions([trial]))
 
 
 def _trials_json(experiment: Experiment, chosen: Sequence[int] | None) -> Iterator[dict[str, Any]]:
@@ -109,7 +110,8 @@ def _batches(
         if not batch:
             return
         reports = _reports(batch)
-        yield [_trial_json(trial, reports[trial.pk]) for trial in batch]
+        reasons = _exclusions(batch)
+        yield [_trial_json(trial, reports[trial.pk], reasons) for trial in batch]
         done += size
         last = batch[-1].number
         n_reports = sum(map(len, reports.values()))
@@ -138,7 +140,21 @@ def _reports(trials: list[Trial]) -> dict[int, list[dict[str, Any]]]:
     return found
 
 
-def _trial_json(trial: Trial, intermediate: list[dict[str, Any]]) -> dict[str, Any]:
+def _exclusions(trials: Sequence[Trial]) -> dict[int, str]:
+    """Why those that are excluded are: what was said last."""
+    excluded = [trial.pk for trial in trials if trial.excluded]
+    events = Event.objects.filter(what=EventKind.EXCLUDED).order_by("seq")
+    found: dict[int, str] = {}
+    for start in range(0, len(excluded), _BATCH):
+        part = excluded[start : start + _BATCH]
+        found.update(events.filter(trial__in=part).values_list("trial_id", "reason"))
+    return found
+
+
+def _trial_json(
+    trial: Trial, intermediate: list[dict[str, Any]], exclusions: Mapping[int, str]
+) -> dict[str, Any]:
+    excluded = {"excluded": True, "excluded_reason": exclusions.get(trial.pk, "")}
     return {
         "number": trial.number,
         "id": trial.key,
@@ -151,6 +167,7 @@ def _trial_json(trial: Trial, intermediate: list[dict[str, Any]]) -> dict[str, A
         "started_at": iso(trial.started_at),
         "finished_at": iso(trial.finished_at),
         "intermediate": intermediate,
+        **(excluded if trial.excluded else {}),
     }
 
 
@@ -165,6 +182,7 @@ def _table(
     rows_of = selection.rows(experiment, chosen).order_by("number")
     trials = [trial for trial in rows_of if is_chosen(trial.pk)]
     values = [flat(trial.parameters) for trial in trials]
+    exclusions = _exclusions(trials)
     parameters = _names(iter(values))
     metrics = _names(trial.metrics for trial in trials)
     header = [
@@ -188,6 +206,7 @@ def _table(
             ((trial.finished_at or now) - trial.started_at).total_seconds()
             if trial.started_at
             else None,
+            exclusions.get(trial.pk, ""),
             *(found.get(name) for name in parameters),
             *(trial.metrics.get(name) for name in metrics),
         ]

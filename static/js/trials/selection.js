@@ -24,7 +24,8 @@ export class Selection {
     this.onKeep = onKeep;
     this.onClearFilter = onClearFilter;
     this.ticks = new Ticks(ticked);
-    this.fitting = 0; // trials that the filter lets through
+    /** @type {number | null} trials that the filter lets through; null: not known yet */
+    this.fitting = null;
     this.total = 0; // trials of the experiment
     /** @type {number | null} where a range of ticks begins */
     this.anchor = null;
@@ -153,7 +154,7 @@ export class Selection {
     this.drawBar();
   }
 
-  /** @param {number} fitting trials that the filter lets through */
+  /** @param {number | null} fitting trials that the filter lets through; null: to be heard */
   fits(fitting) {
     this.fitting = fitting;
     this.drawBar();
@@ -203,9 +204,10 @@ export class Selection {
     const hasTicks = this.ticks.size > 0;
     this.bar.hidden = !hasTicks && !this.isFiltered;
     if (this.bar.hidden) return;
-    const n = hasTicks ? this.ticks.size : this.fitting;
+    const known = hasTicks ? this.ticks.size : this.fitting;
+    const n = known ?? 0;
     const m = Math.max(this.total, n);
-    this.count.textContent = gettext("{n} of {m} trials selected", { n, m });
+    this.count.textContent = gettext("{n} of {m} trials selected", { n: known ?? "…", m });
     this.only.hidden = !hasTicks;
     const isPossible = n >= this.fewest && n <= this.most;
     // so few fit on one page of the table

@@ -125,7 +125,7 @@ export class TrialTable {
   filtered() {
     this.drawHead();
     this.changed();
-    this.selection.drawBar();
+    this.selection.fits(null);
     this.onSelected(this.selection.asked());
   }
 
