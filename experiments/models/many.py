@@ -38,7 +38,9 @@ def change_trials(
         chosen = list(pks)
         for start in range(0, len(chosen), _BATCH):
             part = chosen[start : start + _BATCH]
-            trials += experiment.trials.filter(pk__in=part, **given).only("pk", "number", "experiment")
+            trials += experiment.trials.filter(pk__in=part, **given).only(
+                "pk", "number", "experiment"
+            )
         if not trials:
             return []
         trials.sort(key=lambda trial: trial.number)

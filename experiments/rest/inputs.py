@@ -26,6 +26,7 @@ EXPORT_FORMATS = ("json", "csv", "yaml", "html")
 EXPERIMENT_ORDERS = ("created_at", "name", "phase", "started_at", "finished_at", "best", "tuner")
 MAX_PAGE_SIZE = 200
 MAX_LOG_BYTES = 1024 * 1024  # of one answer
+MAX_CSV = 1_000_000  # characters
 DEFAULT_LOG_BYTES = 64 * 1024
 
 
@@ -202,6 +203,22 @@ class CustomTrialBody(StrictSerializer):
     force = TrueOrFalse(
         required=False, default=False, help_text="Allow values outside the search space."
     )
+
+
+class CustomTrialsBody(StrictSerializer):
+    trials = serializers.ListField(
+        child=JSONObject(),
+        required=False,
+        allow_empty=False,
+        max_length=1000,
+        help_text="Parameters of each; nested ones as objects, or by dotted names.",
+    )
+    csv = Text(
+        required=False,
+        max_length=MAX_CSV,
+        help_text="The same as CSV, a column a parameter; an exported CSV does, too.",
+    )
+    force = TrueOrFalse(required=False, default=False)
 
 
 class HiddenText(serializers.CharField):

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
+from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from experiments.algorithms.space.flat import nested
 from experiments.models import Experiment
 from experiments.problems import Problem, ProblemsError
 from experiments.rest import answers, inputs
 from experiments.rest.base import BAD, COMMON, REFUSED, ApiView
+from experiments.rest.trials_csv import csv_rows
 from experiments.selectors import selection
-from experiments.services import many
+from experiments.services import actions, many
 
 
 class _Action(ApiView):
@@ -95,3 +97,27 @@ class RestoreTrials(_Action):
         experiment = self.experiment_to_change(experiment_id)
         pks, _ = self.chosen(request, experiment)
         return _done(many.set_excluded(experiment, pks, False))
+
+
+class CustomTrials(ApiView):
+    @extend_schema(
+        operation_id="trials_create_many",
+        summary="Try many parameters of your own: all of them, or none",
+        request=inputs.CustomTrialsBody,
+        responses={201: answers.DoneShape, 400: BAD, 409: REFUSED, **COMMON},
+    )
+    def post(self, request: Request, experiment_id: str) -> Response:
+        experiment = self.experiment_to_change(experiment_id)
+        body = self.read(inputs.CustomTrialsBody, request.data)
+        if ("trials" in body) == ("csv" in body):
+            message = "Give the trials' parameters as a list here, or as CSV in 'csv'; not both."
+            raise ProblemsError([Problem("trials", message)])
+        rows = body["trials"] if "trials" in body else csv_rows(body["csv"])
+        parameters = experiment.spec.space.parameters
+        many_of = [nested(parameters, row) for row in rows]
+        paths = [f"trials[{n}]" for n in range(len(rows))]
+        if "csv" in body:
+            paths = [f"row {n}" for n in range(1, len(rows) + 1)]
+        made = actions.custom_trials(experiment, many_of, force=body["force"], paths=paths)
+        answer = {"count": len(made), "trials": [trial.number for trial in made]}
+        return Response(answer, status=status.HTTP_201_CREATED)

@@ -73,6 +73,7 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("events/", packed(experiments.Events.as_view()), name="api-events"),
     path("aistore/retry/", secrets.RetryUploads.as_view(), name="api-aistore-retry"),
     path("trials/", packed(trials.Trials.as_view()), name="api-trials"),
+    path("trials/many/", many.CustomTrials.as_view(), name="api-trials-many"),
     path("trials/kill/", many.KillTrials.as_view(), name="api-trials-kill"),
     path("trials/retry/", many.RetryTrials.as_view(), name="api-trials-retry"),
     path("trials/exclude/", many.ExcludeTrials.as_view(), name="api-trials-exclude"),

@@ -144,6 +144,28 @@ def test_ticks_are_the_selection_while_there_are_any(page: Page, made: str):
     page.wait_for_url(re.compile(r"/compare/\?trials=57,59$"))
 
 
+def test_the_selection_is_left_out_with_a_reason_and_taken_back(
+    page: Page, stack: Stack, made: str
+):
+    page.goto(f"/experiments/{made}/?ticked=3-5")
+    assert selected(page) == 3
+    page.get_by_test_id("selection-actions").click()
+    page.locator("[data-many=exclude]").click()
+    expect(page.get_by_test_id("exclude-dialog")).to_contain_text("Leave 3 trials out")
+    page.get_by_test_id("exclude-reason").fill("wrong data")
+    page.get_by_test_id("exclude-submit").click()
+    expect(page.locator("#toasts")).to_contain_text("3 trials are left out of the results.")
+
+    def left_out() -> list[int]:
+        _status, answer = stack.api("GET", f"experiments/{made}/trials/?where=excluded=true")
+        return [trial["number"] for trial in answer["results"]]
+
+    assert left_out() == [3, 4, 5]
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#toasts")).to_contain_text("3 trials count again.")
+    assert left_out() == []
+
+
 def test_a_view_is_saved_opened_renamed_and_deleted(page: Page, made: str):
     query = "chart=slice&columns=duration&order=-value&state=FAILED&size=25"
     page.goto(f"/experiments/{made}/?{query}")
@@ -151,6 +173,7 @@ def test_a_view_is_saved_opened_renamed_and_deleted(page: Page, made: str):
     page.get_by_test_id("view-save").click()
     page.get_by_test_id("view-name").fill("what failed")
     page.keyboard.press("Enter")
+    expect(page.locator("#views-list")).to_contain_text("what failed")
     page.goto(f"/experiments/{made}/")
     page.get_by_test_id("views").click()
     page.get_by_role("link", name="what failed").click()
@@ -161,6 +184,7 @@ def test_a_view_is_saved_opened_renamed_and_deleted(page: Page, made: str):
     page.get_by_label("Rename: what failed").click()
     page.get_by_test_id("view-name").fill("failures")
     page.get_by_test_id("view-submit").click()
+    expect(page.locator("#views-list")).to_contain_text("failures")
     page.reload()
     page.get_by_test_id("views").click()
     page.get_by_label("Delete: failures").click()
@@ -175,6 +199,7 @@ def test_the_table_by_keyboard_alone(page: Page, made: str):
     expect(page.get_by_test_id("keys-dialog")).to_contain_text("compare the selected trials")
     page.keyboard.press("j")  # behind the dialog: nothing
     page.keyboard.press("Escape")
+    expect(page.get_by_test_id("keys-dialog")).to_be_hidden()
     for key in "jjxjx":
         page.keyboard.press(key)
     expect(page.locator("tr:focus-within")).to_have_attribute("data-number", str(SIZE - 3))
@@ -191,7 +216,8 @@ def test_the_table_by_keyboard_alone(page: Page, made: str):
     expect(page.get_by_test_id("trial-row")).to_have_count(25)
     page.get_by_test_id("trial-row").first.locator("a").first.focus()
     page.keyboard.press("e")
-    page.locator("#confirm-dialog [data-confirm]").click()
+    page.get_by_test_id("exclude-reason").fill("odd")
+    page.keyboard.press("Enter")
     expect(page.locator("tr.is-excluded")).to_have_count(1)
     page.locator("tr.is-excluded a").first.focus()
     page.keyboard.press("e")

@@ -109,3 +109,94 @@ def test_many_are_left_out_in_few_statements(
     with django_assert_max_num_queries(30):
         answer = post(client, trials_url(experiment, "exclude/?where=number+>=+0"))
     assert answer.json()["count"] == 400
+
+
+# ---- many custom trials
+
+NESTED = {
+    "lr": {"_type": "loguniform", "_value": [0.0001, 1]},
+    "opt": {
+        "_type": "choice",
+        "_value": [
+            {"_name": "adam", "beta": {"_type": "uniform", "_value": [0, 1]}},
+            {"_name": "sgd"},
+        ],
+    },
+}
+
+
+@pytest.fixture
+def nested(make_experiment: Any) -> Experiment:
+    found: Experiment = make_experiment(spec={"searchSpace": NESTED}, phase="RUNNING", max_trials=2)
+    return found
+
+
+ADAM = {"lr": 0.1, "opt": {"_name": "adam", "beta": 0.5}}
+SGD = {"lr": 0.01, "opt": {"_name": "sgd"}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"trials": [ADAM, SGD, ADAM]},
+        {"trials": [{"lr": 0.1, "opt": "adam", "opt.beta": 0.5}, SGD, ADAM]},
+        {"csv": "lr,opt,opt.beta\n0.1,adam,0.5\n\n0.01,sgd,\n0.1,adam,5e-1\n"},
+        {
+            "csv": "\ufeffnumber,param:opt,param:opt.beta,param:lr\n"
+            "7,adam,0.5,0.1\n8,sgd,,0.01\n9,adam,0.5,0.1"
+        },
+    ],
+    ids=["nested", "dotted", "csv", "exported"],
+)  # fmt: skip
+def test_many_trials_of_ones_own_are_added_at_once(
+    client: Client, nested: Experiment, body: dict[str, Any]
+) -> None:
+    answer = post(client, trials_url(nested, "many/"), body)
+    assert (answer.status_code, answer.json()) == (201, {"count": 3, "trials": [0, 1, 2]})
+    made = nested.trials.order_by("number")
+    assert [trial.parameters for trial in made] == [ADAM, SGD, ADAM]
+    assert {trial.origin for trial in made} == {"custom"}
+    nested.refresh_from_db()
+    assert nested.max_trials == 3  # they came on top of the budget
+
+
+def test_what_was_exported_can_be_added_again(client: Client, nested: Experiment) -> None:
+    post(client, trials_url(nested, "many/"), {"trials": [ADAM, SGD]})
+    text = client.get(url(nested, "export/"), {"format": "csv"}).content.decode()
+    again = post(client, trials_url(nested, "many/"), {"csv": text})
+    assert again.json()["trials"] == [2, 3]
+    assert [t.parameters for t in nested.trials.order_by("number")] == [ADAM, SGD, ADAM, SGD]
+
+
+@pytest.mark.parametrize(
+    ("body", "paths", "words"),
+    [
+        (
+            {"csv": "lr,opt,opt.beta\n7,adam,0.5\n0.1,sgd,0.5\n0.1,tpe,"},
+            ["row 1.lr", 'row 2["opt.beta"]', "row 3.opt"],
+            "7",
+        ),
+        ({"trials": [ADAM, {"lr": -1}]}, ["trials[1].lr", "trials[1].opt"], "-1"),
+        ({"csv": "lr"}, ["csv"], "a line for each trial"),
+        ({"csv": "lr,opt\n1"}, ["csv"], "Row 1 has 1 cells"),
+        ({}, ["trials"], "not both"),
+        ({"trials": [ADAM], "csv": "lr\n1"}, ["trials"], "not both"),
+        ({"trials": []}, ["trials"], "empty"),
+    ],
+    ids=["csv", "list", "no rows", "short row", "nothing", "both", "empty"],
+)
+def test_one_that_does_not_fit_stops_all(
+    client: Client, nested: Experiment, body: dict[str, Any], paths: list[str], words: str
+) -> None:
+    refused = post(client, trials_url(nested, "many/"), body)
+    assert refused.status_code == 400
+    found = errors(refused)
+    assert list(found) == paths
+    assert words in next(iter(found.values()))
+    assert not nested.trials.exists()
+
+
+def test_outside_the_space_only_by_force(client: Client, nested: Experiment) -> None:
+    body = {"csv": "lr,opt\n7,sgd", "force": True}
+    assert post(client, trials_url(nested, "many/"), body).status_code == 201
+    assert nested.trials.get().parameters == {"lr": 7, "opt": {"_name": "sgd"}}

@@ -17,6 +17,7 @@ import { Failures } from "./failures.js";
 import { drawHead } from "./head.js";
 import { listenToKeys } from "./keys.js";
 import { Limits } from "./limits.js";
+import { askReason, Many } from "./many.js";
 import { Notes } from "./notes.js";
 import { drawBest, drawProgress, drawTime } from "./overview.js";
 import { PaceLine } from "./pace.js";
@@ -61,6 +62,14 @@ const table = new TrialTable({
   onState: (changes) => remember(changes),
   onSelected: (asked) => charts.select(asked),
 });
+if (state.may_change) {
+  new Many({
+    url: trialsUrl,
+    asked: () => table.selection.asked(),
+    count: () => table.selection.size,
+    onDone: () => table.refresh(),
+  });
+}
 listenToKeys(table, { mayChange: state.may_change, onAction: rowAction });
 new SavedViews({ url: `${urls.api}views/`, views: state.views, mayChange: state.may_change });
 const timeline = new Timeline({
@@ -106,12 +115,23 @@ async function rowAction(name, trial, button) {
     );
     return;
   }
+  const body = name === "exclude" ? await reasonFor(trial) : {};
+  if (!body) return;
   button.disabled = true;
-  const changed = await act(name, trial, trialsUrl);
+  const changed = await act(name, trial, trialsUrl, body);
   button.disabled = false;
   if (!changed) return;
   if (changed.number === trial.number) table.update([changed], experiment.best);
   else table.refresh();
+}
+
+/**
+ * @param {Trial} trial
+ * @returns {Promise<{ reason: string } | null>}
+ */
+async function reasonFor({ number: n }) {
+  const reason = await askReason(gettext("Leave trial {n} out of the results?", { n }));
+  return reason === null ? null : { reason };
 }
 
 const pace = new PaceLine(urls.api);

@@ -121,6 +121,11 @@ export class Selection {
     return ticked ? { ticked } : this.filter();
   }
 
+  /** How many trials are looked at; 0 where nobody knows yet. */
+  get size() {
+    return this.ticks.size || (this.fitting ?? 0);
+  }
+
   /** Make a filter of what is ticked: then the table, too, shows only these. */
   keep() {
     const ticked = this.ticks.forAddress();
@@ -205,7 +210,7 @@ export class Selection {
     this.bar.hidden = !hasTicks && !this.isFiltered;
     if (this.bar.hidden) return;
     const known = hasTicks ? this.ticks.size : this.fitting;
-    const n = known ?? 0;
+    const n = this.size;
     const m = Math.max(this.total, n);
     this.count.textContent = gettext("{n} of {m} trials selected", { n: known ?? "…", m });
     this.only.hidden = !hasTicks;
