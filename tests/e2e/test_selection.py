@@ -228,7 +228,7 @@ def test_the_table_by_keyboard_alone(page: Page, made: str):
 
 
 def test_any_page_and_trial_can_be_gone_to_and_the_best_stays_in_sight(page: Page, made: str):
-    page.goto(f"/experiments/{made}/?size=25")
+    page.goto(f"/experiments/{made}/?size=25&order=number")
     best = page.locator("[data-testid=best-row] .trial-number")
     expect(best).to_be_visible()
     number = best.inner_text()
@@ -242,7 +242,7 @@ def test_any_page_and_trial_can_be_gone_to_and_the_best_stays_in_sight(page: Pag
     go.fill("#47")
     go.press("Enter")
     expect(page.locator("tr[data-number='47'] a").first).to_be_focused()
-    assert numbers(page)[0] == str(SIZE - 1)
+    assert numbers(page)[0] == "25"
     go.fill("#4700")
     go.press("Enter")
     expect(page.locator("#go-error")).to_contain_text("4700")
@@ -265,3 +265,21 @@ def test_a_phone_shows_value_and_actions_first(page: Page, made: str):
         assert box is not None
         assert box["x"] + box["width"] <= 390
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_many_trials_of_ones_own_from_csv(page: Page, stack: Stack):
+    """What does not fit is named by its row."""
+    experiment = stack.create(name="mine", maxTrialNum=1, arguments=[1, 0])
+    stack.wait_for_phase(experiment, "DONE")
+    page.goto(f"/experiments/{experiment}/")
+    expect(page.get_by_test_id("trial-row")).to_have_count(1)
+    page.get_by_test_id("add-trial").click()
+    page.get_by_test_id("custom-many").click()
+    page.get_by_test_id("many-text").fill("x\n1\n77\n")
+    page.get_by_test_id("many-submit").click()
+    expect(page.locator("#many-problems")).to_contain_text("row 2.x")
+    page.get_by_test_id("many-text").fill('[{"x": 1}, {"x": 2}]')
+    page.get_by_test_id("many-submit").click()
+    expect(page.locator("#toasts")).to_contain_text("2 trials were added.")
+    expect(page.get_by_test_id("trial-row")).to_have_count(3)
+    forget_refusals(page)

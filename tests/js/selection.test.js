@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { conditions, linesIn, ofBox } from "../../static/js/charts/brush.js";
+import { bodyOf } from "../../static/js/experiment/many_trials.js";
 import {
   among,
   between,
@@ -112,4 +113,13 @@ test("a line is chosen by any of its points", () => {
   const lines = [line(3, [0, 0.5, 0.9]), line(4, [0, null, 0.2]), line(5, [0.8, 0.8, 0.1])];
   assert.deepEqual(linesIn(lines, { x: [0.5, 2.5], y: [0.4, 1] }), [3, 5]);
   assert.deepEqual(linesIn(lines, {}), []);
+});
+
+test("what is pasted is CSV, a list, or an export", () => {
+  assert.deepEqual(bodyOf(" lr\n0.1 "), { csv: "lr\n0.1" });
+  assert.deepEqual(bodyOf('[{"lr": 1}]'), { trials: [{ lr: 1 }] });
+  assert.deepEqual(bodyOf('{"lr": 1}'), { trials: [{ lr: 1 }] });
+  const exported = '{"best": null, "trials": [{"number": 3, "parameters": {"lr": 1}}]}';
+  assert.deepEqual(bodyOf(exported), { trials: [{ lr: 1 }] });
+  assert.throws(() => bodyOf("[1,"));
 });

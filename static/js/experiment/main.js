@@ -18,6 +18,7 @@ import { drawHead } from "./head.js";
 import { listenToKeys } from "./keys.js";
 import { Limits } from "./limits.js";
 import { askReason, Many } from "./many.js";
+import { ManyTrials } from "./many_trials.js";
 import { Notes } from "./notes.js";
 import { drawBest, drawProgress, drawTime } from "./overview.js";
 import { PaceLine } from "./pace.js";
@@ -62,6 +63,7 @@ const table = new TrialTable({
   onState: (changes) => remember(changes),
   onSelected: (asked) => charts.select(asked),
 });
+new ManyTrials({ url: trialsUrl, onAdded: () => table.refresh() });
 if (state.may_change) {
   new Many({
     url: trialsUrl,
