@@ -35,7 +35,7 @@ from experiments.charts import CHARTS
 from experiments.manifest.spec import Parsed, to_manifest
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import Experiment, Project
-from experiments.problems import Problem, nearest
+from experiments.problems import Problem, ProblemsError, nearest
 from experiments.rest import answers, inputs
 from experiments.rest.base import (
     BAD,
@@ -402,6 +402,9 @@ class Export(ApiView):
         experiment = self.experiment(experiment_id)
         query = self.read(inputs.ExportQuery, request.query_params)
         kind, chosen = query["format"], selection.keys(experiment, selected(query))
+        if kind == "html" and chosen is not None:
+            message = "Must be json, csv or yaml for a selection: a page has every trial."
+            raise ProblemsError([Problem("format", message)])
         disposition = content_disposition_header(True, _file_name(experiment, kind))
         headers = {"Content-Disposition": disposition or "attachment"}
         if kind != "json":

@@ -27,7 +27,7 @@ from experiments.selectors.trial_filter import parse_where, sort_facts
 PARAMS = ("state", "where", "ticked")  # of a query; no chart's option has such a name
 MOST_SPANS = 500  # of ``ticked``
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
-MOST_KEPT = 64
+MOST_KEPT = 16
 FEW = 500  # trials that the database is asked for one by one
 
 # Sorted by the database; everything else is sorted here, by what the trials hold.

@@ -98,6 +98,11 @@ def test_what_makes_no_sense_is_said_by_field_everywhere(
     assert words in next(iter(found.values()))
 
 
+def test_a_page_to_keep_has_every_trial(client: Client, experiment: Experiment) -> None:
+    refused = client.get(url(experiment, "export/"), {"format": "html", "ticked": "1"})
+    assert "every trial" in errors(refused)["format"]
+
+
 def test_times_are_conditions_in_utc(
     client: Client, experiment: Experiment, four: list[Trial]
 ) -> None:

@@ -110,6 +110,7 @@ export class ChartPanel {
   addEvents(events) {
     const { figure } = this;
     if (!figure || events.some((event) => isRedrawnAt(figure, event))) this.refresh();
+    else if (figure.layout.meta.selected) this.refresh(LATER); // others may be meant by now
   }
 
   // ---- fetching

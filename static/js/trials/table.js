@@ -46,6 +46,7 @@ export class TrialTable {
     this.reading = null;
     this.isWanted = false; // once more, after this read
     this.isLate = false; // once more, when the pointer leaves
+    this.isUntold = false; // the charts do not know yet which trials are looked at
     this.head = byId("trial-head", HTMLTableSectionElement);
     this.empty = byId("trials-empty");
     this.narrow = window.matchMedia(NARROW);
@@ -124,9 +125,9 @@ export class TrialTable {
   /** The filter lets other trials through. */
   filtered() {
     this.drawHead();
+    this.isUntold = true; // the charts follow once the server has taken the conditions
     this.changed();
     this.selection.fits(null);
-    this.onSelected(this.selection.asked());
   }
 
   /**
@@ -356,6 +357,7 @@ export class TrialTable {
       const answer = await api("GET", url, undefined, { signal: abort.signal });
       this.filter.problem("");
       this.show(answer);
+      this.tell();
     } catch (error) {
       if (isAbort(error)) return;
       if (!(error instanceof ApiError)) throw error;
@@ -367,6 +369,12 @@ export class TrialTable {
         this.isWanted = false;
       }
     }
+  }
+
+  tell() {
+    if (!this.isUntold) return;
+    this.isUntold = false;
+    this.onSelected(this.selection.asked());
   }
 
   /** @param {ApiError} error */
