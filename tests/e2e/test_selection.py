@@ -151,10 +151,10 @@ def test_the_selection_is_left_out_with_a_reason_and_taken_back(
     assert selected(page) == 3
     page.get_by_test_id("selection-actions").click()
     page.locator("[data-many=exclude]").click()
-    expect(page.get_by_test_id("exclude-dialog")).to_contain_text("Leave 3 trials out")
+    expect(page.get_by_test_id("exclude-dialog")).to_contain_text("Exclude 3 trials from")
     page.get_by_test_id("exclude-reason").fill("wrong data")
     page.get_by_test_id("exclude-submit").click()
-    expect(page.locator("#toasts")).to_contain_text("3 trials are left out of the results.")
+    expect(page.locator("#toasts")).to_contain_text("3 trials are excluded from the results.")
 
     def left_out() -> list[int]:
         _status, answer = stack.api("GET", f"experiments/{made}/trials/?where=excluded=true")

@@ -44,7 +44,7 @@ export function listenToKeys(table, { mayChange, onAction }) {
     const name = trial.excluded ? "restore" : "exclude";
     const button = row.querySelector(`[data-row-action=${name}]`);
     if (button instanceof HTMLButtonElement) onAction(name, trial, button);
-    else toast(gettext("Only a trial that has ended can be left out."), "warning");
+    else toast(gettext("Only a trial that has ended can be excluded."), "warning");
   };
 
   const compare = () => {

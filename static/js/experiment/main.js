@@ -132,7 +132,7 @@ async function rowAction(name, trial, button) {
  * @returns {Promise<{ reason: string } | null>}
  */
 async function reasonFor({ number: n }) {
-  const reason = await askReason(gettext("Leave trial {n} out of the results?", { n }));
+  const reason = await askReason(gettext("Exclude trial {n} from the results?", { n }));
   return reason === null ? null : { reason };
 }
 

@@ -13,7 +13,11 @@ const DONE = {
   kill: (n) => ngettext("{n} trial is being stopped.", "{n} trials are being stopped.", n),
   retry: (n) => ngettext("{n} trial is tried again.", "{n} trials are tried again.", n),
   exclude: (n) =>
-    ngettext("{n} trial is left out of the results.", "{n} trials are left out of the results.", n),
+    ngettext(
+      "{n} trial is excluded from the results.",
+      "{n} trials are excluded from the results.",
+      n,
+    ),
   restore: (n) => ngettext("{n} trial counts again.", "{n} trials count again.", n),
 };
 
@@ -21,8 +25,8 @@ const DONE = {
 const NOTHING = {
   kill: gettext("All of these trials have ended."),
   retry: gettext("Each of these trials succeeded, runs, or was tried again already."),
-  exclude: gettext("All of these trials are left out already."),
-  restore: gettext("None of these trials was left out."),
+  exclude: gettext("All of these trials are excluded already."),
+  restore: gettext("None of these trials was excluded."),
 };
 
 /** @type {Partial<Record<Action, Action>>} what takes an action back */
@@ -54,7 +58,7 @@ export class Many {
     let body = {};
     if (name === "exclude") {
       const reason = await askReason(
-        ngettext("Leave {n} trial out of the results?", "Leave {n} trials out of the results?", n),
+        ngettext("Exclude {n} trial from the results?", "Exclude {n} trials from the results?", n),
       );
       if (reason === null) return;
       body = { reason };
@@ -130,7 +134,7 @@ function question(name, n) {
 }
 
 /**
- * Why trials are left out; null where the person thinks better of it.
+ * Why trials are excluded; null where the person thinks better of it.
  * @param {string} title
  * @returns {Promise<string | null>}
  */
