@@ -2,7 +2,7 @@
 
 Charts put it into ``layout.meta.selects``, by the short name of the axis ("x", "y2"), parallel
 coordinates by the name of the dimension; ``static/js/charts/brush.js`` makes conditions of it, as
-``selectors.trial_filter`` reads them.
+``selectors.trial_filter`` reads them. Names and values are escaped, as all text of a figure is.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.charts import style
 from experiments.charts.axes import Axis
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
@@ -36,9 +37,9 @@ def lasting(start: str, end: str) -> Selects:
 
 def parameter(axis: Axis, *, by_place: bool = False) -> Selects:
     """A parameter; ``by_place``: the axis has decimal logarithms where the parameter's is log."""
-    found: Selects = {"name": f"param:{_quoted(axis.label)}"}
+    found: Selects = {"name": style.escaped(f"param:{_quoted(axis.label)}")}
     if axis.kind == "choice":
-        found["members"] = [literal(value) for value in axis.choices]
+        found["members"] = [style.escaped(literal(value)) for value in axis.choices]
     elif axis.kind == "log" and by_place:
         found["log"] = True
     if by_place and axis.slot is not None:

@@ -109,9 +109,12 @@ def _batches(
             batch = list(rows.filter(pk__in=chosen[done : done + size]))
         if not batch:
             return
+        is_last = len(batch) < size if chosen is None else done + size >= len(chosen)
         reports = _reports(batch)
         reasons = _exclusions(batch)
         yield [_trial_json(trial, reports[trial.pk], reasons) for trial in batch]
+        if is_last:
+            return
         done += size
         last = batch[-1].number
         n_reports = sum(map(len, reports.values()))

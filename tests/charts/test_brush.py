@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import unescape
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ SPACE: dict[str, Any] = {
     "opt": {
         "_type": "choice",
         "_value": [
-            "a and b", 'q"\\', None, True, 1, "1.5", [1, "x"],
+            "a and b", '<q"\\&amp;', None, True, 1, "1.5", [1, "x"],
             {"_name": "deep", "beta": {"_type": "uniform", "_value": [0, 1]}},
         ],
     },
@@ -38,7 +39,7 @@ def test_every_choice_is_written_so_that_the_filter_finds_it() -> None:
     selects = brush.parameter(axis)
     assert len(selects["members"]) == len(values)
     for place, member in enumerate(selects["members"]):
-        test = parse_where(f"{selects['name']} in ({member})", names)
+        test = parse_where(unescape(f"{selects['name']} in ({member})"), names)
         assert [f.pk for f in facts if test(f)] == [place]
 
 

@@ -107,6 +107,12 @@ test("a box means what each of its axes means", () => {
   );
 });
 
+test("names and choices are what they were before the figure escaped them", () => {
+  const o = { name: 'param:"<b> &amp;lt;"', members: ['"&lt;img&gt;"', '"&amp;amp;"'] };
+  const found = ofBox({ selects: { x: o } }, { x: [-0.2, 0.2] }, () => [-0.35, 1.35]);
+  assert.deepEqual(found, ['param:"<b> &lt;" = "<img>"']);
+});
+
 test("a line is chosen by any of its points", () => {
   const line = (/** @type {number} */ trial, /** @type {(number | null)[]} */ y) =>
     /** @type {Trace} */ (/** @type {unknown} */ ({ x: [0, 1, 2], y, meta: { trial } }));

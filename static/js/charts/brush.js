@@ -126,6 +126,21 @@ export function linesIn(traces, { x, y }) {
 }
 
 /**
+ * The text of figures is escaped, lest Plotly takes it for markup; conditions have the words.
+ * @param {AxisMeaning} meaning
+ * @returns {AxisMeaning}
+ */
+function plain(meaning) {
+  const words = (/** @type {string} */ text) =>
+    text.replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+  return {
+    ...meaning,
+    name: words(meaning.name),
+    ...(meaning.members && { members: meaning.members.map(words) }),
+  };
+}
+
+/**
  * All conditions of a box that was dragged over a figure.
  * @param {{ selects?: Record<string, AxisMeaning> }} meta
  * @param {Record<string, [Place, Place]>} box the parts, by the short names of the axes
@@ -136,7 +151,7 @@ export function ofBox({ selects = {} }, box, shownOf) {
   for (const [axis, part] of Object.entries(box)) {
     const meaning = selects[axis];
     const shown = shownOf(axis);
-    if (meaning && shown) found.push(...conditions(meaning, part, shown));
+    if (meaning && shown) found.push(...conditions(plain(meaning), part, shown));
   }
   return found;
 }
