@@ -17,7 +17,7 @@ from experiments import wake
 from experiments.access.throttle import sign_ins
 from experiments.loop import history
 from experiments.models import Experiment, Project, Trial
-from experiments.selectors import across, compare, trend
+from experiments.selectors import across, compare, selection, trend
 from experiments.training.local.spawner import spawner
 from tests.base_manifest import base_manifest
 
@@ -87,6 +87,7 @@ def nothing_kept() -> None:
     trend.forget()
     across.forget()
     compare.forget()
+    selection.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

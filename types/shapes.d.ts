@@ -110,11 +110,8 @@ interface Upload {
   url: string | null;
 }
 
-interface Best {
-  number: number;
-  id: string;
+interface Best extends Trial {
   value: number;
-  parameters: ParameterValues;
 }
 
 interface Experiment {
@@ -157,6 +154,16 @@ interface News {
 interface Page<T> {
   count: number;
   results: T[];
+  /** of a list of trials: the page that it is */
+  page?: number;
+}
+
+interface SavedView {
+  id: number;
+  name: string;
+  query: string;
+  author: string | null;
+  changed_at: string;
 }
 
 interface Problem {
@@ -259,6 +266,10 @@ interface FigureMeta {
   note?: string;
   /** pixels that the chart asks for */
   height?: number;
+  /** what the axes mean to conditions; see charts/brush.js */
+  selects?: Record<string, import("../static/js/charts/brush.js").AxisMeaning>;
+  /** only some of the trials are in it, those that were asked for */
+  selected?: boolean;
   live?: LiveRule;
   redrawn_at?: [string, string][];
 }

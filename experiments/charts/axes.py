@@ -49,6 +49,7 @@ class Axis:
     has_missing: bool = False
     path: tuple[str, ...] = ()  # through nested choices to the parameter
     can_log: bool = False  # every value is above 0
+    choices: tuple[Any, ...] = ()  # of a choice axis: the value at 0, 1, …
 
     @property
     def slot(self) -> float | None:
@@ -290,7 +291,7 @@ def _choice_axis(label: str, declared: _Declared, values: list[Any]) -> Axis:
     return _with_missing(
         Axis(
             label, "choice", -0.35, max(len(known) - 1, 0) + 0.35, tuple(ticks), tuple(places),
-            is_constant and len(known) == 1,
+            is_constant and len(known) == 1, choices=tuple(known.values()),
         )
     )  # fmt: skip
 
@@ -317,4 +318,5 @@ def _with_missing(axis: Axis) -> Axis:
         is_constant=False,
         has_missing=True,
         can_log=axis.can_log,
+        choices=axis.choices,
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.charts import scale, style
+from experiments.charts import brush, scale, style
 from experiments.charts.base import (
     STOPS,
     TIMES,
@@ -149,6 +149,7 @@ def figure(info: CostInfo) -> Figure:
         "x": "trials" if info.by_trials else "wall",
         "log_possible": info.log_possible,
         "note": _note(info),
+        "selects": {"y": brush.field("value")},
     }
     return {"data": traces, "layout": frame}
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments import looks
-from experiments.charts import bands, scale, style
+from experiments.charts import bands, brush, scale, style
 from experiments.charts.base import NEVER_RAN, STOPS, TIMES, Chart, Figure, Options, Record, Table
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
@@ -105,6 +105,10 @@ def _frame(info: DurationInfo) -> dict[str, Any]:
         xaxis=x_axis,
         yaxis=style.axis(_("Duration ({unit})", unit=info.unit), rangemode="tozero"),
     )
+    frame["meta"]["selects"] = {
+        "x": brush.field("number"),
+        "y": brush.field("duration", unit=info.unit_s),
+    }
     if info.n_longer:
         frame["yaxis"]["range"] = [0.0, info.view_s / info.unit_s * 1.15]
         words = "▲ " + _("{n} longer", n=info.n_longer)

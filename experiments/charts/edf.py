@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from experiments import looks
-from experiments.charts import scale, style
+from experiments.charts import brush, scale, style
 from experiments.charts.base import (
     NOTHING,
     STOPS,
@@ -131,6 +131,7 @@ def figure(info: EdfInfo) -> Figure:
         "clipped": int(((values < info.view[0]) | (values > info.view[1])).sum()),
         "n_trials": int(values.size),
         "note": _note(info),
+        "selects": {"x": brush.field("value")},
     }
     return {"data": traces, "layout": frame}
 

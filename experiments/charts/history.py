@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from experiments import looks
-from experiments.charts import bands, scale, style
+from experiments.charts import bands, brush, scale, style
 from experiments.charts.base import (
     DEFAULT_METRIC,
     FAILED_STATES,
@@ -232,6 +232,10 @@ def figure(info: HistoryInfo) -> Figure:
         "log_possible": info.log_possible,
         "clipped": len(info.below) + len(info.above),
         "live": _live(info),
+        "selects": {
+            "x": brush.time("finished_at") if info.by_time else brush.field("number"),
+            "y": brush.field("value"),
+        },
     }
     return {"data": traces, "layout": frame}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.charts import axes, panels, ped_anova, scale, style
+from experiments.charts import axes, brush, panels, ped_anova, scale, style
 from experiments.charts.axes import Axis
 from experiments.charts.base import (
     PARAMETERS,
@@ -126,6 +126,7 @@ def figure(info: PairInfo) -> Figure:
         "choices": _choices(info),
         "n_trials": int(info.both.size),
         "note": _note(info),
+        "selects": {"x": brush.parameter(info.x), "y": brush.parameter(info.y)},
     }
     return {"data": traces, "layout": frame}
 

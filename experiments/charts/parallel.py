@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.charts import axes, bands, scale, style
+from experiments.charts import axes, bands, brush, scale, style
 from experiments.charts.base import (
     PARAMETERS,
     VALUED_STATES,
@@ -183,6 +183,10 @@ def figure(info: ParallelInfo) -> Figure:
         frame["margin"]["t"] = 96
     frame["meta"] = {
         "kind": KIND,
+        "selects": {
+            "": brush.field("value"),
+            **{style.escaped(a.label): brush.parameter(a, by_place=True) for a in info.axes},
+        },
         "hidden": list(info.hidden),
         "n_trials": len(info.trials),
         "n_drawn": len(drawn),

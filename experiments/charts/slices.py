@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from experiments import looks
-from experiments.charts import axes, panels, ped_anova, scale, style
+from experiments.charts import axes, brush, panels, ped_anova, scale, style
 from experiments.charts.axes import Axis
 from experiments.charts.base import (
     PARAMETERS,
@@ -193,6 +193,10 @@ def figure(info: SliceInfo) -> Figure:
         "shown": [style.escaped(p.axis.label) for p in info.panels],
         "height": 30 + ROW * n_rows,
         "note": _note(info),
+        "selects": {
+            **{f"x{_suffix(p.index)}": brush.parameter(p.axis) for p in info.panels},
+            **{f"y{_suffix(p.index)}": brush.field("value") for p in info.panels},
+        },
     }
     return {"data": traces, "layout": frame}
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiments import looks
-from experiments.charts import style
+from experiments.charts import brush, style
 from experiments.charts.base import (
     NEVER_RAN,
     STOPS,
@@ -233,6 +233,7 @@ def figure(info: SlotsInfo) -> Figure:
         "x": info.part,  # a zoom of another part means nothing here
         "n_slots": info.n_slots,
         "note": _note(info),
+        "selects": {"x": brush.lasting("started_at", "finished_at")},
         "height": min(max(height, LEAST_HEIGHT), MOST_HEIGHT),
     }
     return {"data": [t for t in traces if t["x"]], "layout": frame}

@@ -1,8 +1,10 @@
 """Everything that is stored, and its legal moves. Import the rows from here."""
 
 from experiments.models.curves import Curve
+from experiments.models.many import change_trials
 from experiments.models.project import Project
 from experiments.models.release import Release
+from experiments.models.saved_views import SavedView
 from experiments.models.secrets import Secret
 from experiments.models.state import (
     MAY_BE_BEST,
@@ -29,10 +31,12 @@ __all__ = [
     "Metric",
     "Project",
     "Release",
+    "SavedView",
     "Secret",
     "SignInLink",
     "Trial",
     "Upload",
+    "change_trials",
     "new_experiment_id",
     "new_seed",
     "new_trial_key",

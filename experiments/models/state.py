@@ -57,10 +57,12 @@ def new_seed() -> int:
     return secrets.randbelow(2**31)
 
 
-def raise_seq(cursor: Any, experiment_id: str) -> int:
-    """Raise an experiment's counter; call inside the transaction of the rows it numbers.
+def raise_seq(cursor: Any, experiment_id: str, by: int = 1) -> int:
+    """Raise an experiment's counter, and return the highest of its ``by`` new numbers.
 
-    The update locks the experiment's row, so whoever gets a higher number also commits later.
+    Call inside the transaction of the rows that they number.
+
+    It locks the experiment's row, so whoever gets a higher number also commits later.
     Plain SQL: every change and every report goes through here. A pass of the loop that lost its
     lease gets no number, and so changes nothing.
 
@@ -69,7 +71,7 @@ def raise_seq(cursor: Any, experiment_id: str) -> int:
         LostLease: somebody else works at it; only inside ``Lease.fence``.
     """
     table = Experiment._meta.db_table
-    sql = f"UPDATE {table} SET last_seq = last_seq + 1 WHERE id = %s"
+    sql = f"UPDATE {table} SET last_seq = last_seq + {by:d} WHERE id = %s"
     holder = leases.fence_of(experiment_id)
     if holder is None:
         cursor.execute(sql, [experiment_id])

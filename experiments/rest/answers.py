@@ -54,6 +54,14 @@ class TrialShape(serializers.Serializer[Any]):
     seq = serializers.IntegerField()
 
 
+class TrialPageShape(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+    results = TrialShape(many=True)
+    page = serializers.IntegerField(help_text="The page that this is, from 1.")
+
+
 class AIStoreShape(serializers.Serializer[Any]):
     state = serializers.ChoiceField(["off", "waiting", "retrying", "failed", "done"])
     folder = serializers.CharField(help_text="spec.aistore.folder")
@@ -168,6 +176,21 @@ class ValidShape(ForecastShape):
 class RetriedShape(serializers.Serializer[Any]):
     count = serializers.IntegerField()
     trials = TrialShape(many=True)
+
+
+class SavedViewShape(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    query = serializers.CharField(help_text="Put it after the page's address and a question mark.")
+    author = serializers.CharField(allow_null=True, help_text="Who saved it first.")
+    changed_at = serializers.DateTimeField()
+
+
+class DoneShape(serializers.Serializer[Any]):
+    count = serializers.IntegerField()
+    trials = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Numbers of the trials that it was done to."
+    )
 
 
 class MetricShape(serializers.Serializer[Any]):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.core.files.uploadedfile import UploadedFile
-from django.http import Http404
+from django.http import Http404, QueryDict
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework.exceptions import ParseError, PermissionDenied, ValidationError
 from rest_framework.negotiation import BaseContentNegotiation
@@ -27,7 +27,9 @@ from experiments.actor import acting_as
 from experiments.models import Experiment, Trial
 from experiments.rest.answers import ErrorsShape, ManifestErrorsShape
 from experiments.rest.errors import TooLarge
-from experiments.rest.inputs import MAX_PAGE_SIZE
+from experiments.rest.inputs import MAX_PAGE_SIZE, SelectionQuery
+from experiments.selectors import selection
+from experiments.selectors.selection import Selection
 from experiments.strict_json import read_json
 
 MAX_BODY = 1024 * 1024  # bytes of a JSON body
@@ -207,6 +209,15 @@ class ApiView(APIView):
         found: dict[str, Any] = serializer.validated_data
         return found
 
+    def selection(self) -> Selection:
+        """The trials that the query asks for, beside whatever else stands in it."""
+        params = self.request.query_params
+        asked = QueryDict(mutable=True)
+        for name in selection.PARAMS:
+            if name in params:
+                asked.setlist(name, params.getlist(name))
+        return selected(self.read(SelectionQuery, asked))
+
 
 class Pages(PageNumberPagination):
     """``page`` and ``page_size``; ``serializers.PageQuery`` has refused bad numbers before."""
@@ -214,9 +225,32 @@ class Pages(PageNumberPagination):
     page_size = 50
     max_page_size = MAX_PAGE_SIZE
     page_size_query_param = "page_size"
+    given: int | None = None  # the page to answer with, whatever the query says
+
+    def get_page_number(self, request: Request, paginator: Any) -> Any:
+        return self.given or super().get_page_number(request, paginator)
+
+    @property
+    def number(self) -> int:
+        """The page that was answered with."""
+        assert self.page is not None
+        return self.page.number
 
 
-def page_of(rows: Any, request: Request, view: APIView) -> tuple[list[Any], Pages]:
-    """One page of a queryset or list, and the pager that writes the envelope around it."""
+def page_of(
+    rows: Any, request: Request, view: APIView, *, number: int | None = None
+) -> tuple[list[Any], Pages]:
+    """One page of a queryset or list, and the pager that writes the envelope around it.
+
+    ``number``: of the page, where the query does not say it.
+    """
     pager = Pages()
+    pager.given = number
     return pager.paginate_queryset(rows, request, view) or [], pager
+
+
+def selected(query: Mapping[str, Any]) -> Selection:
+    """The trials that a ``SelectionQuery`` asks for."""
+    return selection.of(
+        query.get("state", ()), where=query.get("where", ""), ticked=query.get("ticked", "")
+    )

@@ -33,7 +33,7 @@ from experiments.charts import CHARTS
 from experiments.manifest.spec import Parsed, to_manifest
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import Experiment, Project
-from experiments.problems import Problem, nearest
+from experiments.problems import Problem, ProblemsError, nearest
 from experiments.rest import answers, inputs
 from experiments.rest.base import (
     BAD,
@@ -44,11 +44,12 @@ from experiments.rest.base import (
     ApiView,
     manifest_of,
     page_of,
+    selected,
 )
 from experiments.rest.errors import InvalidManifest
 from experiments.rest.file_names import as_download, file_name
 from experiments.said import forecast_json, problems_json
-from experiments.selectors import chart_data
+from experiments.selectors import chart_data, selection
 from experiments.selectors.export import CONTENT_TYPES, export, json_chunks
 from experiments.selectors.listing import listed
 from experiments.selectors.manifest import current_manifest, manifest_text
@@ -355,7 +356,7 @@ class Chart(ApiView):
         summary="A chart as a Plotly figure",
         description="`layout.meta` has what is shown in words: `note`, `n_trials`, `empty`. Send "
         "the ETag back as If-None-Match: an experiment without news answers 304.",
-        parameters=CHART_PARAMETERS,
+        parameters=[*CHART_PARAMETERS, inputs.SelectionQuery],
         responses={
             200: OpenApiTypes.OBJECT,
             304: OpenApiResponse(description="Unchanged."),
@@ -365,28 +366,32 @@ class Chart(ApiView):
     )
     def get(self, request: Request, experiment_id: str, kind: str) -> Any:
         experiment = self.experiment(experiment_id)
-        options = {name: str(value) for name, value in request.query_params.items()}
+        chosen = self.selection()
+        asked = {name: str(value) for name, value in request.query_params.items()}
+        options = {name: value for name, value in asked.items() if name not in selection.PARAMS}
         # The cursor is read before the rows: a figure may be newer than its tag, never older.
-        tag = _etag(experiment, kind, options)
+        tag = _etag(experiment, kind, options, chosen)
         unchanged = get_conditional_response(request._request, etag=tag)
         if unchanged is not None:
             return unchanged
         known_chart(kind)
-        figure = chart_data.figure(experiment, kind, options)
+        figure = chart_data.figure(experiment, kind, options, chosen)
         if figure["layout"]["meta"].get("n_unread"):  # there is more, though nothing has happened
             return Response(figure, headers={"Cache-Control": "no-store"})
         return Response(figure, headers={"ETag": tag, "Cache-Control": "private, no-cache"})
 
 
-def _etag(experiment: Experiment, kind: str, options: dict[str, str]) -> str:
-    key = repr((experiment.pk, kind, get_language(), sorted(options.items())))
+def _etag(
+    experiment: Experiment, kind: str, options: dict[str, str], chosen: selection.Selection
+) -> str:
+    key = repr((experiment.pk, kind, get_language(), sorted(options.items()), chosen))
     return f'"{experiment.last_seq}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"'
 
 
 class Export(ApiView):
     @extend_schema(
         operation_id="experiments_export",
-        summary="Download the experiment with all trials",
+        summary="Download the experiment with all trials, or with those that are selected",
         parameters=[inputs.ExportQuery],
         responses={
             (200, "application/json"): OpenApiTypes.OBJECT,
@@ -399,13 +404,17 @@ class Export(ApiView):
     )
     def get(self, request: Request, experiment_id: str) -> HttpResponseBase:
         experiment = self.experiment(experiment_id)
-        kind = self.read(inputs.ExportQuery, request.query_params)["format"]
+        query = self.read(inputs.ExportQuery, request.query_params)
+        kind, chosen = query["format"], selection.keys(experiment, selected(query))
+        if kind == "html" and chosen is not None:
+            message = "Must be json, csv or yaml for a selection: a page has every trial."
+            raise ProblemsError([Problem("format", message)])
         headers = as_download(file_name(experiment.name, f".{kind}", experiment.pk))
         if kind != "json":
-            whole = export(experiment, kind)
-            return HttpResponse(whole, content_type=CONTENT_TYPES[kind], headers=headers)
+            text = export(experiment, kind, chosen)
+            return HttpResponse(text, content_type=CONTENT_TYPES[kind], headers=headers)
         return StreamingHttpResponse(
-            _streamed(request, json_chunks(experiment)),
+            _streamed(request, json_chunks(experiment, chosen)),
             content_type=CONTENT_TYPES[kind],
             headers=headers,
         )

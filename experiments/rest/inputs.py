@@ -26,6 +26,7 @@ EXPORT_FORMATS = ("json", "csv", "yaml", "html")
 EXPERIMENT_ORDERS = ("created_at", "name", "phase", "started_at", "finished_at", "best", "tuner")
 MAX_PAGE_SIZE = 200
 MAX_LOG_BYTES = 1024 * 1024  # of one answer
+MAX_CSV = 1_000_000  # characters
 DEFAULT_LOG_BYTES = 64 * 1024
 
 
@@ -204,6 +205,22 @@ class CustomTrialBody(StrictSerializer):
     )
 
 
+class CustomTrialsBody(StrictSerializer):
+    trials = serializers.ListField(
+        child=JSONObject(),
+        required=False,
+        allow_empty=False,
+        max_length=1000,
+        help_text="Parameters of each; nested ones as objects, or by dotted names.",
+    )
+    csv = Text(
+        required=False,
+        max_length=MAX_CSV,
+        help_text="The same as CSV, a column a parameter; an exported CSV does, too.",
+    )
+    force = TrueOrFalse(required=False, default=False)
+
+
 class HiddenText(serializers.CharField):
     """Text that no error repeats."""
 
@@ -225,6 +242,34 @@ class RetryBody(StrictSerializer):
         max_length=10_000,
         help_text="Numbers of failed or lost trials; by default all of them.",
     )
+
+
+class SavedViewBody(StrictSerializer):
+    name = Text(max_length=100)
+    query = Text(
+        allow_blank=True, max_length=8000, help_text="The page's address after its question mark."
+    )
+
+
+class SavedViewPatch(StrictSerializer):
+    name = Text(required=False, max_length=100)
+    query = Text(required=False, allow_blank=True, max_length=8000)
+
+
+class SelectedBody(StrictSerializer):
+    """Which trials something is done to; or the query of a selection says it."""
+
+    trials = serializers.ListField(
+        child=WholeNumber(min_value=0, max_value=10**9),
+        required=False,
+        allow_empty=False,
+        max_length=100_000,
+        help_text="Their numbers, instead of a selection in the query.",
+    )
+
+
+class ExcludeSelectedBody(SelectedBody):
+    reason = Text(required=False, allow_blank=True, default="", max_length=2000)
 
 
 class ExcludeBody(StrictSerializer):
@@ -251,19 +296,34 @@ class ExperimentsQuery(PageQuery):
     )
 
 
-class TrialsQuery(PageQuery):
-    state = Words(STATES, help_text="Only these states, separated by commas.")
+class SelectionQuery(StrictSerializer):
+    """Which trials are looked at, the same wherever they are: ``selectors.selection``."""
+
+    state = Words(STATES, help_text="Only trials in these states, separated by commas.")
     where = serializers.CharField(
         required=False,
         allow_blank=True,
-        help_text="Condition on fields, parameters and metrics, e.g. "
+        help_text="Only trials with this condition on fields, parameters and metrics, e.g. "
         "`lr<0.01 and value>=0.9 and optimizer=adam`; `param:NAME` and `metric:NAME` tell equal "
-        "names apart; also `or`, `not`, `in (…)`, `~` (contains), parentheses, `= none`.",
+        "names apart; also `or`, `not`, `in (…)`, `~` (contains), parentheses, `= none`, and times "
+        '(`started_at >= "2026-11-27 14:00"`).',
     )
+    ticked = serializers.CharField(
+        required=False, allow_blank=True, help_text="Only trials with these numbers, as 3-9,12."
+    )
+
+
+class TrialsQuery(PageQuery, SelectionQuery):
     order = FreeWords(
         help_text="One or several of number, value, duration, started_at, state, a parameter or "
         "metric (param:NAME, metric:NAME, names in double quotes where they hold a comma); '-' "
         "first for descending; missing values come last."
+    )
+    at = QueryNumber(
+        required=False,
+        min_value=0,
+        max_value=10**9,
+        help_text="Number of a trial: the page that it is on, in place of `page`.",
     )
 
 
@@ -297,7 +357,7 @@ class LogQuery(StrictSerializer):
     )
 
 
-class ExportQuery(StrictSerializer):
+class ExportQuery(SelectionQuery):
     format = serializers.ChoiceField(EXPORT_FORMATS, required=False, default="json")
 
 

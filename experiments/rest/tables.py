@@ -19,7 +19,7 @@ from experiments.rest.base import BAD, COMMON, ApiView
 from experiments.rest.comparing import AcrossChartQuery, AcrossView, CompareCurvesQuery
 from experiments.rest.experiments import CHART_PARAMETERS, known_chart
 from experiments.rest.file_names import as_download, file_name
-from experiments.selectors import across, chart_data, compare
+from experiments.selectors import across, chart_data, compare, selection
 from experiments.selectors.export import CONTENT_TYPES, csv_of
 
 MOST_ROWS = 1000  # at once
@@ -74,14 +74,16 @@ class ChartTable(TableView):
     @extend_schema(
         operation_id="experiments_chart_table",
         summary="What a chart draws, in rows and columns",
-        parameters=[*CHART_PARAMETERS, TableQuery],
+        parameters=[*CHART_PARAMETERS, inputs.SelectionQuery, TableQuery],
         responses=ANSWERS,
     )
     def get(self, request: Request, experiment_id: str, kind: str) -> HttpResponseBase:
         experiment = self.experiment(experiment_id)
         known_chart(kind)
-        wish, options = self.split(request)
-        table = chart_data.table(experiment, kind, options)
+        chosen = self.selection()
+        wish, asked = self.split(request)
+        options = {name: value for name, value in asked.items() if name not in selection.PARAMS}
+        table = chart_data.table(experiment, kind, options, chosen)
         return self.answer(table, wish, file_name(experiment.name, f"-{kind}.csv", experiment.pk))
 
 

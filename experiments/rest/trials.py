@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments.algorithms.space.flat import flat_names
-from experiments.models import Experiment, Metric, Trial
+from experiments.models import Metric, Trial
+from experiments.problems import Problem, ProblemsError
 from experiments.rest import answers, inputs
-from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, page_of
-from experiments.selectors.listing import columns
+from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, Pages, page_of, selected
+from experiments.selectors import selection
 from experiments.selectors.present import metric_json, trial_json
-from experiments.selectors.trial_filter import Names, parse_where, read_facts, sort_facts, unquoted
+from experiments.selectors.trial_filter import unquoted
 from experiments.services import actions
 from experiments.services.actions import Refused
 from experiments.trials.logs import log_files, read_log
-
-# Sorted by the database; everything else is sorted here, by what the trials hold.
-_COLUMN_ORDERS = frozenset(
-    {"number", "value", "state", "origin", "started_at", "finished_at", "created_at"}
-)
 
 
 class Trials(ApiView):
@@ -35,7 +30,7 @@ class Trials(ApiView):
         summary="List trials",
         parameters=[inputs.TrialsQuery],
         responses={
-            200: answers.page_shape("Trial", answers.TrialShape(many=True)),
+            200: answers.TrialPageShape,
             400: BAD,
             **COMMON,
         },
@@ -43,13 +38,18 @@ class Trials(ApiView):
     def get(self, request: Request, experiment_id: str) -> Response:
         experiment = self.experiment(experiment_id)
         query = self.read(inputs.TrialsQuery, request.query_params)
-        trials = experiment.trials.all()
-        if states := query.get("state"):
-            trials = trials.filter(state__in=states)
-        page, pager = page_of(_picked(experiment, trials, query), request, self)
+        chosen = selection.picked(experiment, selected(query), query.get("order") or ["number"])
+        given_page = None
+        if "at" in query:
+            chosen = list(chosen)
+            found = experiment.trials.filter(number=query["at"]).values_list("pk", flat=True)
+            size = query.get("page_size", Pages.page_size)
+            given_page = _page_with(chosen, found.first(), query["at"], size)
+        page, pager = page_of(chosen, request, self, number=given_page)
         by_id = experiment.trials.in_bulk(page)  # sorted without their parameters and metrics
         shown = [trial_json(by_id[pk]) for pk in page if pk in by_id]
-        return pager.get_paginated_response(shown)
+        answer = pager.get_paginated_response(shown)
+        return Response({**answer.data, "page": pager.number})
 
     @extend_schema(
         operation_id="trials_create",
@@ -64,19 +64,12 @@ class Trials(ApiView):
         return Response(trial_json(trial), status=status.HTTP_201_CREATED)
 
 
-def _picked(
-    experiment: Experiment, trials: QuerySet[Trial], query: dict[str, Any]
-) -> QuerySet[Trial, int] | list[int]:
-    """Primary keys in order: a query where columns suffice, else picked by hand."""
-    where, orders = query.get("where", ""), query.get("order") or ["number"]
-    if not where.strip() and all(order.removeprefix("-") in _COLUMN_ORDERS for order in orders):
-        return trials.order_by(*columns(orders), "number").values_list("pk", flat=True)
-    facts = read_facts(trials)
-    # Names come from the manifest and from all trials, not only those in the wanted states.
-    everybody = read_facts(experiment.trials.all()) if query.get("state") else facts
-    names = Names.of(everybody, flat_names(experiment.spec.space.parameters))
-    test = parse_where(where, names)
-    return [fact.pk for fact in sort_facts([f for f in facts if test(f)], orders, names)]
+def _page_with(pks: Sequence[int], pk: int | None, number: int, size: int) -> int:
+    """The page, from 1, that a trial is on. Raises ProblemsError where it is on none."""
+    if pk is None or pk not in pks:
+        message = _("Trial %(n)d is not among these trials.") % {"n": number}
+        raise ProblemsError([Problem("at", message, _("Take the filter back, or mend it."))])
+    return pks.index(pk) // size + 1
 
 
 class OneTrial(ApiView):

@@ -6,9 +6,10 @@ open page: rows come as tuples, and figures of an unchanged experiment are kept 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from itertools import compress
 from typing import Any, TypeGuard
 
 from django.db.models import Min
@@ -30,8 +31,9 @@ from experiments.charts.base import (
     TrialRecord,
 )
 from experiments.models import Curve, Event, Experiment, Metric, Trial
-from experiments.selectors import curve_data, fast_rows
+from experiments.selectors import curve_data, fast_rows, selection
 from experiments.selectors.kept import Kept, Once
+from experiments.selectors.selection import WHOLE, Selection
 from experiments.states import FINISHED, PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
@@ -56,52 +58,66 @@ MOST_SHARED = 20_000  # trials kept in memory
 _shared: Once[tuple[str, int], _Rows] = Once(2)
 
 
-def figure(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Figure:
-    """The chart of that kind as a Plotly figure, in the language of the request.
+def figure(
+    experiment: Experiment, kind: str, options: Mapping[str, str], selected: Selection = WHOLE
+) -> Figure:
+    """The chart of that kind, of the selected trials, in the language of the request.
 
     Raises KeyError for an unknown kind, ProblemsError for an option that makes no sense.
     """
     chart = CHARTS[kind]
     language = get_language()
-    key = (experiment.pk, experiment.last_seq, kind, language, tuple(sorted(options.items())))
+    sorted_options = tuple(sorted(options.items()))
+    key = (experiment.pk, experiment.last_seq, kind, language, sorted_options, selected)
     if (found := _kept.get(key, for_s=KEEP_S)) is not None:
         return found
     with words.spoken_by(gettext):
-        drawn = chart.draw(_given(experiment, chart, options), options)
+        drawn = chart.draw(_given(experiment, chart, options, selected), options)
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
     is_whole = not drawn["layout"]["meta"].get("n_unread")
     drawn["layout"]["meta"]["seq"] = experiment.last_seq
     drawn["layout"]["meta"]["redrawn_at"] = sorted(chart.redrawn_at)
+    drawn["layout"]["meta"]["selected"] = not selected.is_whole
     if is_whole:
         _kept.put(key, drawn)
     return drawn
 
 
-def table(experiment: Experiment, kind: str, options: Mapping[str, str]) -> Table:
+def table(
+    experiment: Experiment, kind: str, options: Mapping[str, str], selected: Selection = WHOLE
+) -> Table:
     """What the chart of that kind draws, in rows and columns; raises as ``figure``."""
     chart = CHARTS[kind]
     language = get_language()
-    key = (experiment.pk, experiment.last_seq, kind, language, tuple(sorted(options.items())))
+    sorted_options = tuple(sorted(options.items()))
+    key = (experiment.pk, experiment.last_seq, kind, language, sorted_options, selected)
     if (found := _tables.get(key, for_s=KEEP_TABLE_S)) is not None:
         return found
     with words.spoken_by(gettext):
-        made = chart.tabulate(_given(experiment, chart, options), options)
+        made = chart.tabulate(_given(experiment, chart, options, selected), options)
     _tables.put(key, made)
     return made
 
 
-def _given(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Record:
-    given = record(experiment, chart, options)
+def _given(
+    experiment: Experiment, chart: Chart, options: Mapping[str, str], selected: Selection
+) -> Record:
+    given = record(experiment, chart, options, selection.keys(experiment, selected))
     if chart.needs_first_reports is not None:
         numbers = chart.needs_first_reports(given, options)
         given = replace(given, first_reports=_first_reports(experiment, numbers))
     return given
 
 
-def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> Record:
-    """The experiment as that chart needs to see it."""
-    rows = _rows(experiment, chart.needs(options))
+def record(
+    experiment: Experiment,
+    chart: Chart,
+    options: Mapping[str, str],
+    chosen: Collection[int] | None = None,
+) -> Record:
+    """The experiment as that chart needs to see it; ``chosen``: keys of the selected trials."""
+    rows = _rows(experiment, chart.needs(options), chosen)
     found = Record(
         optimize_mode=experiment.optimize_mode,
         space=search_space(experiment),
@@ -121,22 +137,34 @@ def record(experiment: Experiment, chart: Chart, options: Mapping[str, str]) -> 
     return curve_data.with_curves(experiment, found, reported, options)
 
 
-def _rows(experiment: Experiment, wanted: frozenset[str]) -> _Rows:
-    """Every trial; of an experiment that has ended, whole, once for all the charts of a page."""
+def _rows(experiment: Experiment, wanted: frozenset[str], chosen: Collection[int] | None) -> _Rows:
+    """Its trials; of an experiment that has ended, whole, once for all the charts of a page."""
     if experiment.phase not in PHASE_ENDED or experiment.max_trials > MOST_SHARED:
-        return _read(experiment, wanted)
+        return _among(_read(experiment, wanted, chosen), chosen)
     key = (experiment.pk, experiment.last_seq)
-    return _shared.get(key, lambda: _read(experiment, _COSTLY), for_s=SHARE_S)
+    rows = _shared.get(key, lambda: _read(experiment, _COSTLY), for_s=SHARE_S)
+    return _among(rows, chosen)
 
 
-def _read(experiment: Experiment, wanted: frozenset[str]) -> _Rows:
+def _read(
+    experiment: Experiment, wanted: frozenset[str], chosen: Collection[int] | None = None
+) -> _Rows:
+    """The trials with these keys where they are few, else all."""
     names = [f.name for f in fields(TrialRecord) if f.name in wanted or f.name not in _COSTLY]
-    rows = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
+    rows = selection.rows(experiment, chosen).order_by("number")
     pks, n_reports, *values = fast_rows.columns(rows, ["id", "n_reports", *names])
     trials = tuple(
         TrialRecord(**dict(zip(names, found, strict=True))) for found in zip(*values, strict=True)
     )
     return _Rows(pks, n_reports, trials)
+
+
+def _among(rows: _Rows, chosen: Collection[int] | None) -> _Rows:
+    if chosen is None or len(chosen) == len(rows.pks):
+        return rows
+    keep = list(map(selection.is_in(chosen), rows.pks))
+    pks, n_reports = (tuple(compress(each, keep)) for each in (rows.pks, rows.n_reports))
+    return _Rows(pks, n_reports, tuple(compress(rows.trials, keep)))
 
 
 def _first_reports(experiment: Experiment, numbers: Sequence[int]) -> dict[int, datetime]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -19,10 +19,11 @@ from django.utils.safestring import SafeString
 
 from experiments.algorithms.space.flat import flat
 from experiments.manifest.yaml_text import dump_yaml
-from experiments.models import Experiment, Metric, Trial
-from experiments.selectors import fast_rows
+from experiments.models import Event, Experiment, Metric, Trial
+from experiments.selectors import fast_rows, selection
 from experiments.selectors.manifest import current_manifest, manifest_text
 from experiments.selectors.present import experiment_json, iso
+from experiments.states import EventKind
 
 CONTENT_TYPES = {
     "json": "application/json",
@@ -35,35 +36,40 @@ _MOST_REPORTS = 20_000  # in one piece, about
 
 _FIXED_COLUMNS = (
     "number", "id", "state", "origin", "reason", "value", "excluded", "exit_code",
-    "started_at", "finished_at", "duration_seconds",
+    "started_at", "finished_at", "duration_seconds", "excluded_reason",
 )  # fmt: skip
 
 
-def export(experiment: Experiment, format: str) -> bytes:
-    """The experiment in one of ``CONTENT_TYPES``, in UTF-8."""
+def export(experiment: Experiment, format: str, chosen: Sequence[int] | None = None) -> bytes:
+    """The experiment in one of ``CONTENT_TYPES``, in UTF-8.
+
+    ``chosen``: primary keys of the trials to take, by number; None: all of them.
+    """
     if format == "csv":
-        return csv_text(experiment).encode()
+        return csv_text(experiment, chosen).encode()
     if format == "html":
         return html_text(experiment).encode()
     if format == "yaml":
-        return dump_yaml(export_json(experiment)).encode()
-    return b"".join(json_chunks(experiment))
+        return dump_yaml(export_json(experiment, chosen)).encode()
+    return b"".join(json_chunks(experiment, chosen))
 
 
-def export_json(experiment: Experiment) -> dict[str, Any]:
+def export_json(experiment: Experiment, chosen: Sequence[int] | None = None) -> dict[str, Any]:
     """The JSON export: experiment, best trial, every trial with every report."""
-    trials = list(_trials_json(experiment))
-    return {"experiment": _head(experiment), "best": _best(experiment, trials), "trials": trials}
+    trials = list(_trials_json(experiment, chosen))
+    best_id = experiment.best_trial_id
+    best = _one_trial(experiment, best_id) if best_id else None
+    return {"experiment": _head(experiment), "best": best, "trials": trials}
 
 
-def json_chunks(experiment: Experiment) -> Iterator[bytes]:
+def json_chunks(experiment: Experiment, chosen: Sequence[int] | None = None) -> Iterator[bytes]:
     """The JSON export in pieces of some trials, so that it is never all in memory."""
     best_id = experiment.best_trial_id
     best = _one_trial(experiment, best_id) if best_id else None
     head = '{"experiment": ' + _dumps(_head(experiment)) + ',\n "best": ' + _dumps(best)
     yield (head + ',\n "trials": [').encode()
     between = "\n  "
-    for batch in _batches(experiment):
+    for batch in _batches(experiment, chosen):
         yield (between + ",\n  ".join(map(_dumps, batch))).encode()
         between = ",\n  "
     yield b"]}\n"
@@ -79,32 +85,37 @@ def _head(experiment: Experiment) -> dict[str, Any]:
     return {**head, "manifest": current_manifest(experiment)}
 
 
-def _best(experiment: Experiment, trials: list[dict[str, Any]]) -> dict[str, Any] | None:
-    best = experiment.best_trial
-    if best is None:
-        return None
-    return next((trial for trial in trials if trial["number"] == best.number), None)
-
-
 def _one_trial(experiment: Experiment, pk: int) -> dict[str, Any] | None:
     trial = experiment.trials.filter(pk=pk).first()
     if trial is None:
         return None
-    return _trial_json(trial, _reports([trial])[trial.pk])
+    return _trial_json(trial, _reports([trial])[trial.pk], _exclusions([trial]))
 
 
-def _trials_json(experiment: Experiment) -> Iterator[dict[str, Any]]:
-    return chain.from_iterable(_batches(experiment))
+def _trials_json(experiment: Experiment, chosen: Sequence[int] | None) -> Iterator[dict[str, Any]]:
+    return chain.from_iterable(_batches(experiment, chosen))
 
 
-def _batches(experiment: Experiment) -> Iterator[list[dict[str, Any]]]:
+def _batches(
+    experiment: Experiment, chosen: Sequence[int] | None
+) -> Iterator[list[dict[str, Any]]]:
     """Every trial with its reports: so many trials at once as have ``_MOST_REPORTS``, about."""
-    last, size = -1, _FIRST_BATCH
-    while batch := list(experiment.trials.filter(number__gt=last).order_by("number")[:size]):
-        reports = _reports(batch)
-        yield [_trial_json(trial, reports[trial.pk]) for trial in batch]
-        if len(batch) < size:
+    done, last, size = 0, -1, _FIRST_BATCH
+    while True:
+        rows = experiment.trials.order_by("number")
+        if chosen is None:
+            batch = list(rows.filter(number__gt=last)[:size])
+        else:
+            batch = list(rows.filter(pk__in=chosen[done : done + size]))
+        if not batch:
             return
+        is_last = len(batch) < size if chosen is None else done + size >= len(chosen)
+        reports = _reports(batch)
+        reasons = _exclusions(batch)
+        yield [_trial_json(trial, reports[trial.pk], reasons) for trial in batch]
+        if is_last:
+            return
+        done += size
         last = batch[-1].number
         n_reports = sum(map(len, reports.values()))
         size = max(1, min(_BATCH, size * _MOST_REPORTS // max(1, n_reports)))
@@ -132,7 +143,21 @@ def _reports(trials: list[Trial]) -> dict[int, list[dict[str, Any]]]:
     return found
 
 
-def _trial_json(trial: Trial, intermediate: list[dict[str, Any]]) -> dict[str, Any]:
+def _exclusions(trials: Sequence[Trial]) -> dict[int, str]:
+    """Why those that are excluded are: what was said last."""
+    excluded = [trial.pk for trial in trials if trial.excluded]
+    events = Event.objects.filter(what=EventKind.EXCLUDED).order_by("seq")
+    found: dict[int, str] = {}
+    for start in range(0, len(excluded), _BATCH):
+        part = excluded[start : start + _BATCH]
+        found.update(events.filter(trial__in=part).values_list("trial_id", "reason"))
+    return found
+
+
+def _trial_json(
+    trial: Trial, intermediate: list[dict[str, Any]], exclusions: Mapping[int, str]
+) -> dict[str, Any]:
+    excluded = {"excluded": True, "excluded_reason": exclusions.get(trial.pk, "")}
     return {
         "number": trial.number,
         "id": trial.key,
@@ -145,16 +170,22 @@ def _trial_json(trial: Trial, intermediate: list[dict[str, Any]]) -> dict[str, A
         "started_at": iso(trial.started_at),
         "finished_at": iso(trial.finished_at),
         "intermediate": intermediate,
+        **(excluded if trial.excluded else {}),
     }
 
 
 # ---- tables
 
 
-def _table(experiment: Experiment) -> tuple[list[str], list[list[Any]]]:
+def _table(
+    experiment: Experiment, chosen: Sequence[int] | None = None
+) -> tuple[list[str], list[list[Any]]]:
     """One row a trial; parameters (nested ones by dotted names) and metrics are those of any."""
-    trials = list(experiment.trials.order_by("number"))
+    is_chosen = selection.is_in(chosen)
+    rows_of = selection.rows(experiment, chosen).order_by("number")
+    trials = [trial for trial in rows_of if is_chosen(trial.pk)]
     values = [flat(trial.parameters) for trial in trials]
+    exclusions = _exclusions(trials)
     parameters = _names(iter(values))
     metrics = _names(trial.metrics for trial in trials)
     header = [
@@ -178,6 +209,7 @@ def _table(experiment: Experiment) -> tuple[list[str], list[list[Any]]]:
             ((trial.finished_at or now) - trial.started_at).total_seconds()
             if trial.started_at
             else None,
+            exclusions.get(trial.pk, ""),
             *(found.get(name) for name in parameters),
             *(trial.metrics.get(name) for name in metrics),
         ]
@@ -191,8 +223,8 @@ def _names(mappings: Iterator[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
-def csv_text(experiment: Experiment) -> str:
-    return csv_of(*_table(experiment))
+def csv_text(experiment: Experiment, chosen: Sequence[int] | None = None) -> str:
+    return csv_of(*_table(experiment, chosen))
 
 
 def csv_of(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

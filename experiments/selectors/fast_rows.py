@@ -1,6 +1,6 @@
 """Rows of very many trials as charts want them, several times as fast as the ORM converts them.
 
-Called by ``chart_data``, ``trial_filter`` and ``export``. SQLite keeps times and JSON as
+Called by ``chart_data``, ``trial_facts`` and ``export``. SQLite keeps times and JSON as
 text: all of a column are read at once.
 """
 

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from experiments.models import Event, Experiment, Metric, Trial, Upload
+from experiments.models import Event, Experiment, Metric, SavedView, Trial, Upload
 from experiments.models.uploads import destination
 from experiments.states import FINISHED, WENT_WRONG, TrialState
 
@@ -63,6 +63,17 @@ def metric_json(metric: Metric, trial_number: int) -> dict[str, Any]:
         "value": metric.json_value,
         "time": iso(metric.time),
         "seq": metric.seq,
+    }
+
+
+def saved_view_json(view: SavedView) -> dict[str, Any]:
+    """A view of the experiment's page that somebody gave a name."""
+    return {
+        "id": view.pk,
+        "name": view.name,
+        "query": view.query,
+        "author": view.author.get_username() if view.author else None,
+        "changed_at": iso(view.changed_at),
     }
 
 

@@ -11,115 +11,29 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import QuerySet
-from django.utils import timezone
+from experiments.problems import Problem, ProblemsError
+from experiments.selectors.trial_facts import (
+    FIELDS,
+    ORDER_FIELDS,
+    TIME_FIELDS,
+    Getter,
+    Names,
+    TrialFacts,
+)
 
-from experiments.algorithms.space.flat import flat
-from experiments.models import Trial
-from experiments.problems import Problem, ProblemsError, nearest
-from experiments.selectors import fast_rows
+__all__ = ["FIELDS", "Names", "TrialFacts", "parse_where", "sort_facts", "split_names", "unquoted"]
 
 MAX_LENGTH = 2000  # characters of an expression
 MAX_DEPTH = 20  # parentheses within parentheses
 
-_COLUMNS = (
-    "number", "state", "origin", "value", "latest_value", "n_reports", "exit_code", "attempt",
-    "excluded", "started_at", "finished_at", "created_at",
-)  # fmt: skip
-FIELDS = (
-    "number", "id", "state", "origin", "value", "latest_value", "n_reports", "exit_code",
-    "attempt", "excluded", "duration",
-)  # fmt: skip
-ORDER_FIELDS = (*FIELDS, "started_at", "finished_at", "created_at")
-
-
-@dataclass(frozen=True)
-class TrialFacts:
-    """What a comparison may ask of one trial."""
-
-    pk: int
-    fields: Mapping[str, Any]
-    parameters: Mapping[str, Any]  # flat
-    metrics: Mapping[str, Any]
-
-
 Test = Callable[[TrialFacts], bool]
-Getter = Callable[[TrialFacts], Any]
-
-
-def read_facts(trials: QuerySet[Trial]) -> list[TrialFacts]:
-    """Read what expressions and orders can ask about, without building model instances."""
-    now = timezone.now()
-    found = []
-    columns = fast_rows.columns(trials, ("id", "key", "parameters", "metrics", *_COLUMNS))
-    for pk, key, parameters, metrics, *values in zip(*columns, strict=True):
-        fields = dict(zip(_COLUMNS, values, strict=True))
-        fields["id"] = key
-        started = fields["started_at"]
-        ended = fields["finished_at"] or now
-        fields["duration"] = (ended - started).total_seconds() if started else None
-        found.append(TrialFacts(pk, fields, flat(parameters), metrics))
-    return found
-
-
-@dataclass(frozen=True)
-class Names:
-    """Parameter and metric names that an experiment knows, to explain a misspelt one."""
-
-    parameters: frozenset[str]
-    metrics: frozenset[str]
-
-    @classmethod
-    def of(cls, facts: Iterable[TrialFacts], declared: Iterable[str] = ()) -> Names:
-        """``declared`` are the search space's names: known before there is a trial."""
-        parameters, metrics = set(declared), set[str]()
-        for fact in facts:
-            parameters.update(fact.parameters)
-            metrics.update(fact.metrics)
-        return cls(frozenset(parameters), frozenset(metrics))
-
-    def getter(self, name: str, path: str, fields: Sequence[str] = FIELDS) -> Getter:
-        """Return what reads ``name`` from a trial. Raises ProblemsError for an unknown name."""
-        kind, colon, rest = name.partition(":")
-        if colon and kind == "param":
-            return self._known(rest, self.parameters, "parameter", path, _parameter(rest))
-        if colon and kind == "metric":
-            return self._known(rest, self.metrics, "metric", path, _metric(rest))
-        if name in fields:
-            return lambda facts: facts.fields[name]
-        if name in self.parameters:
-            return _parameter(name)
-        if name in self.metrics:
-            return _metric(name)
-        known = (*fields, *sorted(self.parameters), *sorted(self.metrics))
-        raise _unknown(path, f"No field, parameter or metric is named {name!r}.", name, known)
-
-    def _known(
-        self, name: str, known: frozenset[str], what: str, path: str, getter: Getter
-    ) -> Getter:
-        if name in known:
-            return getter
-        raise _unknown(path, f"No {what} is named {name!r}.", name, sorted(known))
-
-
-def _parameter(name: str) -> Getter:
-    return lambda facts: facts.parameters.get(name)
-
-
-def _metric(name: str) -> Getter:
-    return lambda facts: facts.metrics.get(name)
-
-
-def _unknown(path: str, message: str, name: str, known: Sequence[str]) -> ProblemsError:
-    close = nearest(name, known)
-    hint = f"Did you mean {close!r}?" if close else f"Known: {', '.join(known[:30])}."
-    return ProblemsError([Problem(path, message, hint)])
-
 
 # ---- expressions
 
@@ -261,13 +175,17 @@ class _Parser:
             what = "the end" if token.kind == "end" else repr(token.text)
             raise self.bad(f"Expected a name, but got {what}", token)
         get = self.names.getter(token.text, self.path)
-        if self.takes("in"):
+        is_time = token.text in TIME_FIELDS
+        if not is_time and self.takes("in"):
             return self.membership(get)
         op = self.next()
         if op.kind != "op":
             what = "the end" if op.kind == "end" else repr(op.text)
             raise self.bad(f"Expected =, !=, <, <=, >, >=, ~ or 'in', but got {what}", op)
-        return self.compare(get, _SPELLINGS.get(op.text, op.text), self.literal())
+        spelled = _SPELLINGS.get(op.text, op.text)
+        if is_time and spelled != "~":
+            return self.compare_times(get, spelled, self.literal())
+        return self.compare(get, spelled, self.literal())
 
     def literal(self) -> _Token:
         token = self.next()
@@ -279,16 +197,31 @@ class _Parser:
     def membership(self, get: Getter) -> Test:
         if not self.takes("("):
             raise self.bad("Expected '(' after 'in'", self.peek(), "E.g. state in (FAILED, LOST).")
-        tests = [self.compare(get, "==", self.literal())]
+        members = [self.literal()]
         while self.takes(","):
-            tests.append(self.compare(get, "==", self.literal()))
+            members.append(self.literal())
         if not self.takes(")"):
             raise self.bad("A closing parenthesis is missing", self.peek())
+        tests = [self.compare(get, "==", member) for member in members]
+        spans = [span for member in members if (span := _span(member)) is not None]
+        if spans:
+            tests.append(lambda facts: _is_within(get(facts), spans))
         return lambda facts: any(test(facts) for test in tests)
+
+    def compare_times(self, get: Getter, op: str, literal: _Token) -> Test:
+        if _is_none(literal) and op in ("==", "!="):
+            return lambda facts: (get(facts) is None) == (op == "==")
+        try:
+            bound = datetime.fromisoformat(literal.text)
+        except ValueError:
+            hint = 'E.g. started_at >= "2026-11-27 14:00".'
+            raise self.bad(f"Expected a time, but got {literal.text!r}", literal, hint) from None
+        bound = bound if bound.tzinfo else bound.replace(tzinfo=UTC)
+        return _ordered(get, op, bound, lambda value: value is not None)
 
     def compare(self, get: Getter, op: str, literal: _Token) -> Test:
         text = literal.text
-        if literal.kind == "word" and text.lower() in ("none", "null") and op in ("==", "!="):
+        if _is_none(literal) and op in ("==", "!="):
             return lambda facts: (get(facts) is None) == (op == "==")
         number = _number(text)
         if op == "~":
@@ -302,20 +235,43 @@ class _Parser:
             )
         if number is None:
             raise self.bad(f"{op} compares numbers, but got {text!r}", literal)
-        bound = number
-        order: dict[str, Callable[[int | float], bool]] = {
-            "<": lambda v: v < bound,
-            "<=": lambda v: v <= bound,
-            ">": lambda v: v > bound,
-            ">=": lambda v: v >= bound,
-        }
-        holds = order[op]
+        return _ordered(get, op, number, _is_number)
 
-        def test(facts: TrialFacts) -> bool:
-            value = get(facts)
-            return isinstance(value, (int, float)) and not isinstance(value, bool) and holds(value)
 
-        return test
+def _ordered(get: Getter, op: str, bound: Any, fits: Callable[[Any], bool]) -> Test:
+    """Whether what ``get`` reads can be compared with ``bound``, and is so."""
+    holds = {
+        "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+        "==": operator.eq, "!=": operator.ne,
+    }[op]  # fmt: skip
+
+    def test(facts: TrialFacts) -> bool:
+        value = get(facts)
+        return fits(value) and bool(holds(value, bound))
+
+    return test
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_none(literal: _Token) -> bool:
+    return literal.kind == "word" and literal.text.lower() in ("none", "null")
+
+
+_SPAN = re.compile(r"([0-9]{1,18})-([0-9]{1,18})")
+
+
+def _span(member: _Token) -> tuple[int, int] | None:
+    """``3-9`` in a list of members: every whole number from the first to the last."""
+    found = _SPAN.fullmatch(member.text) if member.kind == "word" else None
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
+def _is_within(value: Any, spans: Sequence[tuple[int, int]]) -> bool:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return is_whole and any(low <= value <= high for low, high in spans)
 
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}")

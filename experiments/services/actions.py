@@ -7,7 +7,7 @@ and hints the loop; none waits for a backend. What cannot be done raises ``Refus
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -28,6 +28,9 @@ LIMITS = {
     "concurrency": "spec.trialConcurrency",
 }
 LIMIT_HIGHEST = {name: SPEC.whole(path.removeprefix("spec.")).high for name, path in LIMITS.items()}
+
+
+MOST_PROBLEMS = 50  # told at once
 
 
 class Refused(Exception):
@@ -271,24 +274,52 @@ def custom_trial(experiment: Experiment, parameters: Mapping[str, Any], *, force
 
     Raises ProblemsError naming each parameter that does not fit.
     """
+    return custom_trials(experiment, [parameters], force=force, paths=["parameters"])[0]
+
+
+def custom_trials(
+    experiment: Experiment,
+    many: Sequence[Mapping[str, Any]],
+    *,
+    force: bool,
+    paths: Sequence[str] | None = None,
+) -> list[Trial]:
+    """The same for several at once: all of them, or none.
+
+    ``paths`` are what problems of each are called by; by default ``trials[0]`` and so on.
+    """
     _open_for_trials(experiment)
-    spec = experiment.spec
-    searched = {name: value for name, value in parameters.items() if name not in spec.adds}
-    problems = spec.space.contains(searched)
+    names = paths or [f"trials[{place}]" for place in range(len(many))]
+    problems: list[Problem] = []
+    wanted: list[Mapping[str, Any]] = []
+    for path, parameters in zip(names, many, strict=True):
+        found, checked = _checked(experiment, parameters, path)
+        problems += found
+        wanted.append(checked)
     if problems and not force:
-        raise ProblemsError(problems)
-    if not problems:
-        added = {name: value for name, value in parameters.items() if name in spec.adds}
-        parameters = spec.space.configuration(searched) | added
+        raise ProblemsError(problems[:MOST_PROBLEMS])
     with transaction.atomic():
-        trial = add_trial(experiment, parameters, origin="custom")
+        trials = [add_trial(experiment, checked, origin="custom") for checked in wanted]
         if n_in_budget(experiment) > experiment.max_trials:
             # It was asked for on top of the budget: the budget follows.
             change_limits(experiment, {"max_trials": n_in_budget(experiment)})
         experiment.refresh_from_db()
         _reopen(experiment)
     _wake(experiment)
-    return trial
+    return trials
+
+
+def _checked(
+    experiment: Experiment, parameters: Mapping[str, Any], path: str
+) -> tuple[list[Problem], Mapping[str, Any]]:
+    """What is wrong with parameters, and they as the space writes them where nothing is."""
+    spec = experiment.spec
+    searched = {name: value for name, value in parameters.items() if name not in spec.adds}
+    problems = spec.space.contains(searched, path)
+    if problems:
+        return problems, parameters
+    added = {name: value for name, value in parameters.items() if name in spec.adds}
+    return [], spec.space.configuration(searched) | added
 
 
 def retry_trial(trial: Trial) -> Trial:

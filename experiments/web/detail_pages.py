@@ -46,6 +46,10 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
         "events": _newest_events(experiment.events.all()),
         "space": space,
         "metric_names": _final_metric_names(experiment),
+        "views": [
+            present.saved_view_json(view)
+            for view in experiment.saved_views.select_related("author")
+        ],
         "may_change": policy.may_change(request.user, experiment),
     }
     context = {

@@ -163,8 +163,10 @@ const TOAST_ICONS = {
  * A short message at the corner of the page; spoken by screen readers.
  * @param {string | Node} message
  * @param {keyof typeof TOAST_ICONS} kind
+ * @param {number} [lasts] milliseconds
+ * @returns {() => void} takes it away
  */
-export function toast(message, kind = "info") {
+export function toast(message, kind = "info", lasts = 6000) {
   const close = h("button", { type: "button", class: "btn-close", "aria-label": gettext("Close") });
   const box = h(
     "div",
@@ -175,7 +177,8 @@ export function toast(message, kind = "info") {
   );
   close.addEventListener("click", () => box.remove());
   byId("toasts").append(box);
-  if (kind !== "danger") setTimeout(() => box.remove(), 6000);
+  if (kind !== "danger") setTimeout(() => box.remove(), lasts);
+  return () => box.remove();
 }
 
 /**

@@ -12,13 +12,14 @@ import { report } from "./figures.js";
 const query = (/** @type {string} */ address) => new Query(new URLSearchParams(address));
 
 test("the address comes back as it was read", () => {
-  const address = "order=value&state=RUNNING,FAILED&where=x+%3E+1&page=3&columns=id,p.x";
+  const address = "order=value&state=RUNNING,FAILED&where=x+%3E+1&page=3&size=100&columns=id,p.x";
   const given = query(address).forAddress();
   assert.deepEqual(given, {
     order: "value",
     state: "RUNNING,FAILED",
     where: "x > 1",
     page: "3",
+    size: "100",
     columns: "id,p.x",
   });
   assert.deepEqual(new Set(Object.values(query("").forAddress())), new Set([null]));

@@ -50,3 +50,32 @@ def flat_names(parameters: Mapping[str, Parameter], above: str = "") -> list[str
                 inner = flat_names(member.product.parameters, f"{above}{name}.")
                 found.update(dict.fromkeys(inner))
     return list(found)
+
+
+def nested(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``flat`` made, as the space has it: ``opt`` and ``opt.lr`` are one nested choice again.
+
+    Values that belong nowhere stay as they are, for whoever checks them to name.
+    """
+    used: set[str] = set()
+    found = _nested(parameters, values, "", used)
+    return found | {name: value for name, value in values.items() if name not in used}
+
+
+def _nested(
+    parameters: Mapping[str, Parameter], values: Mapping[str, Any], above: str, used: set[str]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, parameter in parameters.items():
+        full = above + name
+        if full not in values:
+            continue
+        used.add(full)
+        found[name] = value = values[full]
+        members = parameter.members if isinstance(parameter, Choice) else ()
+        for member in members:
+            if isinstance(member, Branch) and member.name == value:
+                inner = _nested(member.product.parameters, values, f"{full}.", used)
+                found[name] = {"_name": value, **inner}
+                break
+    return found

@@ -108,7 +108,9 @@ function move(figure, metric, y) {
 function unknown(figure, trial, y) {
   const isThere = figure.data.some((t) => t.meta?.trial === trial || t.customdata?.includes(trial));
   if (isThere) return "later"; // one of many in a line that does not grow by itself
-  return y === null ? "ignored" : "anew"; // its first value
+  if (y === null) return "ignored";
+  // its first value; where some trials are selected, it may well be of another one
+  return figure.layout.meta.selected ? "later" : "anew";
 }
 
 /**

@@ -5,6 +5,7 @@ import { api } from "../api.js";
 import { find } from "../dom.js";
 import { gettext } from "../language.js";
 import { addReport, isRedrawnAt } from "./append.js";
+import { linesIn, ofBox } from "./brush.js";
 import { ChartCard } from "./card.js";
 import { loadPlotly } from "./library.js";
 import { ParallelPlot } from "./parcoords.js";
@@ -22,20 +23,29 @@ export class ChartPanel {
    * @param {{
    *   url: string, plotlyUrl: string, options?: Record<string, string>, prefix?: string,
    *   onTrial: (trial: number, click?: MouseEvent) => void, onFigure?: (meta: FigureMeta) => void,
-   * }} settings url: of the figure; options: its query; prefix: of its names in the page's address
+   *   onBrush?: (conditions: string[], trials: number[]) => void,
+   * }} settings url: of the figure; options: its query; prefix: of its names in the page's address;
+   *   onBrush: a part of it was chosen
    */
-  constructor(root, { url, plotlyUrl, options = {}, prefix = "", onTrial, onFigure }) {
+  constructor(root, { url, plotlyUrl, options = {}, prefix = "", onTrial, onFigure, onBrush }) {
     this.root = root;
     this.url = url;
     this.plotlyUrl = plotlyUrl;
     this.options = options;
     this.onTrial = onTrial;
     this.onFigure = onFigure;
+    this.onBrush = onBrush;
+    /** @type {Record<string, string>} the trials that are looked at, as the server is asked */
+    this.selected = {};
     this.element = find(root, ".chart-plot");
     this.empty = find(root, ".chart-empty");
     this.body = this.element.parentElement;
     this.card = new ChartCard(this, prefix);
-    this.plot = new Plot(this.element, { onTrial, title: this.card.title });
+    this.plot = new Plot(this.element, {
+      onTrial,
+      onBox: (box) => this.brushed(box),
+      title: this.card.title,
+    });
     /** @type {ParallelPlot | null} */
     this.parallel = null;
     /** @type {Figure | null} */
@@ -68,6 +78,26 @@ export class ChartPanel {
     this.load();
   }
 
+  /** @param {Record<string, string>} selected */
+  select(selected) {
+    this.selected = selected;
+    this.plot.forgetZoom();
+    this.fetching?.abort(); // its answer is about other trials
+    this.fetching = null;
+    this.fetchedAt = 0;
+    this.refresh(0);
+  }
+
+  /** @param {Record<string, [Place, Place]>} box */
+  brushed(box) {
+    const { figure } = this;
+    if (!figure) return;
+    const found = ofBox(figure.layout.meta, box, (axis) => this.plot.ends(axis));
+    const trials = figure.layout.meta.selects ? [] : linesIn(figure.data, box);
+    if (found.length || trials.length) this.onBrush?.(found, trials);
+    else this.plot.draw();
+  }
+
   // ---- news
 
   /** @param {Metric[]} metrics */
@@ -91,6 +121,7 @@ export class ChartPanel {
   addEvents(events) {
     const { figure } = this;
     if (!figure || events.some((event) => isRedrawnAt(figure, event))) this.refresh();
+    else if (figure.layout.meta.selected) this.refresh(LATER); // others may be meant by now
   }
 
   // ---- fetching
@@ -137,7 +168,7 @@ export class ChartPanel {
     this.fetchedAt = Date.now();
     this.root.classList.toggle("is-loading", !this.figure);
     try {
-      const query = new URLSearchParams(this.options).toString();
+      const query = new URLSearchParams({ ...this.options, ...this.selected }).toString();
       const url = query ? `${this.url}?${query}` : this.url;
       const figure = await api("GET", url, undefined, { signal: abort.signal });
       if (figure.data.length && figure.data[0].type !== "parcoords") {
@@ -218,7 +249,14 @@ export class ChartPanel {
     if (figure.data[0]?.type !== "parcoords") {
       this.plot.show(figure);
     } else if (this.element.offsetParent !== null) {
-      this.parallel ??= new ParallelPlot(this.element, { onTrial: this.onTrial });
+      this.parallel ??= new ParallelPlot(this.element, {
+        onTrial: this.onTrial,
+        onBrush: (axis, part, ends) =>
+          this.onBrush?.(
+            ofBox(this.figure?.layout.meta ?? {}, { [axis]: part }, () => ends),
+            [],
+          ),
+      });
       this.parallel.show(/** @type {any} */ (figure.data[0]), theme(), figure.layout.meta);
       this.element.dataset.drawn = String(Number(this.element.dataset.drawn ?? 0) + 1);
     }

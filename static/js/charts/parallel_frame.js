@@ -6,7 +6,7 @@ export const BOTTOM = 44; // a line of words and the buttons of the axes' menus 
 const SIDE = 64;
 const NEAR = 7; // pixels from the pointer to a line
 
-/** @typedef {{ key: string, label: string, values: number[], range: Ends, ticks: [number, string][] }} ParallelAxis */
+/** @typedef {{ key: string, name?: string, label: string, values: number[], range: Ends, ticks: [number, string][] }} ParallelAxis */
 
 export class Frame {
   constructor() {

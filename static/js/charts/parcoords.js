@@ -15,11 +15,15 @@ const NAME_WIDTH = 44; // the same, at which its name can be dragged
 export class ParallelPlot {
   /**
    * @param {HTMLElement} element
-   * @param {{ onTrial: (trial: number, click?: MouseEvent) => void }} options
+   * @param {{
+   *   onTrial: (trial: number, click?: MouseEvent) => void,
+   *   onBrush: (axis: string, part: Ends, ends: Ends) => void,
+   * }} options onBrush: a part of an axis was chosen; what is drawn changes by that
    */
-  constructor(element, { onTrial }) {
+  constructor(element, { onTrial, onBrush }) {
     this.element = element;
     this.onTrial = onTrial;
+    this.onBrush = onBrush;
     this.frame = new Frame();
     this.canvas = h("canvas", { role: "img", tabindex: "-1" });
     this.front = h("canvas", { class: "parcoords-front", "aria-hidden": "true" });
@@ -199,6 +203,12 @@ export class ParallelPlot {
     if (!drag) {
       const i = frame.nearest(...this.at(event));
       if (i !== null) this.onTrial(frame.numbers[i], event);
+    } else if (drag.isDone && !drag.isMove) {
+      const { name, key, range } = frame.axes[drag.i];
+      const part = frame.brushes.get(key);
+      if (part) this.onBrush(name ?? "", part, range);
+      frame.clearBrushes(drag.i);
+      this.draw();
     } else if (!drag.isDone && !drag.isMove) {
       frame.clearBrushes(drag.i); // a click on an axis takes its brush away
       this.draw();
@@ -237,5 +247,5 @@ function axisOf({ label, name, values, range, tickvals, ticktext }) {
     (place, i) => /** @type {[number, string]} */ ([place, wordsIn(ticktext[i])]),
   );
   // two labels may be cut to the same; brushes and the order of axes go by the name
-  return { key: wordsIn(name ?? label), label: wordsIn(label), values, range, ticks };
+  return { key: wordsIn(name || label), name, label: wordsIn(label), values, range, ticks };
 }

@@ -26,12 +26,18 @@ export function turn() {
 export class Plot {
   /**
    * @param {HTMLElement} element
-   * @param {{ onTrial: (trial: number, click?: MouseEvent) => void, title: string }} options
+   * @param {{
+   *   onTrial: (trial: number, click?: MouseEvent) => void, title: string,
+   *   onBox?: (box: Record<string, [Place, Place]>) => void,
+   * }} options onBox: a box was dragged, by the short names of its axes
    */
-  constructor(element, { onTrial, title }) {
+  constructor(element, { onTrial, onBox, title }) {
     this.element = /** @type {PlotElement} */ (element);
     this.onTrial = onTrial;
+    this.onBox = onBox;
     this.title = title;
+    /** @type {"zoom" | "select"} what dragging does */
+    this.dragMode = "zoom";
     /** @type {ChartKeys | null} */
     this.keys = null;
     this.view = new View();
@@ -86,6 +92,26 @@ export class Plot {
     this.draw();
   }
 
+  /** @param {"zoom" | "select"} mode */
+  setDragMode(mode) {
+    this.dragMode = mode;
+    this.draw();
+  }
+
+  /**
+   * The ends of an axis as it is shown now, in the numbers that are drawn.
+   * @param {string} name its short name, such as "y2"
+   * @returns {[Place, Place] | null}
+   */
+  ends(name) {
+    const axis = /** @type {Axis | undefined} */ (
+      this.element.layout?.[`${name[0]}axis${name.slice(1)}`]
+    );
+    if (!axis?.range) return null;
+    const [low, high] = axis.range;
+    return axis.type === "log" ? [10 ** low, 10 ** high] : [low, high];
+  }
+
   /** Other axes were chosen: what was zoomed to means nothing now. */
   forgetZoom() {
     this.view.forget();
@@ -118,6 +144,9 @@ export class Plot {
     const look = theme();
     const layout = themed(this.seen(figure.layout), look);
     layout.autosize = true;
+    layout.dragmode = this.dragMode;
+    layout.selections = [];
+    layout.selectionrevision = this.revision; // what was dragged is a condition by now
     layout.datarevision = this.revision;
     fit(layout, element.clientWidth);
     this.drawnAt = Date.now();
@@ -187,6 +216,7 @@ export class Plot {
     element.on("plotly_relayout", (changes) => {
       if (this.figure) this.view.note(changes, element.layout, this.figure.layout);
     });
+    element.on("plotly_selected", (event) => event?.range && this.onBox?.(event.range));
     element.on("plotly_doubleclick", () => this.reset());
     element.on("plotly_click", (event) => {
       const point = event.points?.[0];

@@ -20,9 +20,12 @@ const room = (kind) => (kind === "slice" && narrow.matches ? { columns: "2" } : 
 export class Charts {
   /**
    * @param {{ api: string, plotly: string }} urls
-   * @param {(trial: number, click?: MouseEvent) => void} onTrial one was clicked on
+   * @param {{
+   *   onTrial: (trial: number, click?: MouseEvent) => void,
+   *   onBrush: (conditions: string[], trials: number[]) => void,
+   * }} listeners onTrial: one was clicked on; onBrush: a part of a chart was chosen
    */
-  constructor({ api, plotly }, onTrial) {
+  constructor({ api, plotly }, { onTrial, onBrush }) {
     this.plotly = plotly;
     this.root = byId("charts");
     this.tabs = byId("chart-tabs");
@@ -41,6 +44,7 @@ export class Charts {
         prefix: `${kind}.`,
         options: { ...controls.options(), ...room(kind) },
         onTrial,
+        onBrush,
         onFigure: (meta) => controls.adapt(meta),
       });
       this.panels.set(kind, panel);
@@ -51,7 +55,26 @@ export class Charts {
       remember({ chart: view === defaultView() ? null : view });
       this.show(view);
     });
+    this.drag = byId("drag-select");
+    this.drag.addEventListener("click", () => this.dragTo(!this.isSelecting));
+    this.dragTo(params.get("drag") === "select");
     narrow.addEventListener("change", () => params.has("chart") || this.show(defaultView()));
+  }
+
+  get isSelecting() {
+    return this.drag.getAttribute("aria-pressed") === "true";
+  }
+
+  /** @param {boolean} select what dragging in a chart does: choose trials, else zoom */
+  dragTo(select) {
+    this.drag.setAttribute("aria-pressed", String(select));
+    remember({ drag: select ? "select" : null });
+    for (const { plot } of this.panels.values()) plot.setDragMode(select ? "select" : "zoom");
+  }
+
+  /** @param {Record<string, string>} asked the trials that are looked at */
+  select(asked) {
+    for (const panel of this.panels.values()) panel.select(asked);
   }
 
   /** Show what the address says. */

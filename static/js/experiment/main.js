@@ -15,16 +15,21 @@ import { Charts } from "./charts.js";
 import { CustomTrial } from "./custom_trial.js";
 import { Failures } from "./failures.js";
 import { drawHead } from "./head.js";
+import { listenToKeys } from "./keys.js";
 import { Limits } from "./limits.js";
+import { askReason, Many } from "./many.js";
+import { ManyTrials } from "./many_trials.js";
 import { Notes } from "./notes.js";
 import { drawBest, drawProgress, drawTime } from "./overview.js";
 import { PaceLine } from "./pace.js";
+import { SavedViews } from "./saved_views.js";
 
 const root = byId("experiment-page");
 /**
  * @type {{
  *   experiment: Experiment, cursor: number, trials: Page<Trial>, events: HappenedEvent[],
  *   space: Record<string, SpaceNode>, metric_names: string[], may_change: boolean,
+ *   views: SavedView[],
  * }}
  */
 const state = pageData("page-state");
@@ -39,9 +44,12 @@ const trialsUrl = `${urls.api}trials/`;
 let { experiment } = state;
 let receivedAt = Date.now(); // when active_seconds was true
 
-const charts = new Charts(urls, (trial, click) => {
-  if (click?.shiftKey) table.selection.toggle(trial);
-  else location.assign(`${urls.page}trials/${trial}/`);
+const charts = new Charts(urls, {
+  onTrial(trial, click) {
+    if (click?.shiftKey) table.selection.toggle(trial);
+    else location.assign(`${urls.page}trials/${trial}/`);
+  },
+  onBrush: (conditions, trials) => table.brushed(conditions, trials),
 });
 const table = new TrialTable({
   url: trialsUrl,
@@ -53,7 +61,19 @@ const table = new TrialTable({
   mayChange: state.may_change,
   onAction: rowAction,
   onState: (changes) => remember(changes),
+  onSelected: (asked) => charts.select(asked),
 });
+new ManyTrials({ url: trialsUrl, onAdded: () => table.refresh() });
+if (state.may_change) {
+  new Many({
+    url: trialsUrl,
+    asked: () => table.selection.asked(),
+    count: () => table.selection.size,
+    onDone: () => table.refresh(),
+  });
+}
+listenToKeys(table, { mayChange: state.may_change, onAction: rowAction });
+new SavedViews({ url: `${urls.api}views/`, views: state.views, mayChange: state.may_change });
 const timeline = new Timeline({
   url: `${urls.api}events/`,
   page: urls.page,
@@ -97,12 +117,23 @@ async function rowAction(name, trial, button) {
     );
     return;
   }
+  const body = name === "exclude" ? await reasonFor(trial) : {};
+  if (!body) return;
   button.disabled = true;
-  const changed = await act(name, trial, trialsUrl);
+  const changed = await act(name, trial, trialsUrl, body);
   button.disabled = false;
   if (!changed) return;
-  if (changed.number === trial.number) table.update([changed], experiment.best?.number);
+  if (changed.number === trial.number) table.update([changed], experiment.best);
   else table.refresh();
+}
+
+/**
+ * @param {Trial} trial
+ * @returns {Promise<{ reason: string } | null>}
+ */
+async function reasonFor({ number: n }) {
+  const reason = await askReason(gettext("Exclude trial {n} from the results?", { n }));
+  return reason === null ? null : { reason };
 }
 
 const pace = new PaceLine(urls.api);
@@ -132,15 +163,16 @@ function receive(news) {
     draw();
     if (experiment.phase === "ERROR" && phaseBefore !== "ERROR") location.reload(); // for details
   }
-  table.update(news.trials ?? [], experiment.best?.number);
+  table.update(news.trials ?? [], experiment.best);
   for (const metric of news.metrics ?? []) table.report(metric);
   charts.receive(news);
   timeline.add(news.events ?? []);
 }
 
 const badge = connectionBadge();
-table.update([], experiment.best?.number);
+table.update([], experiment.best);
 draw();
+charts.select(table.selection.asked());
 charts.start();
 const live = new Live({
   url: urls.socket,

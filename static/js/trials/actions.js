@@ -34,15 +34,16 @@ const DONE = {
  * @param {string} name
  * @param {Trial} trial
  * @param {string} trialsUrl
+ * @param {Record<string, unknown> | null} [given] what was asked for already; null: ask here
  * @returns {Promise<Trial | null>}
  */
-export async function act(name, trial, trialsUrl) {
-  const question = QUESTIONS[name];
+export async function act(name, trial, trialsUrl, given = null) {
+  const question = name === "exclude" && given ? undefined : QUESTIONS[name];
   if (question && !(await confirmAction({ ...question, title: question.title(trial.number) }))) {
     return null;
   }
   try {
-    const body = name === "exclude" ? {} : undefined;
+    const body = name === "exclude" ? (given ?? {}) : undefined;
     const answer = await api("POST", `${trialsUrl}${trial.number}/${name}/`, body);
     toast(DONE[name](trial.number, answer), "success");
     return answer;

@@ -6,7 +6,7 @@ import { gettext } from "../language.js";
 import { said } from "../said.js";
 
 /** @type {Record<string, string>} */
-const ORIGIN_WORDS = {
+export const ORIGIN_WORDS = {
   "start-up": gettext("random start-up"),
   model: gettext("proposed by the model"),
   grid: gettext("from the grid"),

@@ -14,13 +14,13 @@ import {
 } from "./cells.js";
 
 const MOST_DEFAULT_PARAMETERS = 6;
-const SELDOM = ["started", "exit", "id"];
+const SELDOM = ["started", "finished", "exit", "id"];
 
 /**
  * @typedef {{
  *   key: string, title: string, cell: (trial: Trial) => HTMLElement, order?: string,
- *   fixed?: boolean, num?: boolean, mono?: boolean, group?: string,
- * }} Column fixed: always shown; order: what the server sorts by
+ *   fixed?: boolean, num?: boolean, mono?: boolean, group?: string, asks?: string,
+ * }} Column fixed: always shown; order: what the server sorts by; asks: what a condition names
  */
 
 /**
@@ -85,12 +85,18 @@ export function allColumns(parameters, metrics, { linkTo, isBest, box }) {
       num: true,
       cell: (t) => h("td", { class: "num" }, t.n_reports),
     },
-    { key: "reason", title: gettext("Reason"), cell: reasonCell },
+    { key: "reason", title: gettext("Reason"), cell: reasonCell, asks: "reason" },
     {
       key: "started",
       title: gettext("Started"),
       order: "started_at",
       cell: (t) => h("td", { class: "muted nowrap" }, ago(t.started_at)),
+    },
+    {
+      key: "finished",
+      title: gettext("Finished"),
+      order: "finished_at",
+      cell: (t) => h("td", { class: "muted nowrap" }, ago(t.finished_at)),
     },
     {
       key: "exit",
@@ -164,13 +170,29 @@ export function drawColumnsMenu(columns, chosen, onChange) {
 }
 
 /**
- * The head of one column; a button where it can be sorted by.
+ * The head of one column: a button to sort by it where that can be, and one to filter by it.
  * @param {Column} column
  * @param {[field: string, isDown: boolean]} sorting
+ * @param {boolean} isFiltered
  * @param {() => void} onSort
  */
-export function headCell(column, [field, isDown], onSort) {
-  if (!column.order) return h("th", { class: column.key }, column.title);
+export function headCell(column, [field, isDown], isFiltered, onSort) {
+  const asks = column.asks ?? column.order ?? "";
+  const words = gettext("Filter by {column}", { column: column.title });
+  const filter = h(
+    "button",
+    {
+      type: "button",
+      class: `column-filter${isFiltered ? " is-on" : ""}`,
+      title: words,
+      "aria-label": words,
+      dataset: { asks },
+    },
+    icon("filter"),
+  );
+  if (!column.order) {
+    return h("th", { class: column.key }, h("span", { class: "head" }, column.title, filter));
+  }
   const isActive = column.order === field;
   const mark = isActive ? icon(isDown ? "down" : "up") : icon("sort", "idle");
   const title = h("span", { class: column.mono ? "mono" : "" }, column.title);
@@ -183,5 +205,5 @@ export function headCell(column, [field, isDown], onSort) {
   button.addEventListener("click", onSort);
   const css = `${column.key.replace(/\W/g, "-")}${column.num ? " num" : ""}`;
   const sort = isActive ? (isDown ? "descending" : "ascending") : null;
-  return h("th", { class: css, "aria-sort": sort }, button);
+  return h("th", { class: css, "aria-sort": sort }, h("span", { class: "head" }, button, filter));
 }

@@ -3,6 +3,7 @@
 import { LOOKS } from "../looks.js";
 
 export const PAGE_SIZE = 50;
+export const PAGE_SIZES = [25, 50, 100, 200];
 const DEFAULT_ORDER = "-number";
 
 export class Query {
@@ -13,6 +14,8 @@ export class Query {
     this.states = new Set((params.get("state") ?? "").split(",").filter((s) => s in LOOKS.states));
     this.where = params.get("where") ?? "";
     this.page = Math.max(1, Number.parseInt(params.get("page") ?? "1", 10) || 1);
+    const size = Number(params.get("size"));
+    this.size = PAGE_SIZES.includes(size) ? size : PAGE_SIZE;
     /** @type {string[] | null} keys of the columns; null: the usual ones */
     this.columns = params.get("columns")?.split(",").filter(Boolean) ?? null;
   }
@@ -27,6 +30,7 @@ export class Query {
       state: [...this.states].join(",") || null,
       where: this.where || null,
       page: this.page > 1 ? String(this.page) : null,
+      size: this.size === PAGE_SIZE ? null : String(this.size),
       columns: this.columns ? this.columns.join(",") : null,
     };
   }
@@ -36,11 +40,21 @@ export class Query {
     const query = new URLSearchParams({
       order: this.order,
       page: String(this.page),
-      page_size: String(PAGE_SIZE),
+      page_size: String(this.size),
+      ...this.filter(),
     });
-    if (this.states.size) query.set("state", [...this.states].join(","));
-    if (this.where) query.set("where", this.where);
     return query;
+  }
+
+  /**
+   * Which trials are let through, as the server is asked.
+   * @returns {Record<string, string>}
+   */
+  filter() {
+    return {
+      ...(this.states.size > 0 && { state: [...this.states].join(",") }),
+      ...(this.where && { where: this.where }),
+    };
   }
 
   get hasDefaultOrder() {
@@ -53,7 +67,7 @@ export class Query {
 
   /** As the page comes from the server. */
   get isDefault() {
-    return this.hasDefaultOrder && !this.isFiltered && this.page === 1;
+    return this.hasDefaultOrder && !this.isFiltered && this.page === 1 && this.size === PAGE_SIZE;
   }
 
   /** Sorted by number and not filtered: a row's own change moves nothing. */

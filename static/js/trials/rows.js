@@ -11,11 +11,15 @@ const REDRAW = 250; // milliseconds between two drawings of what reports changed
 export class Rows {
   /**
    * @param {HTMLTableSectionElement} body
-   * @param {{ columns: () => import("./columns.js").Column[], mayChange: boolean }} settings
+   * @param {{
+   *   columns: () => import("./columns.js").Column[], mayChange: boolean,
+   *   actionsAfter: () => number,
+   * }} settings actionsAfter: how many columns stand before the actions
    */
-  constructor(body, { columns, mayChange }) {
+  constructor(body, { columns, mayChange, actionsAfter }) {
     this.body = body;
     this.columns = columns;
+    this.actionsAfter = actionsAfter;
     this.mayChange = mayChange;
     /** @type {Map<number, Entry>} */
     this.entries = new Map();
@@ -44,7 +48,8 @@ export class Rows {
     row.classList.toggle("is-excluded", trial.excluded);
     const cells = this.columns().map((column) => column.cell(trial));
     const held = focusIn(row);
-    row.replaceChildren(...cells, actionsCell(trial, this.mayChange));
+    cells.splice(this.actionsAfter(), 0, actionsCell(trial, this.mayChange));
+    row.replaceChildren(...cells);
     if (held) /** @type {HTMLElement | null} */ (row.querySelector(held))?.focus();
     return row;
   }

@@ -1,5 +1,6 @@
-// The ticked rows of the table of trials: their boxes, the bar that counts them, the keys. What is
-// ticked outlives pages, orders, filters and news; it stands in the address.
+// The trials that are looked at: the ticked ones while there are any, else those that the filter
+// lets through. Their boxes, and the bar that counts them and takes them on: to compare, to a file.
+// What is ticked outlives pages, orders, filters and news; it stands in the address.
 
 import { all, byId, find, h, hit, toast } from "../dom.js";
 import { gettext } from "../language.js";
@@ -9,15 +10,22 @@ export class Selection {
   /**
    * @param {{
    *   body: HTMLElement, head: HTMLElement, page: string, ticked: string | null,
-   *   onChange: (ticked: string | null) => void,
-   * }} settings body, head: of the table; page: of the experiment; ticked: as in the address
+   *   onChange: (ticked: string | null) => void, filter: () => Record<string, string>,
+   *   onKeep: (numbers: string) => void, onClearFilter: () => void,
+   * }} settings body, head: of the table; page: of the experiment; ticked: as in the address;
+   *   filter: as the server is asked; onKeep: let the filter let through these only
    */
-  constructor({ body, head, page, ticked, onChange }) {
+  constructor({ body, head, page, ticked, onChange, filter, onKeep, onClearFilter }) {
     this.body = body;
     this.head = head;
     this.page = page;
     this.onChange = onChange;
+    this.filter = filter;
+    this.onKeep = onKeep;
+    this.onClearFilter = onClearFilter;
     this.ticks = new Ticks(ticked);
+    /** @type {number | null} trials that the filter lets through; null: not known yet */
+    this.fitting = null;
     this.total = 0; // trials of the experiment
     /** @type {number | null} where a range of ticks begins */
     this.anchor = null;
@@ -27,6 +35,8 @@ export class Selection {
     this.count = byId("selection-count");
     this.hint = byId("selection-hint");
     this.compare = byId("selection-compare", HTMLAnchorElement);
+    this.only = byId("selection-only", HTMLButtonElement);
+    this.exports = all(this.bar, "[data-export]", HTMLAnchorElement);
     this.listen();
     this.draw();
   }
@@ -41,7 +51,8 @@ export class Selection {
       const box = hit(event, "[data-tick-all]");
       if (box instanceof HTMLInputElement) this.set(this.shown(), box.checked);
     });
-    byId("selection-clear").addEventListener("click", () => this.clear());
+    byId("selection-clear").addEventListener("click", () => this.takeBack());
+    this.only.addEventListener("click", () => this.keep());
     document.addEventListener("keydown", (event) => this.pressed(event));
   }
 
@@ -67,8 +78,8 @@ export class Selection {
     if (hit(event, "input:not([type=checkbox]), textarea, select, [contenteditable], dialog")) {
       return;
     }
-    if (event.key === "Escape" && this.ticks.size) {
-      if (!document.querySelector(".dropdown-menu.show, dialog[open]")) this.clear();
+    if (event.key === "Escape") {
+      if (!document.querySelector(".dropdown-menu.show, dialog[open]")) this.takeBack();
     } else if (event.key === "x") {
       const row = hit(event, "tr[data-number]");
       if (row && this.body.contains(row)) this.toggle(Number(row.dataset.number));
@@ -88,6 +99,39 @@ export class Selection {
 
   clear() {
     this.ticks.clear();
+    this.changed();
+  }
+
+  /** What was done last first: the ticks, then the filter. */
+  takeBack() {
+    if (this.ticks.size) this.clear();
+    else if (this.isFiltered) this.onClearFilter();
+  }
+
+  get isFiltered() {
+    return Object.keys(this.filter()).length > 0;
+  }
+
+  /**
+   * The trials that are looked at, as the server is asked for them.
+   * @returns {Record<string, string>}
+   */
+  asked() {
+    const ticked = this.ticks.forAddress();
+    return ticked ? { ticked } : this.filter();
+  }
+
+  /** How many trials are looked at; 0 where nobody knows yet. */
+  get size() {
+    return this.ticks.size || (this.fitting ?? 0);
+  }
+
+  /** Make a filter of what is ticked: then the table, too, shows only these. */
+  keep() {
+    const ticked = this.ticks.forAddress();
+    if (!ticked) return;
+    this.ticks.clear();
+    this.onKeep(ticked);
     this.changed();
   }
 
@@ -112,6 +156,12 @@ export class Selection {
   /** @param {number} total trials of the experiment */
   outOf(total) {
     this.total = total;
+    this.drawBar();
+  }
+
+  /** @param {number | null} fitting trials that the filter lets through; null: to be heard */
+  fits(fitting) {
+    this.fitting = fitting;
     this.drawBar();
   }
 
@@ -156,15 +206,25 @@ export class Selection {
   }
 
   drawBar() {
-    const n = this.ticks.size;
-    this.bar.hidden = n === 0;
+    const hasTicks = this.ticks.size > 0;
+    this.bar.hidden = !hasTicks && !this.isFiltered;
+    if (this.bar.hidden) return;
+    const known = hasTicks ? this.ticks.size : this.fitting;
+    const n = this.size;
     const m = Math.max(this.total, n);
-    this.count.textContent = gettext("{n} of {m} trials selected", { n, m });
+    this.count.textContent = gettext("{n} of {m} trials selected", { n: known ?? "…", m });
+    this.only.hidden = !hasTicks;
     const isPossible = n >= this.fewest && n <= this.most;
+    // so few fit on one page of the table
+    const numbers = hasTicks ? this.ticks.sorted() : this.shown().sort((a, b) => a - b);
     this.compare.classList.toggle("disabled", !isPossible);
-    if (isPossible) this.compare.href = `${this.page}compare/?trials=${this.ticks.sorted()}`;
+    if (isPossible) this.compare.href = `${this.page}compare/?trials=${numbers}`;
     else this.compare.removeAttribute("href");
     this.compare.setAttribute("aria-disabled", String(!isPossible));
     this.hint.hidden = isPossible;
+    for (const link of this.exports) {
+      const query = new URLSearchParams({ format: link.dataset.export ?? "", ...this.asked() });
+      link.href = `${this.bar.dataset.exportUrl}?${query}`;
+    }
   }
 }

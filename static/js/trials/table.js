@@ -1,16 +1,18 @@
 // The table of trials: sorted, filtered and paged by the server, rows kept fresh in place.
 
 import { ApiError, api, isAbort } from "../api.js";
-import { byId, debounce, find, h, hit, icon, toast } from "../dom.js";
+import { byId, h, hit, toast } from "../dom.js";
 import { flatNames } from "../flat.js";
 import { gettext } from "../language.js";
-import { LOOKS } from "../looks.js";
 import { allColumns, drawColumnsMenu, headCell, usualColumns } from "./columns.js";
-import { PAGE_SIZE, Query } from "./query.js";
+import { FilterBar } from "./filter_bar.js";
+import { Pager } from "./pager.js";
+import { Query } from "./query.js";
 import { Rows } from "./rows.js";
 import { Selection } from "./selection.js";
 
 const REFETCH = 1000; // milliseconds between two reads of the page
+const NARROW = "(max-width: 767.98px)";
 
 export class TrialTable {
   /**
@@ -19,22 +21,24 @@ export class TrialTable {
    *   params: URLSearchParams, first: Page<Trial>, mayChange: boolean,
    *   onAction: (name: string, trial: Trial, button: HTMLButtonElement) => void,
    *   onState: (changes: Record<string, string | null>) => void,
+   *   onSelected: (asked: Record<string, string>) => void,
    * }} settings url: of the trials' REST list; page: of the experiment's page, for links; space,
    *   metrics: names to offer as columns; params: of the address; first: what came with the page;
-   *   onAction: a row's button; onState: what belongs into the address has changed
+   *   onAction: a row's button; onState: what belongs into the address has changed; onSelected:
+   *   other trials are looked at, as the server is asked for them
    */
-  constructor({ url, page, space, metrics, params, first, mayChange, onAction, onState }) {
+  constructor(settings) {
+    const { url, page, space, metrics, params, first, mayChange, onAction, onState } = settings;
     this.url = url;
     this.page = page;
     this.onAction = onAction;
     this.onState = onState;
+    this.onSelected = settings.onSelected;
     this.query = new Query(params);
     this.parameters = flatNames(space);
     this.metrics = metrics.filter((name) => name !== "default");
-    /** @type {number | undefined} of the best trial */
-    this.best = undefined;
-    /** @type {Experiment["counts"]} */
-    this.counts = {};
+    /** @type {Best | null} */
+    this.best = null;
     this.count = 0;
     this.timer = 0;
     this.fetchedAt = 0;
@@ -42,14 +46,29 @@ export class TrialTable {
     this.reading = null;
     this.isWanted = false; // once more, after this read
     this.isLate = false; // once more, when the pointer leaves
+    this.isUntold = false; // the charts do not know yet which trials are looked at
     this.head = byId("trial-head", HTMLTableSectionElement);
     this.empty = byId("trials-empty");
-    this.pager = byId("pager");
-    this.chips = byId("state-chips");
-    this.where = byId("where", HTMLInputElement);
+    this.narrow = window.matchMedia(NARROW);
     this.rows = new Rows(byId("trial-rows", HTMLTableSectionElement), {
       columns: () => this.shown(),
+      actionsAfter: () => (this.narrow.matches ? 2 : Number.POSITIVE_INFINITY),
       mayChange,
+    });
+    this.pinned = byId("trial-pinned", HTMLTableSectionElement);
+    this.filter = new FilterBar({
+      query: this.query,
+      space,
+      metrics: () => this.metrics,
+      onChange: () => this.filtered(),
+    });
+    this.pager = new Pager({
+      query: this.query,
+      onPage: () => {
+        this.changed({ keepPage: true });
+        byId("trials").scrollIntoView({ block: "start" });
+      },
+      onJump: (number) => this.jump(number),
     });
     this.scroll = /** @type {HTMLElement} */ (this.rows.body.closest(".table-scroll"));
     this.selection = new Selection({
@@ -57,7 +76,13 @@ export class TrialTable {
       head: this.head,
       page,
       ticked: params.get("ticked"),
-      onChange: (ticked) => onState({ ticked }),
+      onChange: (ticked) => {
+        onState({ ticked });
+        this.onSelected(this.selection.asked());
+      },
+      filter: () => this.query.filter(),
+      onKeep: (ticked) => this.keepOnly(ticked),
+      onClearFilter: () => this.filter.clear(),
     });
     this.listen();
     this.buildColumns();
@@ -66,25 +91,14 @@ export class TrialTable {
   }
 
   listen() {
-    this.where.value = this.query.where;
-    const apply = () => {
-      const text = this.where.value.trim();
-      if (text === this.query.where) return;
-      this.query.where = text;
-      this.changed();
-    };
-    this.where.addEventListener("input", debounce(apply, 600));
-    this.where.addEventListener("search", apply);
-    byId("where-form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      apply();
+    this.head.addEventListener("click", (event) => {
+      const asks = hit(event, "[data-asks]")?.dataset.asks;
+      if (asks) this.filter.dialog.open(asks);
     });
-    this.pager.addEventListener("click", (event) => {
-      const button = hit(event, "[data-page]");
-      if (!button) return;
-      this.query.page += button.dataset.page === "next" ? 1 : -1;
-      this.changed({ keepPage: true });
-      byId("trials").scrollIntoView({ block: "start" });
+    this.narrow.addEventListener("change", () => {
+      this.drawHead();
+      this.rows.redrawAll();
+      this.drawPinned();
     });
     this.rows.body.addEventListener("click", (event) => this.clicked(event));
     this.scroll.addEventListener("pointerleave", () => this.isLate && this.refresh());
@@ -108,6 +122,44 @@ export class TrialTable {
     return `${this.page}trials/${trial}/`;
   }
 
+  /** The filter lets other trials through. */
+  filtered() {
+    this.drawHead();
+    this.isUntold = true; // the charts follow once the server has taken the conditions
+    this.changed();
+    this.selection.fits(null);
+  }
+
+  /**
+   * A part of a chart was chosen.
+   * @param {string[]} conditions
+   * @param {number[]} trials whose lines were chosen, where no condition says it
+   */
+  brushed(conditions, trials) {
+    if (trials.length) {
+      if (this.selection.ticks.size) this.selection.ticks.clear(); // the chart has only these
+      this.selection.set(trials, true);
+      return;
+    }
+    this.selection.keep(); // the chart has only the ticked ones: the part is one of them
+    this.filter.narrow(conditions);
+  }
+
+  /** @param {string} ticked numbers, as the address has them */
+  keepOnly(ticked) {
+    this.query.states.clear();
+    this.filter.set(`number in (${ticked})`);
+  }
+
+  /**
+   * Go to the page that a trial is on.
+   * @param {number} number
+   */
+  jump(number) {
+    this.jumpTo = number;
+    this.load();
+  }
+
   /** The person wants other rows. */
   changed({ keepPage = false } = {}) {
     if (!keepPage) this.query.page = 1;
@@ -120,7 +172,7 @@ export class TrialTable {
   buildColumns() {
     this.columns = allColumns(this.parameters, this.metrics, {
       linkTo: (trial) => this.linkTo(trial),
-      isBest: (trial) => trial === this.best,
+      isBest: (trial) => trial === this.best?.number,
       box: (trial) => this.selection.box(trial),
     });
     this.usual = usualColumns(this.columns);
@@ -151,35 +203,80 @@ export class TrialTable {
     this.buildColumns();
   }
 
+  /** On a phone the value stands beside the number, and then what can be done. */
   shown() {
     const chosen = new Set(this.query.columns ?? this.usual);
-    return (this.columns ?? []).filter((column) => column.fixed || chosen.has(column.key));
+    const found = (this.columns ?? []).filter((c) => c.fixed || chosen.has(c.key));
+    if (!this.narrow.matches) return found;
+    const value = found.findIndex((column) => column.key === "value");
+    found.splice(1, 0, ...found.splice(value, 1));
+    return found;
   }
 
   drawHead() {
     const cells = this.shown().map((column) =>
-      headCell(column, this.query.sorting, () => {
-        this.query.sortBy(column.order ?? "", column.num === true);
-        this.drawHead();
-        this.changed();
-      }),
+      headCell(
+        column,
+        this.query.sorting,
+        this.filter.isAbout(column.asks ?? column.order ?? ""),
+        () => {
+          this.query.sortBy(column.order ?? "", column.num === true);
+          this.drawHead();
+          this.changed();
+        },
+      ),
     );
     const actions = h("th", {}, h("span", { class: "visually-hidden" }, gettext("Actions")));
     cells[0]?.prepend(this.selection.headBox());
-    this.head.replaceChildren(h("tr", {}, cells, actions));
+    cells.splice(this.rows.actionsAfter(), 0, actions);
+    this.head.replaceChildren(h("tr", {}, cells));
     this.selection.drawHead();
   }
 
   // ---- around the rows
 
   /** @param {Page<Trial>} page */
-  show({ count, results }) {
+  show({ count, results, page }) {
     this.count = count;
+    if (page !== undefined && page !== this.query.page) {
+      this.query.page = page;
+      this.onState(this.query.forAddress());
+    }
     this.learnMetrics(results);
     this.rows.show(results);
+    this.selection.fits(count);
     this.selection.draw();
+    this.drawPinned();
     this.drawEmpty();
-    this.drawPager();
+    this.pager.draw(count, this.rows.size);
+    this.arrive();
+  }
+
+  /** The trial that was jumped to. */
+  arrive() {
+    if (this.jumpTo === undefined) return;
+    const row = this.rows.get(this.jumpTo)?.row;
+    this.jumpTo = undefined;
+    row?.scrollIntoView({ block: "center" });
+    row?.querySelector("a")?.focus({ preventScroll: true });
+    row?.classList.add("flash");
+  }
+
+  /** The best trial stands above the others, on every page, unless it is their first anyway. */
+  drawPinned() {
+    const first = this.rows.body.firstElementChild;
+    const isFirst =
+      first instanceof HTMLElement && first.dataset.number === String(this.best?.number);
+    const isThere = this.best !== null && "state" in this.best && this.rows.size > 1 && !isFirst;
+    this.pinned.hidden = !isThere;
+    if (!isThere) return;
+    const best = /** @type {Trial} */ (/** @type {unknown} */ (this.best));
+    const row = h("tr", { "data-testid": "best-row" });
+    const cells = this.shown().map((column) => column.cell(best));
+    cells[0]?.querySelector("[data-tick]")?.replaceWith(h("span", { class: "tick-room" }));
+    cells.splice(this.rows.actionsAfter(), 0, h("td", { class: "row-actions" }));
+    row.replaceChildren(...cells);
+    this.pinned.replaceChildren(row);
   }
 
   drawEmpty() {
@@ -196,66 +293,17 @@ export class TrialTable {
     }
     const props = { type: "button", class: "btn btn-default btn-sm" };
     const clear = h("button", props, gettext("Clear the filter"));
-    clear.addEventListener("click", () => {
-      this.query.clearFilter();
-      this.where.value = "";
-      this.drawChips(this.counts);
-      this.changed();
-    });
+    clear.addEventListener("click", () => this.filter.clear());
     this.empty.replaceChildren(
       h("p", { class: "muted" }, gettext("No trial fits this filter.")),
       clear,
     );
   }
 
-  drawPager() {
-    const { page } = this.query;
-    const pages = Math.max(1, Math.ceil(this.count / PAGE_SIZE));
-    this.pager.hidden = this.count === 0;
-    const from = (page - 1) * PAGE_SIZE + 1;
-    const to = Math.min(this.count, from + this.rows.size - 1);
-    byId("pager-text").textContent = gettext("{from}–{to} of {n}", { from, to, n: this.count });
-    find(this.pager, '[data-page="previous"]', HTMLButtonElement).disabled = page <= 1;
-    find(this.pager, '[data-page="next"]', HTMLButtonElement).disabled = page >= pages;
-    find(this.pager, ".pager-buttons").hidden = pages <= 1;
-  }
-
   /** @param {Experiment["counts"]} counts */
   drawChips(counts) {
-    this.counts = counts;
     this.selection.outOf(Object.values(counts).reduce((a, b) => a + b, 0));
-    const { states } = this.query;
-    const all = /** @type {TrialState[]} */ (Object.keys(LOOKS.states));
-    const chips = all
-      .filter((state) => counts[state] || states.has(state))
-      .map((state) => this.chip(state, counts[state] ?? 0));
-    const focused = document.activeElement;
-    const state = focused instanceof HTMLElement ? focused.dataset.state : undefined;
-    this.chips.replaceChildren(...chips);
-    chips.find((chip) => state && chip.dataset.state === state)?.focus();
-  }
-
-  /**
-   * @param {TrialState} state
-   * @param {number} n
-   */
-  chip(state, n) {
-    const { states } = this.query;
-    const { icon: name, label, tone } = LOOKS.states[state];
-    const props = {
-      type: "button",
-      class: `chip state-${tone}`,
-      "aria-pressed": String(states.has(state)),
-      dataset: { state },
-    };
-    const count = h("span", { class: "chip-count num" }, n);
-    const chip = h("button", props, icon(name), h("span", {}, label), count);
-    chip.addEventListener("click", () => {
-      if (!states.delete(state)) states.add(state);
-      this.drawChips(this.counts);
-      this.changed();
-    });
-    return chip;
+    this.filter.show(counts);
   }
 
   // ---- news
@@ -263,12 +311,15 @@ export class TrialTable {
   /**
    * Rows that changed: in place where they are shown; others make the page read again.
    * @param {Trial[]} trials
-   * @param {number | undefined} best
+   * @param {Best | null} best
    */
   update(trials, best) {
     const before = this.best;
     this.best = best;
-    if (best !== before) for (const number of [before, best]) this.rows.redraw(number);
+    if (best?.number !== before?.number) {
+      for (const trial of [before, best]) this.rows.redraw(trial?.number);
+      this.drawPinned();
+    }
     this.learnMetrics(trials);
     const news = trials.map((trial) => this.rows.update(trial));
     const isElsewhere = news.includes("moved on") && !this.query.isPlain;
@@ -300,10 +351,13 @@ export class TrialTable {
     const abort = new AbortController();
     this.reading = abort;
     try {
-      const url = `${this.url}?${this.query.forServer()}`;
+      const query = this.query.forServer();
+      if (this.jumpTo !== undefined) query.set("at", String(this.jumpTo));
+      const url = `${this.url}?${query}`;
       const answer = await api("GET", url, undefined, { signal: abort.signal });
-      this.problem("");
+      this.filter.problem("");
       this.show(answer);
+      this.tell();
     } catch (error) {
       if (isAbort(error)) return;
       if (!(error instanceof ApiError)) throw error;
@@ -317,14 +371,24 @@ export class TrialTable {
     }
   }
 
+  tell() {
+    if (!this.isUntold) return;
+    this.isUntold = false;
+    this.onSelected(this.selection.asked());
+  }
+
   /** @param {ApiError} error */
   failed(error) {
     const about = (/** @type {string} */ path) => error.errors.find((e) => e.path === path);
     const where = about("where");
-    if (error.status === 404 && this.query.page > 1) {
+    const at = about("at");
+    this.jumpTo = undefined;
+    if (at) {
+      this.pager.problem([at.message, at.hint].filter(Boolean).join(" "));
+    } else if (error.status === 404 && this.query.page > 1) {
       this.changed(); // fewer rows than there were
     } else if (where) {
-      this.problem([where.message, where.hint].filter(Boolean).join(" "));
+      this.filter.problem([where.message, where.hint].filter(Boolean).join(" "));
     } else if (about("order") && !this.query.hasDefaultOrder) {
       toast(
         gettext("{problem} The newest come first instead.", {
@@ -338,13 +402,5 @@ export class TrialTable {
     } else if (error.status) {
       toast(error.message, "danger");
     }
-  }
-
-  /** @param {string} text */
-  problem(text) {
-    const box = byId("where-error");
-    box.hidden = !text;
-    box.textContent = text;
-    this.where.classList.toggle("is-invalid", Boolean(text));
   }
 }

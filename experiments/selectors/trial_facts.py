@@ -1,0 +1,140 @@
+"""What conditions and orders may ask of a trial, and the names by which they ask.
+
+Read for ten thousand trials at once, so only what is asked for is read: names say what they need
+(``Names.uses``) while an expression is parsed, and ``read_facts`` reads that. Called by
+``trial_filter`` and ``selection``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from experiments.algorithms.space.flat import flat
+from experiments.models import Trial
+from experiments.problems import Problem, ProblemsError, nearest
+from experiments.selectors import fast_rows
+
+TIME_FIELDS = ("started_at", "finished_at", "created_at")
+FIELDS = (
+    "number", "id", "state", "origin", "reason", "value", "latest_value", "n_reports", "exit_code",
+    "attempt", "excluded", "retried", "duration", *TIME_FIELDS,
+)  # fmt: skip
+ORDER_FIELDS = FIELDS
+PARAMETERS, METRICS = "parameters", "metrics"
+# Fields that are no columns of the same name.
+_MADE_OF = {"id": ("key",), "duration": ("started_at", "finished_at")}
+
+
+class TrialFacts(NamedTuple):
+    """What a comparison may ask of one trial."""
+
+    pk: int
+    fields: Mapping[str, Any]
+    parameters: Mapping[str, Any]  # flat
+    metrics: Mapping[str, Any]
+
+
+Getter = Callable[[TrialFacts], Any]
+NameSource = Callable[[], Collection[str]]
+
+
+def read_facts(trials: QuerySet[Trial], uses: Collection[str]) -> list[TrialFacts]:
+    """Of each trial the number and what ``uses`` names: fields, PARAMETERS, METRICS."""
+    wanted = {"number", *uses}
+    columns = sorted({column for name in wanted for column in _MADE_OF.get(name, (name,))})
+    found = fast_rows.columns(trials, ["id", *columns])
+    values = dict(zip(["pk", *columns], found, strict=True))
+    n = len(values["pk"])
+    nothing: list[Any] = [{}] * n
+    parameters = [flat(p) for p in values[PARAMETERS]] if PARAMETERS in values else nothing
+    metrics = values.get(METRICS, nothing)
+    fields = {name: _field(name, values) for name in wanted if name in FIELDS}
+    names = tuple(fields)
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*fields.values(), strict=True)]
+    return list(map(TrialFacts, values["pk"], rows, parameters, metrics))
+
+
+def _field(name: str, values: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
+    if name == "id":
+        return values["key"]
+    if name == "reason":
+        return [reason or None for reason in values["reason"]]
+    if name != "duration":
+        return values[name]
+    now = timezone.now()
+    return [
+        ((ended or now) - started).total_seconds() if started else None
+        for started, ended in zip(values["started_at"], values["finished_at"], strict=True)
+    ]
+
+
+class Names:
+    """Parameter and metric names that an experiment knows, to read them or to explain a wrong one.
+
+    Those that trials have beyond the search space are only looked up where somebody asks for a name
+    that is not known without. ``uses`` gathers what was asked for, as ``read_facts`` takes it.
+    """
+
+    def __init__(
+        self, declared: Iterable[str], *, parameters: NameSource, metrics: NameSource
+    ) -> None:
+        self._declared = frozenset(declared)
+        self._parameters = parameters
+        self._metrics = metrics
+        self.uses: set[str] = set()
+
+    @classmethod
+    def of(cls, facts: Iterable[TrialFacts], declared: Iterable[str] = ()) -> Names:
+        """The names that these trials have; ``declared`` are the search space's."""
+        parameters, metrics = set[str](), set[str]()
+        for fact in facts:
+            parameters.update(fact.parameters)
+            metrics.update(fact.metrics)
+        return cls(declared, parameters=lambda: parameters, metrics=lambda: metrics)
+
+    def getter(self, name: str, path: str, fields: Sequence[str] = FIELDS) -> Getter:
+        """Return what reads ``name`` from a trial. Raises ProblemsError for an unknown name."""
+        kind, colon, rest = name.partition(":")
+        if colon and kind == "param":
+            if not self._is_parameter(rest):
+                raise self._no("parameter", rest, path, {*self._declared, *self._parameters()})
+            return self._parameter(rest)
+        if colon and kind == "metric":
+            if rest not in self._metrics():
+                raise self._no("metric", rest, path, self._metrics())
+            return self._metric(rest)
+        if name in fields:
+            self.uses.add(name)
+            return lambda facts: facts.fields[name]
+        if self._is_parameter(name):
+            return self._parameter(name)
+        if name in self._metrics():
+            return self._metric(name)
+        others = sorted({*self._declared, *self._parameters()}), sorted(self._metrics())
+        known = (*fields, *others[0], *others[1])
+        raise _unknown(path, f"No field, parameter or metric is named {name!r}.", name, known)
+
+    def _is_parameter(self, name: str) -> bool:
+        return name in self._declared or name in self._parameters()
+
+    def _parameter(self, name: str) -> Getter:
+        self.uses.add(PARAMETERS)
+        return lambda facts: facts.parameters.get(name)
+
+    def _metric(self, name: str) -> Getter:
+        self.uses.add(METRICS)
+        return lambda facts: facts.metrics.get(name)
+
+    @staticmethod
+    def _no(what: str, name: str, path: str, known: Iterable[str]) -> ProblemsError:
+        return _unknown(path, f"No {what} is named {name!r}.", name, sorted(known))
+
+
+def _unknown(path: str, message: str, name: str, known: Sequence[str]) -> ProblemsError:
+    close = nearest(name, known)
+    hint = f"Did you mean {close!r}?" if close else f"Known: {', '.join(known[:30])}."
+    return ProblemsError([Problem(path, message, hint)])
