@@ -18,6 +18,7 @@ from django.db.models import Q
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
+from django.utils import translation
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 from django.utils.translation import get_language
@@ -394,11 +395,13 @@ class Export(ApiView):
     )
     def get(self, request: Request, experiment_id: str) -> HttpResponseBase:
         experiment = self.experiment(experiment_id)
-        kind = self.read(inputs.ExportQuery, request.query_params)["format"]
+        wanted = self.read(inputs.ExportQuery, request.query_params)
+        kind = wanted["format"]
         disposition = content_disposition_header(True, _file_name(experiment, kind))
         headers = {"Content-Disposition": disposition or "attachment"}
         if kind != "json":
-            whole = export(experiment, kind)
+            with translation.override(wanted.get("language") or get_language()):
+                whole = export(experiment, kind)
             return HttpResponse(whole, content_type=CONTENT_TYPES[kind], headers=headers)
         return StreamingHttpResponse(
             _streamed(request, json_chunks(experiment)),

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -299,6 +300,17 @@ class LogQuery(StrictSerializer):
 
 class ExportQuery(StrictSerializer):
     format = serializers.ChoiceField(EXPORT_FORMATS, required=False, default="json")
+    language = serializers.ChoiceField(
+        [code for code, _ in settings.LANGUAGES],
+        required=False,
+        help_text="Of an HTML report; that of the request where it is left out.",
+    )
+
+    def validate(self, attrs: Any) -> Any:
+        if "language" in attrs and attrs["format"] != "html":
+            words = f"Is of HTML reports only, but the format is {attrs['format']!r}."
+            raise serializers.ValidationError({"language": words})
+        return attrs
 
 
 # ---- answers, described
