@@ -27,6 +27,7 @@ from autotune_web.env import (
     env_python,
     env_str,
     env_url,
+    env_whole,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -80,6 +81,12 @@ LOCAL_TRIALS = env_bool("AUTOTUNE_LOCAL_TRIALS", True)  # may manifests run comm
 TRIAL_PATH = env_path("AUTOTUNE_TRIAL_PATH")
 TRIAL_PYTHON = env_python("AUTOTUNE_TRIAL_PYTHON")  # what --python sets
 CLIENT_DIR = BASE_DIR / "experiments" / "training" / "client"
+
+# ---- files that trials attach: MiB of one, of all of a trial, of all of an experiment; 0: none
+ARTIFACT_LIMITS_MIB = {
+    name: env_whole(f"AUTOTUNE_ARTIFACT_{name.upper()}_MIB", default, 0, 1024 * 1024)
+    for name, default in (("file", 32), ("trial", 128), ("experiment", 2048))
+}
 
 # ---- cluster: the operator's
 NAMESPACES = env_list("AUTOTUNE_NAMESPACES", NAMESPACE)  # served; *: every one

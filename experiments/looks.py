@@ -93,6 +93,8 @@ EVENTS: dict[EventKind, Look] = {
     EventKind.UPLOAD_FAILED: Look(_("Upload to AIStore failed"), "warning", "failed"),
     EventKind.UPLOAD_WELL_AGAIN: Look(_("Upload to AIStore goes on"), "upload", "waiting"),
     EventKind.UPLOADED: Look(_("Uploaded to AIStore"), "upload", "waiting"),
+    EventKind.ATTACHED: Look(_("File attached"), "file", "waiting"),
+    EventKind.DETACHED: Look(_("File deleted"), "trash", "waiting"),
 }
 NEW_TRIAL = Look(_("New"), "waiting", "waiting")
 _BY_STATE: dict[tuple[EventKind, str], Look] = {

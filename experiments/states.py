@@ -90,6 +90,8 @@ class EventKind(StrEnum):
     UPLOAD_FAILED = "upload failed"
     UPLOAD_WELL_AGAIN = "upload well again"
     UPLOADED = "uploaded"
+    ATTACHED = "attached"  # a file, by the trial; data has its size
+    DETACHED = "detached"  # somebody deleted it
 
 
 class IllegalMove(Exception):

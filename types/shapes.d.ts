@@ -51,6 +51,17 @@ interface Metric {
   seq: number;
 }
 
+interface Artifact {
+  id: number;
+  name: string;
+  /** bytes */
+  size: number;
+  sha256: string;
+  /** content type of a raster image */
+  image_type: string | null;
+  created_at: string;
+}
+
 interface HappenedEvent {
   seq: number;
   trial: number | null;

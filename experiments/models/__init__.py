@@ -1,5 +1,6 @@
 """Everything that is stored, and its legal moves. Import the rows from here."""
 
+from experiments.models.artifacts import Artifact, ArtifactPiece
 from experiments.models.curves import Curve
 from experiments.models.project import Project
 from experiments.models.release import Release
@@ -22,6 +23,8 @@ from experiments.models.uploads import Upload
 __all__ = [
     "MAY_BE_BEST",
     "ApiToken",
+    "Artifact",
+    "ArtifactPiece",
     "ClusterObject",
     "Curve",
     "Event",

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
 from django.db.models import Q
 from django.http import Http404, HttpResponse, StreamingHttpResponse
@@ -47,6 +45,7 @@ from experiments.rest.base import (
     ApiView,
     manifest_of,
     page_of,
+    streamed,
 )
 from experiments.rest.errors import InvalidManifest
 from experiments.selectors import chart_data
@@ -404,22 +403,10 @@ class Export(ApiView):
                 whole = export(experiment, kind)
             return HttpResponse(whole, content_type=CONTENT_TYPES[kind], headers=headers)
         return StreamingHttpResponse(
-            _streamed(request, json_chunks(experiment)),
+            streamed(request, json_chunks(experiment)),
             content_type=CONTENT_TYPES[kind],
             headers=headers,
         )
-
-
-def _streamed(request: Request, chunks: Iterator[bytes]) -> Iterator[bytes] | AsyncIterator[bytes]:
-    """Pieces as they are asked for; each is made where the database may be used."""
-    if not isinstance(request._request, ASGIRequest):
-        return chunks
-
-    async def each() -> AsyncIterator[bytes]:
-        while (chunk := await sync_to_async(lambda: next(chunks, None))()) is not None:
-            yield chunk
-
-    return each()
 
 
 class Events(ApiView):

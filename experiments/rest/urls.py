@@ -5,7 +5,16 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 from django.views.decorators.gzip import gzip_page
 
-from experiments.rest import comparing, experiments, failures, pace, schema, secrets, trials
+from experiments.rest import (
+    artifacts,
+    comparing,
+    experiments,
+    failures,
+    pace,
+    schema,
+    secrets,
+    trials,
+)
 
 
 class ExperimentId:
@@ -28,8 +37,13 @@ class TrialNumber:
         return str(value)
 
 
+class RowId(TrialNumber):
+    regex = "[0-9]{1,18}"
+
+
 register_converter(ExperimentId, "experiment")
 register_converter(TrialNumber, "number")
+register_converter(RowId, "row")
 
 # Compressed is what is large and holds nothing secret: a secret beside text that somebody else
 # chose could be guessed from the length (BREACH). Pages have one, the token of their forms.
@@ -44,6 +58,8 @@ trial_urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics/", packed(trials.Metrics.as_view()), name="api-trial-metrics"),
     path("logs/", trials.Logs.as_view(), name="api-trial-logs"),
     path("log/", trials.Log.as_view(), name="api-trial-log"),
+    path("artifacts/", artifacts.Artifacts.as_view(), name="api-artifacts"),
+    path("artifacts/<row:artifact_id>/", artifacts.OneArtifact.as_view(), name="api-artifact"),
 ]
 
 experiment_urlpatterns: list[URLPattern | URLResolver] = [

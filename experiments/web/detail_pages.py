@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 from experiments.access import policy
 from experiments.models import Event, Experiment, Trial
 from experiments.selectors import chart_data, compare, present
+from experiments.selectors.artifacts import artifacts_json
 from experiments.selectors.configuration import configuration
 
 PAGE_SIZE = 50  # trials on the table's first page, as REST pages them
@@ -73,6 +74,7 @@ def trial_detail(request: HttpRequest, experiment_id: str, number: int) -> HttpR
         "experiment": present.experiment_json(experiment),
         "trial": present.trial_json(trial),
         "events": _newest_events(experiment.events.filter(trial=trial)),
+        "artifacts": artifacts_json(trial),
         "stop": None if stop is None else present.event_json(stop, number),
         "may_change": policy.may_change(request.user, experiment),
     }

@@ -9,6 +9,7 @@ import { connectionBadge, Live } from "../live.js";
 import { Timeline } from "../timeline.js";
 import { act } from "../trials/actions.js";
 import { movesOn } from "../trials/rows.js";
+import { Files, isOfFiles } from "./files.js";
 import { LogViewer } from "./log_viewer.js";
 import { Reports } from "./reports.js";
 import { drawResult, drawTrial } from "./summary.js";
@@ -17,7 +18,7 @@ const root = byId("trial-page");
 /**
  * @type {{
  *   trial: Trial, experiment: Experiment, stop: HappenedEvent | null, cursor: number,
- *   events: HappenedEvent[], may_change: boolean,
+ *   events: HappenedEvent[], artifacts: Artifact[], may_change: boolean,
  * }}
  */
 const state = pageData("page-state");
@@ -55,6 +56,10 @@ const log = new LogViewer({
   isRunning: () => !isFinished(trial),
 });
 const reports = new Reports();
+const files = new Files(`${trialUrl}artifacts/`, {
+  mayChange: state.may_change,
+  files: state.artifacts,
+});
 const timeline = new Timeline({
   url: `${apiUrl}events/`,
   page: pageUrl,
@@ -106,6 +111,7 @@ function receive({ experiment: head, events = [], trials = [], metrics = [] }) {
   for (const event of events) {
     const isStop = event.what === "stopping" && event.to === "EARLY_STOPPED";
     if (isStop && event.trial === trialNumber) stop = event;
+    if (isOfFiles(event) && event.trial === trialNumber) files.soon();
   }
   const fresh = trials.find((t) => t.number === trialNumber);
   if (fresh) showTrial(fresh);
@@ -137,6 +143,7 @@ const live = new Live({
       api("GET", apiUrl),
       loadReports(),
       timeline.poll(),
+      files.load(),
     ]);
     experiment = head;
     const isNew = fresh.seq > trial.seq || fresh.n_reports !== trial.n_reports;
