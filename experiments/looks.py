@@ -75,7 +75,7 @@ EVENTS: dict[EventKind, Look] = {
     EventKind.STATE: Look(_("State changed"), "info", "waiting"),
     EventKind.STOPPING: Look(_("Being stopped"), "scissors", "canceled"),
     EventKind.LIMITS: Look(_("Limits changed"), "sliders", "waiting"),
-    EventKind.DETAILS: Look(_("Name or notes changed"), "edit", "waiting"),
+    EventKind.DETAILS: Look(_("Name, notes or tags changed"), "edit", "waiting"),
     EventKind.SUSPENDED: Look(_("Suspended"), "pause", "waiting"),
     EventKind.RESUMED: Look(_("Resumed"), "play", "waiting"),
     EventKind.FINISH: Look(_("Finish early"), "stop", "waiting"),

@@ -72,7 +72,7 @@ class EventKind(StrEnum):
     STATE = "state"  # of a trial; without a from_state it is new
     STOPPING = "stopping"  # it was decided to stop a trial; to_state is what it will end as
     LIMITS = "limits"
-    DETAILS = "details"  # name, notes
+    DETAILS = "details"  # name, notes, tags; or a trial's notes
     SUSPENDED = "suspended"
     RESUMED = "resumed"
     FINISH = "finish"  # somebody asked for the end

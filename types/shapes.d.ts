@@ -31,6 +31,7 @@ interface Trial {
   n_reports: number;
   has_final: boolean;
   excluded: boolean;
+  notes: string;
   retriable: boolean;
   attempt: number;
   exit_code: number | null;
@@ -129,6 +130,7 @@ interface Experiment {
   id: string;
   name: string;
   notes: string;
+  tags: string[];
   phase: Phase;
   message: string;
   breaker: { trials: number[]; reason: string; log: string } | null;

@@ -140,6 +140,7 @@ class Experiments(ApiView):
         found = listed(
             policy.visible_experiments(request.user),
             search=query.get("search", ""),
+            tags=query.get("tag", ()),
             shown=Q(phase__in=phases) if phases else None,
             orders=query.get("order", ()),
         )
@@ -218,7 +219,7 @@ class OneExperiment(ApiView):
 
     @extend_schema(
         operation_id="experiments_change",
-        summary="Change limits, name or notes, suspend or resume",
+        summary="Change limits, name, notes or tags, suspend or resume",
         request=inputs.ExperimentPatch,
         responses={200: answers.ExperimentShape, 400: BAD, 409: REFUSED, **COMMON},
     )

@@ -88,6 +88,19 @@ class OneTrial(ApiView):
     def get(self, request: Request, experiment_id: str, number: int) -> Response:
         return Response(trial_json(self.trial(self.experiment(experiment_id), number)))
 
+    @extend_schema(
+        operation_id="trials_change",
+        summary="Write a trial's notes",
+        request=inputs.TrialPatch,
+        responses={200: answers.TrialShape, 400: BAD, 409: REFUSED, **COMMON},
+    )
+    def patch(self, request: Request, experiment_id: str, number: int) -> Response:
+        trial = self.trial(self.experiment_to_change(experiment_id), number)
+        wanted = self.read(inputs.TrialPatch, request.data)
+        actions.edit_trial(trial, wanted, expected=wanted.pop("expected", {}))
+        trial.refresh_from_db()
+        return Response(trial_json(trial))
+
 
 class _TrialAction(ApiView):
     """One POST that changes one trial."""

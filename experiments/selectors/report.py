@@ -31,6 +31,7 @@ from experiments.models.release import VERSION
 from experiments.selectors import chart_data, one_file
 from experiments.selectors.configuration import configuration
 from experiments.selectors.manifest import manifest_text
+from experiments.selectors.markdown import rendered
 from experiments.selectors.pace import pace_json
 from experiments.selectors.present import count_trials
 from experiments.selectors.triage import failures_json
@@ -60,6 +61,7 @@ def html_text(experiment: Experiment, csv: str) -> str:
         **_facts(experiment),
         "experiment": experiment,
         "language": get_language(),
+        "notes_html": rendered(experiment.notes),
         "charts": charts,
         "policy": one_file.policy([drawing, plotly] if plotly else [drawing]),
         "styles": one_file.style("\n".join(map(one_file.static_text, STYLES))),

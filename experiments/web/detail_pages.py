@@ -20,6 +20,7 @@ from experiments.models import Event, Experiment, Trial
 from experiments.selectors import chart_data, compare, present
 from experiments.selectors.artifacts import artifacts_json
 from experiments.selectors.configuration import configuration
+from experiments.selectors.markdown import rendered
 
 PAGE_SIZE = 50  # trials on the table's first page, as REST pages them
 N_EVENTS = 40  # newest events that come with the page
@@ -51,6 +52,7 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
         "experiment": experiment,
         "state": state,
         "configuration": configuration(experiment),
+        "notes_html": rendered(experiment.notes),
         "compare": compare.LIMITS,
     }
     return render(request, "experiments/detail.html", context)
@@ -82,6 +84,7 @@ def trial_detail(request: HttpRequest, experiment_id: str, number: int) -> HttpR
         "nav": "experiments",
         "experiment": experiment,
         "trial": trial,
+        "notes_html": rendered(trial.notes),
         "state": state,
         "previous": numbers.filter(number__lt=number).last(),
         "next": numbers.filter(number__gt=number).first(),

@@ -54,7 +54,7 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
         one + "compare/curves/": {"get"},
         one + "export/": {"get"},
         one + "events/": {"get"},
-        trial: {"get"},
+        trial: {"get", "patch"},
         trial + "kill/": {"post"},
         trial + "retry/": {"post"},
         trial + "exclude/": {"post"},
@@ -68,6 +68,7 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
         one + "pace/": {"get"},
         one + "failures/": {"get"},
         "/api/v1/algorithms/": {"get"},
+        "/api/v1/markdown/": {"post"},
         "/api/v1/secrets/": {"get"},
         "/api/v1/secrets/{name}/": {"put", "delete"},
     }

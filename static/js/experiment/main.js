@@ -6,6 +6,8 @@ import { api } from "../api.js";
 import { byId, onChange, pageData } from "../dom.js";
 import { gettext } from "../language.js";
 import { connectionBadge, Live } from "../live.js";
+import { RenderedNotes } from "../markdown.js";
+import { Notes } from "../notes.js";
 import { Timeline } from "../timeline.js";
 import { act } from "../trials/actions.js";
 import { TrialTable } from "../trials/table.js";
@@ -16,7 +18,6 @@ import { CustomTrial } from "./custom_trial.js";
 import { Failures } from "./failures.js";
 import { drawHead } from "./head.js";
 import { Limits } from "./limits.js";
-import { Notes } from "./notes.js";
 import { drawBest, drawProgress, drawTime } from "./overview.js";
 import { PaceLine } from "./pace.js";
 
@@ -111,7 +112,9 @@ const failures = new Failures(urls, {
   onRetried: () => table.refresh(),
 });
 const changed = onChange();
+const shownNotes = new RenderedNotes(byId("notes"), experiment.notes);
 function draw() {
+  shownNotes.show(experiment.notes).catch(() => {}); // then they stand as plain text
   drawHead(experiment, state.may_change);
   drawProgress(experiment);
   drawTime(experiment, receivedAt);

@@ -6,6 +6,8 @@ import { ChartPanel } from "../charts/panel.js";
 import { byId, hit, pageData } from "../dom.js";
 import { duration, isFinished, trialSeconds } from "../format.js";
 import { connectionBadge, Live } from "../live.js";
+import { RenderedNotes } from "../markdown.js";
+import { Notes } from "../notes.js";
 import { Timeline } from "../timeline.js";
 import { act } from "../trials/actions.js";
 import { movesOn } from "../trials/rows.js";
@@ -67,6 +69,10 @@ const timeline = new Timeline({
   trial: trialNumber,
 });
 
+const shownNotes = new RenderedNotes(byId("notes"), trial.notes);
+const notes = new Notes({ url: trialUrl, onSaved: (fresh) => showTrial(fresh) });
+document.getElementById("edit-notes")?.addEventListener("click", () => notes.open(trial));
+
 async function loadReports() {
   const answer = await api("GET", `${trialUrl}metrics/`);
   reports.add(answer.results);
@@ -88,6 +94,7 @@ root.addEventListener("click", async (event) => {
 
 function draw() {
   const isBest = experiment.best?.number === trialNumber;
+  shownNotes.show(trial.notes).catch(() => {}); // then they stand as plain text
   drawTrial(trial, { isBest, mayChange: state.may_change, stop });
 }
 
