@@ -62,6 +62,7 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
         trial + "metrics/": {"get"},
         trial + "logs/": {"get"},
         trial + "log/": {"get"},
+        trial + "job/": {"get"},
         trial + "artifacts/": {"get"},
         trial + "artifacts/{artifact_id}/": {"get", "delete"},
         one + "aistore/retry/": {"post"},
