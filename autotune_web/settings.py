@@ -100,6 +100,19 @@ AISTORE_HOST = env_url("AISTORE_HOST", ("https", "http")).rstrip("/")
 # Also write one node of type AutoTune per experiment, as the platform's own AutoTune did.
 AISTORE_ORIGINAL_NODE = env_bool("AUTOTUNE_AISTORE_ORIGINAL_NODE", False)
 
+# ---- notifications: e-mail by Django's own settings, and whom webhooks may tell
+EMAIL_HOST = env_str("EMAIL_HOST")  # none: no e-mail is sent
+EMAIL_USE_SSL = env_bool("EMAIL_USE_SSL", False)
+EMAIL_USE_TLS = env_bool("EMAIL_USE_TLS", False)
+EMAIL_PORT = env_whole(
+    "EMAIL_PORT", 465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25, 1, 65535
+)
+EMAIL_HOST_USER = env_str("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env_str("EMAIL_HOST_PASSWORD")
+EMAIL_TIMEOUT = 10  # seconds
+DEFAULT_FROM_EMAIL = env_str("DEFAULT_FROM_EMAIL", "autotune@localhost")
+WEBHOOK_HOSTS = env_list("AUTOTUNE_WEBHOOK_HOSTS", "")  # beside public ones; *: every one
+
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -2,6 +2,7 @@
 
 from experiments.models.artifacts import Artifact, ArtifactPiece
 from experiments.models.curves import Curve
+from experiments.models.notices import Channel, Notice
 from experiments.models.project import Project
 from experiments.models.release import Release
 from experiments.models.secrets import Secret
@@ -25,11 +26,13 @@ __all__ = [
     "ApiToken",
     "Artifact",
     "ArtifactPiece",
+    "Channel",
     "ClusterObject",
     "Curve",
     "Event",
     "Experiment",
     "Metric",
+    "Notice",
     "Project",
     "Release",
     "Secret",

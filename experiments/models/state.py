@@ -23,7 +23,7 @@ from experiments import hints
 from experiments.actor import actor
 from experiments.manifest.spec import ExperimentSpec
 from experiments.manifest.stored import configuration, stored_spec
-from experiments.models import clock, leases, tags, uploads
+from experiments.models import clock, leases, notices, tags, uploads
 from experiments.models.project import Project
 from experiments.states import (
     FINISHED,
@@ -275,6 +275,7 @@ class Experiment(models.Model):
                 setattr(self, name, value)
             self.phase = to
             uploads.phase_changed(self)
+            notices.phase_changed(self, reason)
             self.record(EventKind.PHASE, old=old, new=to, reason=reason, data=data)
         return True
 

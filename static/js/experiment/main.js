@@ -13,6 +13,7 @@ import { act } from "../trials/actions.js";
 import { TrialTable } from "../trials/table.js";
 import { listenToActions } from "./actions.js";
 import { drawAIStore } from "./aistore.js";
+import { BrowserNotices } from "./browser_notices.js";
 import { Charts } from "./charts.js";
 import { CustomTrial } from "./custom_trial.js";
 import { Failures } from "./failures.js";
@@ -112,6 +113,7 @@ const failures = new Failures(urls, {
   onRetried: () => table.refresh(),
 });
 const changed = onChange();
+const browserNotices = new BrowserNotices(experiment);
 const shownNotes = new RenderedNotes(byId("notes"), experiment.notes);
 function draw() {
   shownNotes.show(experiment.notes).catch(() => {}); // then they stand as plain text
@@ -131,6 +133,7 @@ function receive(news) {
   if (news.experiment && news.experiment.seq >= experiment.seq) {
     const phaseBefore = experiment.phase;
     experiment = news.experiment;
+    browserNotices.follow(experiment);
     receivedAt = Date.now();
     draw();
     if (experiment.phase === "ERROR" && phaseBefore !== "ERROR") location.reload(); // for details
