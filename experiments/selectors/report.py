@@ -67,7 +67,7 @@ def html_text(experiment: Experiment, csv: str) -> str:
         "styles": one_file.style("\n".join(map(one_file.static_text, STYLES))),
         "drawing": drawing,
     }
-    page = render_to_string("report/report.html", context)
+    page = render_to_string("report/report.html", context).lstrip()
     pieces = [figures, plotly, _packed(csv)]
     if len(page.encode()) + sum(len(piece.encode()) for piece in pieces) > MOST_BYTES:
         pieces.pop()
