@@ -80,7 +80,7 @@ def reveal_key(experiment: Any) -> str:
 
 
 def _missing(name: str) -> str:
-    return f"There is no secret '{name}'. Set it: ./autotune manage secret {name}"
+    return f"There is no secret '{name}'. Set it: {settings.COMMAND} manage secret {name}"
 
 
 def _from_kubernetes(name: str, namespace: str) -> str:
@@ -107,7 +107,7 @@ def _from_kubernetes(name: str, namespace: str) -> str:
         permanent = error.status in (403, 404)
         words = {404: "does not exist", 403: "may not be read: the service account has no right"}
         said = words.get(error.status, f"cannot be read now ({error.status} {error.reason})")
-        trouble = SecretError(f"{where[0].upper()}{where[1:]} {said}.", permanent=permanent)
+        trouble = SecretError(f"The cluster says of {where} that it {said}.", permanent=permanent)
     except Exception as error:  # no configuration, no network: the client raises many kinds
         trouble = SecretError(f"Cannot read {where} ({type(error).__name__}).", permanent=False)
     if trouble is not None:
@@ -141,6 +141,6 @@ def forecast(aistore: Any, known: Collection[str] = ()) -> list[Problem]:
         name = aistore.secret
         if name not in known and not _is_known(name):
             message = f"There is no secret '{name}' on this server: nothing is uploaded without it."
-            hint = f"Set it with ./autotune manage secret {name}, now or later."
+            hint = f"Set it with {settings.COMMAND} manage secret {name}, now or later."
             found.append(Problem("spec.aistore.secret", message, hint))
     return found

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from experiments import looks
 from experiments.models import Notice
 from experiments.models.notices import BEST, BREAKER, ERROR, TEST
+from experiments.said import said
 from experiments.selectors.present import iso
 from experiments.states import Phase
 
@@ -27,11 +28,11 @@ def sentence(notice: Notice) -> str:
         return words % {"name": name, "value": f"{value:.6g}", "number": facts.get("trial")}
     if notice.what == BREAKER:
         return _("%(name)s has suspended itself: %(reason)s") % {
-            "name": name, "reason": facts.get("reason", "")
+            "name": name, "reason": said(facts.get("reason", ""))
         }  # fmt: skip
     if notice.what == ERROR:
         return _("%(name)s ended in an error: %(reason)s") % {
-            "name": name, "reason": facts.get("reason", "")
+            "name": name, "reason": said(facts.get("reason", ""))
         }  # fmt: skip
     phase = _(looks.PHASES[Phase(facts["phase"])].label)
     if value is None:

@@ -18,6 +18,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from experiments.access.security import NOTHING_RUNS
 from experiments.models import Artifact, Experiment
 from experiments.rest import inputs
 from experiments.rest.base import BAD, COMMON, ApiView, streamed
@@ -86,7 +87,7 @@ class OneArtifact(ApiView):
             "Content-Disposition": content_disposition_header(not is_shown, artifact.name)
             or "inline",
             "Content-Length": str(artifact.size),
-            "Content-Security-Policy": "default-src 'none'; sandbox",
+            "Content-Security-Policy": NOTHING_RUNS,
             "X-Content-Type-Options": "nosniff",
             "ETag": tag,
             "Cache-Control": "private, no-cache",

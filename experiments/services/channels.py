@@ -21,6 +21,7 @@ from experiments.models.notices import KINDS, TEST
 from experiments.models.secrets import seal
 from experiments.notices import webhook
 from experiments.problems import Problem, ProblemsError
+from experiments.said import said
 
 MOST = 20  # channels of a person
 # What ``webhook.parts_of`` says, which knows no translations.
@@ -76,7 +77,7 @@ def _wrong_target(kind: str, target: str) -> str:
     except ValueError as error:
         return f"{_(str(error))}."
     except webhook.NotTold as error:
-        return str(error)
+        return said(str(error))
     return ""
 
 

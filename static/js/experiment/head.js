@@ -3,6 +3,7 @@
 import { all, byId, find, h, onChange } from "../dom.js";
 import { isEnded, phaseBadge } from "../format.js";
 import { gettext, ngettext } from "../language.js";
+import { said } from "../said.js";
 
 const changed = onChange();
 
@@ -49,7 +50,7 @@ function drawBreaker(experiment) {
   const box = byId("breaker");
   box.hidden = !breaker || isEnded(experiment);
   if (!breaker) return;
-  byId("breaker-reason").textContent = breaker.reason;
+  byId("breaker-reason").textContent = said(breaker.reason);
   byId("breaker-log").textContent = breaker.log;
   byId("breaker-log").hidden = !breaker.log;
   const link = byId("breaker-trial", HTMLAnchorElement);
@@ -70,7 +71,7 @@ function drawClusterObject({ cluster_object: there }) {
   const trouble = byId("cluster-trouble");
   trouble.hidden = !there?.trouble;
   find(trouble, "div").textContent = there?.trouble
-    ? gettext("In the cluster: {trouble}", { trouble: there.trouble })
+    ? gettext("In the cluster: {trouble}", { trouble: said(there.trouble) })
     : "";
 }
 
