@@ -32,6 +32,7 @@ from experiments.selectors.trend import best_lines
 from experiments.states import PHASE_ENDED, Phase
 
 PER_PAGE = 25
+SHOWN_TAGS = 6  # of a row; the experiment's page has all
 
 # ?phase=…: the phases of the specification, and two groups that people look for.
 PHASES: dict[str, tuple[Any, Q]] = {
@@ -158,7 +159,10 @@ def _rows(page: Page[Experiment], query: Query) -> list[Row]:
             e.active_seconds_at(now),
             _chooser(e.configuration),
             trends[e.pk],
-            [{"name": tag, "url": query.url(tag=_with(query.tags, tag))} for tag in e.tag_list],
+            [
+                {"name": tag, "url": query.url(tag=_with(query.tags, tag))}
+                for tag in e.tag_list[:SHOWN_TAGS]
+            ],
         )
         for e in page.object_list
     ]

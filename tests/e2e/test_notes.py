@@ -20,7 +20,7 @@ def test_notes_and_tags_are_written_previewed_and_never_overwritten(
     expect(page.get_by_test_id("connection-state")).to_have_text("live")
 
     def write(notes: str) -> None:
-        page.get_by_role("button", name="More actions").click()
+        page.get_by_role("button", name="More", exact=True).click()
         page.get_by_role("button", name="Name, notes and tags").click()
         page.get_by_label("Tags", exact=True).fill("Vision, base line,")
         page.get_by_role("textbox", name="Notes").fill(notes)
