@@ -48,6 +48,19 @@ def env_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     return value
 
 
+def env_whole(name: str, default: int, low: int, high: int) -> int:
+    """Read a whole number.
+
+    Raises:
+        ImproperlyConfigured: if it is none, or not between ``low`` and ``high``.
+    """
+    raw = env_str(name) or str(default)
+    if not raw.isascii() or not raw.isdecimal() or not low <= int(raw) <= high:
+        words = f"{name} must be a whole number from {low} to {high}, but is {raw!r}."
+        raise ImproperlyConfigured(words)
+    return int(raw)
+
+
 def env_list(name: str, default: str) -> list[str]:
     return [part.strip() for part in env_str(name, default).split(",") if part.strip()]
 

@@ -27,6 +27,7 @@ from autotune_web.env import (
     env_python,
     env_str,
     env_url,
+    env_whole,
     need_extra,
     user_data,
 )
@@ -89,6 +90,12 @@ TRIAL_PATH = env_path("AUTOTUNE_TRIAL_PATH")
 TRIAL_PYTHON = env_python("AUTOTUNE_TRIAL_PYTHON")  # what --python sets
 CLIENT_DIR = BASE_DIR / "experiments" / "training" / "client"
 
+# ---- files that trials attach: MiB of one, of all of a trial, of all of an experiment; 0: none
+ARTIFACT_LIMITS_MIB = {
+    name: env_whole(f"AUTOTUNE_ARTIFACT_{name.upper()}_MIB", default, 0, 1024 * 1024)
+    for name, default in (("file", 32), ("trial", 128), ("experiment", 2048))
+}
+
 # ---- cluster: the operator's
 NAMESPACES = env_list("AUTOTUNE_NAMESPACES", NAMESPACE)  # served; *: every one
 SEND_TO_CLUSTER = env_bool("AUTOTUNE_SEND_TO_CLUSTER", False)  # experiments made here too
@@ -100,6 +107,19 @@ HEARTBEAT_FILE = env_str("AUTOTUNE_HEARTBEAT_FILE", "")
 AISTORE_HOST = env_url("AISTORE_HOST", ("https", "http")).rstrip("/")
 # Also write one node of type AutoTune per experiment, as the platform's own AutoTune did.
 AISTORE_ORIGINAL_NODE = env_bool("AUTOTUNE_AISTORE_ORIGINAL_NODE", False)
+
+# ---- notifications: e-mail by Django's own settings, and whom webhooks may tell
+EMAIL_HOST = env_str("EMAIL_HOST")  # none: no e-mail is sent
+EMAIL_USE_SSL = env_bool("EMAIL_USE_SSL", False)
+EMAIL_USE_TLS = env_bool("EMAIL_USE_TLS", False)
+EMAIL_PORT = env_whole(
+    "EMAIL_PORT", 465 if EMAIL_USE_SSL else 587 if EMAIL_USE_TLS else 25, 1, 65535
+)
+EMAIL_HOST_USER = env_str("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env_str("EMAIL_HOST_PASSWORD")
+EMAIL_TIMEOUT = 10  # seconds
+DEFAULT_FROM_EMAIL = env_str("DEFAULT_FROM_EMAIL", "autotune@localhost")
+WEBHOOK_HOSTS = env_list("AUTOTUNE_WEBHOOK_HOSTS", "")  # beside public ones; *: every one
 
 INSTALLED_APPS = [
     "django.contrib.auth",

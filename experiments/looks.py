@@ -75,7 +75,7 @@ EVENTS: dict[EventKind, Look] = {
     EventKind.STATE: Look(_("State changed"), "info", "waiting"),
     EventKind.STOPPING: Look(_("Being stopped"), "scissors", "canceled"),
     EventKind.LIMITS: Look(_("Limits changed"), "sliders", "waiting"),
-    EventKind.DETAILS: Look(_("Name or notes changed"), "edit", "waiting"),
+    EventKind.DETAILS: Look(_("Name, notes or tags changed"), "edit", "waiting"),
     EventKind.SUSPENDED: Look(_("Suspended"), "pause", "waiting"),
     EventKind.RESUMED: Look(_("Resumed"), "play", "waiting"),
     EventKind.FINISH: Look(_("Finish early"), "stop", "waiting"),
@@ -94,6 +94,8 @@ EVENTS: dict[EventKind, Look] = {
     EventKind.UPLOAD_FAILED: Look(_("Upload to AIStore failed"), "warning", "failed"),
     EventKind.UPLOAD_WELL_AGAIN: Look(_("Upload to AIStore goes on"), "upload", "waiting"),
     EventKind.UPLOADED: Look(_("Uploaded to AIStore"), "upload", "waiting"),
+    EventKind.ATTACHED: Look(_("File attached"), "file", "waiting"),
+    EventKind.DETACHED: Look(_("File deleted"), "trash", "waiting"),
 }
 NEW_TRIAL = Look(_("New"), "waiting", "waiting")
 _BY_STATE: dict[tuple[EventKind, str], Look] = {

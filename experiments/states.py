@@ -72,7 +72,7 @@ class EventKind(StrEnum):
     STATE = "state"  # of a trial; without a from_state it is new
     STOPPING = "stopping"  # it was decided to stop a trial; to_state is what it will end as
     LIMITS = "limits"
-    DETAILS = "details"  # name, notes
+    DETAILS = "details"  # name, notes, tags; or a trial's notes
     SUSPENDED = "suspended"
     RESUMED = "resumed"
     FINISH = "finish"  # somebody asked for the end
@@ -93,6 +93,8 @@ class EventKind(StrEnum):
     UPLOAD_FAILED = "upload failed"
     UPLOAD_WELL_AGAIN = "upload well again"
     UPLOADED = "uploaded"
+    ATTACHED = "attached"  # a file, by the trial; data has its size
+    DETACHED = "detached"  # somebody deleted it
 
 
 class IllegalMove(Exception):

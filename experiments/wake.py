@@ -1,4 +1,4 @@
-"""Ask the loop, or the uploader, to look at an experiment sooner than the ticker would.
+"""Ask the loop, the uploader or the deliverer of notices to look sooner than the ticker would.
 
 Sends a Celery task by name, so nobody needs to import the tasks; it lies below the callers of the
 loop and above nothing. A broker that cannot be reached costs a few ticks, never an error; where it
@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 TASK = "experiments.tasks.reconcile_experiment"
 UPLOAD_TASK = "experiments.tasks.upload_experiment"
+NOTIFY_TASK = "experiments.tasks.deliver_notices"
 _MIN_GAP = 0.05  # seconds between two messages for the same experiment from this process
 _PAUSE = 2.0  # after a failure, times as long as that took
 _LONGEST_PAUSE = 10.0
@@ -33,6 +34,11 @@ def reconcile_soon(experiment_id: str, *, min_gap: float = _MIN_GAP) -> None:
 def upload_soon(experiment_id: str, *, min_gap: float = _MIN_GAP) -> None:
     """Send one message to the uploader, likewise."""
     _send(UPLOAD_TASK, experiment_id, min_gap)
+
+
+def notify_soon(channel_id: str, *, min_gap: float = _MIN_GAP) -> None:
+    """Send one message to who delivers a channel's notices, likewise."""
+    _send(NOTIFY_TASK, channel_id, min_gap)
 
 
 def _send(task: str, experiment_id: str, min_gap: float) -> None:

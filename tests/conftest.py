@@ -76,6 +76,7 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         wake, "reconcile_soon", lambda experiment_id, **options: sent.append(experiment_id)
     )
     monkeypatch.setattr(wake, "upload_soon", lambda experiment_id, **options: None)
+    monkeypatch.setattr(wake, "notify_soon", lambda channel_id, **options: None)
     return sent
 
 

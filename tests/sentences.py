@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent / "experiments"
 EVENTS = (
     *("aistore/client.py", "aistore/uploader.py", "aistore/vault.py", "algorithms/assessors/*.py"),
     *("cluster/objects.py", "cluster/sync.py", "engine/*.py", "loop/*.py", "models/secrets.py"),
+    *("notices/delivery.py", "notices/webhook.py"),
     *("redaction.py", "reports/rows.py", "reports/wire.py", "reports/trial_api.py"),
     *("selectors/present.py", "services/actions.py", "services/generated/rows.py"),
     *("strict_json.py", "training/**/*.py", "trials/*.py"),

@@ -31,6 +31,7 @@ interface Trial {
   n_reports: number;
   has_final: boolean;
   excluded: boolean;
+  notes: string;
   retriable: boolean;
   attempt: number;
   exit_code: number | null;
@@ -49,6 +50,17 @@ interface Metric {
   value: Reported;
   time: string;
   seq: number;
+}
+
+interface Artifact {
+  id: number;
+  name: string;
+  /** bytes */
+  size: number;
+  sha256: string;
+  /** content type of a raster image */
+  image_type: string | null;
+  created_at: string;
 }
 
 interface HappenedEvent {
@@ -118,6 +130,7 @@ interface Experiment {
   id: string;
   name: string;
   notes: string;
+  tags: string[];
   phase: Phase;
   message: string;
   breaker: { trials: number[]; reason: string; log: string } | null;

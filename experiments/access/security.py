@@ -28,6 +28,9 @@ POLICY = "; ".join(
 )
 
 
+# Of a file that a trial made: whatever it is, it does nothing.
+NOTHING_RUNS = "default-src 'none'; sandbox"
+
 HSTS = "max-age=31536000"  # a year
 
 

@@ -45,7 +45,16 @@ REASONS = {
     EventKind.UPLOADED: "Uploaded",
 }
 # What happens to each trial in the ordinary course: its jobs and pods tell of that themselves.
-UNTOLD = frozenset({EventKind.STATE, EventKind.STOPPING, EventKind.REMARK, EventKind.LET_FINISH})
+UNTOLD = frozenset(
+    {
+        EventKind.STATE,
+        EventKind.STOPPING,
+        EventKind.REMARK,
+        EventKind.LET_FINISH,
+        EventKind.ATTACHED,
+        EventKind.DETACHED,
+    }
+)
 _WARNINGS = frozenset({EventKind.TROUBLE, EventKind.UPLOAD_FAILED, EventKind.BAD_REPORT})
 _PHASE_REASONS = {
     Phase.PENDING: "Pending",

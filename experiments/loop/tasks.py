@@ -6,6 +6,7 @@ from celery import shared_task
 
 from experiments.aistore.uploader import upload
 from experiments.loop.reconcile import reconcile
+from experiments.notices.delivery import deliver
 
 
 @shared_task(name="experiments.tasks.reconcile_experiment")
@@ -16,3 +17,8 @@ def reconcile_experiment(experiment_id: str) -> None:
 @shared_task(name="experiments.tasks.upload_experiment")
 def upload_experiment(experiment_id: str) -> None:
     upload(experiment_id)
+
+
+@shared_task(name="experiments.tasks.deliver_notices")
+def deliver_notices(channel_id: str) -> None:
+    deliver(channel_id)

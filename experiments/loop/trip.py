@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from experiments.engine.breaker import Ended, Tripped
-from experiments.models import Experiment, Trial
+from experiments.models import Experiment, Trial, notices
 from experiments.states import EventKind, TrialState
 from experiments.training.base import BackendUnavailable
 from experiments.training.last_words import lines_of
@@ -85,6 +85,13 @@ def suspend(experiment: Experiment, why: Tripped) -> None:
             experiment.suspended, experiment.breaker = True, known
             experiment.record(
                 EventKind.SUSPENDED, reason=why.reason, data={"trials": known["trials"]}
+            )
+            trial_number = why.trials[-1]
+            notices.queue(
+                experiment,
+                notices.BREAKER,
+                f"{notices.BREAKER}:{experiment.last_seq}",
+                lambda: {"reason": why.reason, "trial": trial_number},
             )
 
 

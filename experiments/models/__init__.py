@@ -1,7 +1,9 @@
 """Everything that is stored, and its legal moves. Import the rows from here."""
 
+from experiments.models.artifacts import Artifact, ArtifactPiece
 from experiments.models.curves import Curve
 from experiments.models.many import change_trials
+from experiments.models.notices import Channel, Notice
 from experiments.models.project import Project
 from experiments.models.release import Release
 from experiments.models.saved_views import SavedView
@@ -24,11 +26,15 @@ from experiments.models.uploads import Upload
 __all__ = [
     "MAY_BE_BEST",
     "ApiToken",
+    "Artifact",
+    "ArtifactPiece",
+    "Channel",
     "ClusterObject",
     "Curve",
     "Event",
     "Experiment",
     "Metric",
+    "Notice",
     "Project",
     "Release",
     "SavedView",

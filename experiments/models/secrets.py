@@ -49,6 +49,15 @@ class Secret(models.Model):
         )
 
 
+def opened(sealed: str) -> str:
+    """What ``seal`` was given. Raises SecretError where SECRET_KEY is another by now."""
+    try:
+        return _box().decrypt(sealed.encode()).decode()
+    except InvalidToken:
+        pass
+    raise SecretError("The key cannot be opened: SECRET_KEY has changed since it was made.")
+
+
 def seal(value: str) -> str:
     """What is stored of a secret."""
     return _box().encrypt(value.encode()).decode()

@@ -23,7 +23,7 @@ from experiments import hints
 from experiments.actor import actor
 from experiments.manifest.spec import ExperimentSpec
 from experiments.manifest.stored import configuration, stored_spec
-from experiments.models import clock, leases, uploads
+from experiments.models import clock, leases, notices, tags, uploads
 from experiments.models.project import Project
 from experiments.states import (
     FINISHED,
@@ -103,7 +103,8 @@ class Experiment(models.Model):
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL
     )
     name = models.CharField(max_length=63)
-    notes = models.TextField(blank=True, default="")
+    notes = models.TextField(blank=True, default="")  # Markdown
+    tags = models.TextField(blank=True, default="", db_default="")  # see tags.py
     manifest = models.JSONField()  # what manifest.spec.to_manifest gives; read by ``spec`` below
     source = models.TextField(blank=True, default="")  # the text as given: what a clone starts from
     origin = models.CharField(max_length=12, choices=Origin.choices, default=Origin.API)
@@ -186,6 +187,10 @@ class Experiment(models.Model):
             kept[what] = (self.manifest, reader(self.manifest))
         found: _Read = kept[what][1]
         return found
+
+    @property
+    def tag_list(self) -> list[str]:
+        return tags.parted(self.tags)
 
     @property
     def is_ended(self) -> bool:
@@ -272,6 +277,7 @@ class Experiment(models.Model):
                 setattr(self, name, value)
             self.phase = to
             uploads.phase_changed(self)
+            notices.phase_changed(self, reason)
             self.record(EventKind.PHASE, old=old, new=to, reason=reason, data=data)
         return True
 
@@ -322,6 +328,7 @@ class Trial(models.Model):
     )
     retried = models.BooleanField(default=False)  # a retry of it exists, and counts in its place
     excluded = models.BooleanField(default=False)
+    notes = models.TextField(blank=True, default="", db_default="")  # a person's; Markdown
 
     state = models.CharField(
         max_length=13, choices=[(s.value, s.value) for s in TrialState], default=TrialState.WAITING

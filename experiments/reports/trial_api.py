@@ -1,7 +1,7 @@
 """What trials speak to: parameters out, reports in, for T9k's SDK, NNI's and our own client.
 
 An ASGI function that stands ahead of Django (autotune_web/asgi.py), because Django's request path
-costs more than a report. Paths ``/t/TOKEN/…`` (T9k), ``/n/TOKEN`` (NNI) and
+costs more than a report. Paths ``/t/TOKEN/…`` (T9k and our client), ``/n/TOKEN`` (NNI) and
 ``/client/autotune_trial.py`` are its own, all others are passed on. It never redirects (a
 redirected POST loses its report) and never answers a failure with anything but one line, the only
 thing of it that a user will see. It also answers the server's lifespan messages.
@@ -15,7 +15,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -25,7 +25,7 @@ from experiments.access.tokens import TrialClaim, read_trial_token
 from experiments.live import hub
 from experiments.models import Trial, release
 from experiments.redaction import redact
-from experiments.reports import wire
+from experiments.reports import artifacts, wire
 from experiments.reports.rows import STORED, Answer, BadText
 from experiments.reports.store import ReportStore, StoreIsFull
 from experiments.reports.wire import BadReport, Report
@@ -65,6 +65,7 @@ class TrialApi:
         self._app = app
         self.store = ReportStore()
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="trial-parameters")
+        self._files = ThreadPoolExecutor(2, thread_name_prefix="trial-files")
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -126,6 +127,8 @@ class TrialApi:
                 await self._t9k_get(claim, route[3], send)
             else:
                 await _reply(send, Answer(405, "use GET"), allow=b"GET")
+        elif parts[0] == "t" and route[:1] == ["artifacts"]:
+            await self._artifact(claim, route[1:], scope, receive, send)
         else:
             await _reply(send, Answer(404, "no such path of the trial API"))
 
@@ -178,6 +181,36 @@ class TrialApi:
     async def _parameters(self, claim: TrialClaim) -> _Parameters | None:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, _read_parameters, claim)
+
+    # ---- files
+
+    async def _artifact(
+        self,
+        claim: TrialClaim | None,
+        route: list[str],
+        scope: MutableMapping[str, Any],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """POST a file's announcement, PUT its pieces to ID/NUMBER, POST to ID when all are sent."""
+        body = await _read_body(scope, receive)
+        if body is None:
+            return  # nobody hears the answer
+        if claim is None:
+            answer = Answer(404, "unknown trial: the address holds no valid token")
+        elif not body.is_whole:
+            answer = Answer(413, f"not attached: a request must have at most {MAX_BODY} bytes")
+        elif any(not part.isdecimal() or len(part) > 18 for part in route) or len(route) > 2:
+            answer = Answer(404, "no such path of the trial API")
+        elif scope["method"] != ("PUT" if len(route) == 2 else "POST"):
+            allowed = "PUT" if len(route) == 2 else "POST"
+            await _reply(send, Answer(405, f"use {allowed}"), allow=allowed.encode())
+            return
+        else:
+            loop = asyncio.get_running_loop()
+            call = partial(_artifact_step, claim, [int(part) for part in route], body.data)
+            answer = await loop.run_in_executor(self._files, call)
+        await _reply(send, answer)
 
     # ---- reports
 
@@ -257,6 +290,25 @@ def _read_parameters(claim: TrialClaim) -> _Parameters | None:
         "parameters": parameters,
     }
     return _Parameters(record, TrialState.CANCELED in (state, stop_as))
+
+
+def _artifact_step(claim: TrialClaim, route: list[int], body: bytes) -> Answer:
+    """One request about a file, in one of our threads."""
+    try:
+        if not route:
+            return Answer(200, json.dumps(artifacts.begin(claim, body)))
+        if len(route) == 2:
+            artifacts.put(claim, route[0], route[1], body)
+        else:
+            artifacts.finish(claim, route[0])
+        return STORED
+    except artifacts.Refused as refused:
+        return Answer(refused.status, str(refused))
+    except (OperationalError, InterfaceError):
+        logger.exception("A file of trial %s could not be kept", claim.key)
+        return Answer(503, "not attached: the database cannot be written now; send it again")
+    finally:
+        connection.close()
 
 
 def _dump(record: dict[str, Any]) -> str:

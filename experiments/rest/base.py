@@ -6,11 +6,13 @@ turned away for a header it did not think about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from asgiref.sync import sync_to_async
 from django.core.files.uploadedfile import UploadedFile
+from django.core.handlers.asgi import ASGIRequest
 from django.http import Http404, QueryDict
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework.exceptions import ParseError, PermissionDenied, ValidationError
@@ -254,3 +256,15 @@ def selected(query: Mapping[str, Any]) -> Selection:
     return selection.of(
         query.get("state", ()), where=query.get("where", ""), ticked=query.get("ticked", "")
     )
+
+
+def streamed(request: Request, chunks: Iterator[bytes]) -> Iterator[bytes] | AsyncIterator[bytes]:
+    """Pieces as they are asked for; each is made where the database may be used."""
+    if not isinstance(request._request, ASGIRequest):
+        return chunks
+
+    async def each() -> AsyncIterator[bytes]:
+        while (chunk := await sync_to_async(lambda: next(chunks, None))()) is not None:
+            yield chunk
+
+    return each()

@@ -6,17 +6,16 @@ Each view authorises, reads its input, makes one call and answers. Mutations are
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
 from django.db.models import Q
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
+from django.utils import translation
 from django.utils.cache import get_conditional_response
 from django.utils.translation import get_language
 from drf_spectacular.types import OpenApiTypes
@@ -45,6 +44,7 @@ from experiments.rest.base import (
     manifest_of,
     page_of,
     selected,
+    streamed,
 )
 from experiments.rest.errors import InvalidManifest
 from experiments.rest.file_names import as_download, file_name
@@ -141,6 +141,7 @@ class Experiments(ApiView):
         found = listed(
             policy.visible_experiments(request.user),
             search=query.get("search", ""),
+            tags=query.get("tag", ()),
             shown=Q(phase__in=phases) if phases else None,
             orders=query.get("order", ()),
         )
@@ -220,7 +221,7 @@ class OneExperiment(ApiView):
 
     @extend_schema(
         operation_id="experiments_change",
-        summary="Change limits, name or notes, suspend or resume",
+        summary="Change limits, name, notes or tags, suspend or resume",
         request=inputs.ExperimentPatch,
         responses={200: answers.ExperimentShape, 400: BAD, 409: REFUSED, **COMMON},
     )
@@ -411,25 +412,14 @@ class Export(ApiView):
             raise ProblemsError([Problem("format", message)])
         headers = as_download(file_name(experiment.name, f".{kind}", experiment.pk))
         if kind != "json":
-            text = export(experiment, kind, chosen)
-            return HttpResponse(text, content_type=CONTENT_TYPES[kind], headers=headers)
+            with translation.override(query.get("language") or get_language()):
+                whole = export(experiment, kind, chosen)
+            return HttpResponse(whole, content_type=CONTENT_TYPES[kind], headers=headers)
         return StreamingHttpResponse(
-            _streamed(request, json_chunks(experiment, chosen)),
+            streamed(request, json_chunks(experiment, chosen)),
             content_type=CONTENT_TYPES[kind],
             headers=headers,
         )
-
-
-def _streamed(request: Request, chunks: Iterator[bytes]) -> Iterator[bytes] | AsyncIterator[bytes]:
-    """Pieces as they are asked for; each is made where the database may be used."""
-    if not isinstance(request._request, ASGIRequest):
-        return chunks
-
-    async def each() -> AsyncIterator[bytes]:
-        while (chunk := await sync_to_async(lambda: next(chunks, None))()) is not None:
-            yield chunk
-
-    return each()
 
 
 class Events(ApiView):

@@ -9,12 +9,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from experiments.models import Metric
+from experiments.models import Metric, tags
 from experiments.problems import nearest
 from experiments.selectors.trial_filter import split_names
 from experiments.services.actions import LIMIT_HIGHEST, LIMITS
@@ -167,6 +168,9 @@ class _Editable(StrictSerializer):
     suspended = TrueOrFalse(required=False)
     name = Text(required=False, max_length=63)
     notes = Text(required=False, allow_blank=True, max_length=100_000, trim_whitespace=False)
+    tags = serializers.ListField(
+        child=Text(allow_blank=True), required=False, help_text=f"In small letters; {tags.RULE}."
+    )
 
     def get_fields(self) -> dict[str, Any]:
         # DRF refuses source == name, so the plain spellings are made here.
@@ -192,6 +196,22 @@ class Expected(_Editable):
 
 class ExperimentPatch(_Editable):
     expected = Expected(required=False)
+
+
+class _TrialEditable(StrictSerializer):
+    notes = Text(required=False, allow_blank=True, max_length=20_000, trim_whitespace=False)
+
+
+class TrialExpected(_TrialEditable):
+    """The values the client last saw; where one differs by now nothing is changed (409)."""
+
+
+class TrialPatch(_TrialEditable):
+    expected = TrialExpected(required=False)
+
+
+class MarkdownBody(StrictSerializer):
+    text = Text(allow_blank=True, max_length=100_000, trim_whitespace=False)
 
 
 class CloneBody(StrictSerializer):
@@ -289,6 +309,7 @@ class ExperimentsQuery(PageQuery):
     search = serializers.CharField(
         required=False, allow_blank=True, max_length=200, help_text="Part of the name, or an id."
     )
+    tag = FreeWords(help_text="Only experiments that have all of these tags.")
     order = Words(
         list(EXPERIMENT_ORDERS),
         signed=True,
@@ -359,6 +380,17 @@ class LogQuery(StrictSerializer):
 
 class ExportQuery(SelectionQuery):
     format = serializers.ChoiceField(EXPORT_FORMATS, required=False, default="json")
+    language = serializers.ChoiceField(
+        [code for code, _ in settings.LANGUAGES],
+        required=False,
+        help_text="Of an HTML report; that of the request where it is left out.",
+    )
+
+    def validate(self, attrs: Any) -> Any:
+        if "language" in attrs and attrs["format"] != "html":
+            words = f"Is of HTML reports only, but the format is {attrs['format']!r}."
+            raise serializers.ValidationError({"language": words})
+        return attrs
 
 
 # ---- answers, described

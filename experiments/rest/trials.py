@@ -21,6 +21,9 @@ from experiments.selectors.present import metric_json, trial_json
 from experiments.selectors.trial_filter import unquoted
 from experiments.services import actions
 from experiments.services.actions import Refused
+from experiments.training.base import LaunchError
+from experiments.trials.backends import backend
+from experiments.trials.launching import job_text
 from experiments.trials.logs import log_files, read_log
 
 
@@ -80,6 +83,19 @@ class OneTrial(ApiView):
     )
     def get(self, request: Request, experiment_id: str, number: int) -> Response:
         return Response(trial_json(self.trial(self.experiment(experiment_id), number)))
+
+    @extend_schema(
+        operation_id="trials_change",
+        summary="Write a trial's notes",
+        request=inputs.TrialPatch,
+        responses={200: answers.TrialShape, 400: BAD, 409: REFUSED, **COMMON},
+    )
+    def patch(self, request: Request, experiment_id: str, number: int) -> Response:
+        trial = self.trial(self.experiment_to_change(experiment_id), number)
+        wanted = self.read(inputs.TrialPatch, request.data)
+        actions.edit_trial(trial, wanted, expected=wanted.pop("expected", {}))
+        trial.refresh_from_db()
+        return Response(trial_json(trial))
 
 
 class _TrialAction(ApiView):
@@ -162,6 +178,32 @@ class Metrics(ApiView):
             found = found.filter(name__in=[unquoted(name) for name in names])
         rows = [metric_json(metric, trial.number) for metric in found]
         return Response({"count": len(rows), "results": rows})
+
+
+class Job(ApiView):
+    @extend_schema(
+        operation_id="trials_job",
+        summary="What was, or would be, started for the trial, as YAML",
+        description="Kubernetes objects, or the commands of this machine with what is their own of "
+        "the environment; the trial's token is left out.",
+        responses={(200, "application/yaml"): OpenApiTypes.STR, 409: REFUSED, **COMMON},
+    )
+    def get(self, request: Request, experiment_id: str, number: int) -> HttpResponse:
+        experiment = self.experiment(experiment_id)
+        trial = self.trial(experiment, number)
+        try:
+            text = job_text(trial, backend())
+        except LaunchError as error:
+            raise Refused(f"It could not be started here now: {error}") from None
+        except ProblemsError as error:
+            words = "; ".join(f"{p.path} {p.message}" for p in error.problems)
+            raise Refused(f"This version does not take its manifest: {words}") from None
+        name = f"{experiment.manifest['metadata']['name']}-trial-{number}.yaml"
+        return HttpResponse(
+            text,
+            content_type="application/yaml; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
 
 
 class Logs(ApiView):

@@ -6,10 +6,12 @@ from django.urls import URLPattern, URLResolver, include, path, re_path, registe
 from django.views.decorators.gzip import gzip_page
 
 from experiments.rest import (
+    artifacts,
     comparing,
     experiments,
     failures,
     many,
+    markdown,
     pace,
     saved_views,
     schema,
@@ -39,8 +41,13 @@ class TrialNumber:
         return str(value)
 
 
+class RowId(TrialNumber):
+    regex = "[0-9]{1,18}"
+
+
 register_converter(ExperimentId, "experiment")
 register_converter(TrialNumber, "number")
+register_converter(RowId, "row")
 
 # Compressed is what is large and holds nothing secret: a secret beside text that somebody else
 # chose could be guessed from the length (BREACH). Pages have one, the token of their forms.
@@ -55,6 +62,9 @@ trial_urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics/", packed(trials.Metrics.as_view()), name="api-trial-metrics"),
     path("logs/", trials.Logs.as_view(), name="api-trial-logs"),
     path("log/", trials.Log.as_view(), name="api-trial-log"),
+    path("job/", trials.Job.as_view(), name="api-trial-job"),
+    path("artifacts/", artifacts.Artifacts.as_view(), name="api-artifacts"),
+    path("artifacts/<row:artifact_id>/", artifacts.OneArtifact.as_view(), name="api-artifact"),
 ]
 
 experiment_urlpatterns: list[URLPattern | URLResolver] = [
@@ -92,6 +102,7 @@ urlpatterns = [
     path("schema/", schema.Schema.as_view(), name="api-schema"),
     path("docs/", schema.Docs.as_view(), name="api-docs"),
     path("v1/algorithms/", experiments.Algorithms.as_view(), name="api-algorithms"),
+    path("v1/markdown/", markdown.Markdown.as_view(), name="api-markdown"),
     path("v1/secrets/", secrets.Secrets.as_view(), name="api-secrets"),
     path("v1/secrets/<str:name>/", secrets.OneSecret.as_view(), name="api-secret"),
     path("v1/experiments/", experiments.Experiments.as_view(), name="api-experiments"),

@@ -1,4 +1,4 @@
-"""An experiment as a file: JSON (the contract), YAML, CSV and one self-contained HTML page.
+"""An experiment as a file: JSON (the contract), YAML, CSV, and a report of one HTML page.
 
 Pure reading; called by REST and the command line. Names and values come from users: CSV cells never
 become formulas, HTML is escaped throughout.
@@ -14,14 +14,12 @@ from itertools import chain
 from typing import Any
 
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 
 from experiments.algorithms.space.flat import flat
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import Event, Experiment, Metric, Trial
-from experiments.selectors import fast_rows, selection
-from experiments.selectors.manifest import current_manifest, manifest_text
+from experiments.selectors import fast_rows, report, selection
+from experiments.selectors.manifest import current_manifest
 from experiments.selectors.present import experiment_json, iso
 from experiments.states import EventKind
 
@@ -48,7 +46,7 @@ def export(experiment: Experiment, format: str, chosen: Sequence[int] | None = N
     if format == "csv":
         return csv_text(experiment, chosen).encode()
     if format == "html":
-        return html_text(experiment).encode()
+        return report.html_text(experiment, csv_text(experiment)).encode()
     if format == "yaml":
         return dump_yaml(export_json(experiment, chosen)).encode()
     return b"".join(json_chunks(experiment, chosen))
@@ -252,76 +250,3 @@ def _cell(value: Any) -> Any:
     if text in _NOT_FINITE:
         return text
     return "'" + text if text.startswith(_FORMULA_STARTS) else text
-
-
-_STYLE = """
-body { font: 14px/1.5 system-ui, sans-serif; margin: 2rem; color: #1c2330; background: #fff; }
-h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-p { margin: .25rem 0; color: #56607a; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; } caption { text-align: left; padding-bottom: .5rem; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid #dde2ec; text-align: left;
-         white-space: nowrap; font-variant-numeric: tabular-nums; }
-th { background: #f3f5f9; } tr.best td { background: #e7f6ec; font-weight: 600; }
-pre { background: #f3f5f9; padding: 1rem; overflow-x: auto; }
-@media (prefers-color-scheme: dark) {
-  body { color: #e6e9f0; background: #14181f; } p { color: #9aa5bd; }
-  th, pre { background: #1f2631; } th, td { border-color: #313a4a; }
-  tr.best td { background: #173626; }
-}
-"""
-
-
-def html_text(experiment: Experiment) -> str:
-    """A page that needs nothing else: no script, no link, everything escaped."""
-    header, rows = _table(experiment)
-    best = experiment.best_trial
-    head = experiment_json(experiment)
-    n_all = max(head["n_finished"], head["max_trials"])
-    summary = (
-        ("Phase", head["phase"]),
-        ("Trials", f"{head['n_finished']} of {n_all} finished"),
-        ("Best value", "" if best is None else f"{best.value} (trial {best.number})"),
-        ("Optimize mode", head["optimize_mode"]),
-        ("Created", head["created_at"]),
-        ("Message", head["message"]),
-        ("Notes", head["notes"]),
-    )
-    page = format_html(
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<title>{name}</title><style>{style}</style></head><body>"
-        "<h1>{name}</h1><p>Experiment {pk}</p>"
-        "<table>{summary}</table>"
-        '<h2>Trials</h2><div class="wide"><table><thead><tr>{header}</tr></thead>'
-        "<tbody>{rows}</tbody></table></div>"
-        "<h2>Manifest</h2><pre>{manifest}</pre></body></html>\n",
-        name=experiment.name,
-        pk=experiment.pk,
-        style=SafeString(_STYLE),
-        summary=format_html_join(
-            "", '<tr><th scope="row">{}</th><td>{}</td></tr>', (s for s in summary if s[1])
-        ),
-        header=format_html_join("", '<th scope="col">{}</th>', ((name,) for name in header)),
-        rows=format_html_join(
-            "\n",
-            "<tr{}>{}</tr>",
-            (
-                (
-                    SafeString(' class="best"') if best and row[0] == best.number else "",
-                    format_html_join("", "<td>{}</td>", ((_shown(value),) for value in row)),
-                )
-                for row in rows
-            ),
-        ),
-        manifest=manifest_text(experiment),
-    )
-    return str(page)
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    return _dumps(value)

@@ -6,6 +6,7 @@ down. Rows without a value come last either way, and equal ones keep an order of
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from django.db.models import Case, F, Q, QuerySet, When
@@ -15,6 +16,7 @@ from django.db.models.functions import Coalesce, Lower
 
 from experiments.manifest.fields import NAME_FIELDS
 from experiments.models import Experiment
+from experiments.models.tags import joined, parted
 
 _BY_LETTER = frozenset({"name"})  # sorted as people sort: Adam before berta before Caesar
 
@@ -23,17 +25,24 @@ def listed(
     experiments: QuerySet[Experiment],
     *,
     search: str = "",
+    tags: Sequence[str] = (),
     shown: Q | None = None,
     orders: Sequence[str] = (),
 ) -> QuerySet[Experiment]:
     """Those that ``search`` finds and ``shown`` lets through, newest first unless said otherwise.
 
-    Each word of ``search`` must stand in the name or the notes, or begin the id.
+    Each word of ``search`` must stand in the name, the notes or the tags, or begin the id; of
+    ``tags`` each must be one of the experiment's.
     """
     found = experiments
+    for tag in tags:
+        found = found.filter(tags__contains=joined([tag.lower()]))
     for word in search.replace("\x00", "").split():
         found = found.filter(
-            Q(name__icontains=word) | Q(id__startswith=word.lower()) | Q(notes__icontains=word)
+            Q(name__icontains=word)
+            | Q(id__startswith=word.lower())
+            | Q(notes__icontains=word)
+            | Q(tags__contains=word.lower())
         )
     return found.filter(shown or Q()).order_by(*columns(orders or ["-created_at"]), "id")
 
@@ -71,3 +80,9 @@ def columns(orders: Iterable[str]) -> list[OrderBy]:
             column.desc(nulls_last=True) if order[0] == "-" else column.asc(nulls_last=True)
         )
     return found
+
+
+def tags_in_use(experiments: QuerySet[Experiment]) -> list[tuple[str, int]]:
+    """Every tag and how many experiments have it, by name."""
+    texts = experiments.exclude(tags="").order_by().values_list("tags", flat=True)
+    return sorted(Counter(tag for text in texts for tag in parted(text)).items())

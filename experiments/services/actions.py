@@ -16,7 +16,7 @@ from django.utils import timezone
 from experiments import wake
 from experiments.manifest.fields import SPEC
 from experiments.manifest.spec import Parsed, to_manifest
-from experiments.models import Experiment, Project, Trial, clock
+from experiments.models import Experiment, Project, Trial, clock, tags
 from experiments.problems import Problem, ProblemsError
 from experiments.states import RETRIABLE, WENT_WRONG, EventKind, Phase, TrialState
 from experiments.trials.changes import add_trial, request_stop, update_best
@@ -90,7 +90,7 @@ def edit(
     *,
     expected: Mapping[str, Any] | None = None,
 ) -> None:
-    """Change limits, ``suspended``, ``name`` and ``notes``: all that was asked for, or nothing.
+    """Change limits, ``suspended``, ``name``, ``notes``, ``tags``: all that was asked, or nothing.
 
     ``expected`` holds the values that the person saw: where somebody else changed one meanwhile
     nothing is written and Refused says so, so that of two people editing at once neither loses
@@ -98,17 +98,40 @@ def edit(
     """
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
-        for name, seen in (expected or {}).items():
-            if (present := getattr(locked, name)) != seen:
-                raise Refused(
-                    f"{name} is {present!r} by now, not {seen!r}: somebody else changed it "
-                    "meanwhile. Look again before you change it."
-                )
+        _refuse_if_changed(locked, expected or {})
         if limits := {name: changes[name] for name in LIMITS if name in changes}:
             change_limits(locked, limits)
         if "suspended" in changes:
             _set_suspended(locked, changes["suspended"])
-        update_details(locked, name=changes.get("name"), notes=changes.get("notes"))
+        update_details(
+            locked,
+            name=changes.get("name"),
+            notes=changes.get("notes"),
+            tagged=changes.get("tags"),
+        )
+
+
+def _refuse_if_changed(locked: Experiment | Trial, expected: Mapping[str, Any]) -> None:
+    for name, seen in expected.items():
+        if (present := getattr(locked, "tag_list" if name == "tags" else name)) != seen:
+            raise Refused(
+                f"{name} is {present!r} by now, not {seen!r}: somebody else changed it "
+                "meanwhile. Look again before you change it."
+            )
+
+
+def edit_trial(
+    trial: Trial, changes: Mapping[str, str], *, expected: Mapping[str, Any] | None = None
+) -> None:
+    """Write a trial's ``notes``, with the same check as ``edit``."""
+    with transaction.atomic():
+        locked = Trial.objects.select_for_update().get(pk=trial.pk)
+        _refuse_if_changed(locked, expected or {})
+        if changes.get("notes", locked.notes) == locked.notes:
+            return
+        Trial.objects.filter(pk=trial.pk).update(notes=changes["notes"])
+        trial.notes = changes["notes"]
+        trial.experiment.record(EventKind.DETAILS, trial=trial, data={"changed": ["notes"]})
 
 
 def change_limits(experiment: Experiment, limits: Mapping[str, int]) -> None:
@@ -227,8 +250,14 @@ def delete(experiment: Experiment) -> None:
     _wake(experiment)
 
 
-def update_details(experiment: Experiment, *, name: str | None, notes: str | None) -> None:
-    """Rename, or write notes."""
+def update_details(
+    experiment: Experiment,
+    *,
+    name: str | None,
+    notes: str | None,
+    tagged: Sequence[str] | None = None,
+) -> None:
+    """Rename, write notes, or tag."""
     columns: dict[str, str] = {}
     if name is not None:
         if not name.strip() or len(name) > 63:
@@ -236,6 +265,11 @@ def update_details(experiment: Experiment, *, name: str | None, notes: str | Non
         columns["name"] = name.strip()
     if notes is not None:
         columns["notes"] = notes
+    if tagged is not None:
+        kept, wrong = tags.read(tagged)
+        if wrong:
+            raise ProblemsError([Problem("tags", wrong)])
+        columns["tags"] = tags.joined(kept)
     if columns:
         Experiment.objects.filter(pk=experiment.pk).update(**columns)
         for key, value in columns.items():

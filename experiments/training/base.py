@@ -153,6 +153,13 @@ class Backend(ABC):
         """Say which programs of this machine the commands of a launch would run."""
         return ()
 
+    def documents(self, launch: Launch) -> list[dict[str, Any]]:
+        """What ``launch`` would start, as plain documents to read or take away; starts nothing.
+
+        Raises LaunchError and BackendUnavailable as ``launch`` does.
+        """
+        return []
+
     @abstractmethod
     def find(self, launch: Launch) -> Handle | None:
         """The handle of the job that was launched so, if there is one; starts nothing.

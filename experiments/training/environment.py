@@ -29,7 +29,7 @@ WITHHELD_NAMES = frozenset(
         "PYTHONSTARTUP", "PYTHONSAFEPATH",
     }
 )  # fmt: skip
-WITHHELD_PREFIXES = ("AUTOTUNE_", "AISTORE_", "DJANGO_", "CELERY_", "NNI_", "TUNER_")
+WITHHELD_PREFIXES = ("AUTOTUNE_", "EMAIL_HOST", "AISTORE_", "DJANGO_", "CELERY_", "NNI_", "TUNER_")
 
 _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 

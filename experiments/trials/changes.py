@@ -12,7 +12,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Max
 
-from experiments.models import MAY_BE_BEST, Experiment, Trial, new_trial_key
+from experiments.models import MAY_BE_BEST, Experiment, Trial, new_trial_key, notices
 from experiments.states import FINISHED, EventKind, TrialState
 
 
@@ -83,8 +83,30 @@ def update_best(experiment: Experiment) -> None:
         # Trials end under this lock: who looks late still sees them all.
         Experiment.objects.select_for_update().filter(pk=experiment.pk).first()
         best_id = _best_id(experiment)
+        before = experiment.best_trial_id
         Experiment.objects.filter(pk=experiment.pk).update(best_trial_id=best_id)
+        if best_id is not None:
+            _tell_of_best(experiment, before, best_id)
     experiment.best_trial_id = best_id
+
+
+def _tell_of_best(experiment: Experiment, before: int | None, best_id: int) -> None:
+    """Tell of a better one; not where the best was only left out."""
+    if not notices.listening(experiment, notices.BEST):
+        return
+    known = Trial.objects.in_bulk([pk for pk in (before, best_id) if pk is not None])
+    best, old = known[best_id], known.get(before or 0)
+    assert best.value is not None
+    if old is not None and old.value is not None:
+        gain = best.value - old.value
+        if (gain if experiment.optimize_mode != "minimize" else -gain) <= 0:
+            return
+    notices.queue(
+        experiment,
+        notices.BEST,
+        f"{notices.BEST}:{best_id}",
+        lambda: {"trial": best.number, "value": best.value},
+    )
 
 
 def _best_id(experiment: Experiment) -> int | None:

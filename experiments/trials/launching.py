@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +12,7 @@ from django.utils import timezone
 from experiments.access.tokens import trial_token
 from experiments.manifest.fields import API_VERSION, KIND
 from experiments.manifest.spec import ExperimentSpec
+from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import ClusterObject, Experiment, Trial
 from experiments.problems import ProblemsError
 from experiments.training.base import Backend, Handle, Launch, Task
@@ -46,6 +49,25 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         owner=_owner(link) if link else None,
         seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
     )
+
+
+TOKEN = "TOKEN-OF-THE-TRIAL"  # stands for the capability, which nobody is to take away
+
+
+def job_text(trial: Trial, backend: Backend) -> str:
+    """What was, or would be, started for this trial, as YAML to read or take away.
+
+    By today's settings of the server and the manifest as it is now. Raises ProblemsError,
+    LaunchError and BackendUnavailable.
+    """
+    experiment = trial.experiment
+    launch = replace(
+        launch_of(experiment, experiment.spec, trial), token=TOKEN, owner=None, seconds_left=None
+    )
+    documents = backend.documents(launch)
+    words = json.dumps(trial.parameters, ensure_ascii=False)
+    head = f"# Trial {trial.number} of {experiment.pk}, attempt {trial.attempt}\n# {words}\n"
+    return head + "---\n".join(dump_yaml(document) for document in documents)
 
 
 def launched(trial: Trial, backend: Backend) -> Handle | None:

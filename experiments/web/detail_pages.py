@@ -7,21 +7,20 @@ fresh over the websocket, so that a reload at any moment shows the same.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from experiments.access import policy
 from experiments.models import Event, Experiment, Trial
 from experiments.selectors import chart_data, compare, present
-from experiments.strict_json import unmistakable
+from experiments.selectors.artifacts import artifacts_json
+from experiments.selectors.configuration import configuration
+from experiments.selectors.markdown import rendered
 
 PAGE_SIZE = 50  # trials on the table's first page, as REST pages them
 N_EVENTS = 40  # newest events that come with the page
@@ -57,6 +56,7 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
         "experiment": experiment,
         "state": state,
         "configuration": configuration(experiment),
+        "notes_html": rendered(experiment.notes),
         "compare": compare.LIMITS,
     }
     return render(request, "experiments/detail.html", context)
@@ -80,6 +80,7 @@ def trial_detail(request: HttpRequest, experiment_id: str, number: int) -> HttpR
         "experiment": present.experiment_json(experiment),
         "trial": present.trial_json(trial),
         "events": _newest_events(experiment.events.filter(trial=trial)),
+        "artifacts": artifacts_json(trial),
         "stop": None if stop is None else present.event_json(stop, number),
         "may_change": policy.may_change(request.user, experiment),
     }
@@ -87,6 +88,7 @@ def trial_detail(request: HttpRequest, experiment_id: str, number: int) -> HttpR
         "nav": "experiments",
         "experiment": experiment,
         "trial": trial,
+        "notes_html": rendered(trial.notes),
         "state": state,
         "previous": numbers.filter(number__lt=number).last(),
         "next": numbers.filter(number__gt=number).first(),
@@ -113,97 +115,3 @@ def _final_metric_names(experiment: Experiment) -> list[str]:
     for metrics in rows.values_list("metrics", flat=True)[:20]:
         names.update(dict.fromkeys(metrics))
     return list(names)
-
-
-# ---- how it is configured
-
-
-@dataclass(frozen=True)
-class SpaceRow:
-    """One parameter of the search space; ``depth`` counts the nested choices above it."""
-
-    name: str
-    type: str
-    value: str
-    depth: int
-
-
-@dataclass(frozen=True)
-class TaskRow:
-    type: str
-    replicas: int
-    image: str
-    command: str
-    working_dir: str
-
-
-@dataclass(frozen=True)
-class AlgorithmRow:
-    role: str
-    name: str
-    args: tuple[tuple[str, str], ...]
-
-
-def configuration(experiment: Experiment) -> dict[str, Any]:
-    """What the overview tells of the manifest."""
-    spec = experiment.configuration
-    training = spec.get("trainingConfig") or {}
-    return {
-        "algorithms": _algorithms(spec),
-        "space": _space_rows(spec["searchSpace"], 0),
-        "training_type": training.get("type", ""),
-        "tasks": [_task(task) for task in training.get("tasks") or []],
-    }
-
-
-def _algorithms(spec: dict[str, Any]) -> list[AlgorithmRow]:
-    found = []
-    roles = (
-        ("advisor", "builtinAdvisorName", _("Advisor")),
-        ("tuner", "builtinTunerName", _("Tuner")),
-        ("assessor", "builtinAssessorName", _("Assessor")),
-    )
-    for field, name_field, role in roles:
-        node = spec.get(field)
-        if not node:
-            continue
-        pairs = tuple((name, _plain(value)) for name, value in node["classArgs"].items())
-        found.append(AlgorithmRow(role, node.get(name_field, ""), pairs))
-    return found
-
-
-def _plain(value: Any) -> str:
-    return unmistakable(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _space_rows(space: dict[str, Any], depth: int) -> list[SpaceRow]:
-    rows = []
-    for name, node in space.items():
-        if not isinstance(node, dict) or "_type" not in node:
-            continue
-        value = node.get("_value")
-        branches: list[SpaceRow] = []
-        shown = []
-        for option in value if isinstance(value, list) else []:
-            if isinstance(option, dict):
-                shown.append(option.get("_name", option))
-                branches += _space_rows(option, depth + 1)
-            else:
-                shown.append(option)
-        words = ", ".join(_plain(v) for v in shown) if isinstance(value, list) else _plain(value)
-        rows.append(SpaceRow(name, node["_type"], words, depth))
-        rows += branches
-    return rows
-
-
-def _task(task: dict[str, Any]) -> TaskRow:
-    containers = task.get("template", {}).get("spec", {}).get("containers") or [{}]
-    main = containers[0]
-    command = [*(main.get("command") or []), *(main.get("args") or [])]
-    return TaskRow(
-        type=task.get("type", ""),
-        replicas=task.get("replicas", 1),
-        image=main.get("image", ""),
-        command=" ".join(str(word) for word in command),
-        working_dir=main.get("workingDir", ""),
-    )

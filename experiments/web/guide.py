@@ -41,7 +41,16 @@ CHAPTERS = (
     "cluster",
 )
 # Of docs/, in English: what the chapters lead to. The address of each is its file's name.
-REFERENCE = ("manifest", "algorithms", "trials", "rest", "kubernetes", "aistore", "configuration")
+REFERENCE = (
+    "manifest",
+    "algorithms",
+    "trials",
+    "rest",
+    "kubernetes",
+    "aistore",
+    "configuration",
+    "notifications",
+)
 
 # Which chapter explains a page, by the name of its route.
 PAGES = {
@@ -52,6 +61,7 @@ PAGES = {
     "compare-trials": "comparing",
     "compare-experiments": "comparing",
     "api-tokens": "taking-away",
+    "notifications": "watching",
 }
 
 _NO_SLUG = re.compile(r"[^\w\- ]")

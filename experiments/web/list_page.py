@@ -24,13 +24,15 @@ from experiments.access import policy
 from experiments.charts.sparkline import BestLine
 from experiments.manifest.fields import NAME_FIELDS
 from experiments.models import Experiment
+from experiments.models.tags import LONGEST, MOST
 from experiments.selectors import across
-from experiments.selectors.listing import listed
+from experiments.selectors.listing import listed, tags_in_use
 from experiments.selectors.present import count_trials
 from experiments.selectors.trend import best_lines
 from experiments.states import PHASE_ENDED, Phase
 
 PER_PAGE = 25
+SHOWN_TAGS = 6  # of a row; the experiment's page has all
 
 # ?phase=…: the phases of the specification, and two groups that people look for.
 PHASES: dict[str, tuple[Any, Q]] = {
@@ -59,6 +61,7 @@ class Query:
     phase: str
     order: str
     page: str
+    tags: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
 
     @classmethod
@@ -70,6 +73,7 @@ class Query:
             phase=phase if phase in PHASES else "",
             order=order if order in ORDERS else "newest",
             page=request.GET.get("page", "1"),
+            tags=_tags_asked(request),
             unknown=tuple(
                 f"{name}={word[:80]}"
                 for name, word, known in (("phase", phase, PHASES), ("order", order, ORDERS))
@@ -77,21 +81,37 @@ class Query:
             ),
         )
 
-    def url(self, **changes: str) -> str:
+    def url(self, **changes: Any) -> str:
         """This list with something changed; anything but a page goes back to the first."""
-        asked = {"q": self.search, "phase": self.phase, "order": self.order, "page": "1", **changes}
+        asked = {
+            "q": self.search,
+            "tag": self.tags,
+            "phase": self.phase,
+            "order": self.order,
+            "page": "1",
+            **changes,
+        }
         defaults = {"order": "newest", "page": "1"}
         words = {k: v for k, v in asked.items() if v and v != defaults.get(k)}
         path = reverse("experiment-list")
-        return f"{path}?{urlencode(words)}" if words else path
+        return f"{path}?{urlencode(words, doseq=True)}" if words else path
 
     def apply(self, experiments: QuerySet[Experiment]) -> QuerySet[Experiment]:
         return listed(
             experiments,
             search=self.search,
+            tags=self.tags,
             shown=PHASES[self.phase][1],
             orders=ORDERS[self.order][1],
         )
+
+
+def _tags_asked(request: HttpRequest) -> tuple[str, ...]:
+    """Each once; one that cannot be a tag finds nothing, as any that nobody has."""
+    given = (
+        tag.replace("\x00", "").strip().lower()[:LONGEST] for tag in request.GET.getlist("tag")
+    )
+    return tuple(dict.fromkeys(tag for tag in given if tag))[:MOST]
 
 
 @dataclass(frozen=True)
@@ -104,9 +124,30 @@ class Row:
     active_seconds: float
     tuner: str
     trend: BestLine | None
+    tags: list[dict[str, str]]  # with the list of those that have it too
 
 
-def _rows(page: Page[Experiment]) -> list[Row]:
+def _with(tags: tuple[str, ...], tag: str) -> tuple[str, ...]:
+    return tags if tag in tags else (*tags, tag)
+
+
+def _tag_filter(visible: QuerySet[Experiment], query: Query) -> dict[str, Any]:
+    """The tags asked for, each with the list without it, and the others that there are."""
+    in_use = tags_in_use(visible)
+    return {
+        "chosen": [
+            {"name": tag, "url": query.url(tag=tuple(t for t in query.tags if t != tag))}
+            for tag in query.tags
+        ],
+        "others": [
+            {"name": tag, "n": n, "url": query.url(tag=_with(query.tags, tag))}
+            for tag, n in in_use
+            if tag not in query.tags
+        ],
+    }
+
+
+def _rows(page: Page[Experiment], query: Query) -> list[Row]:
     now = timezone.now()
     counts = count_trials(page.object_list)
     trends = best_lines(page.object_list, counts)
@@ -118,6 +159,10 @@ def _rows(page: Page[Experiment]) -> list[Row]:
             e.active_seconds_at(now),
             _chooser(e.configuration),
             trends[e.pk],
+            [
+                {"name": tag, "url": query.url(tag=_with(query.tags, tag))}
+                for tag in e.tag_list[:SHOWN_TAGS]
+            ],
         )
         for e in page.object_list
     ]
@@ -156,7 +201,7 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
     context = {
         "nav": "experiments",
         "query": query,
-        "rows": _rows(page),
+        "rows": _rows(page, query),
         "page": page,
         "page_urls": {
             "previous": query.url(page=str(page.number - 1)) if page.has_previous() else "",
@@ -164,8 +209,9 @@ def experiment_list(request: HttpRequest) -> HttpResponse:
         },
         "tabs": _tabs(visible, query),
         "orders": [(key, label) for key, (label, _rule) in ORDERS.items()],
-        "is_filtered": bool(query.search or query.phase),
-        "clear_url": query.url(q="", phase=""),
+        "tag_filter": _tag_filter(visible, query),
+        "is_filtered": bool(query.search or query.phase or query.tags),
+        "clear_url": query.url(q="", phase="", tag=()),
         "compare": across.LIMITS,
     }
     part = request.headers.get("HX-Request") and not request.headers.get(

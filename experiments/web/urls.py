@@ -5,7 +5,15 @@ from __future__ import annotations
 from django.urls import path
 from django.views.i18n import set_language
 
-from experiments.web import account_pages, compare_pages, detail_pages, guide, list_page, new_page
+from experiments.web import (
+    account_pages,
+    compare_pages,
+    detail_pages,
+    guide,
+    list_page,
+    new_page,
+    notification_pages,
+)
 
 urlpatterns = [
     path("", list_page.experiment_list, name="experiment-list"),
@@ -36,6 +44,17 @@ urlpatterns = [
     path("sign-in/<str:secret>/", account_pages.sign_in_link, name="sign-in-link"),
     path("sign-out/", account_pages.sign_out, name="sign-out"),
     path("language/", set_language, name="set-language"),
+    path("notifications/", notification_pages.notifications, name="notifications"),
+    path(
+        "notifications/<int:pk>/test/",
+        notification_pages.notification_test,
+        name="notification-test",
+    ),
+    path(
+        "notifications/<int:pk>/delete/",
+        notification_pages.notification_delete,
+        name="notification-delete",
+    ),
     path("tokens/", account_pages.api_tokens, name="api-tokens"),
     path("tokens/<int:pk>/delete/", account_pages.api_token_delete, name="api-token-delete"),
 ]

@@ -73,6 +73,18 @@ export function plain(value) {
 export const full = (value) => (typeof value === "string" ? value : stringify(value));
 
 /**
+ * A size: "1.5 MiB".
+ * @param {number} size in bytes
+ */
+export function bytes(size) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let i = 0;
+  let n = size;
+  for (; n >= 1024 && i < 4; i += 1) n /= 1024;
+  return `${Number(n.toPrecision(3))} ${units[i]}`;
+}
+
+/**
  * Seconds as their two largest units: "1 h 05 m".
  * @param {number | null | undefined} seconds
  */

@@ -2,7 +2,7 @@
 // page is looked at, cell by cell, so that focus, open menus and selected text stay.
 
 import { api, wordsOf } from "./api.js";
-import { all, byId, confirmAction, find, hit, toast } from "./dom.js";
+import { all, byId, confirmAction, find, h, hit, toast } from "./dom.js";
 import { gettext } from "./language.js";
 import { refreshTimes } from "./times.js";
 
@@ -108,11 +108,15 @@ async function refresh() {
 setInterval(refresh, INTERVAL);
 document.addEventListener("visibilitychange", refresh);
 
-// The hidden phase field belongs to the form, the tabs to the results: keep them together.
+// The hidden fields of phase and tags belong to the form, the tabs to the results: keep them together.
 document.addEventListener("htmx:afterSwap", () => {
   epoch += 1;
   const phase = document.getElementById("list-phase");
   if (phase instanceof HTMLInputElement) phase.value = results().dataset.phase ?? "";
+  const tags = all(results(), "[data-tag]").map(({ dataset }) => dataset.tag);
+  byId("list-tags").replaceChildren(
+    ...tags.map((value) => h("input", { type: "hidden", name: "tag", value })),
+  );
 });
 /** @param {Event} event */
 const detailOf = (event) => /** @type {CustomEvent} */ (event).detail;

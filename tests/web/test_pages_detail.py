@@ -376,5 +376,5 @@ def test_every_entry_of_the_export_menu_gives_what_it_says(
     given = {kind: b"".join(client.get(url)).decode() for url, kind in menu.items()}
     assert given["CSV"].startswith("number,id,state")
     assert json.loads(given["JSON"])["experiment"]["id"] == experiment.pk
-    assert given["HTML"].startswith("<!doctype html>")
+    assert given["HTML"].startswith("<!DOCTYPE html>")
     assert load_yaml(given["YAML"]).data == current_manifest(experiment)

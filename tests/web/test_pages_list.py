@@ -18,7 +18,7 @@ from experiments.charts.sparkline import BestLine, points
 from experiments.cluster.status import status_of
 from experiments.management.commands.run import _progress_line
 from experiments.models import ClusterObject, Experiment, Trial
-from experiments.selectors.export import html_text
+from experiments.selectors.export import export
 from experiments.selectors.present import count_trials, experiment_json
 from experiments.selectors.trend import best_lines
 from experiments.services import actions
@@ -213,7 +213,7 @@ def test_a_limit_lowered_below_what_has_finished_makes_no_nonsense(
     page = client.get("/").content.decode()
     assert "14 of 14 trials finished" in page
     assert "<strong>14</strong> / 14" in page
-    assert "14 of 14 finished" in html_text(experiment)
+    assert "14 of 14 finished" in export(experiment, "html").decode()
     assert "14/14 trials" in _progress_line(experiment)
     counts = count_trials([experiment])[experiment.pk]
     told = status_of(ClusterObject(experiment=experiment, name="low"), counts, 1, {})

@@ -2,8 +2,8 @@
 
 The truth of the loop is here: hints from elsewhere only make things sooner. It also looks in the
 moment when an experiment's time is up, and watches for exits where the backend tells them, so that
-a free slot is filled at once. Where something is due for AIStore it sends the uploader, and it
-keeps SQLite's write-ahead log short.
+a free slot is filled at once. Where something is due for AIStore it sends the uploader, where
+somebody is to be told the deliverer of notices, and it keeps SQLite's write-ahead log short.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from experiments import wake
 from experiments.aistore import outbox
 from experiments.embedded import health, write_ahead_log
 from experiments.loop.reconcile import restart_clocks, time_is_up_in, unfinished_ids
+from experiments.notices import delivery
 from experiments.training.base import experiment_of_job
 from experiments.trials.backends import backend
 
@@ -65,6 +66,8 @@ class Command(BaseCommand):
                 wake.reconcile_soon(experiment_id, min_gap=0.5)
             for experiment_id in outbox.due_ids():
                 wake.upload_soon(experiment_id, min_gap=0.5)
+            for channel_id in delivery.due_channels():
+                wake.notify_soon(channel_id, min_gap=0.5)
             now = time.monotonic()
             self._ends = {
                 experiment_id: now + seconds + LATE_S

@@ -6,12 +6,14 @@
     for epoch in range(10):
         ...
         autotune_trial.report(accuracy, step=epoch, loss=loss)
+    autotune_trial.attach("confusion.png")
     autotune_trial.report_final(accuracy)
 
 The server that runs the trial says in the environment where it is. Without one, when the script is
 run by hand, ``get_parameters`` returns its default and reports are printed.
 
 From a shell:  python -m autotune_trial get lr | report 0.5 --step 3 loss=0.1 | final 0.9
+               python -m autotune_trial attach confusion.png
 
 Reports are answered when they are stored. While the server cannot be reached or fails, each call
 tries again for ``retry_seconds``; a restart of the server costs a trial nothing but time.
@@ -19,6 +21,7 @@ tries again for ``retry_seconds``; a restart of the server costs a trial nothing
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -37,6 +40,7 @@ except ImportError:  # Windows
 __all__ = [
     "ServerRefused",
     "ServerUnreachable",
+    "attach",
     "get_parameters",
     "report",
     "report_final",
@@ -47,6 +51,7 @@ __all__ = [
 retry_seconds = 60.0
 _TIMEOUT_S = 90.0  # longer than the server holds a request back
 _LONGEST_PAUSE_S = 3.0
+_BLOCK_BYTES = 1024 * 1024
 
 
 class ServerRefused(RuntimeError):
@@ -103,6 +108,20 @@ class _Client:
             "step": step,
         }
         self._request("POST", "/apis/v1/metric", json.dumps(body).encode())
+
+    def attach(self, file: IO[bytes], name: str) -> None:
+        """Announce the file, send its pieces that the server has not, and say that all are sent."""
+        digest, size = hashlib.sha256(), 0
+        for block in iter(lambda: file.read(_BLOCK_BYTES), b""):
+            digest.update(block)
+            size += len(block)
+        about = {"name": name, "size": size, "sha256": digest.hexdigest()}
+        answer = json.loads(self._request("POST", "/artifacts", json.dumps(about).encode()))
+        path, length = f"/artifacts/{answer['artifact']}", answer["piece_bytes"]
+        for number in answer["missing"]:
+            file.seek(number * length)
+            self._request("PUT", f"{path}/{number}", file.read(length))
+        self._request("POST", path, b"")
 
     def _request(self, method: str, path: str, body: Optional[bytes] = None) -> str:
         with self._lock:
@@ -243,6 +262,29 @@ def report_final(value: Optional[Any] = None, **metrics: Any) -> None:
         _client.send("FINAL", 0, 0, payload)
 
 
+def attach(path: Union[str, "os.PathLike[str]"], name: Optional[str] = None) -> None:
+    """Keep a file with this trial: it is on the trial's page, and pictures beside its curve.
+
+    A file of the same name takes the place of an earlier one. It is sent in pieces, each tried
+    again for ``retry_seconds``, and is there once however often that happens.
+
+    Args:
+        path: of the file, which must not change while it is sent.
+        name: what it is called there; the last part of its path if not given.
+
+    Raises:
+        OSError: if it cannot be read.
+        ServerRefused: if it is too large, or its name cannot be used.
+    """
+    called = os.path.basename(os.fspath(path)) if name is None else name
+    with open(path, "rb") as file:
+        if _client.standalone:
+            size = os.fstat(file.fileno()).st_size
+            print(f"autotune_trial: attached {called} ({size} bytes)", flush=True)
+        else:
+            _client.attach(file, called)
+
+
 def trial_id() -> str:
     """Return this trial's identifier, ``standalone`` when there is none."""
     return _client.trial or "standalone"
@@ -292,6 +334,7 @@ _USAGE = """\
 usage: autotune_trial get [NAME]                                    print one parameter, or all
        autotune_trial report NUMBER [--step N] [METRIC=NUMBER ...]  report an intermediate result
        autotune_trial final NUMBER [METRIC=NUMBER ...]              report the result
+       autotune_trial attach FILE [NAME]                            keep a file with the trial
        autotune_trial id                                            print the trial's identifier"""
 
 
@@ -338,13 +381,15 @@ def _main(words: List[str]) -> None:
             _get(words[1:])
         elif command in ("report", "final"):
             _report(command, words[1:])
+        elif command == "attach" and 2 <= len(words) <= 3:
+            attach(*words[1:])
         elif words == ["id"]:
             print(trial_id())
         elif words in (["-h"], ["--help"]):
             print(_USAGE)
         else:
             raise SystemExit(_USAGE)
-    except (ServerRefused, ServerUnreachable, TypeError) as error:
+    except (ServerRefused, ServerUnreachable, TypeError, OSError) as error:
         raise SystemExit(f"autotune_trial: {error}") from None
 
 

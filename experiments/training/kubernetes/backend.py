@@ -115,6 +115,13 @@ class KubernetesBackend(Backend):
             raise _unavailable(error) from error
         return None if deciding is None else _handle(launch.name, deciding, replicas)
 
+    def documents(self, launch: Launch) -> list[dict[str, Any]]:
+        """See ``Backend.documents``: the objects, ready for ``kubectl apply``."""
+        try:
+            return build(launch, self._engine(self._reach()), self._options)[0]
+        except (ApiError, Unreachable) as error:
+            raise _unavailable(error) from error
+
     def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """See ``Backend.forecast``; says nothing while the cluster cannot be asked."""
         try:

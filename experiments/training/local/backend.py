@@ -149,6 +149,19 @@ class LocalBackend(Backend):
         """See ``Backend.find``."""
         return _find(self.root / launch.name) if _NAME.fullmatch(launch.name) else None
 
+    def documents(self, launch: Launch) -> list[dict[str, Any]]:
+        """See ``Backend.documents``: each process, with what is its own of the environment."""
+        inherited = self._inherited()
+        return [
+            {
+                "replica": command["name"],
+                "command": [command["executable"], *command["argv"][1:]],
+                "workingDir": command["cwd"],
+                "env": {k: v for k, v in command["env"].items() if inherited.get(k) != v},
+            }
+            for command in self._commands(launch, self.root / launch.name)
+        ]
+
     def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """See ``Backend.forecast``."""
         try:

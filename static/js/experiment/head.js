@@ -1,6 +1,6 @@
 // The head of the experiment page: name, phase, what is wrong, what can be done now.
 
-import { all, byId, find, onChange } from "../dom.js";
+import { all, byId, find, h, onChange } from "../dom.js";
 import { isEnded, phaseBadge } from "../format.js";
 import { gettext, ngettext } from "../language.js";
 import { said } from "../said.js";
@@ -12,7 +12,7 @@ const changed = onChange();
  * @param {boolean} mayChange
  */
 export function drawHead(experiment, mayChange) {
-  const { phase, suspended, finishing, message, name, notes } = experiment;
+  const { phase, suspended, finishing, message, name, tags } = experiment;
   changed("phase", [phase, suspended, finishing, message, !experiment.best], () => {
     byId("phase").replaceChildren(phaseBadge(experiment));
     byId("message").hidden = !message;
@@ -21,13 +21,24 @@ export function drawHead(experiment, mayChange) {
   changed("breaker", [experiment.breaker, phase], () => drawBreaker(experiment));
   changed("cluster-object", experiment.cluster_object, () => drawClusterObject(experiment));
   drawActions(experiment, mayChange);
-  byId("notes").hidden = !notes;
-  byId("notes").textContent = notes;
+  changed("tags", tags, () => drawTags(tags));
   const title = find(document, "#experiment-page h1");
   if (title.textContent !== name) title.textContent = name;
   const { n_finished: n, max_trials: most } = experiment;
   const progress = `${n}/${Math.max(most, n)} · `;
   document.title = `${isEnded(experiment) ? "" : progress}${name} · AutoTune`;
+}
+
+/** @param {string[]} tags */
+function drawTags(tags) {
+  const line = byId("tags");
+  line.hidden = tags.length === 0;
+  line.replaceChildren(
+    ...tags.map((tag) => {
+      const href = `${line.dataset.list}?${new URLSearchParams({ tag })}`;
+      return h("a", { class: "tag tag-accent", href }, tag);
+    }),
+  );
 }
 
 /**

@@ -6,11 +6,14 @@ import { api } from "../api.js";
 import { byId, onChange, pageData } from "../dom.js";
 import { gettext } from "../language.js";
 import { connectionBadge, Live } from "../live.js";
+import { RenderedNotes } from "../markdown.js";
+import { Notes } from "../notes.js";
 import { Timeline } from "../timeline.js";
 import { act } from "../trials/actions.js";
 import { TrialTable } from "../trials/table.js";
 import { listenToActions } from "./actions.js";
 import { drawAIStore } from "./aistore.js";
+import { BrowserNotices } from "./browser_notices.js";
 import { Charts } from "./charts.js";
 import { CustomTrial } from "./custom_trial.js";
 import { Failures } from "./failures.js";
@@ -19,7 +22,6 @@ import { listenToKeys } from "./keys.js";
 import { Limits } from "./limits.js";
 import { askReason, Many } from "./many.js";
 import { ManyTrials } from "./many_trials.js";
-import { Notes } from "./notes.js";
 import { drawBest, drawProgress, drawTime } from "./overview.js";
 import { PaceLine } from "./pace.js";
 import { SavedViews } from "./saved_views.js";
@@ -142,7 +144,10 @@ const failures = new Failures(urls, {
   onRetried: () => table.refresh(),
 });
 const changed = onChange();
+const browserNotices = new BrowserNotices(experiment);
+const shownNotes = new RenderedNotes(byId("notes"), experiment.notes);
 function draw() {
+  shownNotes.show(experiment.notes).catch(() => {}); // then they stand as plain text
   drawHead(experiment, state.may_change);
   drawProgress(experiment);
   drawTime(experiment, receivedAt);
@@ -159,6 +164,7 @@ function receive(news) {
   if (news.experiment && news.experiment.seq >= experiment.seq) {
     const phaseBefore = experiment.phase;
     experiment = news.experiment;
+    browserNotices.follow(experiment);
     receivedAt = Date.now();
     draw();
     if (experiment.phase === "ERROR" && phaseBefore !== "ERROR") location.reload(); // for details

@@ -1,7 +1,7 @@
 // The panel that says what will come of the manifest: problems, warnings, needs, samples.
 
 import { h, icon } from "../dom.js";
-import { number } from "../format.js";
+import { bytes, number } from "../format.js";
 import { gettext, ngettext } from "../language.js";
 import { sentence } from "./fields.js";
 import { showOption } from "./options.js";
@@ -51,15 +51,6 @@ export function drawProblems(root, { problems, warnings }, app) {
   );
 }
 
-/** @param {number} bytes */
-const size = (bytes) => {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  let i = 0;
-  let n = bytes;
-  for (; n >= 1024 && i < 4; i += 1) n /= 1024;
-  return `${Number(n.toPrecision(3))} ${units[i]}`;
-};
-
 /**
  * @param {string} label
  * @param {string} value
@@ -98,7 +89,7 @@ export function drawForecast(root, forecast) {
     ngettext("{n} process", "{n} processes", peak.pods),
     peak.cpu && `${peak.cpu} CPU`,
     peak.gpu && `${peak.gpu} GPU`,
-    peak.memory && size(peak.memory),
+    peak.memory && bytes(peak.memory),
   ].filter(Boolean);
   const enough = distinct === null || distinct >= forecast.max_trials;
   const open = !matchMedia("(max-height: 820px)").matches;

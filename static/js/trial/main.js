@@ -6,9 +6,12 @@ import { ChartPanel } from "../charts/panel.js";
 import { byId, hit, pageData } from "../dom.js";
 import { duration, isFinished, trialSeconds } from "../format.js";
 import { connectionBadge, Live } from "../live.js";
+import { RenderedNotes } from "../markdown.js";
+import { Notes } from "../notes.js";
 import { Timeline } from "../timeline.js";
 import { act } from "../trials/actions.js";
 import { movesOn } from "../trials/rows.js";
+import { Files, isOfFiles } from "./files.js";
 import { LogViewer } from "./log_viewer.js";
 import { Reports } from "./reports.js";
 import { drawResult, drawTrial } from "./summary.js";
@@ -17,7 +20,7 @@ const root = byId("trial-page");
 /**
  * @type {{
  *   trial: Trial, experiment: Experiment, stop: HappenedEvent | null, cursor: number,
- *   events: HappenedEvent[], may_change: boolean,
+ *   events: HappenedEvent[], artifacts: Artifact[], may_change: boolean,
  * }}
  */
 const state = pageData("page-state");
@@ -56,12 +59,20 @@ const log = new LogViewer({
   isRunning: () => !isFinished(trial),
 });
 const reports = new Reports();
+const files = new Files(`${trialUrl}artifacts/`, {
+  mayChange: state.may_change,
+  files: state.artifacts,
+});
 const timeline = new Timeline({
   url: `${apiUrl}events/`,
   page: pageUrl,
   events: state.events,
   trial: trialNumber,
 });
+
+const shownNotes = new RenderedNotes(byId("notes"), trial.notes);
+const notes = new Notes({ url: trialUrl, onSaved: (fresh) => showTrial(fresh) });
+document.getElementById("edit-notes")?.addEventListener("click", () => notes.open(trial));
 
 async function loadReports() {
   const answer = await api("GET", `${trialUrl}metrics/`);
@@ -84,6 +95,7 @@ root.addEventListener("click", async (event) => {
 
 function draw() {
   const isBest = experiment.best?.number === trialNumber;
+  shownNotes.show(trial.notes).catch(() => {}); // then they stand as plain text
   drawTrial(trial, { isBest, mayChange: state.may_change, stop });
 }
 
@@ -107,6 +119,7 @@ function receive({ experiment: head, events = [], trials = [], metrics = [] }) {
   for (const event of events) {
     const isStop = STOPS.has(event.what) && event.to === "EARLY_STOPPED";
     if (isStop && event.trial === trialNumber) stop = event;
+    if (isOfFiles(event) && event.trial === trialNumber) files.soon();
   }
   const fresh = trials.find((t) => t.number === trialNumber);
   if (fresh) showTrial(fresh);
@@ -138,6 +151,7 @@ const live = new Live({
       api("GET", apiUrl),
       loadReports(),
       timeline.poll(),
+      files.load(),
     ]);
     experiment = head;
     const isNew = fresh.seq > trial.seq || fresh.n_reports !== trial.n_reports;

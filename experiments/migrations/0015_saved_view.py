@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('experiments', '0011_curve'),
+        ('experiments', '0014_notices'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
