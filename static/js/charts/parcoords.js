@@ -17,7 +17,7 @@ export class ParallelPlot {
    * @param {HTMLElement} element
    * @param {{
    *   onTrial: (trial: number, click?: MouseEvent) => void,
-   *   onBrush: (axis: string, part: Ends, ends: Ends) => void,
+   *   onBrush?: (axis: string, part: Ends, ends: Ends) => void,
    * }} options onBrush: a part of an axis was chosen; what is drawn changes by that
    */
   constructor(element, { onTrial, onBrush }) {
@@ -206,7 +206,7 @@ export class ParallelPlot {
     } else if (drag.isDone && !drag.isMove) {
       const { name, key, range } = frame.axes[drag.i];
       const part = frame.brushes.get(key);
-      if (part) this.onBrush(name ?? "", part, range);
+      if (part) this.onBrush?.(name ?? "", part, range);
       frame.clearBrushes(drag.i);
       this.draw();
     } else if (!drag.isDone && !drag.isMove) {
