@@ -28,19 +28,13 @@ from autotune_web.env import (
     env_str,
     env_url,
     need_extra,
-    user_data,
 )
-
-BASE_DIR = Path(__file__).resolve().parent.parent
-# By pip it lies inside a package (see packaging/), otherwise in a clone of the repository.
-INSTALLED = (BASE_DIR.parent / "__init__.py").is_file()
-COMMAND = "autotune" if INSTALLED else "./autotune"  # what messages tell people to type
+from experiments.places import BASE_DIR, COMMAND, usual_data
 
 # ---- where things are kept
-_usual = user_data("autotune") if INSTALLED else BASE_DIR / ".autotune"
-DATA_DIR = env_directory("AUTOTUNE_DATA", _usual)
+DATA_DIR = env_directory("AUTOTUNE_DATA", usual_data())
 # What a command line needs to mean the same directory, for messages that name one.
-DATA_OPTION = "" if _usual.resolve() == DATA_DIR else f" --data {shlex.quote(str(DATA_DIR))}"
+DATA_OPTION = "" if usual_data().resolve() == DATA_DIR else f" --data {shlex.quote(str(DATA_DIR))}"
 TRIALS_DIR = DATA_DIR / "trials"
 
 
