@@ -29,12 +29,16 @@ from autotune_web.env import (
     env_url,
     need_extra,
 )
-from experiments.places import BASE_DIR, COMMAND, usual_data
+from experiments import places
+
+BASE_DIR = places.BASE_DIR
+COMMAND = places.COMMAND  # what messages tell people to type
 
 # ---- where things are kept
-DATA_DIR = env_directory("AUTOTUNE_DATA", usual_data())
+_usual = places.usual_data()
+DATA_DIR = env_directory("AUTOTUNE_DATA", _usual)
 # What a command line needs to mean the same directory, for messages that name one.
-DATA_OPTION = "" if usual_data().resolve() == DATA_DIR else f" --data {shlex.quote(str(DATA_DIR))}"
+DATA_OPTION = "" if _usual.resolve() == DATA_DIR else f" --data {shlex.quote(str(DATA_DIR))}"
 TRIALS_DIR = DATA_DIR / "trials"
 
 

@@ -195,9 +195,11 @@ class Supervisor:
 
     Args:
         nursery: made before the command opened anything.
+        for_a_run: whether it ends with what one command runs.
     """
 
-    def __init__(self, host: str, port: int, nursery: Nursery) -> None:
+    def __init__(self, host: str, port: int, nursery: Nursery, *, for_a_run: bool = False) -> None:
+        self._for = "run" if for_a_run else "up"
         self.host = host
         self.port = port
         here = f"http://{addresses.here(host)}:{port}"
@@ -261,6 +263,7 @@ class Supervisor:
                 "pid": os.getpid(),
                 "url": self.url,
                 "here": self.here,
+                "for": self._for,
                 "port": self.port,
                 "children": {child.name: child.pid for child in self._children},
             }

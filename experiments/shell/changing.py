@@ -1,4 +1,4 @@
-"""``suspend``, ``resume``, ``finish``, ``set``, ``stop``, ``retry``, ``rm``: what a person decides."""
+"""``suspend``, ``resume``, ``finish``, ``set``, ``stop``, ``retry``, ``rm``: decisions."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def retry(call: Call) -> int:
     numbers = list(dict.fromkeys(call.options.numbers))
     if numbers:
         trials = [call.client.post(f"{_path(experiment)}trials/{n}/retry/") for n in numbers]
-        answer = {"count": len(trials), "trials": trials}
+        answer: dict[str, Any] = {"count": len(trials), "trials": trials}
     else:
         answer = call.client.post(_path(experiment) + "retry-failed/")
     as_new = ", ".join(str(trial["number"]) for trial in answer["trials"])

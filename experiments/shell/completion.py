@@ -113,7 +113,9 @@ def _numbers(call: Call, command: str, word: str) -> list[str]:
     query = {"state": states[command]} if command in states else {}
     experiment = finding.experiment(call.client, word)
     path = f"experiments/{experiment['id']}/trials/"
-    return [str(t["number"]) for t in call.client.pages(path, MOST_NAMED, order="-number", **query)[0]]
+    return [
+        str(t["number"]) for t in call.client.pages(path, MOST_NAMED, order="-number", **query)[0]
+    ]
 
 
 COMMANDS = {

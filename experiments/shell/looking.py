@@ -42,10 +42,12 @@ def _limit(call: Call) -> int:
     return int(given) if given is not None else 0 if call.options.json else MOST_ROWS
 
 
-def _and_more(call: Call, n_shown: int, n_all: int) -> None:
+def _and_more(call: Call, n_shown: int, n_all: int) -> int:
+    """Say that there are more; the exit code 0."""
     if n_shown < n_all and not call.options.json:
         words = _("{shown} of {all} are shown; --limit 0 shows all.")
         call.note(words.format(shown=n_shown, all=n_all))
+    return 0
 
 
 def takes_limit(parser: argparse.ArgumentParser) -> None:
@@ -77,8 +79,8 @@ def ls(call: Call) -> int:
     if "phase" in query:
         query["phase"] = query["phase"].upper()
     found, n_all = call.client.pages("experiments/", _limit(call), **query)
-    _and_more(call, len(found), n_all)
-    return call.tell(found, lambda: experiments_table(found, call.console.width))
+    call.tell(found, lambda: experiments_table(found, call.console.width))
+    return _and_more(call, len(found), n_all)
 
 
 def experiments_table(found: list[dict[str, Any]], width: int) -> Text:
@@ -116,14 +118,12 @@ def experiments_table(found: list[dict[str, Any]], width: int) -> Text:
 def show(call: Call) -> int:
     experiment = call.experiment()
     pace = call.client.get(f"experiments/{experiment['id']}/pace/")
-    return call.tell(experiment, lambda: _experiment_words(experiment, pace))
+    return call.tell(experiment, lambda: _experiment_words(experiment, pace, call.console.width))
 
 
-def _experiment_words(experiment: dict[str, Any], pace: dict[str, Any]) -> Text:
+def _experiment_words(experiment: dict[str, Any], pace: dict[str, Any], width: int) -> Text:
     counts = {state: n for state, n in experiment["counts"].items() if n}
-    by_state = [
-        Text(f"{n} ") + screen.state_of({"state": state}) for state, n in counts.items()
-    ]
+    by_state = [Text(f"{n} ") + screen.state_of({"state": state}) for state, n in counts.items()]
     lines: list[tuple[str, str | Text]] = [
         (_("id"), experiment["id"]),
         (_("name"), screen.clean(experiment["name"])),
@@ -141,12 +141,7 @@ def _experiment_words(experiment: dict[str, Any], pace: dict[str, Any]) -> Text:
         lines.append((_("suspended"), screen.clean(experiment["breaker"]["reason"])))
     if experiment["notes"]:
         lines.append((_("notes"), screen.clean(experiment["notes"].strip().partition("\n")[0])))
-    room = max(Text(heading).cell_len for heading, _words in lines)
-    shown = [
-        Text(heading + " " * (room + 2 - Text(heading).cell_len), style="bold") + Text("").append(words)
-        for heading, words in lines
-    ]
-    return Text("\n").join(shown)
+    return screen.fields(lines, width)
 
 
 def _time(experiment: dict[str, Any], left: dict[str, Any] | None) -> str:
@@ -189,9 +184,9 @@ def trials(call: Call) -> int:
         query["state"] = query["state"].upper()
     path = f"experiments/{experiment['id']}/trials/"
     found, n_all = call.client.pages(path, _limit(call), **query)
-    _and_more(call, len(found), n_all)
     best = (experiment["best"] or {}).get("number")
-    return call.tell(found, lambda: trials_table(found, call.console.width, best=best))
+    call.tell(found, lambda: trials_table(found, call.console.width, best=best))
+    return _and_more(call, len(found), n_all)
 
 
 def trials_table(found: list[dict[str, Any]], width: int, *, best: int | None = None) -> Text:

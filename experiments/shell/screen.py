@@ -205,6 +205,21 @@ def _fit(cell: Text, width: int, *, right: bool) -> Text:
     return Text(room) + fitted if right else fitted + Text(room)
 
 
+def fields(lines: Sequence[tuple[str, str | Text]], width: int) -> Text:
+    """Names and what stands behind each, wrapped beside the names."""
+    room = max(cell_len(name) for name, _words in lines) + 2
+    ruler = Console(width=max(width, room + 10))
+    found = []
+    for name, words in lines:
+        value = Text("").append(words)
+        first, *others = value.wrap(ruler, ruler.width - room) or [Text("")]
+        found.append(Text(name + " " * (room - cell_len(name)), style="bold") + first)
+        found += [Text(" " * room) + other for other in others]
+    for line in found:
+        line.rstrip()
+    return Text("\n").join(found)
+
+
 def sparkline(values: Sequence[float | None], width: int, *, ascii_only: bool = False) -> str:
     """A curve as one line of blocks; gaps where there is no finite value."""
     blocks = _ASCII_BLOCKS if ascii_only else _BLOCKS

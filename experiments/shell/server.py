@@ -84,13 +84,23 @@ class Server:
 
     is_server = True
 
-    def __init__(self, url: str, token: Callable[[], str], *, shown: str, is_own: bool) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: Callable[[], str],
+        *,
+        shown: str,
+        is_own: bool,
+        is_passing: bool = False,
+    ) -> None:
         parts = urlsplit(url)
         self.url = shown
         self.is_own = is_own
-        self._address = url
+        self.is_passing = is_passing  # it ends with a run
         self._base = parts.path.rstrip("/")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        kind = (
+            http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        )
         self._connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
         self._token = token
 
@@ -145,7 +155,13 @@ def of_directory(directory: Path) -> Server | None:
     while owner := _owner(directory):
         if "url" in owner:
             here = owner.get("here") or owner["url"]
-            return Server(here, lambda: _own_token(directory), shown=owner["url"], is_own=True)
+            return Server(
+                here,
+                lambda: _own_token(directory),
+                shown=owner["url"],
+                is_own=True,
+                is_passing=owner.get("for") == "run",
+            )
         if time.monotonic() > deadline:
             raise Trouble(
                 OUR_FAULT,
