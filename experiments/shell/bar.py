@@ -30,6 +30,7 @@ class Progress:
     n_stopped_early: int
     best: float | None
     is_suspended: bool
+    is_finishing: bool = False
     left: dict[str, Any] | None = None  # as REST's pace has it; only the bar tells it
 
     def plain(self) -> str:
@@ -47,6 +48,8 @@ class Progress:
             words.append(f"best {screen.number(self.best)}")
         if self.is_suspended:
             words.append("suspended")
+        if self.is_finishing:
+            words.append("finishing")
         return "  ".join(words)
 
     def drawn(self, columns: int, *, ascii_only: bool = False) -> str:
@@ -61,6 +64,8 @@ class Progress:
             parts.append((2, time_left(self.left)))
         if self.is_suspended:
             parts.append((0, _("suspended")))
+        if self.is_finishing:
+            parts.append((0, _("finishing")))
         if self.n_running:
             parts.append((3, _("{n} running").format(n=self.n_running)))
         if self.n_failed:

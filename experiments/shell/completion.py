@@ -19,6 +19,8 @@ _autotune() {
         each=$(printf '%q' "$each")
         [[ $each == "$word"* ]] && COMPREPLY+=("$each")
     done
+    [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+    return 0
 }
 complete -o default -F _autotune autotune ./autotune
 """

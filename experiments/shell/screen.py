@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any, NoReturn
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -65,11 +65,17 @@ def as_json(data: Any) -> str:
     return _UNSAFE_IN_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def console(stream: IO[str] | None = None) -> Console:
-    """Where to write; of any width where it is no terminal."""
-    out = stream or sys.stdout
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Whoever read our words has gone: as everywhere else, ``manage.py`` takes it from here."""
+        raise  # noqa: PLE0704  # called where the error is being handled
+
+
+def console() -> Console:
+    """Standard output; of any width where it is no terminal."""
+    out = sys.stdout
     width = None if out.isatty() else WIDE
-    return Console(file=out, highlight=False, markup=False, emoji=False, width=width)
+    return _Console(file=out, highlight=False, markup=False, emoji=False, width=width)
 
 
 # ---- words for values

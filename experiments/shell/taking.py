@@ -8,6 +8,7 @@ import sys
 import webbrowser
 from pathlib import Path
 
+from experiments import places
 from experiments.shell import screen
 from experiments.shell.call import Call, Command, takes_id
 from experiments.shell.trouble import BAD_INPUT, Trouble
@@ -57,7 +58,9 @@ def open_(call: Call) -> int:
     experiment = call.experiment()
     door = call.client.door
     if not door.is_server:
-        raise Trouble(BAD_INPUT, "No server runs: start autotune up, which serves the pages.")
+        raise Trouble(
+            BAD_INPUT, f"No server runs: start {places.COMMAND} up, which serves the pages."
+        )
     page = f"/experiments/{experiment['id']}/"
     if call.options.json or not door.is_own:
         url = door.url + page

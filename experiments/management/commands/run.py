@@ -234,7 +234,9 @@ class Command(BaseCommand):
             self._supervisor = self._serve()
 
     def _progress(self, experiment: Experiment) -> Progress:
-        if self._line.is_drawn and time.monotonic() - self._pace_at > PACE_EVERY_S:
+        if experiment.is_ended:
+            self._left = None
+        elif self._line.is_drawn and time.monotonic() - self._pace_at > PACE_EVERY_S:
             self._left = pace_json(experiment)["left"]
             self._pace_at = time.monotonic()
         counted = present.count_trials([experiment])[experiment.pk]
@@ -249,6 +251,7 @@ class Command(BaseCommand):
             n_stopped_early=counts[TrialState.EARLY_STOPPED],
             best=None if best is None else best.value,
             is_suspended=experiment.suspended and not experiment.is_ended,
+            is_finishing=experiment.finish_requested and not experiment.is_ended,
             left=self._left,
         )
 

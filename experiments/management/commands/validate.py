@@ -25,6 +25,7 @@ def problem_line(kind: str, file: str, problem: Problem) -> str:
 
 def read_file(command: BaseCommand, file: str) -> FileIntake:
     """What the file holds; prints errors and warnings to stderr and exits 2 on errors."""
+    command.stderr.style_func = None  # most of it is no error: not all in red
     try:
         raw = samples.read_file(file)
     except OSError as error:
