@@ -68,7 +68,7 @@ def as_json(data: Any) -> str:
 class _Console(Console):
     def on_broken_pipe(self) -> NoReturn:
         """Whoever read our words has gone: as everywhere else, ``manage.py`` takes it from here."""
-        raise  # noqa: PLE0704  # called where the error is being handled
+        raise  # called where the error is being handled
 
 
 def console() -> Console:
