@@ -118,10 +118,16 @@ def experiments_table(found: list[dict[str, Any]], width: int) -> Text:
 def show(call: Call) -> int:
     experiment = call.experiment()
     pace = call.client.get(f"experiments/{experiment['id']}/pace/")
-    return call.tell(experiment, lambda: _experiment_words(experiment, pace, call.console.width))
+    is_served = call.client.door.is_server
+    spent = _time(experiment, pace["left"], is_served=is_served)
+    return call.tell(
+        experiment, lambda: _experiment_words(experiment, pace, spent, call.console.width)
+    )
 
 
-def _experiment_words(experiment: dict[str, Any], pace: dict[str, Any], width: int) -> Text:
+def _experiment_words(
+    experiment: dict[str, Any], pace: dict[str, Any], spent: str, width: int
+) -> Text:
     counts = {state: n for state, n in experiment["counts"].items() if n}
     by_state = [Text(f"{n} ") + screen.state_of({"state": state}) for state, n in counts.items()]
     lines: list[tuple[str, str | Text]] = [
@@ -129,7 +135,7 @@ def _experiment_words(experiment: dict[str, Any], pace: dict[str, Any], width: i
         (_("name"), screen.clean(experiment["name"])),
         (_("phase"), screen.phase_of(experiment)),
         (_("trials"), Text(f"{progress(experiment)}  ") + Text(", ").join(by_state)),
-        (_("time"), _time(experiment, pace["left"])),
+        (_("time"), spent),
         (_("at once"), str(experiment["concurrency"])),
         (_("goal"), experiment["optimize_mode"]),
         (_("best"), _best_words(experiment["best"])),
@@ -144,9 +150,12 @@ def _experiment_words(experiment: dict[str, Any], pace: dict[str, Any], width: i
     return screen.fields(lines, width)
 
 
-def _time(experiment: dict[str, Any], left: dict[str, Any] | None) -> str:
-    spent = screen.duration(experiment["active_seconds"])
-    words = f"{spent} / {screen.duration(experiment['max_exec_seconds'])}"
+def _time(experiment: dict[str, Any], left: dict[str, Any] | None, *, is_served: bool) -> str:
+    """Spent of all; where no server runs none passes, and the next one puts the clock right."""
+    limit = screen.duration(experiment["max_exec_seconds"])
+    if experiment["clock_running"] and not is_served:
+        return f"– / {limit}"
+    words = f"{screen.duration(experiment['active_seconds'])} / {limit}"
     return f"{words}, {time_left(left)}" if left else words
 
 

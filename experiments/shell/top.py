@@ -66,7 +66,8 @@ class Seen:
         if not self.goes_on:
             self.trials, self.pace = [], None
             return
-        if time.monotonic() - self._pace_at > PACE_EVERY_S or not self._pace_at:
+        is_due = client.door.is_server  # else nothing moves, and no time is left or spent
+        if is_due and (time.monotonic() - self._pace_at > PACE_EVERY_S or not self._pace_at):
             self._pace_at = time.monotonic()
             self.pace = client.get(path + "pace/")["left"]
         self.trials = client.pages(path + "trials/", MOST_TRIALS, state="RUNNING")[0]
