@@ -213,7 +213,7 @@ def trials_table(found: list[dict[str, Any]], width: int, *, best: int | None = 
         (
             f"*{trial['number']}" if trial["number"] == best else str(trial["number"]),
             screen.state_of(trial),
-            screen.number(trial["value"] if trial["value"] is not None else trial["latest_value"]),
+            _value(trial),
             ran(trial),
             screen.pairs(trial["parameters"]),
             screen.clean(trial["reason"]),
@@ -221,6 +221,13 @@ def trials_table(found: list[dict[str, Any]], width: int, *, best: int | None = 
         for trial in found
     ]
     return screen.table(columns, rows, width)
+
+
+def _value(trial: dict[str, Any]) -> str:
+    """Its value; ``~`` before the latest one of a trial that has no final one."""
+    if trial["value"] is not None or trial["latest_value"] is None:
+        return screen.number(trial["value"])
+    return f"~{screen.number(trial['latest_value'])}"
 
 
 # ---- best

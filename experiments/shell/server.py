@@ -24,6 +24,7 @@ from experiments.shell.trouble import BAD_INPUT, NOT_FOUND, OUR_FAULT, Trouble
 
 TIMEOUT_S = 60.0
 STARTING_S = 20.0  # what a server that is just being started gets to say where it serves
+KEPT_S = 3.0  # a connection that nothing was sent on; servers close theirs after five seconds
 BUSY_TRIES = 3  # of a server that is busy, as it says itself
 
 Headers = dict[str, str]
@@ -103,6 +104,7 @@ class Server:
         )
         self._connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
         self._token = token
+        self._used_at = time.monotonic()
 
     def ask(
         self, method: str, path: str, query: dict[str, Any], body: bytes | None, headers: Headers
@@ -111,6 +113,9 @@ class Server:
         if query:
             target += f"?{urlencode(query, doseq=True)}"
         sent = {**headers, "Authorization": f"Bearer {self._token()}"}
+        if time.monotonic() - self._used_at > KEPT_S:
+            self._connection.close()
+        self._used_at = time.monotonic()
         try:
             return self._send(method, target, body, sent)
         except (http.client.HTTPException, ConnectionError):
