@@ -5,7 +5,6 @@ The shell's own commands (`experiments.shell`) speak REST and leave Django alone
 to load than they take; everything else is a Django command.
 """
 
-import logging
 import os
 import signal
 import sys
@@ -61,6 +60,8 @@ def sign_in_link(base_url: str, path: str) -> str:
 
 
 def set_up() -> None:
+    import logging
+
     import django
     from django.core.exceptions import ImproperlyConfigured
 

@@ -27,9 +27,13 @@ complete -o default -F _autotune autotune ./autotune
 ZSH = r"""#compdef autotune
 # AutoTune Web, for zsh: eval "$(autotune completion zsh)", behind compinit
 _autotune() {
-    local -a found
-    found=(${(f)"$(${words[1]} complete-words -- ${words[2,CURRENT]} 2>/dev/null)"})
-    if (( ${#found} )); then compadd -a found; else _files; fi
+    local -a found open
+    found=(${(f)"$(${words[1]} complete-words -- "${(@)words[2,CURRENT]}" 2>/dev/null)"})
+    open=(${(M)found:#*=}) # a value follows at once
+    found=(${found:#*=})
+    (( ${#open} )) && compadd -S '' -a open
+    (( ${#found} )) && compadd -a found
+    (( ${#open} + ${#found} )) || _files
 }
 compdef _autotune autotune ./autotune
 """

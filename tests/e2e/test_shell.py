@@ -217,9 +217,10 @@ def test_a_shell_completes_ids_and_names(stack, done, name, tmp_path):
     script = manage(stack.data, "completion", name).stdout
     asks = {
         "bash": f"COMP_WORDS=(autotune show {done[:4]}); COMP_CWORD=2; _autotune;"
+        ' printf "%s\\n" "${COMPREPLY[@]}"; COMP_WORDS=(autotune show ""); _autotune;'
         ' printf "%s\\n" "${COMPREPLY[@]}"',
         "zsh": f"words=(autotune show {done[:4]}); CURRENT=3; compadd() {{ print -l $found }};"
-        " _autotune",
+        " _autotune; words=(autotune show ''); _autotune",
     }
     compdef = "compdef() { :; }\n" if name == "zsh" else ""
     answer: Any = subprocess.run(
@@ -229,7 +230,9 @@ def test_a_shell_completes_ids_and_names(stack, done, name, tmp_path):
         text=True,
         check=False,
     )
-    assert answer.stdout.split() == [done], answer.stderr
+    first, *others = answer.stdout.splitlines()
+    assert first == done, answer.stderr
+    assert {done, "handed-over"} & set(others) == {done}, "the deleted one is not offered"
 
 
 def test_a_killed_reader_ends_a_command_quietly(stack, done):
