@@ -72,11 +72,12 @@ def set_up() -> None:
     logging.getLogger().setLevel(logging.ERROR)
 
 
-def quietly(command: Callable[[], object]) -> None:
+def quietly(command: Callable[[], int | None]) -> int:
     """Do it; end without a word where whoever read ours has gone, as in ``| head -1``."""
     try:
-        command()
+        code = command()
         sys.stdout.flush()
+        return code or 0
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for Python's own last flush
         sys.exit(128 + signal.SIGPIPE)
@@ -86,7 +87,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "autotune_web.settings")
     if sys.argv[1:2] and sys.argv[1] in shell.COMMANDS:
         without_server = WithoutServer(answer_inside, sign_in_link)
-        quietly(lambda: sys.exit(shell.run(sys.argv[1:], without_server)))
+        sys.exit(quietly(lambda: shell.run(sys.argv[1:], without_server)))
     words = sys.argv[2:]
     if directory := take_option(words, "--data"):
         os.environ["AUTOTUNE_DATA"] = directory

@@ -72,11 +72,9 @@ def _door(options: argparse.Namespace, without_server: server.WithoutServer) -> 
     """Whom to ask: what an option names goes before what the environment does."""
     if options.data:
         os.environ["AUTOTUNE_DATA"] = options.data
-    named = options.url or ("" if options.data else os.environ.get("AUTOTUNE_URL", "").strip())
-    if named:
-        return server.by_url(named, options.token or os.environ.get("AUTOTUNE_TOKEN", "").strip())
-    if options.token:
-        raise Trouble(BAD_INPUT, "--token needs --url (AUTOTUNE_URL): which server is it for?")
+    named = server.named(options.url, options.token, or_environment=not options.data)
+    if named is not None:
+        return named
     found = server.of_directory(places.data_directory())
     return found or server.Inside(without_server.answerer())
 

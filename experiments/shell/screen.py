@@ -29,6 +29,7 @@ _UNSAFE = re.compile(f"[\x00-\x1f{_OTHERS}]")
 _UNSAFE_IN_TEXT = re.compile(f"[\x00-\x08\x0b-\x1f{_OTHERS}]")
 # Of a log: colours, and the carriage return of progress bars, are let through.
 _UNSAFE_IN_LOG = re.compile(rf"\x1b\[[0-9;:]*m|[\x00-\x08\x0b\x0c\x0e-\x1f{_OTHERS}]")
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _ASCII_BLOCKS = "_.-=#"
 WIDE = 100_000  # columns: where nothing is cut
@@ -57,6 +58,11 @@ def clean_text(text: str) -> str:
 def clean_log(text: str) -> str:
     """The same for a log, whose colours and progress bars stay."""
     return _UNSAFE_IN_LOG.sub(lambda m: m[0] if len(m[0]) > 1 else _escaped(m), text)
+
+
+def plain_log(text: str) -> str:
+    """A log's lines without their colours, for a report."""
+    return clean_text(_COLOUR.sub("", text).replace("\r\n", "\n"))
 
 
 def as_json(data: Any) -> str:

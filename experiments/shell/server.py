@@ -132,6 +132,16 @@ class Server:
         return Answer(answer.status, names, answer.read())
 
 
+def named(url: str | None, token: str | None, *, or_environment: bool = True) -> Server | None:
+    """The server that options name, or else the environment; None where nobody does."""
+    given = os.environ if or_environment else {}
+    if address := url or given.get("AUTOTUNE_URL", "").strip():
+        return by_url(address, token or os.environ.get("AUTOTUNE_TOKEN", "").strip())
+    if token:
+        raise Trouble(BAD_INPUT, "--token needs --url (AUTOTUNE_URL): which server is it for?")
+    return None
+
+
 def by_url(url: str, token: str) -> Server:
     """The server that somebody named."""
     parts = urlsplit(url)

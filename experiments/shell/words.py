@@ -21,7 +21,7 @@ def help_text() -> str:
     lines = []
     for line in FILE.read_text().splitlines():
         found = _LINE.fullmatch(line)
-        if found and places.INSTALLED and found["word"] in _ONLY_IN_A_CLONE:
+        if found and not _is_here(found["word"]):
             continue
         lines.append(re.sub("^autotune ", f"{places.COMMAND} ", line))
     return "\n".join(lines) + "\n"
@@ -31,4 +31,12 @@ def help_text() -> str:
 def summaries() -> dict[str, str]:
     """Each command with what it does."""
     found = map(_LINE.fullmatch, FILE.read_text().splitlines())
-    return {line["word"]: line["summary"] for line in found if line and line["word"].islower()}
+    return {
+        line["word"]: line["summary"]
+        for line in found
+        if line and line["word"].islower() and _is_here(line["word"])
+    }
+
+
+def _is_here(word: str) -> bool:
+    return not places.INSTALLED or word not in _ONLY_IN_A_CLONE

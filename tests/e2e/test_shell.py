@@ -136,6 +136,19 @@ def test_run_detach_leaves_it_to_the_server(stack, tmp_path):
     experiment, url = answer.stdout.split()
     assert url == f"{stack.url}/experiments/{experiment}/"
     assert stack.wait_for_phase(experiment, "DONE")["origin"] == "cli"
+    there = {"AUTOTUNE_URL": stack.url, "AUTOTUNE_TOKEN": stack.token}
+    again = manage(tmp_path / "none", "run", "--detach", "--json", str(file), **there)
+    assert again.returncode == 0, again.stderr
+    head = json.loads(again.stdout)
+    assert head["url"] == f"{stack.url}/experiments/{head['id']}/"
+    assert manage(stack.data, "rm", head["id"]).returncode == 0
+    file.write_text(file.read_text().replace("maxTrialNum: 1", "maxTrialNum: 0"))
+    bad = manage(tmp_path / "none", "run", "--detach", str(file), **there)
+    assert (bad.returncode, bad.stdout) == (2, "")
+    assert "spec.maxTrialNum: " in bad.stderr
+    alone = manage(tmp_path / "none", "run", str(file), "--url", stack.url)
+    assert alone.returncode == 2
+    assert "--detach" in alone.stderr
     assert manage(stack.data, "rm", "handed-over").stdout.startswith("handed-over (")
     assert stack.api("GET", f"experiments/{experiment}/")[0] == 404
 

@@ -34,6 +34,7 @@ def test_what_could_steer_a_terminal_is_written_out():
     assert screen.clean_log("\x1b[1;31mred\x1b[0m 50%\r60%\n\x1b]0;t\x07") == (
         "\x1b[1;31mred\x1b[0m 50%\r60%\n\\x1b]0;t\\x07"
     )
+    assert screen.plain_log("\x1b[1mbold\x1b[0m\r\n\x1b[2J") == "bold\n\\x1b[2J"
     assert json.loads(screen.as_json({"x": evil[:-1]})) == {"x": evil[:-1]}
     assert not {"\x1b", "\x9b", "\u202e"} & set(screen.as_json({"x": evil[:-1]}))
 

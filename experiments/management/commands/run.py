@@ -40,10 +40,10 @@ from experiments.selectors.export import export_json
 from experiments.selectors.pace import pace_json
 from experiments.services import actions
 from experiments.services.intake import FileIntake, keep_secrets
-from experiments.shell import screen, server
+from experiments.shell import handing, screen, server
 from experiments.shell.asking import Choice, Question
 from experiments.shell.bar import Progress, ProgressLine
-from experiments.shell.trouble import BAD_INPUT
+from experiments.shell.trouble import BAD_INPUT, Trouble
 from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
 
 # What the line of progress shows; the rest of a row is large.
@@ -69,11 +69,22 @@ class Command(BaseCommand):
         parser.add_argument(
             "--detach", action="store_true", help="leave it to the server that runs; do not wait"
         )
+        parser.add_argument("--url", help="with --detach: another server (AUTOTUNE_URL)")
+        parser.add_argument("--token", help="for --url (AUTOTUNE_TOKEN)")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["detach"]:
-            self._hand_over(options["file"], as_json=options["json"])
+            logging.getLogger().setLevel(logging.ERROR)
+            try:
+                heads = self._hand_over(options)
+            except Trouble as trouble:
+                self.stderr.write(screen.clean_text("\n".join(trouble.lines)))
+                sys.exit(trouble.code)
+            self._tell(heads, as_json=options["json"])
             return
+        if options["url"] or options["token"]:
+            self.stderr.write("--url and --token are --detach's: another server runs it then.")
+            sys.exit(BAD_INPUT)
         self._nursery = Nursery()
         self._line = ProgressLine(sys.stderr)
         self._question: Question | None = None
@@ -99,27 +110,28 @@ class Command(BaseCommand):
         self._report(experiments, as_json=options["json"])
         sys.exit(max(_exit_code(each) for each in experiments))
 
-    def _hand_over(self, file: str, *, as_json: bool) -> None:
-        """Leave it to the server of this data directory, and say where it can be seen."""
-        logging.getLogger().setLevel(logging.ERROR)
+    def _hand_over(self, options: dict[str, Any]) -> list[dict[str, Any]]:
+        """Leave it to a server; id, name and page of each experiment. Raises Trouble."""
+        if named := server.named(options["url"], options["token"]):
+            return handing.over(server.Client(lambda: named), Path(options["file"]))
         there = server.of_directory(settings.DATA_DIR)
         if there is None or there.is_passing:
             why = "Only a run that ends by itself serves" if there else "No server runs on"
-            self.stderr.write(
+            raise Trouble(
+                BAD_INPUT,
                 f"{why} {settings.DATA_DIR}: start {settings.COMMAND} up{settings.DATA_OPTION},"
-                " which takes it, or leave --detach out."
+                " which takes it, or leave --detach out.",
             )
-            sys.exit(BAD_INPUT)
-        made = self._create(read_file(self, file))
-        heads = [
-            {"id": each.pk, "name": each.name, "url": f"{there.url}/experiments/{each.pk}/"}
-            for each in made
-        ]
+        made = self._create(read_file(self, options["file"]))
+        page = f"{there.url}/experiments"
+        return [{"id": each.pk, "name": each.name, "url": f"{page}/{each.pk}/"} for each in made]
+
+    def _tell(self, heads: list[dict[str, Any]], *, as_json: bool) -> None:
         if as_json:
             self.stdout.write(screen.as_json(heads if len(heads) > 1 else heads[0]))
             return
         for head in heads:
-            self.stdout.write(f"{head['id']}  {head['url']}")
+            self.stdout.write(screen.clean(f"{head['id']}  {head['url']}"))
 
     def _create(self, found: FileIntake) -> list[Experiment]:
         """All experiments of the file, with the secrets beside them."""
@@ -211,10 +223,10 @@ class Command(BaseCommand):
 
     def _goes_on(self, experiment: Experiment, stopping: list[int]) -> bool:
         """Whether we go on though a signal came: the first Ctrl-C at a terminal only asks."""
-        only_asks = set(stopping) == {signal.SIGINT} and len(stopping) == 1
-        if not only_asks or self._question is not None or not Question.is_possible(self._line):
-            return False
-        if experiment.finish_requested:  # that was asked, and answered with finish
+        asks = stopping == [signal.SIGINT] and Question.is_possible(self._line)
+        # Not while it is asked, nor after it was answered with the end.
+        if not asks or self._question is not None or experiment.finish_requested:
+            stopping.append(signal.SIGTERM)  # nor of the next experiment of the file
             return False
         stopping.clear()
         self._question = Question(self._line)
@@ -269,18 +281,19 @@ class Command(BaseCommand):
         best = experiment.best_trial
         tripped = experiment.breaker if _has_tripped(experiment) else None
         state = "SUSPENDED" if tripped else experiment.phase
-        self.stdout.write(f"{state}: {experiment.name} ({experiment.pk})")
+        self.stdout.write(f"{state}: {screen.clean(experiment.name)} ({experiment.pk})")
         if tripped:
-            self.stdout.write(f"{tripped['reason']}\n\n{tripped['log']}".strip())
+            words = f"{tripped['reason']}\n\n{tripped['log']}".strip()
+            self.stdout.write(screen.plain_log(words))
             self.stdout.write(
                 f"\nIt can go on {self._how()} and a press on 'Continue anyway'; "
                 "with 'breaker: {alike: 0}' in its spec it never stops for failures."
             )
         if experiment.message:
-            self.stdout.write(experiment.message)
+            self.stdout.write(screen.plain_log(experiment.message))
         if upload := present.aistore_by_id([experiment])[experiment.pk]:
             words = f"AIStore: {upload['uploaded']} of {upload['runs']} trials are uploaded."
-            self.stdout.write(f"{words} {upload['error']}".rstrip())
+            self.stdout.write(screen.plain_log(f"{words} {upload['error']}".rstrip()))
         if best is None:
             self.stdout.write("There are no best parameters.")
             return
