@@ -227,7 +227,7 @@ class Client:
         body: Any = None,
         headers: Headers | None = None,
     ) -> Answer:
-        """The answer, if it is none that refuses (304 is none)."""
+        """The answer, if it is none that refuses."""
         sent = {"Accept-Language": language.code(), **(headers or {})}
         raw = body if isinstance(body, bytes) else None
         if body is not None and raw is None:
@@ -238,7 +238,7 @@ class Client:
             if answer.status != 503 or attempt == BUSY_TRIES - 1:
                 break
             time.sleep(1.0)
-        if answer.status >= 300 and answer.status != 304:
+        if answer.status >= 300:
             raise self._refusal(answer)
         return answer
 

@@ -1,7 +1,7 @@
 """``top``: what runs, live, until q or Ctrl-C; without a terminal, or a server, once.
 
-Asks once a second. An experiment's line of best values is fetched again only when it has news, and
-a trial's curve is fetched once and goes on from the values that come with the list.
+Asks once a second. An experiment's line of best values is fetched again only when a trial has
+ended, and a trial's curve is fetched once and goes on from the values that come with the list.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PACE_EVERY_S = 5.0
 MOST_EXPERIMENTS = 20  # that go on
 MOST_ENDED = 3  # shown below them, the last first
 MOST_TRIALS = 30  # of one experiment
-ENDED = "DONE,TIMEOUT,ERROR"
+ENDED = ("DONE", "TIMEOUT", "ERROR")
 LINE_WIDTH = 24  # columns of a curve
 
 
@@ -51,7 +51,7 @@ class Seen:
     pace: dict[str, Any] | None = None
     best_line: list[float | None] = field(default_factory=list)
     curves: dict[int, list[float | None]] = field(default_factory=dict)
-    _tag: str = ""
+    _best_at: tuple[int, int | None] | None = None
     _pace_at: float = 0.0
     _sequence: dict[int, int] = field(default_factory=dict)
 
@@ -75,12 +75,12 @@ class Seen:
             self._read_curve(client, path, trial)
 
     def _read_best_line(self, client: Client, path: str) -> None:
-        headers = {"If-None-Match": self._tag} if self._tag else {}
-        answer = client.ask("GET", path + "charts/history/", headers=headers)
-        if answer.status == 304:
+        """Only a trial that has ended moves it, and the figure costs the server some work."""
+        now = (self.experiment["n_finished"], (self.experiment["best"] or {}).get("number"))
+        if now == self._best_at:
             return
-        self._tag = answer.headers.get("etag", "")
-        for trace in answer.json["data"]:
+        self._best_at = now
+        for trace in client.get(path + "charts/history/")["data"]:
             if trace.get("uid") == "best":
                 self.best_line = _steps(trace["x"], trace["y"])
 
@@ -143,7 +143,9 @@ class Watch:
         going_on = self._client.pages(
             "experiments/", MOST_EXPERIMENTS, phase="PENDING,RUNNING", order="created_at"
         )[0]
-        ended = self._client.pages("experiments/", MOST_ENDED, phase=ENDED, order="-finished_at")[0]
+        ended = self._client.pages(
+            "experiments/", MOST_ENDED, phase=",".join(ENDED), order="-finished_at"
+        )[0]
         return going_on + ended
 
     def as_json(self) -> dict[str, Any]:
