@@ -144,10 +144,10 @@ def named(url: str | None, token: str | None, *, or_environment: bool = True) ->
 
 def by_url(url: str, token: str) -> Server:
     """The server that somebody named."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # of the port
+    except ValueError:  # of a port or an address in brackets
         is_valid = False
     if not is_valid:
         raise Trouble(

@@ -149,6 +149,7 @@ def test_decisions_are_rows_and_it_is_said_when_they_are_done(shell, digits):
         ("suspend nowhere", 5, "nowhere"),
         ("ls --url ftp://x --token t", 2, "must be http(s)://HOST[:PORT], but is 'ftp://x'"),
         ("ls --url http://x:99999 --token t", 2, "must be http(s)://HOST[:PORT]"),
+        ("ls --url http://[x --token t", 2, "must be http(s)://HOST[:PORT]"),
         ("ls --url http://127.0.0.1:1", 2, "needs a token"),
         ("ls --url http://127.0.0.1:1 --token t", 1, "cannot be reached: Connection refused"),
         ("ls --token t", 2, "--token needs --url"),
