@@ -1,9 +1,18 @@
 #!/usr/bin/env python
-"""Django's command line for AutoTune Web; `./autotune` runs it in the project's environment."""
+"""The command line of AutoTune Web; `./autotune` runs it in the project's environment.
+
+The shell's own commands (`experiments.shell`) speak REST and leave Django alone, which takes longer
+to load than they take; everything else is a Django command.
+"""
 
 import os
 import signal
 import sys
+from collections.abc import Callable
+
+from experiments.shell import main as shell
+from experiments.shell.server import Ask, WithoutServer
+from experiments.shell.trouble import BAD_INPUT, Trouble
 
 
 def take_option(argv: list[str], option: str) -> str | None:
@@ -22,8 +31,63 @@ def take_option(argv: list[str], option: str) -> str | None:
     return None
 
 
+def answer_inside() -> Ask:
+    """Django in this process, for a command of the shell where no server runs.
+
+    Raises Trouble where the data directory holds nothing that could be read.
+    """
+    from experiments import places
+
+    directory = places.data_directory()
+    if not directory.is_dir():  # the settings would make it
+        words = f"There is nothing in {directory} yet: start {places.COMMAND} up first"
+        raise Trouble(BAD_INPUT, f"{words}, or name the directory that it serves with --data.")
+    set_up()
+    from experiments.rest import inside
+
+    try:
+        inside.require_database()
+    except inside.NotUsable as error:
+        raise Trouble(BAD_INPUT, str(error)) from None
+    return inside.ask
+
+
+def sign_in_link(base_url: str, path: str) -> str:
+    set_up()
+    from experiments.rest import inside
+
+    return inside.sign_in_link(base_url, path)
+
+
+def set_up() -> None:
+    import logging
+
+    import django
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        raise Trouble(BAD_INPUT, f"AutoTune Web cannot start: {error}") from None
+    logging.getLogger().setLevel(logging.ERROR)
+
+
+def quietly(command: Callable[[], int | None]) -> int:
+    """Do it; end without a word where whoever read ours has gone, as in ``| head -1``."""
+    try:
+        code = command()
+        sys.stdout.flush()
+        return code or 0
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for Python's own last flush
+        sys.exit(128 + signal.SIGPIPE)
+
+
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "autotune_web.settings")
+    if sys.argv[1:2] and sys.argv[1] in shell.COMMANDS:
+        without_server = WithoutServer(answer_inside, sign_in_link)
+        sys.exit(quietly(lambda: shell.run(sys.argv[1:], without_server)))
     words = sys.argv[2:]
     if directory := take_option(words, "--data"):
         os.environ["AUTOTUNE_DATA"] = directory
@@ -39,17 +103,13 @@ def main() -> None:
     except ImproperlyConfigured as error:
         sys.exit(f"AutoTune Web cannot start: {error}")
     try:
-        execute_from_command_line([*sys.argv[:2], *words])
-        sys.stdout.flush()
+        quietly(lambda: execute_from_command_line([*sys.argv[:2], *words]))
     except ModuleNotFoundError as error:
         if error.name not in ("kopf", "kubernetes"):
             raise
         sys.exit(
             f"This command needs the package {error.name}: pip install 'autotune-web[kubernetes]'"
         )
-    except BrokenPipeError:  # whoever read our words has gone, as in `| head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for Python's own last flush
-        sys.exit(128 + signal.SIGPIPE)
 
 
 if __name__ == "__main__":

@@ -101,14 +101,6 @@ def env_python(name: str) -> str:
     )
 
 
-def user_data(name: str) -> Path:
-    """Where a program of this name keeps what is its user's (XDG Base Directory, 0.8)."""
-    given = Path(env_str("XDG_DATA_HOME"))
-    # The specification has a relative path ignored; "" is one.
-    home = given if given.is_absolute() else Path("~/.local/share").expanduser()
-    return home / name
-
-
 def env_directory(name: str, default: Path) -> Path:
     """The data directory, made where it is missing, then for its owner only: it holds sessions.
 

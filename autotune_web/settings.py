@@ -29,16 +29,14 @@ from autotune_web.env import (
     env_url,
     env_whole,
     need_extra,
-    user_data,
 )
+from experiments import places
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-# By pip it lies inside a package (see packaging/), otherwise in a clone of the repository.
-INSTALLED = (BASE_DIR.parent / "__init__.py").is_file()
-COMMAND = "autotune" if INSTALLED else "./autotune"  # what messages tell people to type
+BASE_DIR = places.BASE_DIR
+COMMAND = places.COMMAND  # what messages tell people to type
 
 # ---- where things are kept
-_usual = user_data("autotune") if INSTALLED else BASE_DIR / ".autotune"
+_usual = places.usual_data()
 DATA_DIR = env_directory("AUTOTUNE_DATA", _usual)
 # What a command line needs to mean the same directory, for messages that name one.
 DATA_OPTION = "" if _usual.resolve() == DATA_DIR else f" --data {shlex.quote(str(DATA_DIR))}"

@@ -24,6 +24,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 
+from experiments import owner_key
 from experiments.embedded import addresses, role_logs, serving
 from experiments.embedded.nursery import CannotFork, Nursery
 from experiments.embedded.shutdown import requeue_local_trials
@@ -194,13 +195,16 @@ class Supervisor:
 
     Args:
         nursery: made before the command opened anything.
+        for_a_run: whether it ends with what one command runs.
     """
 
-    def __init__(self, host: str, port: int, nursery: Nursery) -> None:
+    def __init__(self, host: str, port: int, nursery: Nursery, *, for_a_run: bool = False) -> None:
+        self._for = "run" if for_a_run else "up"
         self.host = host
         self.port = port
         here = f"http://{addresses.here(host)}:{port}"
         given = os.environ.get("AUTOTUNE_PUBLIC_URL", "").rstrip("/")
+        self.here = here  # where programs of this machine reach it
         self.url = given or f"http://{addresses.shown(host)}:{port}"
         self.trial_url = os.environ.get("AUTOTUNE_TRIAL_URL", "").rstrip("/") or here
         self._probe_url = f"{here}/healthz"
@@ -230,6 +234,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Start the roles. Raises CannotStart."""
+        owner_key.make(settings.DATA_DIR)
         self._children = [
             Child(name, words, self._nursery, self._sockets if name == "web" else ())
             for name, words in self._roles().items()
@@ -252,11 +257,13 @@ class Supervisor:
         }
 
     def _describe(self) -> None:
-        """Write beside the lock who serves and where, for ``run`` and for people."""
+        """Write beside the lock who serves and where, for ``run``, the shell and people."""
         self._lock.describe(
             {
                 "pid": os.getpid(),
                 "url": self.url,
+                "here": self.here,
+                "for": self._for,
                 "port": self.port,
                 "children": {child.name: child.pid for child in self._children},
             }
@@ -323,5 +330,6 @@ class Supervisor:
             self._nursery.close()
             for listener in self._sockets:
                 listener.close()
+            owner_key.forget(settings.DATA_DIR)
             self._lock.release()
         return n_requeued

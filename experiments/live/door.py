@@ -14,7 +14,7 @@ from channels.routing import URLRouter
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from experiments.access.tokens import user_of_api_token
+from experiments.access import bearers
 from experiments.live.refusal import Receive, Scope, Send, refuse
 from experiments.live.routing import websocket_urlpatterns
 
@@ -35,7 +35,7 @@ class WebsocketDoor:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         scheme, _, token = headers.get(b"authorization", "").partition(" ")
         if scheme.lower() in ("bearer", "token"):
-            user = await database_sync_to_async(user_of_api_token)(token.strip())
+            user = await database_sync_to_async(bearers.user_of)(token.strip())
             if user is None:
                 await _refuse(scope, receive, send, 401, "Unknown or withdrawn API token.")
                 return

@@ -13,28 +13,25 @@ from pathlib import Path
 
 FILES = Path(__file__).resolve().parent / "files"
 
-HELP = """\
-autotune up                   serve everything on this machine
-autotune run FILE.yaml        run one experiment to its end
-autotune validate FILE.yaml   check a manifest
-autotune manage ...           any Django command
-autotune --version
-"""
-
 
 def main() -> None:
     """The ``autotune`` command; ``python -m autotune_bundle`` is the same."""
     words = sys.argv[1:]
-    if words in ([], ["help"], ["-h"], ["--help"]):
-        sys.stdout.write(HELP)
-        return
     if words == ["--version"]:
         sys.stdout.write(f"autotune {version('autotune-web')}\n")
         return
-    if words[0] == "manage":
-        words = words[1:]
     # In place of the directory of the script, which may hold anything.
     sys.path[0] = str(FILES)
+    from experiments.shell import main as shell  # of FILES
+    from experiments.shell.words import help_text, summaries
+
+    if words in ([], ["help"], ["-h"], ["--help"]):
+        sys.stdout.write(help_text())
+        return
+    if words[0] == "manage":
+        words = words[1:]
+    elif words[0] not in {*summaries(), *shell.COMMANDS}:
+        sys.exit(shell.unknown(words[0], sys.stderr.write))
     sys.argv = ["autotune", *words]
     import manage  # of FILES
 

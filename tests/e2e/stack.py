@@ -179,7 +179,8 @@ class Stack:
     @property
     def token(self) -> str:
         if not self._token:
-            answer = manage(self.data, "token", autotune=self.autotune, **self.env)
+            words = ["manage", "token"] if self.autotune else ["token"]
+            answer = manage(self.data, *words, autotune=self.autotune, **self.env)
             assert answer.returncode == 0, answer.stderr
             self._token = answer.stdout.strip()
         return self._token

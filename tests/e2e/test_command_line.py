@@ -46,6 +46,7 @@ def test_run_goes_to_done_and_prints_the_export_alone(tmp_path):
         assert [p["step"] for p in points] == [0, 10, 20]
         assert [p["sequence"] for p in points] == [0, 1, 2]
     assert "6/6 trials" in answer.stderr
+    assert not {"\x1b", "\r"} & set(answer.stderr)
     assert not trial_processes(tmp_path / "data")
 
 

@@ -39,7 +39,9 @@ class Machine:
         self.notes = directory / "notes"
         self.checkout.mkdir()
         self.bin.mkdir()
-        for name in ("autotune", "requirements.txt", "requirements-dev.txt"):
+        words = "experiments/shell/commands.txt"
+        (self.checkout / words).parent.mkdir(parents=True)
+        for name in ("autotune", "requirements.txt", "requirements-dev.txt", words):
             shutil.copy(ROOT / name, self.checkout / name)
         for name in TOOLS:
             found = shutil.which(name)
@@ -180,3 +182,25 @@ def test_an_unknown_command_is_refused_with_the_known_ones(machine):
     assert "Unknown command 'upp'" in answer.stderr
     assert "./autotune up" in answer.stderr
     assert os.listdir(machine.checkout).count(".venv") == 0
+
+
+def test_help_needs_no_environment_and_names_every_command(machine):
+    answer = machine.autotune("help")
+    assert answer.returncode == 0
+    assert "./autotune ls " in answer.stdout
+    assert "./autotune test " in answer.stdout
+    assert "\nautotune " not in answer.stdout
+    assert machine.told == []
+
+
+@pytest.mark.parametrize("word", ["ls", "top", "completion", "complete-words"])
+def test_the_shell_s_commands_go_to_the_program(machine, word):
+    assert machine.autotune(word, "--json").returncode == 0
+    assert machine.told[-1] == f"{machine.checkout}/manage.py {word} --json"
+
+
+@pytest.mark.parametrize("word", ["COMMAND", "autotune", "FILE.yaml", "*", "-x"])
+def test_what_only_stands_in_the_help_is_no_command(machine, word):
+    answer = machine.autotune(word)
+    assert answer.returncode == 2
+    assert f"Unknown command '{word}'" in answer.stderr

@@ -165,6 +165,10 @@ def test_its_pages_are_whole(autotune: Path, tmp_path: Path, chromium: Browser):
     try:
         stack.start("--no-sample")
         assert stack.wait_for_phase(stack.create(maxTrialNum=2), "DONE")
+        listed = manage(stack.data, "ls", "--json", autotune=stack.autotune, **shell(autotune))
+        assert [each["phase"] for each in json.loads(listed.stdout)] == ["DONE"], listed.stderr
+        words = manage(stack.data, "test", autotune=stack.autotune, **shell(autotune))
+        assert (words.returncode, words.stderr.count("\nautotune ls ")) == (2, 1), "of clones only"
         page = chromium.new_page()
         page.on("pageerror", lambda error: trouble.append(str(error)))
         page.on("response", lambda got: got.status >= 400 and trouble.append(got.url))

@@ -3,13 +3,15 @@
 stdout carries the result (with ``--json`` the JSON export alone), stderr the progress. Exit code:
 0 DONE, 3 with results but not all of them (TIMEOUT, or failures alike suspended it), 4 ERROR or
 trials failed and none succeeded, 2 bad manifest, 130 interrupted; of several experiments in the
-file the highest.
+file the highest. At a terminal Ctrl-C asks what it should mean. With ``--detach`` a server takes
+it, and stdout carries its id and page.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -35,16 +37,24 @@ from experiments.models import Experiment, Project
 from experiments.models.uploads import destination
 from experiments.selectors import present
 from experiments.selectors.export import export_json
+from experiments.selectors.pace import pace_json
 from experiments.services import actions
 from experiments.services.intake import FileIntake, keep_secrets
+from experiments.shell import handing, screen, server
+from experiments.shell.asking import Choice, Question
+from experiments.shell.bar import Progress, ProgressLine
+from experiments.shell.trouble import BAD_INPUT, Trouble
 from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
 
 # What the line of progress shows; the rest of a row is large.
-_FOLLOWED = ["phase", "deleting", "suspended", "breaker", "max_trials", "best_trial"]
+_FOLLOWED = [
+    "phase", "deleting", "suspended", "breaker", "max_trials", "best_trial", "finish_requested",
+    "active_seconds", "clock_at", "clock_sleep", "max_exec_seconds", "concurrency", "exhausted",
+]  # fmt: skip
 EXIT = {Phase.DONE: 0, Phase.TIMEOUT: 3, Phase.ERROR: 4}
 INTERRUPTED = 130
 STARTING_S = 60.0  # what another process gets to say where it serves
-BAR_WIDTH = 30  # characters
+PACE_EVERY_S = 2.0  # how often the bar's time left is reckoned anew
 
 
 class Command(BaseCommand):
@@ -56,9 +66,28 @@ class Command(BaseCommand):
         parser.add_argument("--data", help="data directory (also AUTOTUNE_DATA)")
         parser.add_argument("--python", help="the interpreter, or its environment, of trials")
         parser.add_argument("--json", action="store_true", help="print the JSON export")
+        parser.add_argument(
+            "--detach", action="store_true", help="leave it to the server that runs; do not wait"
+        )
+        parser.add_argument("--url", help="with --detach: another server (AUTOTUNE_URL)")
+        parser.add_argument("--token", help="for --url (AUTOTUNE_TOKEN)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["detach"]:
+            logging.getLogger().setLevel(logging.ERROR)
+            try:
+                heads = self._hand_over(options)
+            except Trouble as trouble:
+                self.stderr.write(screen.clean_text("\n".join(trouble.lines)))
+                sys.exit(trouble.code)
+            self._tell(heads, as_json=options["json"])
+            return
+        if options["url"] or options["token"]:
+            self.stderr.write("--url and --token are --detach's: another server runs it then.")
+            sys.exit(BAD_INPUT)
         self._nursery = Nursery()
+        self._line = ProgressLine(sys.stderr)
+        self._question: Question | None = None
         logging.getLogger().setLevel(logging.ERROR)
         found = read_file(self, options["file"])
         self._nursery.stopping = stopping = stop_signals()
@@ -80,6 +109,29 @@ class Command(BaseCommand):
             sys.exit(INTERRUPTED)
         self._report(experiments, as_json=options["json"])
         sys.exit(max(_exit_code(each) for each in experiments))
+
+    def _hand_over(self, options: dict[str, Any]) -> list[dict[str, Any]]:
+        """Leave it to a server; id, name and page of each experiment. Raises Trouble."""
+        if named := server.named(options["url"], options["token"]):
+            return handing.over(server.Client(lambda: named), Path(options["file"]))
+        there = server.of_directory(settings.DATA_DIR)
+        if there is None or there.is_passing:
+            why = "Only a run that ends by itself serves" if there else "No server runs on"
+            raise Trouble(
+                BAD_INPUT,
+                f"{why} {settings.DATA_DIR}: start {settings.COMMAND} up{settings.DATA_OPTION},"
+                " which takes it, or leave --detach out.",
+            )
+        made = self._create(read_file(self, options["file"]))
+        page = f"{there.url}/experiments"
+        return [{"id": each.pk, "name": each.name, "url": f"{page}/{each.pk}/"} for each in made]
+
+    def _tell(self, heads: list[dict[str, Any]], *, as_json: bool) -> None:
+        if as_json:
+            self.stdout.write(screen.as_json(heads if len(heads) > 1 else heads[0]))
+            return
+        for head in heads:
+            self.stdout.write(screen.clean(f"{head['id']}  {head['url']}"))
 
     def _create(self, found: FileIntake) -> list[Experiment]:
         """All experiments of the file, with the secrets beside them."""
@@ -132,7 +184,7 @@ class Command(BaseCommand):
             preferred = None
         try:
             port = free_port("127.0.0.1", preferred)
-            supervisor = Supervisor("127.0.0.1", port, self._nursery)
+            supervisor = Supervisor("127.0.0.1", port, self._nursery, for_a_run=True)
             supervisor.prepare()
         except CannotStart as error:
             raise CommandError(str(error)) from None
@@ -147,15 +199,15 @@ class Command(BaseCommand):
 
     def _follow(self, experiment: Experiment, stopping: list[int]) -> None:
         """Show progress until the experiment has ended, nothing of it runs and all is uploaded."""
-        shown = ""
-        while not stopping:
+        self._pace_at, self._left = 0.0, None
+        while not stopping or self._goes_on(experiment, stopping):
             experiment.refresh_from_db(fields=_FOLLOWED)
             if experiment.deleting:
                 raise Experiment.DoesNotExist
-            line = _progress_line(experiment)
-            if line != shown:
-                self._show(line)
-                shown = line
+            if self._question is None:
+                self._line.show(self._progress(experiment))
+            elif (choice := self._question.answer()) is not None:
+                self._do(choice, experiment, stopping)
             if experiment.phase in PHASE_ENDED and not _still_busy(experiment):
                 break
             if _has_tripped(experiment):
@@ -166,18 +218,54 @@ class Command(BaseCommand):
                 self._take_over()
             time.sleep(0.2)
         experiment.refresh_from_db()
-        if sys.stderr.isatty():
-            sys.stderr.write("\n")
+        self._question = None
+        self._line.leave()
+
+    def _goes_on(self, experiment: Experiment, stopping: list[int]) -> bool:
+        """Whether we go on though a signal came: the first Ctrl-C at a terminal only asks."""
+        asks = stopping == [signal.SIGINT] and Question.is_possible(self._line)
+        # Not while it is asked, nor after it was answered with the end.
+        if not asks or self._question is not None or experiment.finish_requested:
+            stopping.append(signal.SIGTERM)  # nor of the next experiment of the file
+            return False
+        stopping.clear()
+        self._question = Question(self._line)
+        return True
+
+    def _do(self, choice: Choice, experiment: Experiment, stopping: list[int]) -> None:
+        self._question = None
+        if choice is Choice.LEAVE:
+            stopping.append(signal.SIGTERM)
+        elif choice is Choice.FINISH:
+            with suppress(actions.Refused):  # it has ended meanwhile
+                actions.finish(experiment)
 
     def _take_over(self) -> None:
         """Serve ourselves once the server that we handed the experiment to has ended."""
         with suppress(AlreadyRunning):
             self._supervisor = self._serve()
 
-    def _show(self, line: str) -> None:
-        with suppress(OSError):  # nobody looks any more; that is no reason to stop
-            sys.stderr.write(f"\r\x1b[K{line}" if sys.stderr.isatty() else line + "\n")
-            sys.stderr.flush()
+    def _progress(self, experiment: Experiment) -> Progress:
+        if experiment.is_ended:
+            self._left = None
+        elif self._line.is_drawn and time.monotonic() - self._pace_at > PACE_EVERY_S:
+            self._left = pace_json(experiment)["left"]
+            self._pace_at = time.monotonic()
+        counted = present.count_trials([experiment])[experiment.pk]
+        counts = counted.by_state
+        best = experiment.best_trial
+        return Progress(
+            phase=experiment.phase,
+            n_finished=counted.finished,
+            n_all=counted.out_of(experiment.max_trials),
+            n_running=counts[TrialState.RUNNING],
+            n_failed=counts[TrialState.FAILED],
+            n_stopped_early=counts[TrialState.EARLY_STOPPED],
+            best=None if best is None else best.value,
+            is_suspended=experiment.suspended and not experiment.is_ended,
+            is_finishing=experiment.finish_requested and not experiment.is_ended,
+            left=self._left,
+        )
 
     def _report(self, experiments: list[Experiment], *, as_json: bool) -> None:
         """The result; of a file with several experiments all of them, with ``--json`` as a list."""
@@ -193,18 +281,19 @@ class Command(BaseCommand):
         best = experiment.best_trial
         tripped = experiment.breaker if _has_tripped(experiment) else None
         state = "SUSPENDED" if tripped else experiment.phase
-        self.stdout.write(f"{state}: {experiment.name} ({experiment.pk})")
+        self.stdout.write(f"{state}: {screen.clean(experiment.name)} ({experiment.pk})")
         if tripped:
-            self.stdout.write(f"{tripped['reason']}\n\n{tripped['log']}".strip())
+            words = f"{tripped['reason']}\n\n{tripped['log']}".strip()
+            self.stdout.write(screen.plain_log(words))
             self.stdout.write(
                 f"\nIt can go on {self._how()} and a press on 'Continue anyway'; "
                 "with 'breaker: {alike: 0}' in its spec it never stops for failures."
             )
         if experiment.message:
-            self.stdout.write(experiment.message)
+            self.stdout.write(screen.plain_log(experiment.message))
         if upload := present.aistore_by_id([experiment])[experiment.pk]:
             words = f"AIStore: {upload['uploaded']} of {upload['runs']} trials are uploaded."
-            self.stdout.write(f"{words} {upload['error']}".rstrip())
+            self.stdout.write(screen.plain_log(f"{words} {upload['error']}".rstrip()))
         if best is None:
             self.stdout.write("There are no best parameters.")
             return
@@ -229,24 +318,3 @@ def _still_busy(experiment: Experiment) -> bool:
         return True
     # What has failed is not waited for: it is tried again while a server runs.
     return destination(experiment) is not None and outbox.goes_on(experiment.pk)
-
-
-def _progress_line(experiment: Experiment) -> str:
-    counted = present.count_trials([experiment])[experiment.pk]
-    counts, n_finished = counted.by_state, counted.finished
-    n_all = counted.out_of(experiment.max_trials)
-    filled = BAR_WIDTH * n_finished // n_all
-    words = [
-        f"{experiment.phase:8}[{'#' * filled}{'.' * (BAR_WIDTH - filled)}]",
-        f"{n_finished}/{n_all} trials",
-        f"{counts[TrialState.RUNNING]} running",
-    ]
-    if counts[TrialState.FAILED]:
-        words.append(f"{counts[TrialState.FAILED]} failed")
-    if counts[TrialState.EARLY_STOPPED]:
-        words.append(f"{counts[TrialState.EARLY_STOPPED]} stopped early")
-    if experiment.best_trial is not None:
-        words.append(f"best {experiment.best_trial.value:.6g}")
-    if experiment.suspended and not experiment.is_ended:
-        words.append("suspended")
-    return "  ".join(words)

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from experiments.problems import Problem
 from experiments.services import samples
 from experiments.services.intake import FileIntake, take_in_file
+from experiments.shell import screen
 
 BAD_MANIFEST = 2
 
@@ -20,11 +21,12 @@ def problem_line(kind: str, file: str, problem: Problem) -> str:
     place = file if problem.line is None else f"{file}:{problem.line}"
     path = f"{problem.path}: " if problem.path else ""
     hint = f" ({problem.hint})" if problem.hint else ""
-    return f"{place}: {kind}: {path}{problem.message}{hint}"
+    return screen.clean(f"{place}: {kind}: {path}{problem.message}{hint}")
 
 
 def read_file(command: BaseCommand, file: str) -> FileIntake:
     """What the file holds; prints errors and warnings to stderr and exits 2 on errors."""
+    command.stderr.style_func = None  # most of it is no error: not all in red
     try:
         raw = samples.read_file(file)
     except OSError as error:
@@ -40,7 +42,7 @@ def read_file(command: BaseCommand, file: str) -> FileIntake:
         sys.exit(BAD_MANIFEST)
     for _, intake in found.experiments:
         for program in intake.forecast.programs if intake.forecast else ():
-            command.stderr.write(program["sentence"] + ".")
+            command.stderr.write(screen.clean(program["sentence"] + "."))
     return found
 
 
