@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiments.algorithms.base import LOAD_KEY
+from experiments.manifest.local_spec import LocalSpec
 from experiments.manifest.quantity import parse_quantity
 from experiments.manifest.reading import LineOf, Notes, at
 from experiments.manifest.spec import ExperimentSpec
@@ -80,6 +81,9 @@ def forecast_of(
     if runs_here and spec.training.scheduler:
         message = "Local trials have no scheduler: queue and priority are ignored."
         notes.warn("spec.trainingConfig.scheduler", message)
+    if not runs_here and spec.local != LocalSpec():
+        message = "is for trials on one machine: on a cluster it is ignored."
+        notes.warn("spec.local", message)
     n_distinct = spec.space.n_distinct()
     _check_direction(notes, spec)
     _check_enough(notes, spec, n_distinct)

@@ -33,6 +33,8 @@ from experiments.manifest.fields import (
     SPEC,
 )
 from experiments.manifest.json_text import pretty_json
+from experiments.manifest.local_section import parse_local
+from experiments.manifest.local_spec import LocalSpec
 from experiments.manifest.names import LABEL, LABEL_KEY, LABEL_VALUE, MAX_NAME, SUBDOMAIN, slug
 from experiments.manifest.quantity import HINT as QUANTITY_HINT
 from experiments.manifest.quantity import parse_quantity
@@ -46,6 +48,7 @@ __all__ = [
     "AIStoreSpec",
     "AlgorithmSpec",
     "ExperimentSpec",
+    "LocalSpec",
     "Parsed",
     "Problem",
     "ProblemsError",
@@ -94,6 +97,7 @@ class ExperimentSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     alike: int = ALIKE  # failures alike that suspend it; 0: none do
+    local: LocalSpec = field(default_factory=LocalSpec)  # read by the local engine only
     seed: int | None = None  # None: the server chooses one
 
     @property
@@ -251,6 +255,7 @@ def _spec(
     storage = _storage(notes, raw.get("storage"))
     aistore = _aistore(notes, raw)
     alike = _alike(notes, raw.get("breaker"))
+    local = parse_local(notes, raw.get("local"))
     training = parse_training(notes, raw.get("trainingConfig"), "spec.trainingConfig")
     tuner, assessor, advisor = _algorithms(notes, raw, space)
     if notes.problems or space is None:
@@ -270,6 +275,7 @@ def _spec(
         storage=storage,
         aistore=aistore,
         alike=alike,
+        local=local,
         seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
 
@@ -402,6 +408,8 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
         body["aistore"] = {"folder": spec.aistore.folder, "secret": spec.aistore.secret}
     if spec.alike != ALIKE:
         body["breaker"] = {"alike": spec.alike}
+    if local := spec.local.as_manifest():
+        body["local"] = local
     body["trainingConfig"] = spec.training.as_manifest()
     for algorithm in (spec.tuner, spec.assessor, spec.advisor):
         if algorithm:

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from experiments.manifest.local_spec import LocalSpec
+
 
 class LaunchError(Exception):
     """This trial cannot be launched; its message is for the user. The trial fails."""
@@ -71,6 +73,7 @@ class Launch:
     namespace: str = "default"  # on a cluster
     owner: Mapping[str, Any] | None = None  # ownerReference of the object the trial belongs to
     seconds_left: float | None = None  # of the experiment's time; a job is not to outlive it
+    local: LocalSpec = field(default_factory=LocalSpec)  # nothing but the local backend reads it
 
     @property
     def name(self) -> str:

@@ -45,6 +45,7 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         namespace=link.namespace if link else experiment.project.namespace,
         owner=_owner(link) if link else None,
         seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
+        local=spec.local,
     )
 
 
@@ -74,4 +75,5 @@ def sample_launch(spec: ExperimentSpec) -> Launch:
         token="",
         scheduler=spec.training.scheduler or {},
         namespace=settings.NAMESPACE,
+        local=spec.local,
     )

@@ -66,6 +66,13 @@ def test_on_a_cluster_the_image_is_needed_and_the_command_is_not() -> None:
     assert "entry point" in warning.message
 
 
+def test_on_a_cluster_what_is_for_one_machine_is_ignored_with_a_word() -> None:
+    changes = {**LOCALLY_FINE, f"{CONTAINER}.image": "x:1", "spec.local.trialsPerGpu": 2}
+    (warning,) = forecast_here(changes, runs_here=False).warnings
+    assert (warning.path, "ignored" in warning.message) == ("spec.local", True)
+    assert forecast_here({**LOCALLY_FINE, "spec.local.trialsPerGpu": 2}).warnings == ()
+
+
 @pytest.mark.parametrize(
     ("changes", "path", "words"),
     [

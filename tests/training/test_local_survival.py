@@ -21,10 +21,12 @@ from tests.training.test_local_trees import DAEMON, daemons_of
 LAUNCHER = """
 import json, sys, time
 from pathlib import Path
+from experiments.manifest.local_spec import LocalSpec
 from experiments.training.base import Launch, Task
 from experiments.training.local.backend import LocalBackend
 fields = json.loads(sys.argv[2])
 fields["tasks"] = tuple(Task(**each) for each in fields["tasks"])
+fields["local"] = LocalSpec(**fields["local"])
 backend = LocalBackend(Path(sys.argv[1]), Path(sys.argv[3]), grace_s=0.4)
 if len(sys.argv) > 4:
     print("ready", flush=True)
@@ -37,7 +39,11 @@ time.sleep(600)
 
 def launcher(jobs: Jobs, launch: Launch, go: Path | None = None) -> subprocess.Popen[str]:
     """Start another process that launches the job, as soon as ``go`` exists."""
-    fields = {**vars(launch), "tasks": [vars(each) for each in launch.tasks]}
+    fields = {
+        **vars(launch),
+        "tasks": [vars(each) for each in launch.tasks],
+        "local": vars(launch.local),
+    }
     words = [str(jobs.root), json.dumps(fields), str(CLIENT_DIR), *([str(go)] if go else [])]
     process = subprocess.Popen(
         [sys.executable, "-c", LAUNCHER, *words], stdout=subprocess.PIPE, text=True
