@@ -34,6 +34,7 @@ from experiments.training.base import (
     BackendUnavailable,
     Handle,
     LaunchError,
+    NotYet,
 )
 from experiments.trials import changes, checkpoints
 from experiments.trials.backends import backend
@@ -255,8 +256,8 @@ def _fold(experiment: Experiment) -> list[Trial]:
         if status.state in ENDED:
             if end_trial(trial, status):
                 ended.append(trial.pk)
-        elif (remark := redact(status.message)) != trial.reason:
-            _remark(trial, remark)
+        else:
+            _remark(trial, redact(status.message))
     if ended:
         changes.update_best(experiment)
         curves.keep(ended)
@@ -272,9 +273,11 @@ def _allow_the_time_left(experiment: Experiment, running: Sequence[Trial]) -> No
 
 
 def _remark(trial: Trial, remark: str) -> None:
-    """Show on a running trial what its backend says of it, e.g. why its pod waits."""
+    """Show on a trial what its backend says of it, e.g. why its pod waits, or it itself."""
+    if remark == trial.reason:
+        return
     with transaction.atomic():
-        if Trial.objects.filter(pk=trial.pk, state=TrialState.RUNNING).update(reason=remark):
+        if Trial.objects.filter(pk=trial.pk, state=trial.state).update(reason=remark):
             trial.reason = remark
             trial.experiment.record(EventKind.REMARK, trial=trial, reason=remark)
 
@@ -414,6 +417,9 @@ def _launch(
         try:
             checkpoints.make(trial.parameters, spec.adds)
             handle = backend().launch(launch_of(experiment, spec, trial))
+        except NotYet as wait:
+            _remark(trial, redact(str(wait)))
+            continue
         except (LaunchError, OSError) as error:
             why = redact(str(error))  # it may quote a command with the trial's address
             trial.move(TrialState.FAILED, reason=why, finished_at=timezone.now())

@@ -23,6 +23,10 @@ class BackendUnavailable(Exception):
     """The backend cannot be reached now; try again later. No trial fails for it."""
 
 
+class NotYet(Exception):
+    """This trial cannot start at this moment, and goes on waiting; its message says for what."""
+
+
 class JobState(StrEnum):
     PENDING = "pending"  # accepted, not running yet
     RUNNING = "running"
@@ -142,6 +146,7 @@ class Backend(ABC):
 
         Raises:
             LaunchError: the trial can never start (no such command, no such directory, …).
+            NotYet: this one must wait; try again later.
             BackendUnavailable: try again later.
         """
 
@@ -174,6 +179,10 @@ class Backend(ABC):
     def take_exits(self) -> Sequence[str]:
         """Jobs that ended since the last call, where it ``tells_exits``: a hint to poll now."""
         return ()
+
+    def leave(self, experiment_id: str) -> None:
+        """The experiment has ended: nothing more of it will be launched."""
+        return
 
     @abstractmethod
     def stop(self, handle: Handle) -> None:

@@ -22,17 +22,25 @@ LAUNCHER = """
 import json, sys, time
 from pathlib import Path
 from experiments.manifest.local_spec import LocalSpec
-from experiments.training.base import Launch, Task
+from experiments.manifest.local_spec import LocalSpec
+from experiments.training.base import Launch, NotYet, Task
 from experiments.training.local.backend import LocalBackend
 fields = json.loads(sys.argv[2])
 fields["tasks"] = tuple(Task(**each) for each in fields["tasks"])
+fields["local"] = LocalSpec(preload=tuple(fields["local"]))
 fields["local"] = LocalSpec(**fields["local"])
 backend = LocalBackend(Path(sys.argv[1]), Path(sys.argv[3]), grace_s=0.4)
 if len(sys.argv) > 4:
     print("ready", flush=True)
     while not Path(sys.argv[4]).exists():
         time.sleep(0.001)
-print(json.dumps(backend.launch(Launch(**fields))), flush=True)
+handle = None
+while handle is None:
+    try:
+        handle = backend.launch(Launch(**fields))
+    except NotYet:
+        time.sleep(0.02)
+print(json.dumps(handle), flush=True)
 time.sleep(600)
 """
 

@@ -45,6 +45,7 @@ from experiments.training.base import (
     Launch,
     LaunchError,
     LogFile,
+    NotYet,
     Program,
 )
 from experiments.training.environment import inheritable
@@ -58,8 +59,9 @@ from experiments.training.local.job import (
     executable_of,
     replica_commands,
 )
+from experiments.training.local.preload import Gone, Preloads, Start
 from experiments.training.local.processes import boot_id, descendants, process_table, read_stat
-from experiments.training.local.spawner import spawner
+from experiments.training.local.spawner import how_to_supervise, spawner
 from experiments.training.local.wrapper import replace_file
 
 logger = logging.getLogger(__name__)
@@ -111,6 +113,7 @@ class LocalBackend(Backend):
         self.grace_s = grace_s
         self.log_limit_bytes = log_limit_bytes
         self.inherited = inherited
+        self._preloads = Preloads(self.exits, how_to_supervise(python))
 
     # launch
 
@@ -135,10 +138,11 @@ class LocalBackend(Backend):
             self.exits.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (directory, directory / WORK, directory / OUTPUT):
                 folder.mkdir(mode=0o700, exist_ok=True)
+            start = self._preloads.start(launch, job["replicas"], str(directory / WORK))
             with _locked(directory / "lock") as lock:
                 if (handle := _find(directory)) is not None:
                     return handle
-                self._start(job, lock)
+                self._start(job, lock, start)
                 if (handle := _find(directory)) is not None:
                     return handle
         except OSError as error:
@@ -217,19 +221,28 @@ class LocalBackend(Backend):
         )
         return replica_commands(launch, directory, surroundings)
 
-    def _start(self, job: dict[str, Any], lock: int) -> None:
+    def _start(self, job: dict[str, Any], lock: int, start: Start) -> None:
         """Start the supervisor and wait until it has started the replicas.
 
         It keeps the lock open until its pid is on record. Should we die meanwhile, a second launch
         waits for that, so it adopts the job rather than starting another.
         """
-        answer = spawner(self.python).spawn(job, lock)
+        if start.server is not None:
+            try:
+                answer = start.server.fork(start.order, job, lock)
+            except Gone as reason:
+                raise NotYet(f"Waits for imports: {reason}.") from reason
+        else:
+            answer = spawner(self.python).spawn(job, lock)
         if answer.startswith("failed: "):
             raise LaunchError(answer.removeprefix("failed: "))
         if answer != "ok":
             logger.warning("The supervisor of %s could not start: %s", job["directory"], answer)
             why = answer.rpartition("\n")[2] or "it said nothing"
             raise BackendUnavailable(f"the trial's supervisor could not start: {why}")
+        if start.remark:
+            with contextlib.suppress(OSError):
+                replace_file(f"{job['directory']}/note", start.remark)
 
     # poll and stop
 
@@ -338,6 +351,10 @@ class LocalBackend(Backend):
                 return file.read(max(0, limit))
         except FileNotFoundError:
             return b""
+
+    def leave(self, experiment_id: str) -> None:
+        """See ``Backend.leave``."""
+        self._preloads.leave(experiment_id)
 
     def forget(self, handle: Handle) -> None:
         """See ``Backend.forget``; a job that still runs is stopped, and kept until it ended."""

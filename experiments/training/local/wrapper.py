@@ -1,7 +1,7 @@
 """Supervise every process of one attempt of a local trial: a process of its own.
 
-``spawner`` forks it, without a parent and in its own session, so that it outlives whoever
-launched it. It reads its job, starts the replicas, copies what they print into their log files,
+``spawner`` forks it, or ``fork_server`` becomes it, without a parent and in its own session, so
+that it outlives whoever launched it. It reads its job, starts the replicas, copies what they print into their log files,
 and when the deciding replica has ended or SIGTERM came it ends all the others. As a child
 subreaper it inherits every orphaned descendant: when it has no child left, nothing of the trial is
 left, daemons included. Its last act is ``result.json``, written by rename, and an empty file in
@@ -18,6 +18,7 @@ import os
 import select
 import signal
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from experiments.training.last_words import with_last_words
@@ -95,8 +96,11 @@ class Replica:
 class Supervisor:
     """The life of one attempt, from its start to ``result.json``."""
 
-    def __init__(self, job: dict[str, Any], lock: int) -> None:
+    def __init__(
+        self, job: dict[str, Any], lock: int, adopted: Sequence[Sequence[int]] = ()
+    ) -> None:
         self.job = job
+        self.adopted = {index: (pid, out, go) for index, pid, out, go in adopted}
         self.lock = lock
         self.directory: str = job["directory"]
         self.replicas: list[Replica] = []
@@ -134,9 +138,12 @@ class Supervisor:
         # Before any replica: a launch that is repeated after a crash must find this one.
         replace_file(self._path("pid.json"), json.dumps(me))
         os.close(self.lock)
-        for spec in self.job["replicas"]:
+        for index, spec in enumerate(self.job["replicas"]):
             try:
-                self._spawn(spec)
+                if index in self.adopted:
+                    self._adopt(spec, *self.adopted[index])
+                else:
+                    self._spawn(spec)
             except (OSError, ValueError) as error:
                 why = error.strerror if isinstance(error, OSError) else str(error)
                 if isinstance(error, OSError) and error.errno in (errno.ENOEXEC, errno.ENOENT):
@@ -163,6 +170,16 @@ class Supervisor:
         finally:
             os.close(write_end)
             os.chdir("/")
+        self._keep(spec, pid, read_end)
+
+    def _adopt(self, spec: dict[str, Any], pid: int, out: int, go: int) -> None:
+        """Let a child begin that was forked before this process was a supervisor."""
+        self._keep(spec, pid, out)
+        with contextlib.suppress(BrokenPipeError):  # killed meanwhile
+            os.write(go, b"1")
+        os.close(go)
+
+    def _keep(self, spec: dict[str, Any], pid: int, read_end: int) -> None:
         os.set_blocking(read_end, False)
         log = Log(self._path(f"{spec['name']}.log"), read_end, self.job["log_limit"])
         replica = Replica(spec, log, pid)
@@ -177,6 +194,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Wait until the deciding replica has ended or a stop is asked, then end the rest."""
+        self._reap()  # an adopted one may have ended before anybody listened
         while self.deciding.code is None and not self.stop_asked:
             self._turn(None)
         if self.deciding.code is None:
@@ -338,8 +356,11 @@ def become_subreaper() -> None:
         raise OSError(errno.ENOSYS, "PR_SET_CHILD_SUBREAPER is refused")
 
 
-def supervise(lock: int, stream: int) -> None:
+def supervise(lock: int, stream: int, adopted: Sequence[Sequence[int]] = ()) -> None:
     """Supervise the job that comes as JSON on ``stream``, and end this process.
+
+    ``adopted``: the replicas that are children of this process already, and wait. Of each its
+    place among the job's replicas, its pid, the pipe of what it prints, and that which lets it go.
 
     The answer on ``stream`` is one line: "ok" or "failed: WHY", or a traceback. ``lock`` is closed
     once this process is on record as the job's.
@@ -353,7 +374,7 @@ def supervise(lock: int, stream: int) -> None:
         job = json.loads(text)
     except ValueError:
         os._exit(1)  # who launched us died before it had told us all
-    supervisor = Supervisor(job, lock)
+    supervisor = Supervisor(job, lock, adopted)
     failure = supervisor.start()
     with contextlib.suppress(OSError):  # who launched us may have died; we go on
         os.write(1, f"failed: {failure}\n".encode() if failure else b"ok\n")
