@@ -27,7 +27,8 @@ from experiments.training.local.backend import LocalBackend
 fields = json.loads(sys.argv[2])
 fields["tasks"] = tuple(Task(**each) for each in fields["tasks"])
 fields["local"] = LocalSpec(**fields["local"])
-backend = LocalBackend(Path(sys.argv[1]), Path(sys.argv[3]), grace_s=0.4)
+root = Path(sys.argv[1])
+backend = LocalBackend(root, Path(sys.argv[3]), grace_s=0.4, slots=root.parent / "slots")
 if len(sys.argv) > 4:
     print("ready", flush=True)
     while not Path(sys.argv[4]).exists():
@@ -70,7 +71,7 @@ def test_a_trial_outlives_its_launcher_and_is_adopted(jobs: Jobs) -> None:
     handle = json.loads(answer(process))
     kill(process)
 
-    fresh = LocalBackend(jobs.root, CLIENT_DIR)
+    fresh = LocalBackend(jobs.root, CLIENT_DIR, slots=jobs.root.parent / "slots")
     assert fresh.poll([handle])[0].state is JobState.RUNNING
     assert fresh.launch(launch) == handle  # a launch that is repeated finds it
     jobs.handles.append(handle)
