@@ -24,7 +24,10 @@ class BackendUnavailable(Exception):
 
 
 class NotYet(Exception):
-    """This trial cannot start at this moment, and goes on waiting; its message says for what."""
+    """This trial cannot start at this moment, and goes on waiting; its message says for what.
+
+    Nothing was started, and nothing is wrong: asked again, it goes when its turn has come.
+    """
 
 
 class JobState(StrEnum):
@@ -77,6 +80,7 @@ class Launch:
     namespace: str = "default"  # on a cluster
     owner: Mapping[str, Any] | None = None  # ownerReference of the object the trial belongs to
     seconds_left: float | None = None  # of the experiment's time; a job is not to outlive it
+    alone: str = ""  # it ran out of memory beside others: "gpu" (one of its own), or "machine"
     local: LocalSpec = field(default_factory=LocalSpec)  # nothing but the local backend reads it
 
     @property
@@ -109,6 +113,17 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Capacity:
+    """What a backend cannot give to a launch, as (manifest path, message) pairs.
+
+    With ``problems`` no such trial can ever run here; ``warnings`` say what it gets instead.
+    """
+
+    problems: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class JobStatus:
     """What ``poll`` tells of one job."""
 
@@ -117,6 +132,7 @@ class JobStatus:
     message: str = ""  # why it failed, or why it waits, for the user
     started_at: float | None = None  # seconds since the epoch
     finished_at: float | None = None
+    out_of_memory: str = ""  # "gpu", or the "machine"'s, where it failed for that
 
 
 Handle = dict[str, Any]  # plain JSON, stored on the trial's row
@@ -149,6 +165,22 @@ class Backend(ABC):
             NotYet: this one must wait; try again later.
             BackendUnavailable: try again later.
         """
+
+    def room(self, launch: Launch, most: int) -> int:
+        """About how many launches like this one would not have to wait now, ``most`` at most."""
+        return most
+
+    def capacity(self, launch: Launch) -> Capacity:
+        """Say what of a launch can never be had here; asks nothing that takes long."""
+        return Capacity()
+
+    def devices(self) -> dict[str, Any] | None:
+        """What trials share and who has what, as JSON for people; None where others see to it."""
+        return None
+
+    def measure(self) -> None:
+        """Look what running trials take, where that is asked for. Called every few moments."""
+        return
 
     def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """Say what would keep this launch from starting now: (manifest path, message) pairs."""

@@ -14,6 +14,7 @@ from experiments.models import Event, Metric, Trial
 from experiments.redaction import redact
 from experiments.states import EventKind, TrialState
 from experiments.training.base import JobState, JobStatus
+from experiments.trials import launching
 
 # What reports and people may change in a trial's row while it runs.
 _JUDGED_BY = [
@@ -28,6 +29,10 @@ def end_trial(trial: Trial, status: JobStatus) -> bool:
         # Nobody decided to stop it: the server was shut down around it.
         return requeue(trial, "The server was shut down; it starts anew.")
     state, reason = _verdict_on_end(trial, status)
+    if state is TrialState.FAILED and status.out_of_memory:
+        if _may_suffice_alone(trial, status.out_of_memory):
+            return _requeue_alone(trial, status.out_of_memory, reason)
+        reason += _nothing_more_to_give(trial, status.out_of_memory)
     columns: dict[str, Any] = {
         "finished_at": timezone.now(),
         "exit_code": status.exit_code,
@@ -70,13 +75,38 @@ def _refused_final(trial: Trial) -> str:
     return f"A final result was sent and refused: {newest.reason.removeprefix('not stored: ')}."
 
 
-def requeue(trial: Trial, reason: str) -> bool:
+def _may_suffice_alone(trial: Trial, whose: str) -> bool:
+    """Whether memory ran out that others may have had: its machine's, or of a GPU it shared."""
+    if launching.alone(trial):
+        return False
+    return whose == "machine" or bool(_slot(trial).get("shares"))
+
+
+def _slot(trial: Trial) -> dict[str, Any]:
+    return (trial.handle or {}).get("slot") or {}
+
+
+def _requeue_alone(trial: Trial, whose: str, reason: str) -> bool:
+    on = "on a GPU" if whose == "gpu" else "on this machine"
+    words = f"It ran out of memory and starts anew, alone {on}. {reason}"
+    return requeue(trial, redact(words), {launching.RAN_OUT: whose})
+
+
+def _nothing_more_to_give(trial: Trial, whose: str) -> str:
+    if whose == "machine":
+        return "; it ran alone on this machine"
+    if any(_slot(trial).get("devices") or ()):
+        return "; no other trial was on its GPU"
+    return "; it asked for no GPU of its own (resources.limits, nvidia.com/gpu)"
+
+
+def requeue(trial: Trial, reason: str, data: dict[str, Any] | None = None) -> bool:
     """RUNNING → WAITING for another attempt, without the reports of this one."""
     with transaction.atomic():
         won = trial.move(
             TrialState.WAITING,
             reason=reason,
-            data={"requeued": True},
+            data={"requeued": True, **(data or {})},
             attempt=trial.attempt + 1,
             handle=None,
             started_at=None,

@@ -43,6 +43,7 @@ def started_in(environment: Path, root: Path, **more: str) -> Jobs:
         search_path=trial_path(inherited, folder=root / "python"),
         inherited=inherited,
         own_code=root / "examples",
+        slots=root.parent / "slots",
     )
     return jobs
 
@@ -97,7 +98,9 @@ def test_a_named_interpreter_is_python3_whatever_lies_beside_it(bare: Path, tmp_
     (other / "python-mine").symlink_to(sys._base_executable)  # type: ignore[attr-defined]
     path = trial_path({}, python=str(other / "python-mine"), folder=tmp_path / "ways")
     jobs = Jobs(tmp_path / "trials")
-    jobs.backend = LocalBackend(tmp_path / "trials", CLIENT_DIR, search_path=path)
+    jobs.backend = LocalBackend(
+        tmp_path / "trials", CLIENT_DIR, search_path=path, slots=tmp_path / "slots"
+    )
     for word in ("python", "python3"):
         handle = jobs.start(["sh", "-c", f'{word} -c "{WHO}" "two words"'])
         assert jobs.end(handle).message == ""
@@ -106,7 +109,9 @@ def test_a_named_interpreter_is_python3_whatever_lies_beside_it(bare: Path, tmp_
 
 def test_no_python_is_not_replaced_by_ours(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path)
-    jobs.backend = LocalBackend(tmp_path, CLIENT_DIR, inherited={"PATH": "/nowhere"})
+    jobs.backend = LocalBackend(
+        tmp_path, CLIENT_DIR, inherited={"PATH": "/nowhere"}, slots=tmp_path / "slots"
+    )
     with pytest.raises(LaunchError, match=r"command not found: python3 \(start AutoTune where"):
         jobs.launch(jobs.describe(task(["python3", "-c", "1"])))
 
@@ -201,7 +206,9 @@ def test_who_chooses_by_the_folder_is_asked_there_and_named(tmp_path: Path) -> N
     (shims / "python3").chmod(0o755)
     jobs = Jobs(tmp_path / "trials")
     inherited = {"PATH": f"{shims}:/usr/bin:/bin"}
-    jobs.backend = LocalBackend(tmp_path / "trials", CLIENT_DIR, inherited=inherited)
+    jobs.backend = LocalBackend(
+        tmp_path / "trials", CLIENT_DIR, inherited=inherited, slots=tmp_path / "slots"
+    )
     launch = jobs.describe(task(["python3", "train.py"], workingDir=str(project)))
     (program,) = jobs.backend.programs(launch)
     assert program.missing == ("no_such_module",)

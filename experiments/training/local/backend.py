@@ -16,8 +16,9 @@ Guarantees: a job is started once however often and from wherever it is launched
 process that launched it; after its end none of its processes is left, daemons included, even when
 its supervisor (``wrapper.py``) was killed.
 
-Image, volumes, resources, security context, init containers, sidecars and restart policies have no
-meaning here and are ignored; the forecast tells the user.
+GPUs, cores and memory that trials ask for are shared out by ``machine``. Image, volumes, security
+context, init containers, sidecars and restart policies have no meaning here and are ignored; the
+forecast tells the user.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from typing import Any
 from experiments.training.base import (
     Backend,
     BackendUnavailable,
+    Capacity,
     Handle,
     JobState,
     JobStatus,
@@ -50,17 +52,20 @@ from experiments.training.base import (
 )
 from experiments.training.environment import inheritable
 from experiments.training.local.command_line import is_python, python_of
+from experiments.training.local.gpus import Gpus
 from experiments.training.local.interpreter import ask, imports_of
 from experiments.training.local.job import (
-    JOB_MARK,
     OUTPUT,
     WORK,
     Surroundings,
     executable_of,
     replica_commands,
 )
+from experiments.training.local.machine import Sharing
+from experiments.training.local.placing import Claim, may_share
 from experiments.training.local.preload import Gone, Preloads, Start
-from experiments.training.local.processes import boot_id, descendants, process_table, read_stat
+from experiments.training.local.processes import boot_id, kill_job, read_stat
+from experiments.training.local.slots import Granted, Slots, default_directory
 from experiments.training.local.spawner import how_to_supervise, spawner
 from experiments.training.local.wrapper import replace_file
 
@@ -94,6 +99,8 @@ class LocalBackend(Backend):
         grace_s: float = GRACE_S,
         log_limit_bytes: int = LOG_LIMIT_BYTES,
         inherited: Mapping[str, str] | None = None,
+        slots: Path | None = None,
+        gpus: Gpus | None = None,
     ) -> None:
         """Args:
         root: where jobs live; made when needed, readable by the owner only.
@@ -103,6 +110,8 @@ class LocalBackend(Backend):
         own_code: where the examples lie that may run with ``python``'s environment.
         inherited: what trials see of the server's environment; by default ``os.environ``
             without the server's own settings.
+        slots: see ``slots``; by default the directory that all servers of this user share.
+        gpus: of this machine; by default those that NVML finds.
         """
         self.root = Path(root).absolute()
         self.exits = self.root / "exits"
@@ -113,6 +122,7 @@ class LocalBackend(Backend):
         self.grace_s = grace_s
         self.log_limit_bytes = log_limit_bytes
         self.inherited = inherited
+        self.sharing = Sharing(self.root, Slots(slots or default_directory()), gpus or Gpus())
         self._preloads = Preloads(self.exits, how_to_supervise(python))
 
     # launch
@@ -126,28 +136,59 @@ class LocalBackend(Backend):
         directory = self.root / launch.name
         if (handle := _find(directory)) is not None:
             return handle
-        job = {
-            "directory": str(directory),
-            "replicas": self._commands(launch, directory),
-            "grace": float(self.grace_s),
-            "settle": min(SETTLE_S, float(self.grace_s)),
-            "log_limit": self.log_limit_bytes,
-            "exit_marker": str(self.exits / launch.name),
-        }
+        specs = self._commands(launch, directory)  # who can never start is not to wait first
         try:
             self.exits.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (directory, directory / WORK, directory / OUTPUT):
                 folder.mkdir(mode=0o700, exist_ok=True)
-            start = self._preloads.start(launch, job["replicas"], str(directory / WORK))
+            work = str(directory / WORK)
+            self._preloads.start(launch, specs, work)  # nor a GPU for what is being imported
             with _locked(directory / "lock") as lock:
                 if (handle := _find(directory)) is not None:
                     return handle
-                self._start(job, lock, start)
+                granted = self.sharing.take(launch, directory)
+                try:
+                    job = self._job(launch, directory, granted)
+                    self._start(job, lock, self._preloads.start(launch, job["replicas"], work))
+                finally:
+                    granted.let_go()
                 if (handle := _find(directory)) is not None:
                     return handle
         except OSError as error:
             raise BackendUnavailable(f"the trial's directory {directory}: {error}") from error
         raise BackendUnavailable(f"the supervisor of {launch.name} ended without a trace")
+
+    def _job(self, launch: Launch, directory: Path, granted: Granted) -> dict[str, Any]:
+        claim = granted.claim
+        return {
+            "directory": str(directory),
+            "replicas": self._commands(launch, directory, claim),
+            "grace": float(self.grace_s),
+            "settle": min(SETTLE_S, float(self.grace_s)),
+            "log_limit": self.log_limit_bytes,
+            "exit_marker": str(self.exits / launch.name),
+            "slot": {
+                "path": str(granted.path),
+                "devices": claim.devices,
+                "shares": may_share(claim.request),
+            },
+        }
+
+    def room(self, launch: Launch, most: int) -> int:
+        """See ``Backend.room``."""
+        return self.sharing.room(launch, most)
+
+    def capacity(self, launch: Launch) -> Capacity:
+        """See ``Backend.capacity``."""
+        return self.sharing.capacity(launch)
+
+    def devices(self) -> dict[str, Any]:
+        """See ``Backend.devices``."""
+        return self.sharing.describe()
+
+    def measure(self) -> None:
+        """See ``Backend.measure``."""
+        self.sharing.measure()
 
     def find(self, launch: Launch) -> Handle | None:
         """See ``Backend.find``."""
@@ -211,7 +252,9 @@ class LocalBackend(Backend):
     def _inherited(self) -> Mapping[str, str]:
         return os.environ if self.inherited is None else self.inherited
 
-    def _commands(self, launch: Launch, directory: Path) -> list[dict[str, Any]]:
+    def _commands(
+        self, launch: Launch, directory: Path, claim: Claim | None = None
+    ) -> list[dict[str, Any]]:
         surroundings = Surroundings(
             search_path=self.search_path,
             client_dir=str(self.client_dir),
@@ -219,7 +262,12 @@ class LocalBackend(Backend):
             own_code=self.own_code,
             own_bin=os.path.dirname(os.path.abspath(self.python)),
         )
-        return replica_commands(launch, directory, surroundings)
+        return replica_commands(
+            launch,
+            directory,
+            surroundings,
+            lambda rank: self.sharing.environment(launch, claim, rank),
+        )
 
     def _start(self, job: dict[str, Any], lock: int, start: Start) -> None:
         """Start the supervisor and wait until it has started the replicas.
@@ -266,11 +314,17 @@ class LocalBackend(Backend):
                 message=result["message"],
                 started_at=result["started_at"],
                 finished_at=result["finished_at"],
+                out_of_memory=result.get("out_of_memory", ""),
             )
         if alive:
-            note = _read_text(directory / "note")
+            note = self._gone(handle) or _read_text(directory / "note")
             return JobStatus(JobState.RUNNING, message=note, started_at=handle["since"])
         return self._lost(handle, directory, boot)
+
+    def _gone(self, handle: Handle) -> str:
+        """Words for a running trial whose GPU is not there any more."""
+        lost = self.sharing.gone((handle.get("slot") or {}).get("devices") or ())
+        return f"Its GPU is gone from this machine: {', '.join(lost)}." if lost else ""
 
     def _lost(self, handle: Handle, directory: Path, boot: str) -> JobStatus:
         """End what a killed supervisor left behind, and put on record that the job is lost."""
@@ -279,7 +333,7 @@ class LocalBackend(Backend):
         if handle["boot"] != boot:
             message = "the machine was restarted while the trial ran"
         else:
-            count = _kill_leftovers(handle, directory)
+            count = kill_job(str(directory), handle["pid"])
             message = "the trial's supervisor process vanished (killed?)"
             message += f"; {count} processes it left were killed" if count else ""
         finished_at = time.time()
@@ -414,6 +468,7 @@ def _find(directory: Path) -> Handle | None:
         "boot": record.get("boot", ""),
         "since": record.get("since", 0.0),
         "replicas": record.get("replicas", []),
+        "slot": record.get("slot") or {},
     }
 
 
@@ -440,38 +495,3 @@ def _is_alive(handle: Handle, boot: str) -> bool:
         return False
     stat = read_stat(handle["pid"])
     return stat is not None and stat[2] == handle["started"]
-
-
-def _kill_leftovers(handle: Handle, directory: Path) -> int:
-    """Kill what a dead supervisor's job left; return how many processes that were.
-
-    They are known by the mark in their environment, by the supervisor's session, or as
-    descendants of such a process.
-    """
-    mark = f"{JOB_MARK}={directory}".encode()
-    killed: set[int] = set()
-    for _ in range(50):
-        table = process_table()
-        # A living process of that pid is a stranger, and so may be the session of that number.
-        session = handle["pid"] if handle["pid"] and handle["pid"] not in table else -1
-        roots = {
-            pid
-            for pid, stat in table.items()
-            if pid != os.getpid() and (stat[1] == session or _has_mark(pid, mark))
-        }
-        if not roots:
-            break
-        for pid in roots | descendants(roots, table):
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-                killed.add(pid)
-        time.sleep(0.01)
-    return len(killed)
-
-
-def _has_mark(pid: int, mark: bytes) -> bool:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return mark in file.read().split(b"\0")
-    except OSError:
-        return False  # gone, or somebody else's

@@ -364,7 +364,7 @@ def _leave(
     except BaseException as error:
         _answer(answers, f"failed {error!r}")
         os._exit(1)
-    return _as_started(fork, out_end, go, imported)
+    return _as_started(fork, out_end, go, order["slot"], imported)
 
 
 def _become_supervisor(how: dict[str, Any], lock: int, stream: int, adopted: Any) -> NoReturn:
@@ -379,7 +379,9 @@ def _become_supervisor(how: dict[str, Any], lock: int, stream: int, adopted: Any
 # ---- in a trial
 
 
-def _as_started(fork: dict[str, Any], out: int, go: int, imported: Imported) -> Fork:
+def _as_started(
+    fork: dict[str, Any], out: int, go: int, slot: str, imported: Imported
+) -> Fork:
     """Make this process what a fresh start would be, and return what is left to run."""
     os.setpgid(0, 0)
     if not os.read(go, 1):
@@ -388,6 +390,10 @@ def _as_started(fork: dict[str, Any], out: int, go: int, imported: Imported) -> 
     os.dup2(out, 1)
     os.dup2(out, 2)
     os.close(out)
+    if slot:  # as the supervisor, which does: until all processes of the trial are gone
+        held = os.open(slot, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_SH)
+        os.set_inheritable(held, True)
     os.chdir(fork["cwd"])
     environment = dict(fork["env"])
     imported.put_in(environment)

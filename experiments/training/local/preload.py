@@ -150,7 +150,8 @@ class ForkServer:
                 except OSError as error:
                     raise Gone("the process that imported them has ended") from error
             try:
-                line.sendall(json.dumps(order).encode())
+                slot = (job.get("slot") or {}).get("path", "")
+                line.sendall(json.dumps({**order, "slot": slot}).encode())
                 line.shutdown(socket.SHUT_WR)
                 answer = b""
                 while data := line.recv(4096):

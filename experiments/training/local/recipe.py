@@ -15,7 +15,9 @@ from experiments.training.local.command_line import is_python
 from experiments.training.local.job import JOB_MARK
 
 # Which processors a trial may use is up to whoever starts it; its imports must not ask.
-DEVICE_NAMES = frozenset({"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"})
+DEVICE_NAMES = frozenset(
+    {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}
+)
 # What differs between trials of one experiment, of all that a trial is given.
 OWN_NAMES = DEVICE_NAMES | {
     "AUTO_TUNE_SERVER_ADDR", "TUNER_TRIAL_JOB_ID", "TUNER_TRIAL_SEQ_ID", "NNI_TRIAL_JOB_ID",

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import select
@@ -24,6 +25,7 @@ from typing import Any
 from experiments.training.last_words import with_last_words
 from experiments.training.local.log import Log
 from experiments.training.local.processes import boot_id, descendants, process_table, read_stat
+from experiments.training.out_of_memory import is_of_gpu, kernel_kills
 
 # Python ignores SIGPIPE and SIGXFSZ, we ignore SIGHUP and SIGINT; ignored signals pass through
 # exec, so that without this list `yes | head` would never end inside a trial.
@@ -31,6 +33,7 @@ RESTORED_SIGNALS = (
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE,
     signal.SIGALRM, signal.SIGTERM, signal.SIGCHLD, signal.SIGXFSZ,
 )  # fmt: skip
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # as exit codes, a shell's of its child too
 OUR_SIGNALS = (-signal.SIGTERM, -signal.SIGKILL)  # as exit codes
 PR_SET_CHILD_SUBREAPER = 36
 KILL_EVERY_S = 0.02
@@ -71,6 +74,22 @@ def reserve_file(path: str, size: int) -> None:
         os.close(fd)
 
 
+def hold(path: str) -> int:
+    """Hold the slot that this file stands for, until this process and its children are gone.
+
+    -1 where it is lost: who had it for us died, and somebody else may have got it since.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY)
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    except OSError:
+        return -1
+    if os.fstat(fd).st_nlink == 0:  # it was taken from us before we had the lock
+        return -1
+    os.set_inheritable(fd, True)  # what a killed supervisor leaves behind still has its GPU
+    return fd
+
+
 class Replica:
     """One process of the job."""
 
@@ -109,6 +128,7 @@ class Supervisor:
         self.stopped = False  # stop came before the deciding replica ended
         self.killing = False  # we sent SIGKILL: a death by it does not mean "out of memory"
         self.has_children = True
+        self.kernel_kills = kernel_kills()
         self.poller = select.poll()
         self.started_at = time.time()
 
@@ -126,6 +146,9 @@ class Supervisor:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         become_subreaper()
+        slot = self.job.get("slot") or {}
+        if slot and hold(slot["path"]) < 0:
+            os._exit(1)  # nothing of this start is on record: another one finds it so
         reserve_file(self._path("result.json"), RESULT_RESERVE)
         stat = read_stat(os.getpid())
         me = {
@@ -134,6 +157,7 @@ class Supervisor:
             "boot": boot_id(),
             "since": self.started_at,
             "replicas": [spec["name"] for spec in self.job["replicas"]],
+            "slot": slot,
         }
         # Before any replica: a launch that is repeated after a crash must find this one.
         replace_file(self._path("pid.json"), json.dumps(me))
@@ -319,12 +343,21 @@ class Supervisor:
             "exit_code": code,
             "signal": by_signal,
             "message": "; ".join(remarks)[:2000],
+            "out_of_memory": self._out_of_memory() if state == "failed" else "",
             "started_at": self.started_at,
             "finished_at": time.time(),
             "replicas": [
                 {"name": r.name, "code": r.code, "finished_at": r.ended_at} for r in self.replicas
             ],
         }
+
+    def _out_of_memory(self) -> str:
+        """Whose memory ran out, if that is why it failed: a "gpu"'s, or this "machine"'s."""
+        failed = [each for each in self.replicas if each.code]
+        if any(is_of_gpu(each.log.last) for each in failed):
+            return "gpu"
+        killed = any(each.code in KILLED for each in failed) and not self.killing
+        return "machine" if killed and kernel_kills() > self.kernel_kills else ""
 
     # small parts
 
