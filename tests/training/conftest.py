@@ -133,6 +133,7 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
     for handle in jobs.handles:
         if jobs.status(handle).state is JobState.RUNNING:
             jobs.end(handle)
+    jobs.backend.leave("exp1")
     left = jobs.marked()
     for pid in left:
         with contextlib.suppress(OSError):

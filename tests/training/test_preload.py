@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ for what in [
     [signal.getsignal(n) for n in signals if n not in (32, 33)], signal.pthread_sigmask(0, []),
     os.umask(0o22), [resource.getrlimit(n) for n in range(16)], os.nice(0),
     os.getpgrp() == os.getpid(), os.getsid(0) == os.getppid(), os.sched_getaffinity(0),
-    sorted(os.listdir("/proc/self/fd")), os.readlink("/proc/self/fd/0"), open("/proc/self/cmdline").read().rstrip(chr(0)),
+    len(os.listdir("/proc/self/fd")), os.readlink("/proc/self/fd/0"), open("/proc/self/cmdline").read().rstrip(chr(0)),
     *sorted(os.environ.items()), *sorted(os.environb.items()),
     *sorted(os.popen("env -0").read().split(chr(0))),
     [n for n in open("/proc/self/environ").read().split(chr(0)) if n.startswith("AUTOTUNE")],
@@ -45,9 +46,10 @@ for what in [
 ]:
     print(what)
 print(logging.LogRecord("", 0, "", 0, "", (), None).relativeCreated < 5000)
-"""  # noqa: E501
+"""
 
 # name, script, what must be in its log; each is run both ways and compared
+# ruff: noqa: E501
 SCRIPTS: list[tuple[str, str, str]] = [
     ("look", LOOK, "('LOOK', 'x y')"),
     ("exit", "import heavy, sys; print('x', end=''); sys.exit(3)", "x"),
@@ -89,7 +91,7 @@ SCRIPTS: list[tuple[str, str, str]] = [
     ("future", "'doc'\nfrom __future__ import annotations\nimport heavy\ndef f(x: nothing): pass\n"
      "print(f.__annotations__, __doc__)", "nothing"),
     ("no future", "import heavy\ndef f(x: int): pass\nprint(f.__annotations__)", "<class 'int'>"),
-]  # fmt: skip # noqa: E501
+]  # fmt: skip
 
 
 class Code:
@@ -111,12 +113,12 @@ class Code:
         modules: tuple[str, ...] = ("heavy",),
         experiment: str = "exp1",
         env: dict[str, str] | None = None,
-        **container: object,
+        **container: Any,
     ) -> Handle:
         """Launch, and again until the imports are through."""
         variables = [{"name": name, "value": value} for name, value in (env or {}).items()]
         launch = self.jobs.describe(
-            task(list(command), env=variables, **{"workingDir": str(self.folder), **container}),
+            task(list(command), **({"workingDir": str(self.folder), "env": variables} | container)),
             experiment_id=experiment,
             local=LocalSpec(preload=modules),
         )
@@ -128,9 +130,10 @@ class Code:
             try:
                 return self.jobs.launch(launch)
             except NotYet as wait:
-                assert str(wait).startswith("Waits for "), wait
-                assert time.monotonic() < limit, wait
-                time.sleep(0.02)
+                words = str(wait)
+            assert words.startswith("Waits for ")
+            assert time.monotonic() < limit, words
+            time.sleep(0.02)
 
     def seen(self, handle: Handle) -> tuple[JobState, int | None, str, str]:
         """All that is seen of an ended job, without what is its own."""
@@ -190,14 +193,16 @@ def test_modules_and_options_are_run_as_python_does(code: Code) -> None:
 
 
 def test_random_numbers_differ_and_what_imports_print_and_set_is_there(code: Code) -> None:
-    code.write("chatty.py", "import os, sys\nprint('said', file=sys.stderr)\nos.environ['SET'] = '1'")
+    code.write(
+        "chatty.py", "import os, sys\nprint('said', file=sys.stderr)\nos.environ['SET'] = '1'"
+    )
     code.write("t.py", "import os, random, tempfile, uuid, multiprocessing.process as p\n"
                "print(os.environ['SET'], [random.random(), tempfile.mktemp(), uuid.uuid4(), "
                "bytes(p.current_process().authkey)])")  # fmt: skip
     modules = ("chatty", "random", "tempfile", "uuid", "multiprocessing.process")
     logs = [code.run("python3", "t.py", modules=modules) for _ in range(2)]
     one, other = (code.seen(handle)[-1] for handle in logs)
-    assert one.startswith("said\n1 [") and other.startswith("said\n1 [")
+    assert (one[:8], other[:8]) == ("said\n1 [", "said\n1 [")
     values = [text.partition("[")[2].rstrip("]\n").split(", ") for text in (one, other)]
     assert not set(values[0]) & set(values[1])
 
@@ -258,7 +263,8 @@ def test_other_commands_and_other_environments_are_started_with_a_reason(code: C
     ]:
         handle = code.run(*command, env=env)
         note = code.note(handle)
-        assert note.startswith("heavy not preloaded: ") and words in note
+        assert note.startswith("heavy not preloaded: ")
+        assert words in note
         code.jobs.end(handle)
     code.jobs.backend.leave("exp1")
     odd = code.run("python3", str(code.folder / "t.py"), workingDir="", env={"PYTHONPATH": "src"})
@@ -308,7 +314,8 @@ def test_a_server_that_was_killed_is_replaced_and_its_trials_go_on(code: Code) -
     os.kill(server, signal.SIGKILL)
     until(lambda: not is_running(server), "the server's death")
     second = code.run("python3", "t.py")
-    assert code.note(second) == "" and code.server != server
+    assert code.note(second) == ""
+    assert code.server != server
     (code.folder / "go").touch()
     for each in (handle, second):
         assert (code.jobs.end(each).exit_code, code.jobs.log(each)) == (4, "up\nwent on\n")

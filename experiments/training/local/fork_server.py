@@ -22,6 +22,7 @@ if __name__ == "__main__" and not (sys.flags.isolated or getattr(sys.flags, "saf
     sys.path.pop(0)  # the folder of this file, where nothing is to be imported from
 
 import array
+import contextlib
 import fcntl
 import functools
 import gc
@@ -98,10 +99,11 @@ def import_all(modules: list[str], hidden: list[str]) -> Imported:
     Raises:
         Refused: with what they did that a fork could not do again for each trial.
     """
-    cwd, made = os.getcwd(), []  # type: ignore[var-annotated]
+    cwd = os.getcwd()
+    made: list[str] = []
     before = dict(os.environ)
     Watched.hidden = frozenset(hidden)
-    os.environ.__class__ = Watched  # type: ignore[assignment]
+    os.environ.__class__ = Watched
     originals = [(name, getattr(tempfile, name)) for name in ("mkdtemp", "_mkstemp_inner")]
     for name, function in originals:
         setattr(tempfile, name, _noting(function, made))
@@ -127,9 +129,7 @@ def import_all(modules: list[str], hidden: list[str]) -> Imported:
         raise Refused("another directory is the current one after they were imported")
     after = dict(os.environ)
     set_by_them = {
-        name: after.get(name)
-        for name in {*before, *after}
-        if before.get(name) != after.get(name)
+        name: after.get(name) for name in {*before, *after} if before.get(name) != after.get(name)
     }
     for name in Watched.hidden.intersection(set_by_them):
         raise Refused(f"{name} is set by an import, and each trial has its own")
@@ -278,7 +278,7 @@ def serve(control: socket.socket, files: Files, imported: Imported) -> Fork:
     while True:
         try:
             data, descriptors = _receive(control)
-        except socket.timeout:
+        except TimeoutError:
             os._exit(0)
         if not data:
             os._exit(0)
@@ -329,10 +329,8 @@ def _told(answers: socket.socket) -> dict[str, Any]:
 
 
 def _answer(answers: socket.socket, text: str) -> None:
-    try:
+    with contextlib.suppress(OSError):  # who asked has gone
         answers.sendall(text.encode("utf-8", "replace"))
-    except OSError:
-        pass  # who asked has gone
 
 
 def _leave(
@@ -349,7 +347,7 @@ def _leave(
         # All pipes first: so each replica knows which to close.
         pipes = [(*os.pipe(), *os.pipe()) for _ in order["forks"]]
         adopted = []
-        for fork, (out, out_end, go, go_end) in zip(order["forks"], pipes):
+        for fork, (out, out_end, go, go_end) in zip(order["forks"], pipes):  # noqa: B905
             pid = os.fork()
             if pid == 0:
                 for descriptor in {lock, stream, *(each for four in pipes for each in four)}:
@@ -379,9 +377,7 @@ def _become_supervisor(how: dict[str, Any], lock: int, stream: int, adopted: Any
 # ---- in a trial
 
 
-def _as_started(
-    fork: dict[str, Any], out: int, go: int, slot: str, imported: Imported
-) -> Fork:
+def _as_started(fork: dict[str, Any], out: int, go: int, slot: str, imported: Imported) -> Fork:
     """Make this process what a fresh start would be, and return what is left to run."""
     os.setpgid(0, 0)
     if not os.read(go, 1):
@@ -439,7 +435,7 @@ def _fresh_main() -> types.ModuleType:
     main = types.ModuleType("__main__")
     main.__dict__["__builtins__"] = sys.modules["builtins"]
     if sys.version_info < (3, 14):
-        main.__dict__["__annotations__"] = {}
+        main.__annotations__ = {}
     return main
 
 
@@ -452,10 +448,12 @@ def _refresh(cwd: str) -> None:
     loaded = sys.modules.get
     if numpy := loaded("numpy.random"):
         numpy.seed()
-    if logging := loaded("logging"):
+    logging: Any = loaded("logging")
+    if logging:
         now = time.time()
         logging._startTime = now if sys.version_info < (3, 13) else time.time_ns()
-    if process := loaded("multiprocessing.process"):
+    process: Any = loaded("multiprocessing.process")
+    if process:
         process.ORIGINAL_DIR = cwd
         process.current_process().authkey = os.urandom(32)
     importlib.invalidate_caches()

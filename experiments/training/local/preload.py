@@ -21,13 +21,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from experiments.training.base import Launch, NotYet
 from experiments.training.last_words import with_last_words
-from experiments.training.local.job import JOB_MARK
+from experiments.training.local.processes import JOB_MARK
 from experiments.training.local.recipe import (
     DEVICE_NAMES,
     OWN_NAMES,
@@ -219,7 +219,7 @@ class Start:
     """How a job is to be started: replicas forked from ``server``, or with a remark why not."""
 
     server: ForkServer | None = None
-    order: Mapping[str, Any] | None = None
+    order: Mapping[str, Any] = field(default_factory=dict)
     remark: str = ""
 
 

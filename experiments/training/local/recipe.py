@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.training.local.command_line import is_python
-from experiments.training.local.job import JOB_MARK
+from experiments.training.local.processes import JOB_MARK
 
 # Which processors a trial may use is up to whoever starts it; its imports must not ask.
-DEVICE_NAMES = frozenset(
-    {"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"}
-)
+DEVICE_NAMES = frozenset({"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"})
 # What differs between trials of one experiment, of all that a trial is given.
 OWN_NAMES = DEVICE_NAMES | {
     "AUTO_TUNE_SERVER_ADDR", "TUNER_TRIAL_JOB_ID", "TUNER_TRIAL_SEQ_ID", "NNI_TRIAL_JOB_ID",
@@ -145,6 +143,6 @@ def _is_source(path: str) -> bool:
         return False
     try:
         with open(path, "rb") as file:
-            return not file.read(2) == b"PK"
+            return file.read(2) != b"PK"
     except OSError:
         return False

@@ -1,11 +1,11 @@
 """Supervise every process of one attempt of a local trial: a process of its own.
 
 ``spawner`` forks it, or ``fork_server`` becomes it, without a parent and in its own session, so
-that it outlives whoever launched it. It reads its job, starts the replicas, copies what they print into their log files,
-and when the deciding replica has ended or SIGTERM came it ends all the others. As a child
-subreaper it inherits every orphaned descendant: when it has no child left, nothing of the trial is
-left, daemons included. Its last act is ``result.json``, written by rename, and an empty file in
-``exits/`` for whoever watches.
+that it outlives whoever launched it. It reads its job, starts the replicas (or lets those go that
+were forked for it), copies what they print into their log files, and when the deciding replica has
+ended or SIGTERM came it ends all the others. As a child subreaper it inherits every orphaned
+descendant: when it has no child left, nothing of the trial is left, daemons included. Its last act
+is ``result.json``, written by rename, and an empty file in ``exits/`` for whoever watches.
 """
 
 from __future__ import annotations
