@@ -140,7 +140,7 @@ def test_more_than_there_are_is_refused_with_the_numbers(made: Callable[..., Job
     assert words == "A trial asks for 3 GPUs over 3 replicas, but this machine has 2."
     local = LocalSpec(gpu_indices=(1,))
     ((_, words),) = jobs.backend.capacity(jobs.describe(wants(2), local=local)).problems
-    assert words == "A trial asks for 2 GPUs, but 1 of this machine's GPUs may be used."
+    assert words == "A trial asks for 2 GPUs, but only 1 of this machine's may be used."
     local = LocalSpec(gpu_indices=(1, 5))
     ((path, words),) = jobs.backend.capacity(jobs.describe(wants(1), local=local)).problems
     assert path == "spec.local.gpuIndices[1]"
@@ -155,7 +155,7 @@ def test_without_nvml_there_are_none_and_it_is_said_why(
     jobs = made(Gpus(environment={}))
     ((_, words),) = jobs.backend.capacity(jobs.describe(wants(1))).problems
     assert words == (
-        "A trial asks for 1 GPUs, but this machine has 0 (The package nvidia-ml-py is not "
+        "A trial asks for a GPU, but this machine has 0 (The package nvidia-ml-py is not "
         "installed)."
     )
     assert jobs.backend.devices()["gpus"] == []

@@ -20,7 +20,7 @@ from experiments.training.base import Capacity, Launch, LaunchError
 from experiments.training.environment import Replica, main_container, replicas_by_rank
 from experiments.training.local.capacity import cores, memory_bytes
 from experiments.training.local.gpus import Gpu, Gpus
-from experiments.training.local.placing import GIB, Claim, Device, Machine, Request, place
+from experiments.training.local.placing import GIB, Claim, Device, Machine, Request, gpus, place
 from experiments.training.local.processes import ancestors, mark_of
 from experiments.training.local.slots import Granted, Slots, peak_of, peak_path
 
@@ -135,10 +135,11 @@ class Sharing:
         if wanted > len(usable) and not found:
             path = next(at(f"{each.path}.limits", GPU_RESOURCE) for each in asked if each.gpus)
             over = f" over {len(asked)} replicas" if len(asked) > 1 else ""
-            has = f"{len(usable)} of this machine's GPUs may be used" if indices else (
-                f"this machine has {len(there)}")  # fmt: skip
+            has = f"this machine has {len(there)}"
+            if indices and there:
+                has = f"only {len(usable)} of this machine's may be used"
             why = f" ({inventory.problem.rstrip('.')})" if inventory.problem else ""
-            found.append((path, f"A trial asks for {wanted} GPUs{over}, but {has}{why}."))
+            found.append((path, f"A trial asks for {gpus(wanted)}{over}, but {has}{why}."))
         return found
 
     # what is taken
