@@ -17,6 +17,7 @@ HELP = """\
 autotune up                   serve everything on this machine
 autotune run FILE.yaml        run one experiment to its end
 autotune validate FILE.yaml   check a manifest
+autotune gpus [--json]        GPUs of this machine, and the trials that have them
 autotune manage ...           any Django command
 autotune --version
 """

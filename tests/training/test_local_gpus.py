@@ -265,7 +265,7 @@ def test_a_gpu_that_goes_away_is_said_where_it_matters(
     assert jobs.status(handle).message == "Its GPU is gone from this machine: GPU-bb."
     (there, gone) = jobs.backend.devices()["gpus"]
     assert (there["gone"], gone["gone"], gone["uuid"]) == (False, True, "GPU-bb")
-    assert gone["trials"] == [{"experiment": "exp1", "trial": 1}]
+    assert gone["trials"] == [{"experiment": "exp1", "trial": 1, "memory_used": None}]
     assert jobs.backend.devices()["problem"] == "1 of 2 GPUs do not answer NVML."
     go(jobs, handle)
     jobs.end(handle)
