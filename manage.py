@@ -41,6 +41,12 @@ def main() -> None:
     try:
         execute_from_command_line([*sys.argv[:2], *words])
         sys.stdout.flush()
+    except ModuleNotFoundError as error:
+        if error.name not in ("kopf", "kubernetes"):
+            raise
+        sys.exit(
+            f"This command needs the package {error.name}: pip install 'autotune-web[kubernetes]'"
+        )
     except BrokenPipeError:  # whoever read our words has gone, as in `| head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for Python's own last flush
         sys.exit(128 + signal.SIGPIPE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import dj_database_url
@@ -105,6 +106,14 @@ def env_python(name: str) -> str:
     )
 
 
+def user_data(name: str) -> Path:
+    """Where a program of this name keeps what is its user's (XDG Base Directory, 0.8)."""
+    given = Path(env_str("XDG_DATA_HOME"))
+    # The specification has a relative path ignored; "" is one.
+    home = given if given.is_absolute() else Path("~/.local/share").expanduser()
+    return home / name
+
+
 def env_directory(name: str, default: Path) -> Path:
     """The data directory, made where it is missing, then for its owner only: it holds sessions.
 
@@ -146,6 +155,18 @@ def env_database(name: str, file: Path) -> dj_database_url.DBConfig:
             f"{name} must be postgresql://USER:PASSWORD@HOST/NAME or sqlite:///FILE."
         )
     return found
+
+
+def need_extra(module: str, extra: str, setting: str) -> None:
+    """Check that what only some installations bring is there.
+
+    Raises:
+        ImproperlyConfigured: if it is not; the message says which extra brings it.
+    """
+    if find_spec(module) is None:
+        raise ImproperlyConfigured(
+            f"{setting} needs the package {module}: pip install 'autotune-web[{extra}]'"
+        )
 
 
 def env_url(name: str, schemes: tuple[str, ...]) -> str:

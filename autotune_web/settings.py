@@ -28,14 +28,20 @@ from autotune_web.env import (
     env_python,
     env_str,
     env_url,
+    need_extra,
+    user_data,
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+# By pip it lies inside a package (see packaging/), otherwise in a clone of the repository.
+INSTALLED = (BASE_DIR.parent / "__init__.py").is_file()
+COMMAND = "autotune" if INSTALLED else "./autotune"  # what messages tell people to type
 
 # ---- where things are kept
-DATA_DIR = env_directory("AUTOTUNE_DATA", BASE_DIR / ".autotune")
+_usual = user_data("autotune") if INSTALLED else BASE_DIR / ".autotune"
+DATA_DIR = env_directory("AUTOTUNE_DATA", _usual)
 # What a command line needs to mean the same directory, for messages that name one.
-DATA_OPTION = "" if DATA_DIR == BASE_DIR / ".autotune" else f" --data {shlex.quote(str(DATA_DIR))}"
+DATA_OPTION = "" if _usual.resolve() == DATA_DIR else f" --data {shlex.quote(str(DATA_DIR))}"
 TRIALS_DIR = DATA_DIR / "trials"
 
 
@@ -72,6 +78,8 @@ SESSION_COOKIE_AGE = 60 * 60 * 24 * 30  # seconds
 TRAINING_ENGINE = env_choice(
     "AUTOTUNE_TRAINING_ENGINE", "local", ("local", "tensorstack", "kubeflow", "batch", "auto")
 )
+if TRAINING_ENGINE != "local":
+    need_extra("kubernetes", "kubernetes", f"AUTOTUNE_TRAINING_ENGINE={TRAINING_ENGINE}")
 # On a cluster a project is the namespace of its name; only the default project's can be chosen.
 NAMESPACE = env_str("AUTOTUNE_NAMESPACE", "default")
 # Where trials reach the trial API; differs from PUBLIC_URL behind a proxy.
@@ -165,12 +173,15 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     # Tests that use threads need a file: an in-memory database is one connection's own.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 else:
+    need_extra("psycopg_pool", "postgres", "DATABASE_URL")
     DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 12, "timeout": 20}}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # ---- broker and hints
 # Channels has no layer: nothing is sent through one, and every socket would need it to be there.
 REDIS_URL = env_url("REDIS_URL", ("redis", "rediss", "unix"))
+if REDIS_URL:
+    need_extra("redis", "redis", "REDIS_URL")
 CELERY_BROKER_URL = env_str("CELERY_BROKER_URL") or REDIS_URL or "folder://localhost"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = False  # tasks are hints; the ticker repeats them

@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-GROUPS = ("browser", "services", "cluster")
+GROUPS = ("browser", "services", "cluster", "install")
 
 
 def need(group: str, present: bool, what: str) -> None:

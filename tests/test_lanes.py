@@ -45,7 +45,7 @@ markers =
 """
 LEFT_OUT = (
     "Left out: 2 tests that need the whole product as processes, Chromium, PostgreSQL and Redis,"
-    " a Kubernetes control plane or much time. Everything: ./autotune test --all"
+    " a Kubernetes control plane, a package index or much time. Everything: ./autotune test --all"
 )
 
 

@@ -80,7 +80,7 @@ def reveal_key(experiment: Any) -> str:
 
 
 def _missing(name: str) -> str:
-    return f"There is no secret '{name}'. Set it: ./autotune manage secret {name}"
+    return f"There is no secret '{name}'. Set it: {settings.COMMAND} manage secret {name}"
 
 
 def _from_kubernetes(name: str, namespace: str) -> str:
@@ -141,6 +141,6 @@ def forecast(aistore: Any, known: Collection[str] = ()) -> list[Problem]:
         name = aistore.secret
         if name not in known and not _is_known(name):
             message = f"There is no secret '{name}' on this server: nothing is uploaded without it."
-            hint = f"Set it with ./autotune manage secret {name}, now or later."
+            hint = f"Set it with {settings.COMMAND} manage secret {name}, now or later."
             found.append(Problem("spec.aistore.secret", message, hint))
     return found

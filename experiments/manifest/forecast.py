@@ -79,7 +79,7 @@ def forecast_of(
         else:
             _check_cluster(notes, task, main, pod_path)
     if runs_here and spec.training.scheduler:
-        message = "Local trials have no scheduler: queue and priority are ignored."
+        message = "Local trials have no queues: of the scheduler only the priority counts."
         notes.warn("spec.trainingConfig.scheduler", message)
     if not runs_here and spec.local != LocalSpec():
         message = "is for trials on one machine: on a cluster it is ignored."

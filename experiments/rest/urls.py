@@ -5,7 +5,16 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path, re_path, register_converter
 from django.views.decorators.gzip import gzip_page
 
-from experiments.rest import comparing, experiments, failures, pace, schema, secrets, trials
+from experiments.rest import (
+    comparing,
+    devices,
+    experiments,
+    failures,
+    pace,
+    schema,
+    secrets,
+    trials,
+)
 
 
 class ExperimentId:
@@ -68,6 +77,7 @@ urlpatterns = [
     path("schema/", schema.Schema.as_view(), name="api-schema"),
     path("docs/", schema.Docs.as_view(), name="api-docs"),
     path("v1/algorithms/", experiments.Algorithms.as_view(), name="api-algorithms"),
+    path("v1/devices/", devices.Devices.as_view(), name="api-devices"),
     path("v1/secrets/", secrets.Secrets.as_view(), name="api-secrets"),
     path("v1/secrets/<str:name>/", secrets.OneSecret.as_view(), name="api-secret"),
     path("v1/experiments/", experiments.Experiments.as_view(), name="api-experiments"),

@@ -28,6 +28,12 @@ _SIX_DIGITS = Context(prec=6, rounding=ROUND_HALF_UP)  # as JavaScript's toPreci
 
 
 @register.simple_tag
+def autotune_command() -> str:
+    """What people type to run us on this machine."""
+    return str(settings.COMMAND)
+
+
+@register.simple_tag
 def icon(name: str, css: str = "") -> SafeString:
     """An icon of static/img/icons.svg, hidden from screen readers: words stand beside it."""
     return format_html(

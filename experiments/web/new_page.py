@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -188,7 +189,7 @@ def _the_experiment(text: str) -> GivenManifest:
     given, *others = read_contents(text).manifests
     if others:
         message = f"The text holds {1 + len(others)} experiments, but the form edits one at a time."
-        hint = "Leave one of them here. ./autotune run and REST take such a file whole."
+        hint = f"Leave one of them here. {settings.COMMAND} run and REST take such a file whole."
         raise ProblemsError([Problem("", message, hint, others[0].line_of(""))])
     return given
 

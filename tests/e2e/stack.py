@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +52,20 @@ def environment(data: Path, **more: str) -> dict[str, str]:
 
 
 def manage(
-    data: Path, *argv: str, timeout_s: float = 120.0, stdin: str | None = None, **env: str
+    data: Path,
+    *argv: str,
+    timeout_s: float = 120.0,
+    stdin: str | None = None,
+    autotune: Sequence[str] = (),
+    **env: str,
 ) -> Any:
-    """Run a command to its end; the answer has returncode, stdout and stderr."""
+    """Run a command of ours to its end; the answer has returncode, stdout and stderr.
+
+    Args:
+        autotune: what to run us by; without it this clone's ``manage.py``.
+    """
     return subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), *argv],
+        [*(autotune or (sys.executable, str(ROOT / "manage.py"))), *argv],
         env=environment(data, **env),
         cwd=ROOT,
         input=stdin,
@@ -100,6 +109,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = env
         self.root = ROOT  # where its code lies
+        self.autotune: Sequence[str] = ()  # what to run it by, in place of that code's manage.py
         self.process: subprocess.Popen[str] | None = None
         self.link = ""
         self._token = ""
@@ -110,7 +120,7 @@ class Stack:
         with output.open("w") as out:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, str(self.root / "manage.py")),
+                    *(self.autotune or (sys.executable, str(self.root / "manage.py"))),
                     *("up", "--port", str(self.port)),
                     *argv,
                 ],
@@ -169,7 +179,7 @@ class Stack:
     @property
     def token(self) -> str:
         if not self._token:
-            answer = manage(self.data, "token", **self.env)
+            answer = manage(self.data, "token", autotune=self.autotune, **self.env)
             assert answer.returncode == 0, answer.stderr
             self._token = answer.stdout.strip()
         return self._token

@@ -14,7 +14,11 @@ pytestmark = pytest.mark.stack
 
 def test_the_last_release_s_data_directory_starts_and_runs_on(tmp_path: Path):
     data = unpack(tmp_path)
-    stack = Stack(data)
+    runs_on(Stack(data), data)
+
+
+def runs_on(stack: Stack, data: Path) -> None:
+    """What was finished shows as it was, what was killed goes on to its end."""
     stack._token = (data / "token.txt").read_text()  # REST tokens of before go on
     try:
         stack.start("--no-sample")

@@ -71,13 +71,19 @@ def test_python3_is_that_of_the_environment_autotune_was_started_in(
         ({"PATH": "/c/bin:{env}/bin", "VIRTUAL_ENV": "{env}", "CONDA_PREFIX": "/c"}, ""),
         # one that is gone
         ({"PATH": "/usr/bin", "VIRTUAL_ENV": "/nowhere"}, ""),
+        # uvx puts AutoTune's own before the shell's; uv run is in a project's, which is active
+        ({"PATH": "/ours/bin:/usr/bin:/bin", "UV": "/uv"}, "/usr/bin:/bin"),
+        ({"PATH": "/ours/bin:{env}/bin:/b", "UV": "/uv", "VIRTUAL_ENV": "{env}"}, "{env}/bin:/b"),
+        ({"PATH": "/ours/bin:/b", "UV": "/uv", "VIRTUAL_ENV": "{env}"}, "{env}/bin:/b"),
+        ({"PATH": "/ours/bin:/b", "UV": "/uv", "VIRTUAL_ENV": "/ours"}, ""),
     ],
 )
 def test_where_programs_are_looked_up(
     bare: Path, tmp_path: Path, environment: dict[str, str], expected: str
 ) -> None:
     environment = {name: value.format(env=bare) for name, value in environment.items()}
-    assert trial_path(environment, folder=tmp_path) == expected.format(env=bare)
+    found = trial_path(environment, folder=tmp_path, prefix="/ours")
+    assert found == expected.format(env=bare)
 
 
 def test_an_interpreter_that_is_named_comes_before_the_active_one(

@@ -140,7 +140,7 @@ def test_more_than_there_are_is_refused_with_the_numbers(made: Callable[..., Job
     assert words == "A trial asks for 3 GPUs over 3 replicas, but this machine has 2."
     local = LocalSpec(gpu_indices=(1,))
     ((_, words),) = jobs.backend.capacity(jobs.describe(wants(2), local=local)).problems
-    assert words == "A trial asks for 2 GPUs, but 1 of this machine's GPUs may be used."
+    assert words == "A trial asks for 2 GPUs, but only 1 of this machine's may be used."
     local = LocalSpec(gpu_indices=(1, 5))
     ((path, words),) = jobs.backend.capacity(jobs.describe(wants(1), local=local)).problems
     assert path == "spec.local.gpuIndices[1]"
@@ -155,7 +155,7 @@ def test_without_nvml_there_are_none_and_it_is_said_why(
     jobs = made(Gpus(environment={}))
     ((_, words),) = jobs.backend.capacity(jobs.describe(wants(1))).problems
     assert words == (
-        "A trial asks for 1 GPUs, but this machine has 0 (The package nvidia-ml-py is not "
+        "A trial asks for a GPU, but this machine has 0 (The package nvidia-ml-py is not "
         "installed)."
     )
     assert jobs.backend.devices()["gpus"] == []
@@ -265,7 +265,7 @@ def test_a_gpu_that_goes_away_is_said_where_it_matters(
     assert jobs.status(handle).message == "Its GPU is gone from this machine: GPU-bb."
     (there, gone) = jobs.backend.devices()["gpus"]
     assert (there["gone"], gone["gone"], gone["uuid"]) == (False, True, "GPU-bb")
-    assert gone["trials"] == [{"experiment": "exp1", "trial": 1}]
+    assert gone["trials"] == [{"experiment": "exp1", "trial": 1, "memory_used": None}]
     assert jobs.backend.devices()["problem"] == "1 of 2 GPUs do not answer NVML."
     go(jobs, handle)
     jobs.end(handle)

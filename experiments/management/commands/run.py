@@ -104,7 +104,7 @@ class Command(BaseCommand):
         """How an interrupted experiment goes on."""
         if self._supervisor is None:
             return "on the server"
-        return f"with ./autotune up{settings.DATA_OPTION}"
+        return f"with {settings.COMMAND} up{settings.DATA_OPTION}"
 
     def _supervise(self) -> Supervisor | None:
         """Our own processes, or None where somebody else serves this data directory."""

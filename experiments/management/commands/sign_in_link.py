@@ -27,8 +27,8 @@ def require_database() -> None:
     if is_there():
         return
     raise CommandError(
-        f"There is no database in {settings.DATA_DIR} yet: start ./autotune up first, or name the "
-        "directory that it serves with --data."
+        f"There is no database in {settings.DATA_DIR} yet: start {settings.COMMAND} up first, or "
+        "name the directory that it serves with --data."
     )
 
 

@@ -78,9 +78,10 @@ class Command(BaseCommand):
         self._say(
             "\n  AutoTune Web is running.\n\n"
             f"  Sign in (once):  {link}\n"
-            f"  Address:         {supervisor.url}/\n\n"
+            f"  Address:         {supervisor.url}/\n"
+            f"  Data:            {settings.DATA_DIR}\n\n"
             f"{self._warning(supervisor)}"
-            f"  Another link: ./autotune manage sign_in_link{settings.DATA_OPTION}\n"
+            f"  Another link: {settings.COMMAND} manage sign_in_link{settings.DATA_OPTION}\n"
             "  Stop: Ctrl-C\n\n"
         )
 

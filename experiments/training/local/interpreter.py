@@ -13,6 +13,7 @@ import json
 import os
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,19 +52,26 @@ json.dump({**answer, "missing": missing}, sys.stdout)
 
 
 def trial_path(
-    environment: Mapping[str, str], *, given: Sequence[str] = (), python: str = "", folder: Path
+    environment: Mapping[str, str],
+    *,
+    given: Sequence[str] = (),
+    python: str = "",
+    folder: Path,
+    prefix: str = sys.prefix,
 ) -> str:
     """What is put before PATH for trials; "" where PATH says it all.
 
     The environment that is active where AutoTune was started comes first. Mostly its programs are
     on PATH already, the one activated last before others; where they are not (VIRTUAL_ENV set by
-    an editor, say) they are put there.
+    an editor, say) they are put there. ``uvx`` puts an environment of AutoTune's own before all
+    others, which has nothing that a trial needs: then the shell's come first.
 
     Args:
         environment: that AutoTune was started with.
         given: directories that somebody named (AUTOTUNE_TRIAL_PATH).
         python: an interpreter that somebody named (--python); ``python`` and ``python3`` mean it.
         folder: where two small scripts are written that say so, if its own directory does not.
+        prefix: the environment that AutoTune runs in.
     """
     if given or python:
         own = [*_ways_to(Path(python), folder)] if python else []
@@ -74,6 +82,10 @@ def trial_path(
         for name in ("VIRTUAL_ENV", "CONDA_PREFIX")
         if environment.get(name)
     ]
+    ours = os.path.join(prefix, "bin")
+    if "UV" in environment and on_path[0] == ours and ours not in active:
+        rest = [place for place in on_path if place != ours]
+        return ":".join([*(place for place in active if place not in rest), *rest])
     if any(folder in on_path for folder in active):
         return ""
     return next((folder for folder in active if os.path.isdir(folder)), "")

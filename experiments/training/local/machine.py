@@ -20,7 +20,7 @@ from experiments.training.base import Capacity, Launch, LaunchError
 from experiments.training.environment import Replica, main_container, replicas_by_rank
 from experiments.training.local.capacity import cores, memory_bytes
 from experiments.training.local.gpus import Gpu, Gpus
-from experiments.training.local.placing import GIB, Claim, Device, Machine, Request, place
+from experiments.training.local.placing import GIB, Claim, Device, Machine, Request, gpus, place
 from experiments.training.local.processes import ancestors, mark_of
 from experiments.training.local.slots import Granted, Slots, peak_of, peak_path
 
@@ -135,10 +135,11 @@ class Sharing:
         if wanted > len(usable) and not found:
             path = next(at(f"{each.path}.limits", GPU_RESOURCE) for each in asked if each.gpus)
             over = f" over {len(asked)} replicas" if len(asked) > 1 else ""
-            has = f"{len(usable)} of this machine's GPUs may be used" if indices else (
-                f"this machine has {len(there)}")  # fmt: skip
+            has = f"this machine has {len(there)}"
+            if indices and there:
+                has = f"only {len(usable)} of this machine's may be used"
             why = f" ({inventory.problem.rstrip('.')})" if inventory.problem else ""
-            found.append((path, f"A trial asks for {wanted} GPUs{over}, but {has}{why}."))
+            found.append((path, f"A trial asks for {gpus(wanted)}{over}, but {has}{why}."))
         return found
 
     # what is taken
@@ -176,7 +177,7 @@ class Sharing:
                     "load": gpu.load,
                     "other_processes": len(_strangers(gpu, claims)),
                     "gone": False,
-                    "trials": _trials_on(gpu.key, claims),
+                    "trials": _trials_on(gpu, claims),
                 }
                 for gpu in inventory.gpus
             ]
@@ -190,7 +191,7 @@ class Sharing:
                     "load": None,
                     "other_processes": 0,
                     "gone": True,
-                    "trials": _trials_on(key, claims),
+                    "trials": _trials_on(Gpu(-1, key), claims),
                 }
                 for key in lost
             ],
@@ -304,10 +305,16 @@ def _job_of(pid: int) -> str:
 
 def _taken(gpu: Gpu, claim: Claim, here: Sequence[Claim]) -> int:
     """Bytes that a trial takes on a GPU: its own where NVML tells, else its part of all."""
+    own = _own_bytes(gpu, claim)
+    return (gpu.total - gpu.free) // len(here) if own is None else own
+
+
+def _own_bytes(gpu: Gpu, claim: Claim) -> int | None:
+    """Bytes that the processes of a trial take on a GPU; None where NVML does not tell."""
     own = [memory for pid, memory in gpu.processes if _job_of(pid) == claim.request.job]
-    if own and all(memory is not None for memory in own):
-        return sum(memory or 0 for memory in own)
-    return (gpu.total - gpu.free) // len(here)
+    if not own or any(memory is None for memory in own):
+        return None
+    return sum(memory or 0 for memory in own)
 
 
 def _keep_peak(job: str, peak: int, *, is_first: bool) -> None:
@@ -330,8 +337,11 @@ def _succeeded(job: Path) -> bool:
         return False
 
 
-def _trials_on(key: str, claims: Sequence[Claim]) -> list[dict[str, Any]]:
-    found = [_trial(claim.request) for claim in claims if key in claim.keys]
+def _trials_on(gpu: Gpu, claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    found = [
+        {**_trial(claim.request), "memory_used": _own_bytes(gpu, claim)}
+        for claim in claims if gpu.key in claim.keys
+    ]  # fmt: skip
     return sorted(found, key=lambda each: (each["experiment"], each["trial"]))
 
 

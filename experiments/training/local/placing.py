@@ -245,7 +245,7 @@ def _why_no_room(device: Device, request: Request, on_it: Sequence[Request]) -> 
 
 def _words(request: Request, room: _Room, n_free: int, whys: dict[int, str]) -> str:
     """What it waits for, and who has it."""
-    asked, there = _gpus(request.n_gpus), len(room.machine.devices)
+    asked, there = gpus(request.n_gpus), len(room.machine.devices)
     lone = " of its own, as it ran out of memory beside others" if request.alone else ""
     if there < request.n_gpus:
         return f"Waits for {asked}{lone}: this machine has {there} now; one may have gone away."
@@ -254,7 +254,8 @@ def _words(request: Request, room: _Room, n_free: int, whys: dict[int, str]) -> 
     return f"Waits for {asked}{lone} ({there} here{free}). {said}."
 
 
-def _gpus(count: int) -> str:
+def gpus(count: int) -> str:
+    """So many of them, in words."""
     return "a GPU" if count == 1 else f"{count} GPUs"
 
 

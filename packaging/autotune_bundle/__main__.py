@@ -1,0 +1,5 @@
+"""``python -m autotune_bundle``: the ``autotune`` command of this interpreter."""
+
+from autotune_bundle import main
+
+main()
