@@ -15,6 +15,7 @@ import pytest
 from experiments.manifest.local_spec import LocalSpec
 from experiments.training.base import Handle, JobState, Launch, NotYet
 from experiments.training.local import preload
+from experiments.training.local.gpus import Gpus
 from experiments.training.local.recipe import Call, Ordinary, call_of
 from tests.training.conftest import Jobs, is_running, task, until
 from tests.training.test_local_survival import answer, kill, launcher
@@ -395,3 +396,31 @@ def test_replicas_that_are_alike_are_forked_together(code: Code) -> None:
     supervisor = handle["pid"]
     logs = [code.jobs.log(handle, f"{name}.log") for name in ("worker-0", "worker-1", "ps-0")]
     assert logs == [f"0 {supervisor}\n", f"1 {supervisor}\n", "2\n"]
+
+
+def test_each_fork_sees_the_gpu_of_its_own_slot_until_all_of_it_is_gone(
+    code: Code, tmp_path: Path
+) -> None:
+    jobs = code.jobs = Jobs(code.jobs.root, gpus=Gpus([3, 5]), slots=tmp_path / "slots")
+    code.write("t.py", "import heavy, os, time\nprint(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)\n"
+               "time.sleep(600)")  # fmt: skip
+    one = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
+    first = code.run("python3", "t.py", **one)
+    second = code.run("python3", "t.py", **one)
+    assert (code.note(first), code.note(second)) == ("", "")
+    assert [jobs.said(each, "\n") for each in (first, second)] == ["3\n", "5\n"]
+    for each in (first, second):
+        os.kill(each["pid"], signal.SIGKILL)
+        until(lambda each=each: not is_running(each["pid"]), "the supervisor's death")
+    third = jobs.describe(
+        task(["python3", "t.py"], workingDir=str(code.folder), **one),
+        local=LocalSpec(preload=("heavy",)),
+    )
+    with pytest.raises(NotYet):
+        jobs.backend.launch(third)  # what the dead ones left behind still has both
+    assert [jobs.end(each).state for each in (first, second)] == [JobState.LOST, JobState.LOST]
+    handle = code.launched(third)
+    assert jobs.said(handle, "\n") in ("3\n", "5\n")
+    jobs.backend.stop(handle)
+    jobs.end(handle)
+    jobs.backend.leave("exp1")
