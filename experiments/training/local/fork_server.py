@@ -207,10 +207,18 @@ def check_fork(own_socket: int) -> None:
     limit = time.monotonic() + 0.2
     while not names and (more := len(os.listdir("/proc/self/task")) - 1):
         if time.monotonic() > limit:
-            names = [f"{more} of no name"]
+            names = [f"{more} named {_names_of_threads()}"]
         time.sleep(0.005)
     if names:
         raise Refused(f"they started threads, which a fork does not have: {', '.join(names)}")
+
+
+def _names_of_threads() -> str:
+    names = set()
+    for number in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{number}/comm") as file:
+            names.add(file.read().strip())
+    return ", ".join(sorted(names))
 
 
 def _is_bad_fork() -> int:
