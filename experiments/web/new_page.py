@@ -28,6 +28,7 @@ from experiments.manifest.fields import FRAMEWORKS, REPLICA_TYPES
 from experiments.manifest.files import GivenManifest, read_contents
 from experiments.manifest.text_edit import edit_text
 from experiments.problems import Problem, ProblemsError
+from experiments.said import forecast_json, problem_json
 from experiments.selectors.manifest import manifest_text
 from experiments.services import samples
 from experiments.services.intake import MAX_BYTES, NOTHING, take_in_file
@@ -197,7 +198,7 @@ def _the_experiment(text: str) -> GivenManifest:
 
 
 def _shown(problem: Problem, form: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {**problem.as_dict(), "field": field_of(problem.path, form)}
+    return {**problem_json(problem), "field": field_of(problem.path, form)}
 
 
 def _answer(
@@ -218,7 +219,7 @@ def _answer(
         if intake.forecast is not None and intake.parsed is not None:
             spec = intake.parsed.spec
             forecast = {
-                **intake.forecast.as_dict(),
+                **forecast_json(intake.forecast.as_dict()),
                 "max_trials": spec.max_trials,
                 "concurrency": min(spec.concurrency, spec.max_trials),
             }

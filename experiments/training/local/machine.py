@@ -135,12 +135,13 @@ class Sharing:
         usable = there & set(indices) if indices else there
         if wanted > len(usable) and not found:
             path = next(at(f"{each.path}.limits", GPU_RESOURCE) for each in asked if each.gpus)
-            over = f" over {len(asked)} replicas" if len(asked) > 1 else ""
             has = f"this machine has {len(there)}"
             if indices and there:
                 has = f"only {len(usable)} of this machine's may be used"
-            why = f" ({inventory.problem.rstrip('.')})" if inventory.problem else ""
-            found.append((path, f"A trial asks for {gpus(wanted)}{over}, but {has}{why}."))
+            words = f"A trial asks for {gpus(wanted)}, but {has}."
+            if len(asked) > 1:
+                words = f"A trial asks for {gpus(wanted)} over {len(asked)} replicas, but {has}."
+            found.append((path, f"{words} {inventory.problem}".rstrip()))
         return found
 
     # what is taken
