@@ -30,14 +30,23 @@ _PLACE = re.compile(r"(\{[A-Za-z_]\w*\})")
 _AT = re.compile(r"([\w.\-]+(?:\[[^\]\s]*\][\w.\-]*)*): (.+)", re.DOTALL)
 _ALSO, _AND = ("; ", "；"), (" and ", "，且")
 _END = re.compile(r"(?<=[.?]) (?=[A-Z'(])")
+_MOST_PARTS = 60  # sentences after each other
 _LONGEST = 4000  # characters of a text that is looked up
 
 
 class _Template(NamedTuple):
     pattern: re.Pattern[str]
-    further: tuple[str, ...]  # what follows the first place: a quick look whether it can fit
+    literals: tuple[str, ...]  # before, between and after its places; the first begins small
     places: tuple[tuple[str, bool], ...]  # the name of each, and whether words of ours may be in it
     said: str
+
+    def may_fit(self, text: str) -> bool:
+        """A quick look, at a text that begins small: most templates end here."""
+        return (
+            text.startswith(self.literals[0])
+            and text.endswith(self.literals[-1])
+            and all(literal in text for literal in self.literals)
+        )
 
 
 class Phrasebook:
@@ -70,12 +79,13 @@ class Phrasebook:
         if (at := _AT.fullmatch(text)) and (said := self._sentence(at[2])):
             return f"{at[1]}: {said}"
         first, rest = text[0], text[1:]
-        spellings = {text: None, first.upper() + rest: None, first.lower() + rest: None}
+        spellings = tuple({text, first.upper() + rest, first.lower() + rest})
         for spelled in spellings:
             if found := self._whole.get(spelled):
                 return found
+        small = first.lower() + rest
         for template in self._templates:
-            if not all(literal in text for literal in template.further):
+            if not template.may_fit(small):
                 continue
             for spelled in spellings:
                 if match := template.pattern.fullmatch(spelled):
@@ -85,7 +95,7 @@ class Phrasebook:
     def _one_by_one(self, text: str, join: str, joined: str, *, some: bool = False) -> str | None:
         """Sentences that stand after each other; all of them are known, or ``some``."""
         parts = text.split(join)
-        if len(parts) == 1:
+        if not 1 < len(parts) <= _MOST_PARTS:
             return None
         said = [self._sentence(part) if part else None for part in parts]
         if not (any(said) if some else all(said)):
@@ -95,8 +105,10 @@ class Phrasebook:
     def _after_each_other(self, text: str) -> str | None:
         """Whole sentences, all of them known."""
         parts = _END.split(text)
+        if not 1 < len(parts) <= _MOST_PARTS:
+            return None
         said = [self._sentence(part) if part else None for part in parts]
-        return "".join(filter(None, said)) if len(parts) > 1 and all(said) else None
+        return "".join(filter(None, said)) if all(said) else None
 
     def _filled(self, template: _Template, match: re.Match[str]) -> str:
         values = {
@@ -135,8 +147,8 @@ def _template(text: str, said: str) -> _Template:
         (name, not quoted and name not in AS_IT_IS)
         for name, quoted in zip(names, in_quotes, strict=False)
     )
-    further = tuple(part for part in parts[2::2] if part)
-    return _Template(re.compile(pattern, re.DOTALL), further, places, said)
+    literals = (parts[0][:1].lower() + parts[0][1:], *parts[2::2])
+    return _Template(re.compile(pattern, re.DOTALL), literals, places, said)
 
 
 @cache

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import get_language
@@ -208,12 +208,12 @@ def _shown(
 
 @login_required
 @require_safe
-def picture(request: HttpRequest, language: str, name: str) -> FileResponse:
+def picture(request: HttpRequest, language: str, name: str) -> HttpResponse:
     """A screenshot of the guide."""
     there = {(file.parent.name, file.name): file for file in PICTURES.glob("*/*.png")}
     file = there.get((language, name))
     if file is None:
         raise Http404(f"No picture {name!r:.80}.")
-    answer = FileResponse(file.open("rb"), content_type="image/png")
+    answer = HttpResponse(file.read_bytes(), content_type="image/png")
     answer["Cache-Control"] = "private, max-age=3600"
     return answer

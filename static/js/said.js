@@ -3,7 +3,7 @@
 // tests/js/said.json.
 
 /** @typedef {(text: string) => string | null} LookUp */
-/** @typedef {{ pattern: RegExp, further: string[], places: [string, boolean][], said: string }} Template */
+/** @typedef {{ pattern: RegExp, literals: string[], places: [string, boolean][], said: string }} Template */
 
 const PLACE = /(\{[A-Za-z_]\w*\})/;
 const AT = /^([\w.-]+(?:\[[^\]\s]*\][\w.-]*)*): (.+)$/s;
@@ -11,6 +11,7 @@ const ALSO = /** @type {const} */ (["; ", "；"]);
 const AND = /** @type {const} */ ([" and ", "，且"]);
 const AS_IT_IS = new Set(["line", "lines"]);
 const END = /(?<=[.?]) (?=[A-Z'(])/;
+const MOST_PARTS = 60;
 const LONGEST = 4000;
 
 /** @param {string} text */
@@ -67,8 +68,9 @@ export class Phrasebook {
       const whole = this.whole.get(spelled);
       if (whole !== undefined) return whole;
     }
+    const small = first.toLowerCase() + rest;
     for (const template of this.templates) {
-      if (!template.further.every((literal) => text.includes(literal))) continue;
+      if (!mayFit(template, small)) continue;
       for (const spelled of spellings) {
         const match = template.pattern.exec(spelled);
         if (match) return this.filled(template, match);
@@ -84,7 +86,7 @@ export class Phrasebook {
    */
   oneByOne(text, [join, joined], some) {
     const parts = text.split(join);
-    if (parts.length === 1) return null;
+    if (parts.length === 1 || parts.length > MOST_PARTS) return null;
     const said = parts.map((part) => (part ? this.sentence(part) : null));
     const known = said.filter((part) => part !== null).length;
     if (some ? known === 0 : known < parts.length) return null;
@@ -94,8 +96,9 @@ export class Phrasebook {
   /** @type {LookUp} */
   afterEachOther(text) {
     const parts = text.split(END);
+    if (parts.length === 1 || parts.length > MOST_PARTS) return null;
     const said = parts.map((part) => (part ? this.sentence(part) : null));
-    return parts.length > 1 && said.every((part) => part !== null) ? said.join("") : null;
+    return said.every((part) => part !== null) ? said.join("") : null;
   }
 
   /**
@@ -129,6 +132,16 @@ export class Phrasebook {
 }
 
 /**
+ * A quick look, at a text that begins small: most templates end here.
+ * @param {Template} template
+ * @param {string} text
+ */
+const mayFit = ({ literals }, text) =>
+  text.startsWith(literals[0] ?? "") &&
+  text.endsWith(literals.at(-1) ?? "") &&
+  literals.every((literal) => text.includes(literal));
+
+/**
  * The closest fit comes first: what joins two texts, then what has most words of its own.
  * @param {string} template
  */
@@ -151,8 +164,9 @@ function templateOf(text, said) {
     const name = parts[i]?.slice(1, -1) ?? "";
     places.push([name, !parts[i - 1]?.endsWith("'") && !AS_IT_IS.has(name)]);
   }
-  const further = parts.slice(2).filter((part, i) => i % 2 === 0 && part);
-  return { pattern: new RegExp(`^${pattern}$`, "s"), further, places, said };
+  const [head = "", ...others] = parts.filter((_part, i) => i % 2 === 0);
+  const literals = [head.charAt(0).toLowerCase() + head.slice(1), ...others];
+  return { pattern: new RegExp(`^${pattern}$`, "s"), literals, places, said };
 }
 
 const handed = globalThis.document?.getElementById("said")?.textContent;

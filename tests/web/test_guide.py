@@ -113,7 +113,6 @@ def test_every_page_of_help_is_shown_and_leads_somewhere(client: Client, languag
             found = client.get(picture)
             assert found["Content-Type"] == "image/png"
             assert f"/{language}/" in picture
-            found.close()
         for link in shown.links:
             path = link.partition("#")[0]
             if path.startswith("/help/"):
