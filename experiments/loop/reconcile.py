@@ -39,7 +39,6 @@ logger = logging.getLogger(__name__)
 
 MAX_PASSES = 20  # in a row while hints keep coming; the ticker brings us back anyway
 LAUNCHES_PER_PASS = 16  # then look at the world again
-_CANNOT_RUN = "The manifest cannot run here: "
 
 
 def unfinished_ids() -> list[str]:
@@ -111,7 +110,7 @@ def _one_pass(experiment: Experiment, lease: Lease) -> None:
         try:
             spec = experiment.spec
         except ProblemsError as error:  # a newer version of ours refuses what an older one took
-            fail(experiment, f"{_CANNOT_RUN}{error}")
+            fail(experiment, f"The manifest cannot run here: {error}")
             return
         _assess(experiment, spec)
         _follow_plan(experiment, spec, lease)
@@ -136,7 +135,7 @@ def _begin(experiment: Experiment) -> bool:
         if problems := obstacles(experiment.spec):
             raise ProblemsError(problems)
     except ProblemsError as error:
-        fail(experiment, f"{_CANNOT_RUN}{error}")
+        fail(experiment, f"The manifest cannot run here: {error}")
         return False
     now = timezone.now()
     return experiment.move(
