@@ -19,7 +19,7 @@ from django.utils import timezone
 from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
-from experiments.loop import starting, trip
+from experiments.loop import overtime, starting, trip
 from experiments.loop.history import trials_so_far
 from experiments.loop.lease import Lease
 from experiments.manifest.spec import ExperimentSpec
@@ -112,6 +112,7 @@ def _one_pass(experiment: Experiment, lease: Lease) -> None:
         except ProblemsError as error:  # a newer version of ours refuses what an older one took
             fail(experiment, f"The manifest cannot run here: {error}")
             return
+        overtime.stop_overdue(experiment, spec, running)
         _assess(experiment, spec)
         _follow_plan(experiment, spec, lease)
         _trouble_over(experiment)
