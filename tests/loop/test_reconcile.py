@@ -65,9 +65,7 @@ def test_how_a_trial_ended_decides_its_state(
     assert trial.finished_at is not None
 
 
-def test_a_lost_trial_starts_anew_twice_at_no_cost_and_then_counts_as_finished(
-    experiment, backend
-):
+def test_a_lost_trial_starts_anew_twice_at_no_cost_and_then_counts_as_finished(experiment, backend):
     look(experiment)
     for attempt in (1, 2, 3):
         trial = Trial.objects.get(number=0)
