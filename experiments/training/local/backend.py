@@ -183,8 +183,9 @@ class LocalBackend(Backend):
         return self.sharing.describe()
 
     def measure(self) -> None:
-        """See ``Backend.measure``."""
-        self.sharing.measure()
+        """See ``Backend.measure``; what cannot be looked at now is looked at the next time."""
+        with contextlib.suppress(BackendUnavailable, OSError):
+            self.sharing.measure()
 
     def find(self, launch: Launch) -> Handle | None:
         """See ``Backend.find``."""
