@@ -108,9 +108,11 @@ def test_two_servers_never_give_one_gpu_twice_and_serve_in_order(
     own = one.describe(wants(1))
     with pytest.raises(NotYet):
         one.launch(own)
+    assert one.backend.room(own, 3) == 0
     go(one, held)
     one.end(held)
     until(lambda: not one.backend.sharing.slots.claims(), "the slot's return")
+    assert one.backend.room(one.describe(wants(1)), 3) == 0, "others are before it"
     with pytest.raises(NotYet, match="GPU 0: exp2 #1"):
         one.launch(own)  # who came first is served first
     two.launch(theirs)

@@ -129,6 +129,14 @@ def test_who_came_first_is_served_first_and_nobody_starves() -> None:
     assert place(asks(1), FOUR, held, [picky]).devices == (("1",),)
 
 
+def test_nothing_is_kept_for_who_waits_for_strangers_to_go() -> None:
+    used = replace(FOUR, devices=(*FOUR.devices[:3], replace(FOUR.devices[3], strangers=1)))
+    everything = asks(4)
+    assert place(asks(1), used, [], [everything]).devices == (("0",),)
+    assert place(asks(1), used, [], [replace(everything, use_active=True)]).why
+    assert place(asks(1), FOUR, [], [asks(2, indices=(1, 7))]).devices == (("0",),)
+
+
 def test_who_is_before_and_could_start_now_keeps_its_place_until_it_does() -> None:
     two = replace(FOUR, devices=FOUR.devices[:2])
     before, after = asks(1), asks(2)

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -53,7 +54,7 @@ from experiments.training.base import (
 from experiments.training.environment import inheritable
 from experiments.training.local.command_line import is_python, python_of
 from experiments.training.local.gpus import Gpus
-from experiments.training.local.interpreter import ask, imports_of
+from experiments.training.local.interpreter import ask, imports_of, named, trial_path
 from experiments.training.local.job import (
     OUTPUT,
     WORK,
@@ -64,7 +65,8 @@ from experiments.training.local.job import (
 from experiments.training.local.machine import Sharing
 from experiments.training.local.placing import Claim, may_share
 from experiments.training.local.preload import Gone, Preloads, Start
-from experiments.training.local.processes import boot_id, kill_job, read_stat
+from experiments.training.local.processes import boot_id, kill_job
+from experiments.training.local.records import find_job, is_alive, read_json, read_text
 from experiments.training.local.slots import Granted, Slots, default_directory
 from experiments.training.local.spawner import how_to_supervise, spawner
 from experiments.training.local.wrapper import replace_file
@@ -134,7 +136,7 @@ class LocalBackend(Backend):
         if not _NAME.fullmatch(launch.name):
             raise LaunchError(f"the job's name must be a DNS label, but got {launch.name!r}")
         directory = self.root / launch.name
-        if (handle := _find(directory)) is not None:
+        if (handle := find_job(directory)) is not None:
             return handle
         specs = self._commands(launch, directory)  # who can never start is not to wait first
         try:
@@ -144,7 +146,7 @@ class LocalBackend(Backend):
             work = str(directory / WORK)
             self._preloads.start(launch, specs, work)  # nor a GPU for what is being imported
             with _locked(directory / "lock") as lock:
-                if (handle := _find(directory)) is not None:
+                if (handle := find_job(directory)) is not None:
                     return handle
                 granted = self.sharing.take(launch, directory)
                 try:
@@ -152,7 +154,7 @@ class LocalBackend(Backend):
                     self._start(job, lock, self._preloads.start(launch, job["replicas"], work))
                 finally:
                     granted.let_go()
-                if (handle := _find(directory)) is not None:
+                if (handle := find_job(directory)) is not None:
                     return handle
         except OSError as error:
             raise BackendUnavailable(f"the trial's directory {directory}: {error}") from error
@@ -187,12 +189,13 @@ class LocalBackend(Backend):
         return self.sharing.describe()
 
     def measure(self) -> None:
-        """See ``Backend.measure``."""
-        self.sharing.measure()
+        """See ``Backend.measure``; what cannot be looked at now is looked at the next time."""
+        with contextlib.suppress(BackendUnavailable, OSError):
+            self.sharing.measure()
 
     def find(self, launch: Launch) -> Handle | None:
         """See ``Backend.find``."""
-        return _find(self.root / launch.name) if _NAME.fullmatch(launch.name) else None
+        return find_job(self.root / launch.name) if _NAME.fullmatch(launch.name) else None
 
     def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """See ``Backend.forecast``."""
@@ -255,11 +258,12 @@ class LocalBackend(Backend):
     def _commands(
         self, launch: Launch, directory: Path, claim: Claim | None = None
     ) -> list[dict[str, Any]]:
+        given = launch.local.python
         surroundings = Surroundings(
-            search_path=self.search_path,
+            search_path=self._path_to(given) if given else self.search_path,
             client_dir=str(self.client_dir),
             inherited=self._inherited(),
-            own_code=self.own_code,
+            own_code="" if given else self.own_code,
             own_bin=os.path.dirname(os.path.abspath(self.python)),
         )
         return replica_commands(
@@ -268,6 +272,17 @@ class LocalBackend(Backend):
             surroundings,
             lambda rank: self.sharing.environment(launch, claim, rank),
         )
+
+    def _path_to(self, python: str) -> str:
+        """The search path on which ``python3`` is the interpreter that a manifest names."""
+        found = named(python, self._inherited())
+        if not found:
+            raise LaunchError(
+                "spec.local.python: there is neither an interpreter nor a conda environment "
+                f"'{python}' here"
+            )
+        folder = self.root / "python" / hashlib.sha256(found.encode()).hexdigest()[:12]
+        return trial_path(self._inherited(), python=found, folder=folder)
 
     def _start(self, job: dict[str, Any], lock: int, start: Start) -> None:
         """Start the supervisor and wait until it has started the replicas.
@@ -305,8 +320,8 @@ class LocalBackend(Backend):
         directory = self.root / handle["name"]
         # Liveness first: the result is written before the supervisor goes, so that a dead one
         # without a result has none to come.
-        alive = _is_alive(handle, boot)
-        result = _read_json(directory / "result.json")
+        alive = is_alive(handle, boot)
+        result = read_json(directory / "result.json")
         if result is not None:
             return JobStatus(
                 JobState(result["state"]),
@@ -317,7 +332,7 @@ class LocalBackend(Backend):
                 out_of_memory=result.get("out_of_memory", ""),
             )
         if alive:
-            note = self._gone(handle) or _read_text(directory / "note")
+            note = self._gone(handle) or read_text(directory / "note")
             return JobStatus(JobState.RUNNING, message=note, started_at=handle["since"])
         return self._lost(handle, directory, boot)
 
@@ -368,7 +383,7 @@ class LocalBackend(Backend):
         except OSError:
             pidfd = -1  # not every kernel has them
         try:
-            if not _is_alive(handle, boot_id()):
+            if not is_alive(handle, boot_id()):
                 return
             if pidfd >= 0:
                 signal.pidfd_send_signal(pidfd, signal.SIGTERM)
@@ -413,7 +428,7 @@ class LocalBackend(Backend):
     def forget(self, handle: Handle) -> None:
         """See ``Backend.forget``; a job that still runs is stopped, and kept until it ended."""
         directory = self.root / handle["name"]
-        if _is_alive(handle, boot_id()) and not (directory / "result.json").exists():
+        if is_alive(handle, boot_id()) and not (directory / "result.json").exists():
             self.stop(handle)
             raise BackendUnavailable(f"{handle['name']} has not ended yet")
         shutil.rmtree(directory, ignore_errors=True)
@@ -453,45 +468,3 @@ def _locked(path: Path) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)  # not LOCK_UN: the supervisor may hold it still
-
-
-def _find(directory: Path) -> Handle | None:
-    """Return the handle of the job in this directory, if it was ever started."""
-    if not (directory / "pid.json").exists():
-        return None
-    # Unreadable means that the machine went down as it was written: such a job is lost.
-    record = _read_json(directory / "pid.json") or {}
-    return {
-        "name": directory.name,
-        "pid": record.get("pid", 0),
-        "started": record.get("started", 0),
-        "boot": record.get("boot", ""),
-        "since": record.get("since", 0.0),
-        "replicas": record.get("replicas", []),
-        "slot": record.get("slot") or {},
-    }
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        with open(path, "rb") as file:
-            value = json.loads(file.read())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _read_text(path: Path) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
-def _is_alive(handle: Handle, boot: str) -> bool:
-    """Tell whether the job's supervisor runs: the same pid, start and boot; zombies do not."""
-    if handle.get("boot") != boot or not handle["pid"]:
-        return False
-    stat = read_stat(handle["pid"])
-    return stat is not None and stat[2] == handle["started"]

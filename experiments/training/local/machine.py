@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ class Sharing:
 
     def room(self, launch: Launch, most: int) -> int:
         """How many trials like this one could start now, ``most`` at most."""
-        wanted = self.request(launch, self.root / "room")
+        wanted = replace(self.request(launch, self.root / "room"), since=time.time())
         if not (wanted.n_gpus or wanted.cpu or wanted.memory or wanted.alone):
             return most
         machine, claims, waiting = self._machine(), self.slots.claims(), self.slots.queue()

@@ -154,6 +154,8 @@ def _serve_first(other: Request, room: _Room) -> None:
     """Take for one who is before what it would take now, or keep for it what it could use."""
     chosen, _ = _fitting(other, room)
     lacks_gpus = len(chosen) < other.n_gpus
+    if lacks_gpus and sum(_is_for(each, other) for each in room.machine.devices) < other.n_gpus:
+        return  # no trial's end helps it: what it waits for is no reason to let others idle
     if lacks_gpus or _why_not_here(other, room):
         for device in chosen[: other.n_gpus]:
             room.kept.setdefault(device.key, other)
@@ -201,6 +203,12 @@ def _fitting(request: Request, room: _Room) -> tuple[list[Device], dict[int, str
     found.sort(key=lambda device: (len(room.by_device.get(device.key, ())), -device.free,
                                    device.index))  # fmt: skip
     return found, whys
+
+
+def _is_for(device: Device, request: Request) -> bool:
+    """Whether a request could have this GPU if no trial had it."""
+    is_meant = not request.indices or device.index in request.indices
+    return is_meant and (request.use_active or not device.strangers)
 
 
 def _why_not_on(device: Device, request: Request, room: _Room) -> str:
