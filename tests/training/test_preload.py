@@ -402,13 +402,15 @@ def test_each_fork_sees_the_gpu_of_its_own_slot_until_all_of_it_is_gone(
     code: Code, tmp_path: Path
 ) -> None:
     jobs = code.jobs = Jobs(code.jobs.root, gpus=Gpus([3, 5]), slots=tmp_path / "slots")
-    code.write("t.py", "import heavy, os, time\nprint(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)\n"
+    code.write("heavy.py", "import os\nkept = [os.environ.copy(), dict(os.environ)]\n")  # asks for none
+    code.write("t.py", "import heavy, os, time\nprint(os.environ['CUDA_VISIBLE_DEVICES'], "
+               "os.popen('echo $CUDA_VISIBLE_DEVICES').read().strip(), flush=True)\n"
                "time.sleep(600)")  # fmt: skip
     one = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
     first = code.run("python3", "t.py", **one)
     second = code.run("python3", "t.py", **one)
     assert (code.note(first), code.note(second)) == ("", "")
-    assert [jobs.said(each, "\n") for each in (first, second)] == ["3\n", "5\n"]
+    assert [jobs.said(each, "\n") for each in (first, second)] == ["3 3\n", "5 5\n"]
     for each in (first, second):
         os.kill(each["pid"], signal.SIGKILL)
         until(lambda each=each: not is_running(each["pid"]), "the supervisor's death")
@@ -420,7 +422,7 @@ def test_each_fork_sees_the_gpu_of_its_own_slot_until_all_of_it_is_gone(
         jobs.backend.launch(third)  # what the dead ones left behind still has both
     assert [jobs.end(each).state for each in (first, second)] == [JobState.LOST, JobState.LOST]
     handle = code.launched(third)
-    assert jobs.said(handle, "\n") in ("3\n", "5\n")
+    assert jobs.said(handle, "\n") in ("3 3\n", "5 5\n")
     jobs.backend.stop(handle)
     jobs.end(handle)
     jobs.backend.leave("exp1")

@@ -101,6 +101,8 @@ def import_all(modules: list[str], hidden: list[str]) -> Imported:
     """
     cwd = os.getcwd()
     made: list[str] = []
+    for name in hidden:  # not unset: CUDA, should an import start it, is to keep to its devices
+        os.environ._data.pop(os.environ.encodekey(name), None)  # type: ignore[attr-defined]
     before = dict(os.environ)
     Watched.hidden = frozenset(hidden)
     os.environ.__class__ = Watched
@@ -402,6 +404,8 @@ def _as_started(fork: dict[str, Any], out: int, go: int, slot: str, imported: Im
     environment = dict(fork["env"])
     imported.put_in(environment)
     os.environ.clear()
+    for name in Watched.hidden:
+        os.unsetenv(name)
     os.environ.update(environment)
     _show(fork["argv"], fork["env"])
     _refresh(fork["cwd"])
