@@ -28,6 +28,7 @@ class ScriptedBackend(Backend):
         self.stopped: list[str] = []
         self.allowed: dict[str, float] = {}  # job name -> seconds from when it was said
         self.forgotten: list[str] = []
+        self.left: list[str] = []  # experiments of which nothing more comes
         self.refuse = ""  # launches fail with this message
         self.unreachable = ""  # nothing works, with this message
         self.slots: int | None = None  # jobs that may run at once; further ones must wait
@@ -70,6 +71,9 @@ class ScriptedBackend(Backend):
 
     def read_log(self, handle: Handle, log: str, offset: int, limit: int) -> bytes:
         return b""
+
+    def leave(self, experiment_id: str) -> None:
+        self.left.append(experiment_id)
 
     def forget(self, handle: Handle) -> None:
         self.forgotten.append(handle["name"])

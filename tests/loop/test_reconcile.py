@@ -36,6 +36,7 @@ def test_it_runs_to_done_with_exactly_max_trials_and_the_best_is_shown(experimen
     assert stored.phase == Phase.DONE
     assert states(experiment) == ["SUCCEEDED"] * 4
     assert stored.best_trial.number == 3
+    assert backend.left == [experiment.pk]
     assert stored.clock_at is None
     assert stored.finished_at is not None
     assert len({launch.name for launch in backend.launches}) == len(backend.launches) == 4

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +165,17 @@ def code(jobs: Jobs, tmp_path: Path) -> Code:
     return Code(jobs, folder)
 
 
+@pytest.fixture
+def deaf() -> Iterator[None]:
+    """A server that was told to ignore signals, as under nohup."""
+    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGUSR1)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.long
+@pytest.mark.usefixtures("deaf")
 def test_a_forked_trial_is_like_one_that_was_started(code: Code) -> None:
     env = {"LOOK": "x y", "PYTHONHASHSEED": "1"}
     for name, script, words in SCRIPTS:
