@@ -413,7 +413,9 @@ def test_each_fork_sees_the_gpu_of_its_own_slot_until_all_of_it_is_gone(
     code: Code, tmp_path: Path
 ) -> None:
     jobs = code.jobs = Jobs(code.jobs.root, gpus=Gpus([3, 5]), slots=tmp_path / "slots")
-    code.write("heavy.py", "import os\nkept = [os.environ.copy(), dict(os.environ)]\n")  # asks for none
+    code.write(
+        "heavy.py", "import os\nkept = [os.environ.copy(), dict(os.environ)]\n"
+    )  # asks for none
     code.write("t.py", "import heavy, os, time\nprint(os.environ['CUDA_VISIBLE_DEVICES'], "
                "os.popen('echo $CUDA_VISIBLE_DEVICES').read().strip(), flush=True)\n"
                "time.sleep(600)")  # fmt: skip
