@@ -318,9 +318,10 @@ def main() -> Fork:
     control = socket.socket(fileno=int(sys.argv[1]))
     order = json.loads(control.recv(PACKET_BYTES))
     # Until the imports are through nothing comes: whatever is heard is that our owner is gone.
-    fcntl.fcntl(control, fcntl.F_SETOWN, os.getpid())
     flags = fcntl.fcntl(control, fcntl.F_GETFL)
-    fcntl.fcntl(control, fcntl.F_SETFL, flags | os.O_ASYNC)
+    with contextlib.suppress(OSError):  # not every kernel can; then we end after the imports
+        fcntl.fcntl(control, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(control, fcntl.F_SETFL, flags | os.O_ASYNC)
     if not sys.flags.isolated and not getattr(sys.flags, "safe_path", False):
         sys.path.insert(0, order["first"])
     sys.argv[:] = [order["shown"]]
