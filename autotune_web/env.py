@@ -65,6 +65,24 @@ def env_list(name: str, default: str) -> list[str]:
     return [part.strip() for part in env_str(name, default).split(",") if part.strip()]
 
 
+def env_indices(name: str) -> tuple[int, ...] | None:
+    """Read whole numbers with commas; None where there are none.
+
+    Raises:
+        ImproperlyConfigured: if it holds anything else, or a number twice.
+    """
+    given = env_str(name)
+    if not given:
+        return None
+    words = [word.strip() for word in given.split(",")]
+    found = tuple(int(word) for word in words if word.isascii() and word.isdigit())
+    if len(found) < len(words) or len(set(found)) < len(found):
+        raise ImproperlyConfigured(
+            f"{name} must be numbers of GPUs, each once, like 0,1,3, but is {given!r}."
+        )
+    return found
+
+
 def env_path(name: str) -> list[str]:
     """Read directories as PATH has them, made absolute: they are used from elsewhere.
 

@@ -22,6 +22,7 @@ from autotune_web.env import (
     env_choice,
     env_database,
     env_directory,
+    env_indices,
     env_list,
     env_path,
     env_python,
@@ -86,6 +87,10 @@ LOCAL_TRIALS = env_bool("AUTOTUNE_LOCAL_TRIALS", True)  # may manifests run comm
 # Whose programs local trials run: by default those of the environment that AutoTune is started in.
 TRIAL_PATH = env_path("AUTOTUNE_TRIAL_PATH")
 TRIAL_PYTHON = env_python("AUTOTUNE_TRIAL_PYTHON")  # what --python sets
+# GPUs of this machine by their numbers, where not all that NVML finds are to be used.
+GPUS = env_indices("AUTOTUNE_GPUS")
+# Where it is written who holds them; all servers of a user on a machine share one directory.
+SLOTS_DIR = env_str("AUTOTUNE_SLOTS")
 CLIENT_DIR = BASE_DIR / "experiments" / "training" / "client"
 
 # ---- files that trials attach: MiB of one, of all of a trial, of all of an experiment; 0: none

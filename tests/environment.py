@@ -12,6 +12,8 @@ _directory = tempfile.mkdtemp(prefix="autotune-tests-")
 atexit.register(shutil.rmtree, _directory, ignore_errors=True)
 os.environ["AUTOTUNE_DATA"] = _directory
 os.environ["SECRET_KEY"] = "tests only"
+# Slots are one machine's, and so would be those of every other test and of the developer's server.
+os.environ["AUTOTUNE_SLOTS"] = os.path.join(_directory, "slots")
 # Playwright's loop stays in the thread that runs the tests; Django would take each for a coroutine.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 # The tests run side by side already; threads of NumPy's would only wait for each other.
@@ -21,5 +23,7 @@ for _name in (
     "AUTOTUNE_TRIAL_URL",
     "AUTOTUNE_TRAINING_ENGINE",
     "AISTORE_HOST",
+    "AUTOTUNE_GPUS",
+    "CUDA_VISIBLE_DEVICES",
 ):
     os.environ.pop(_name, None)

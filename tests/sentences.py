@@ -44,7 +44,7 @@ UNSHOWN_CALLS = frozenset(
 )
 # Of a manifest's fields the first argument is for the schema alone; hints are shown.
 FIELDS = frozenset(
-    {"Whole", "Text", "JsonMapping", "Quantity", "Anything", "Amounts", "Rows", "Section"}
+    {"Whole", "Flag", "Text", "JsonMapping", "Quantity", "Anything", "Amounts", "Rows", "Section"}
 )
 UNSHOWN_WORDS = frozenset({"help_text", "help", "label", "summary", "doc", "target", "headers"})
 DEFECTS = frozenset(

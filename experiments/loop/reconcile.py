@@ -19,7 +19,7 @@ from django.utils import timezone
 from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
-from experiments.loop import trip
+from experiments.loop import overtime, starting, trip
 from experiments.loop.history import trials_so_far
 from experiments.loop.lease import Lease
 from experiments.manifest.spec import ExperimentSpec
@@ -29,22 +29,16 @@ from experiments.problems import ProblemsError
 from experiments.redaction import redact
 from experiments.services.intake import obstacles
 from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, EventKind, Phase, TrialState
-from experiments.training.base import (
-    ENDED,
-    BackendUnavailable,
-    Handle,
-    LaunchError,
-)
+from experiments.training.base import ENDED, BackendUnavailable
 from experiments.trials import changes, checkpoints
 from experiments.trials.backends import backend
 from experiments.trials.ends import end_trial
-from experiments.trials.launching import launch_of, launched
+from experiments.trials.launching import launched, sample_launch
 
 logger = logging.getLogger(__name__)
 
 MAX_PASSES = 20  # in a row while hints keep coming; the ticker brings us back anyway
 LAUNCHES_PER_PASS = 16  # then look at the world again
-GIVE_UP_AFTER = 3  # launches refused in a row, before any trial ever ran
 
 
 def unfinished_ids() -> list[str]:
@@ -58,6 +52,14 @@ def unfinished_ids() -> list[str]:
     )
     deleting = Experiment.objects.filter(deleting=True).values_list("pk", flat=True)
     return sorted({*live, *closing, *deleting})
+
+
+def waiting_ids() -> list[str]:
+    """Experiments with a trial that may start as soon as another one has ended."""
+    waiting = Trial.objects.filter(
+        state=TrialState.WAITING, experiment__phase=Phase.RUNNING, experiment__suspended=False
+    )
+    return sorted(set(waiting.values_list("experiment_id", flat=True)))
 
 
 def time_is_up_in(within_s: float) -> dict[str, float]:
@@ -110,6 +112,7 @@ def _one_pass(experiment: Experiment, lease: Lease) -> None:
         except ProblemsError as error:  # a newer version of ours refuses what an older one took
             fail(experiment, f"The manifest cannot run here: {error}")
             return
+        overtime.stop_overdue(experiment, spec, running)
         _assess(experiment, spec)
         _follow_plan(experiment, spec, lease)
         _trouble_over(experiment)
@@ -160,6 +163,7 @@ def fail(experiment: Experiment, message: str, *, detail: str = "") -> None:
         )
         _mark_all(experiment, "The experiment ended in ERROR.")
     _stop_marked(experiment)
+    backend().leave(experiment.pk)
 
 
 def _finish(experiment: Experiment, phase: Phase, reason: str) -> None:
@@ -180,6 +184,7 @@ def _finish(experiment: Experiment, phase: Phase, reason: str) -> None:
         if won:
             _mark_all(experiment, reason, cut_off=phase == Phase.TIMEOUT)
     _stop_marked(experiment)
+    backend().leave(experiment.pk)
 
 
 def _why_nothing_succeeded(experiment: Experiment) -> str:
@@ -207,6 +212,7 @@ def _remove(experiment: Experiment) -> None:
     for trial in experiment.trials.exclude(handle=None):
         backend().forget(trial.handle or {})
     checkpoints.forget(experiment.pk)
+    backend().leave(experiment.pk)
     experiment.delete()
 
 
@@ -392,21 +398,23 @@ def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> 
             changes.request_stop(trial, TrialState.CANCELED, todo.reason)
     if todo.stop or any(trial.stopping for trial in now.active):
         _stop_marked(experiment)
-    waiting: list[Trial] = []
-    if todo.launch:
-        waiting += experiment.trials.filter(
-            number__in=todo.launch, state=TrialState.WAITING, stop_as=""
-        ).order_by("number")
-    if todo.ask:
-        waiting += _ask(experiment, spec, todo.ask, lease)
-    _launch(experiment, spec, waiting[:LAUNCHES_PER_PASS], lease)
+    waiting = experiment.trials.filter(
+        number__in=todo.launch, state=TrialState.WAITING, stop_as=""
+    ).order_by("number")
+    outcome = starting.launch(experiment, spec, waiting[:LAUNCHES_PER_PASS], lease)
+    if todo.ask and outcome.may_go_on:
+        # What must wait is asked for later, when the tuner knows more; but one shows that it does.
+        most = min(todo.ask, LAUNCHES_PER_PASS)
+        room = backend().room(sample_launch(spec, experiment.pk), most)
+        fresh = _ask(experiment, spec, max(1, room), lease)
+        outcome = starting.launch(experiment, spec, fresh, lease)
+    if outcome.never_starts:
+        fail(experiment, f"No trial could be started. {outcome.never_starts}")
 
 
 def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease) -> list[Trial]:
     """Ask the tuner for ``count`` trials and commit their rows; returns them."""
-    proposal = session.propose(
-        spec, trials_so_far(experiment), min(count, LAUNCHES_PER_PASS), experiment.seed
-    )
+    proposal = session.propose(spec, trials_so_far(experiment), count, experiment.seed)
     if not lease.renew():
         logger.warning("Experiment %s: the lease ran out while proposing", experiment.pk)
         return []
@@ -427,56 +435,6 @@ def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease)
             experiment.record(EventKind.EXHAUSTED, reason="The tuner has tried all it can propose.")
             Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
     return trials
-
-
-def _launch(
-    experiment: Experiment, spec: ExperimentSpec, waiting: Sequence[Trial], lease: Lease
-) -> None:
-    for trial in waiting:
-        if not lease.renew():
-            return
-        try:
-            checkpoints.make(trial.parameters, spec.adds)
-            handle = backend().launch(launch_of(experiment, spec, trial))
-        except (LaunchError, OSError) as error:
-            why = redact(str(error))  # it may quote a command with the trial's address
-            trial.move(TrialState.FAILED, reason=why, finished_at=timezone.now())
-            if _never_started(experiment):
-                fail(experiment, f"No trial could be started. {why}")
-                return
-            Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
-            continue
-        if not _own_up(trial, handle):
-            return
-
-
-def _own_up(trial: Trial, handle: Handle) -> bool:
-    """WAITING → RUNNING, now that its job runs; False where somebody else was at it meanwhile.
-
-    Then this pass cannot know what became of the trial: where it has ended, was launched anew or
-    deleted, the job is ended too.
-    """
-    try:
-        if trial.move(TrialState.RUNNING, handle=handle, started_at=timezone.now()):
-            return True
-    except LostLease as lost:
-        logger.warning("Trial %s: %s", trial, lost)
-    _stop_if_stray(trial, handle)
-    return False
-
-
-def _stop_if_stray(trial: Trial, handle: Handle) -> None:
-    same = Trial.objects.filter(pk=trial.pk, attempt=trial.attempt).exclude(state__in=FINISHED)
-    if not same.exists():
-        backend().stop(handle)
-
-
-def _never_started(experiment: Experiment) -> bool:
-    """Whether nothing ever ran and several launches were refused: a set-up error."""
-    if experiment.trials.exclude(started_at=None).exists():
-        return False
-    enough = min(GIVE_UP_AFTER, experiment.max_trials)
-    return experiment.trials.filter(state=TrialState.FAILED).count() >= enough
 
 
 def _stop_marked(experiment: Experiment) -> None:

@@ -20,6 +20,7 @@ from experiments.manifest.fields import (
     Amounts,
     Anything,
     Field,
+    Flag,
     JsonMapping,
     Quantity,
     Rows,
@@ -145,6 +146,10 @@ def _whole(declared: Whole) -> Schema:
     }
 
 
+def _flag(declared: Flag) -> Schema:
+    return {"type": "boolean"}
+
+
 def _text(declared: Text) -> Schema:
     found: Schema = {"type": "string", "maxLength": declared.max_length}
     if declared.required:
@@ -189,8 +194,10 @@ def _amounts(declared: Amounts) -> Schema:
 
 def _rows(declared: Rows) -> Schema:
     found: Schema = {"type": "array", "items": schema_of(declared.of)}
-    if declared.required:
+    if declared.required or declared.not_empty:
         found["minItems"] = 1
+    if declared.distinct:
+        found["x-kubernetes-list-type"] = "set"
     if declared.most is not None:
         found["maxItems"] = declared.most
     return found
@@ -217,6 +224,7 @@ def _rule(rule: Rule) -> Schema:
 
 _MAKERS: dict[type[Any], Callable[[Any], Schema]] = {
     Whole: _whole,
+    Flag: _flag,
     Text: _text,
     JsonMapping: _json_mapping,
     Quantity: _quantity,

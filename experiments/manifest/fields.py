@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from experiments.algorithms import registry
+from experiments.manifest.local_spec import MEASURED
 from experiments.manifest.names import LABEL, MAX_NAME
 from experiments.redaction import KEY
 
@@ -73,6 +74,14 @@ class Whole:
 
 
 @dataclass(frozen=True)
+class Flag:
+    """True or false; false where it is absent."""
+
+    doc: str
+    required: bool = False
+
+
+@dataclass(frozen=True)
 class Text:
     """A text; what it must look like is ``one_of`` or ``pattern``, if anything."""
 
@@ -126,12 +135,17 @@ class Amounts:
 
 @dataclass(frozen=True)
 class Rows:
-    """A list; ``most`` None: as long as you like. With ``required`` not an empty one."""
+    """A list; ``most`` None: as long as you like. With ``required`` not an empty one.
+
+    ``not_empty``: it may be absent, but not empty. ``distinct``: no entry twice.
+    """
 
     doc: str
     of: Field
     required: bool = False
     most: int | None = None
+    not_empty: bool = False
+    distinct: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,8 +184,22 @@ class Section:
         assert isinstance(found, Rows)
         return found
 
+    def whole_of(self, name: str) -> Whole:
+        """The declaration of the numbers in a list among the fields."""
+        found = self.rows(name).of
+        assert isinstance(found, Whole)
+        return found
 
-Field: TypeAlias = Whole | Text | JsonMapping | Quantity | Anything | Amounts | Rows | Section
+    def text_of(self, name: str) -> Text:
+        """The declaration of the texts in a list among the fields."""
+        found = self.rows(name).of
+        assert isinstance(found, Text)
+        return found
+
+
+Field: TypeAlias = (
+    Whole | Flag | Text | JsonMapping | Quantity | Anything | Amounts | Rows | Section
+)
 
 
 def _listed(words: tuple[str, ...]) -> str:
@@ -348,6 +376,45 @@ BREAKER = Section(
     },
 )  # fmt: skip
 
+GPU_MEMORY = (MEASURED,)
+LOCAL = Section(
+    "How trials share one machine: read by the local engine only. A section of AutoTune Web's own.",
+    {
+        "python": Text(
+            "The interpreter that python and python3 in a command mean: its path, or the name or "
+            "the path of a conda environment.",
+            hint="E.g. '/home/me/venv/bin/python', or a conda environment's name.",
+            pattern=re.compile(r"[^\s](?:[^\r\n]*[^\s])?\Z"),
+        ),
+        "trialsPerGpu": Whole(
+            "How many trials may share a GPU; 1 if absent, or with gpuMemory as many as fit.",
+            1, 1000, hint="How many trials may share a GPU, e.g. 2.",
+        ),
+        "gpuMemory": Text(
+            "With 'measured' a further trial joins a GPU only where the most memory that trials of "
+            "this experiment took leaves room.",
+            one_of=GPU_MEMORY,
+        ),
+        "useActiveGpu": Flag(
+            "Whether GPUs are used on which processes run that are no trials; false if absent."
+        ),
+        "gpuIndices": Rows(
+            "The GPUs that may be used, by their numbers in nvidia-smi; all if absent.",
+            Whole("A GPU's number.", 0, 1023, required=True),
+            most=64, not_empty=True, distinct=True,
+        ),
+        "preload": Rows(
+            "Modules that are imported once for all trials rather than by each.",
+            Text(
+                "A module.", required=True, hint="E.g. 'torch' or 'sklearn.linear_model'.",
+                max_length=255,
+                pattern=re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*\Z"),
+            ),
+            most=64, distinct=True,
+        ),
+    },
+)  # fmt: skip
+
 SPEC = Section(
     "What is tuned, by which algorithm, on what, and within which limits.",
     {
@@ -358,6 +425,11 @@ SPEC = Section(
         "maxTrialNum": Whole(
             "After how many trials the experiment is DONE.",
             1, MAX_TRIALS, required=True, hint="How many trials to run, e.g. 50.",
+        ),
+        "maxTrialSeconds": Whole(
+            "After how many seconds a trial is stopped, and has failed; never if absent. A field "
+            "of AutoTune Web's own.",
+            1, MAX_EXEC_SECONDS, hint="Seconds, e.g. 3600 for one hour.",
         ),
         "trialConcurrency": Whole(
             "How many trials run at once.",
@@ -377,6 +449,7 @@ SPEC = Section(
         ),
         "aistore": AISTORE,
         "breaker": BREAKER,
+        "local": LOCAL,
         **{name: replace(AISTORE, doc="An old spelling of 'aistore'.") for name in LEGACY_STORES},
     },
     required=True,

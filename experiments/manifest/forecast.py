@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from experiments.algorithms.base import LOAD_KEY
-from experiments.manifest.quantity import parse_quantity
+from experiments.manifest.local_spec import LocalSpec
+from experiments.manifest.quantity import GPU_RESOURCE, parse_quantity
 from experiments.manifest.reading import LineOf, Notes, at
 from experiments.manifest.spec import ExperimentSpec
 from experiments.manifest.training_spec import TaskSpec, containers_of, main_container_index
@@ -78,8 +79,12 @@ def forecast_of(
         else:
             _check_cluster(notes, task, main, pod_path)
     if runs_here and spec.training.scheduler:
-        message = "Local trials have no scheduler: queue and priority are ignored."
+        message = "Local trials have no queues: of the scheduler only the priority counts."
         notes.warn("spec.trainingConfig.scheduler", message)
+    if not runs_here and spec.local != LocalSpec():
+        message = "is for trials on one machine: on a cluster it is ignored."
+        notes.warn("spec.local", message)
+    _check_gpus(notes, spec, runs_here)
     n_distinct = spec.space.n_distinct()
     _check_direction(notes, spec)
     _check_enough(notes, spec, n_distinct)
@@ -148,15 +153,45 @@ def _warn_ignored_locally(notes: Notes, task: TaskSpec, main: int, pod_path: str
         message = "Local trials see this machine's files: volumes are ignored."
         hint = "Check that workingDir and the paths in the command exist here."
         notes.warn(where, message, hint)
-    if container.get("resources"):
-        message = "Local trials are not limited: resources are ignored."
-        notes.warn(f"{path}.resources", message)
+    limits = (container.get("resources") or {}).get("limits") or {}
+    if set(limits) - {GPU_RESOURCE}:
+        message = "Local trials are not held to limits; what they ask for is kept free for them."
+        notes.warn(f"{path}.resources.limits", message)
     if len(rows) > 1:
         name = container.get("name") or str(main)
         message = f"Of each replica only the container '{name}' runs locally."
         notes.warn(f"{pod_path}.containers", message)
     if pod.get("initContainers"):
         notes.warn(f"{pod_path}.initContainers", "Local trials run no init containers.")
+
+
+def _check_gpus(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> None:
+    """GPUs are given whole; who asks for none shares all, whatever spec.local says."""
+    for number, task in enumerate(spec.training.tasks):
+        rows = f"{at(_TASKS, number)}.template.spec.containers"
+        for index, container in enumerate(containers_of(task.template)):
+            _check_whole(notes, container, f"{at(rows, index)}.resources")
+    local = spec.local
+    if not runs_here or not (local.trials_per_gpu or local.measures_memory):
+        return
+    if not gpus_of_a_trial(spec):
+        notes.warn(
+            "spec.local",
+            "No container asks for a GPU: all trials see all GPUs, however many there are.",
+            f"Ask for them: resources: {{limits: {{{GPU_RESOURCE}: 1}}}}.",
+        )
+
+
+def _check_whole(notes: Notes, container: Mapping[str, Any], path: str) -> None:
+    resources = container.get("resources") or {}
+    for section in ("limits", "requests"):
+        amount = parse_quantity((resources.get(section) or {}).get(GPU_RESOURCE, 0))
+        if amount is not None and amount != amount.to_integral_value():
+            notes.error(
+                at(f"{path}.{section}", GPU_RESOURCE),
+                f"must be a whole number, as GPUs are given whole, but got {amount.normalize():f}.",
+                "Trials share a GPU of one machine with spec.local: {trialsPerGpu: 2}.",
+            )
 
 
 def _check_direction(notes: Notes, spec: ExperimentSpec) -> None:

@@ -22,6 +22,7 @@ _FACTOR: dict[str, Decimal] = {
     **{f"{name}i": Decimal(1024) ** power for power, name in enumerate("KMGTPE", 1)},
 }
 
+GPU_RESOURCE = "nvidia.com/gpu"  # the one that is shared out on one machine
 HINT = 'A number with an optional unit, like "2", "500m", "1.5Gi" or "10G".'
 
 

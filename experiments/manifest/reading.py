@@ -205,13 +205,32 @@ def whole_number(
     return number
 
 
+def flag(notes: Notes, raw: Any, path: str, *, hint: str = "Write true or false.") -> bool:
+    """Return the boolean at ``path``, False when absent; no other value stands for one."""
+    if raw is None:
+        return False
+    if not isinstance(raw, bool):
+        notes.error(path, f"must be true or false, but got {kind_of(raw)}.", hint)
+        return False
+    return raw
+
+
 def one_of(
-    notes: Notes, raw: Any, path: str, known: Sequence[str], *, required: bool = False
+    notes: Notes,
+    raw: Any,
+    path: str,
+    known: Sequence[str],
+    *,
+    required: bool = False,
+    is_given: bool = False,
 ) -> str:
-    """Return the text at ``path`` if it is one of the known ones, else ""."""
+    """Return the text at ``path`` if it is one of the known ones, else "".
+
+    ``is_given``: it may be absent, but "" is none of them.
+    """
     hint = f"One of: {', '.join(known)}."
     value = text(notes, raw, path, required=required, hint=hint)
-    if not value or value in known:
+    if value in known or (not value and not (is_given and raw == "")):
         return value
     notes.error(path, f"'{value[:60]}' is not known.", suggestion(value, known) + " " + hint)
     return ""

@@ -33,6 +33,8 @@ from experiments.manifest.fields import (
     SPEC,
 )
 from experiments.manifest.json_text import pretty_json
+from experiments.manifest.local_section import parse_local
+from experiments.manifest.local_spec import LocalSpec
 from experiments.manifest.names import LABEL, LABEL_KEY, LABEL_VALUE, MAX_NAME, SUBDOMAIN, slug
 from experiments.manifest.quantity import HINT as QUANTITY_HINT
 from experiments.manifest.quantity import parse_quantity
@@ -46,6 +48,7 @@ __all__ = [
     "AIStoreSpec",
     "AlgorithmSpec",
     "ExperimentSpec",
+    "LocalSpec",
     "Parsed",
     "Problem",
     "ProblemsError",
@@ -93,7 +96,9 @@ class ExperimentSpec:
     namespace: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    max_trial_seconds: int | None = None
     alike: int = ALIKE  # failures alike that suspend it; 0: none do
+    local: LocalSpec = field(default_factory=LocalSpec)  # read by the local engine only
     seed: int | None = None  # None: the server chooses one
 
     @property
@@ -244,13 +249,14 @@ def _spec(
     )  # fmt: skip
     limits = {
         key: reading.whole_number(notes, raw.get(key), at("spec", key), **SPEC.whole(key).check)
-        for key in ("maxExecSeconds", "maxTrialNum", "trialConcurrency")
+        for key in ("maxExecSeconds", "maxTrialNum", "maxTrialSeconds", "trialConcurrency")
     }
     _compare_limits(notes, limits["maxTrialNum"], limits["trialConcurrency"])
     space = _space(notes, raw.get("searchSpace"), "spec.searchSpace")
     storage = _storage(notes, raw.get("storage"))
     aistore = _aistore(notes, raw)
     alike = _alike(notes, raw.get("breaker"))
+    local = parse_local(notes, raw.get("local"))
     training = parse_training(notes, raw.get("trainingConfig"), "spec.trainingConfig")
     tuner, assessor, advisor = _algorithms(notes, raw, space)
     if notes.problems or space is None:
@@ -261,6 +267,7 @@ def _spec(
         **metadata,
         max_exec_seconds=limits["maxExecSeconds"] or 0,
         max_trials=limits["maxTrialNum"] or 0,
+        max_trial_seconds=limits["maxTrialSeconds"],
         concurrency=limits["trialConcurrency"] or 0,
         space=space,
         training=training,
@@ -270,6 +277,7 @@ def _spec(
         storage=storage,
         aistore=aistore,
         alike=alike,
+        local=local,
         seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
 
@@ -393,6 +401,7 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
     body: dict[str, Any] = {
         "maxExecSeconds": spec.max_exec_seconds,
         "maxTrialNum": spec.max_trials,
+        **({"maxTrialSeconds": spec.max_trial_seconds} if spec.max_trial_seconds else {}),
         "trialConcurrency": spec.concurrency,
         "searchSpace": pretty_json(spec.space.as_json()),
     }
@@ -402,6 +411,8 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
         body["aistore"] = {"folder": spec.aistore.folder, "secret": spec.aistore.secret}
     if spec.alike != ALIKE:
         body["breaker"] = {"alike": spec.alike}
+    if local := spec.local.as_manifest():
+        body["local"] = local
     body["trainingConfig"] = spec.training.as_manifest()
     for algorithm in (spec.tuner, spec.assessor, spec.advisor):
         if algorithm:

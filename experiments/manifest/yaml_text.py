@@ -362,7 +362,8 @@ _ORDER: dict[str, tuple[str, ...]] = {
     "": ("apiVersion", "kind", "metadata", "spec"),
     "metadata": ("name", "generateName", "namespace", "labels", "annotations"),
     "spec": (
-        "maxExecSeconds", "maxTrialNum", "trialConcurrency", "searchSpace", "storage", "aistore",
+        "maxExecSeconds", "maxTrialNum", "maxTrialSeconds", "trialConcurrency", "searchSpace",
+        "storage", "aistore",
         "trainingConfig", "tuner", "assessor", "advisor",
         "securityContext", "initContainers", "containers", "volumes",
     ),

@@ -412,7 +412,7 @@ class Trial(models.Model):
         if to not in MOVES[TrialState(self.state)]:
             raise IllegalMove(f"Trial {self}: cannot go from {self.state} to {to}")
         old = self.state
-        if reason or old == TrialState.RUNNING:  # what was said of it while it ran is over
+        if reason or TrialState.RUNNING in (old, to):  # what was said of it till now is over
             columns["reason"] = reason
         with transaction.atomic(savepoint=False):
             won = Trial.objects.filter(pk=self.pk, state=old).update(state=to, **columns)

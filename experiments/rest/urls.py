@@ -8,6 +8,7 @@ from django.views.decorators.gzip import gzip_page
 from experiments.rest import (
     artifacts,
     comparing,
+    devices,
     experiments,
     failures,
     many,
@@ -103,6 +104,7 @@ urlpatterns = [
     path("docs/", schema.Docs.as_view(), name="api-docs"),
     path("v1/algorithms/", experiments.Algorithms.as_view(), name="api-algorithms"),
     path("v1/markdown/", markdown.Markdown.as_view(), name="api-markdown"),
+    path("v1/devices/", devices.Devices.as_view(), name="api-devices"),
     path("v1/secrets/", secrets.Secrets.as_view(), name="api-secrets"),
     path("v1/secrets/<str:name>/", secrets.OneSecret.as_view(), name="api-secret"),
     path("v1/experiments/", experiments.Experiments.as_view(), name="api-experiments"),

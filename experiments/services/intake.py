@@ -152,7 +152,10 @@ def _with_forecast(parsed: Parsed, known_secrets: Collection[str] = ()) -> Intak
 
 
 def obstacles(spec: ExperimentSpec) -> tuple[Problem, ...]:
-    """What keeps a parsed manifest from ever running here; asks neither cluster nor database."""
+    """What keeps a parsed manifest from ever running here; asks neither cluster nor database.
+
+    More GPUs than this machine has are among it.
+    """
     return _by_the_rules(spec, None).problems
 
 
@@ -163,9 +166,26 @@ def _no_trials_here() -> bool:
 def _by_the_rules(spec: ExperimentSpec, line_of: LineOf | None) -> Forecast:
     forecast = forecast_of(spec, runs_here=backend().runs_here, line_of=line_of)
     if not _no_trials_here():
-        return forecast
+        return _within_capacity(forecast, spec, line_of)
     message = "Trials may not run on this server's own host (AUTOTUNE_LOCAL_TRIALS is 0)."
     return replace(forecast, problems=(*forecast.problems, Problem("spec.trainingConfig", message)))
+
+
+def _within_capacity(forecast: Forecast, spec: ExperimentSpec, line_of: LineOf | None) -> Forecast:
+    """With what a trial asks for and the backend will never have."""
+    capacity = backend().capacity(sample_launch(spec))
+
+    def told(pairs: Sequence[tuple[str, str]]) -> list[Problem]:
+        return [
+            Problem(path, message, "", line_of(path) if line_of else None)
+            for path, message in pairs
+        ]
+
+    return replace(
+        forecast,
+        problems=(*forecast.problems, *told(capacity.problems)),
+        warnings=(*forecast.warnings, *told(capacity.warnings)),
+    )
 
 
 def forecast_here(parsed: Parsed, known_secrets: Collection[str] = ()) -> Forecast:

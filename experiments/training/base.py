@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from experiments.manifest.local_spec import LocalSpec
+
 
 class LaunchError(Exception):
     """This trial cannot be launched; its message is for the user. The trial fails."""
@@ -19,6 +21,13 @@ class LaunchError(Exception):
 
 class BackendUnavailable(Exception):
     """The backend cannot be reached now; try again later. No trial fails for it."""
+
+
+class NotYet(Exception):
+    """This trial cannot start at this moment, and goes on waiting; its message says for what.
+
+    Nothing was started, and nothing is wrong: asked again, it goes when its turn has come.
+    """
 
 
 class JobState(StrEnum):
@@ -71,6 +80,8 @@ class Launch:
     namespace: str = "default"  # on a cluster
     owner: Mapping[str, Any] | None = None  # ownerReference of the object the trial belongs to
     seconds_left: float | None = None  # of the experiment's time; a job is not to outlive it
+    alone: str = ""  # it ran out of memory beside others: "gpu" (one of its own), or "machine"
+    local: LocalSpec = field(default_factory=LocalSpec)  # nothing but the local backend reads it
 
     @property
     def name(self) -> str:
@@ -105,6 +116,17 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Capacity:
+    """What a backend cannot give to a launch, as (manifest path, message) pairs.
+
+    With ``problems`` no such trial can ever run here; ``warnings`` say what it gets instead.
+    """
+
+    problems: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class JobStatus:
     """What ``poll`` tells of one job."""
 
@@ -113,6 +135,7 @@ class JobStatus:
     message: str = ""  # why it failed, or why it waits, for the user
     started_at: float | None = None  # seconds since the epoch
     finished_at: float | None = None
+    out_of_memory: str = ""  # "gpu", or the "machine"'s, where it failed for that
 
 
 Handle = dict[str, Any]  # plain JSON, stored on the trial's row
@@ -142,8 +165,25 @@ class Backend(ABC):
 
         Raises:
             LaunchError: the trial can never start (no such command, no such directory, …).
+            NotYet: this one must wait; try again later.
             BackendUnavailable: try again later.
         """
+
+    def room(self, launch: Launch, most: int) -> int:
+        """About how many launches like this one would not have to wait now, ``most`` at most."""
+        return most
+
+    def capacity(self, launch: Launch) -> Capacity:
+        """Say what of a launch can never be had here; asks nothing that takes long."""
+        return Capacity()
+
+    def devices(self) -> dict[str, Any] | None:
+        """What trials share and who has what, as JSON for people; None where others see to it."""
+        return None
+
+    def measure(self) -> None:
+        """Look what running trials take, where that is asked for. Called every few moments."""
+        return
 
     def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """Say what would keep this launch from starting now: (manifest path, message) pairs."""
@@ -181,6 +221,10 @@ class Backend(ABC):
     def take_exits(self) -> Sequence[str]:
         """Jobs that ended since the last call, where it ``tells_exits``: a hint to poll now."""
         return ()
+
+    def leave(self, experiment_id: str) -> None:
+        """The experiment has ended: nothing more of it will be launched."""
+        return
 
     @abstractmethod
     def stop(self, handle: Handle) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
+from pathlib import Path
 
 from django.conf import settings
 
 from experiments.training.base import Backend
 from experiments.training.local.backend import LocalBackend
+from experiments.training.local.gpus import Gpus
 from experiments.training.local.interpreter import trial_path
 
 
@@ -27,6 +29,8 @@ def backend() -> Backend:
             client_dir=settings.CLIENT_DIR,
             search_path=search_path,
             own_code=settings.BASE_DIR / "examples",
+            slots=Path(settings.SLOTS_DIR).absolute() if settings.SLOTS_DIR else None,
+            gpus=Gpus(settings.GPUS),
         )
     # Imported where it is used: the client of Kubernetes takes half a second to load.
     from experiments.training.kubernetes.backend import KubernetesBackend

@@ -14,6 +14,10 @@ from experiments.models import Event, Metric, Trial
 from experiments.redaction import redact
 from experiments.states import EventKind, TrialState
 from experiments.training.base import JobState, JobStatus
+from experiments.trials import launching
+
+MOST_LOST = 2  # times that a trial starts anew; then something is wrong with it after all
+WAS_LOST = "was_lost"  # in the data of the event that tells of it
 
 # What reports and people may change in a trial's row while it runs.
 _JUDGED_BY = [
@@ -28,6 +32,12 @@ def end_trial(trial: Trial, status: JobStatus) -> bool:
         # Nobody decided to stop it: the server was shut down around it.
         return requeue(trial, "The server was shut down; it starts anew.")
     state, reason = _verdict_on_end(trial, status)
+    if state is TrialState.FAILED and status.out_of_memory:
+        if _may_suffice_alone(trial, status.out_of_memory):
+            return _requeue_alone(trial, status.out_of_memory, reason)
+        reason += _nothing_more_to_give(trial, status.out_of_memory)
+    if state is TrialState.LOST and _times_lost(trial) < MOST_LOST:
+        return requeue(trial, redact(f"It was lost and starts anew. {reason}"), {WAS_LOST: True})
     columns: dict[str, Any] = {
         "finished_at": timezone.now(),
         "exit_code": status.exit_code,
@@ -52,6 +62,8 @@ def _verdict_on_end(trial: Trial, status: JobStatus) -> tuple[TrialState, str]:
         return TrialState.FAILED, refused or none
     if status.state is JobState.STOPPED and trial.value is not None:
         return TrialState.SUCCEEDED, "Stopped after its final result."
+    if status.state is JobState.LOST and trial.value is not None and trial.has_final:
+        return TrialState.SUCCEEDED, "Lost after its final result."
     if status.state is JobState.LOST:
         return TrialState.LOST, status.message or "The backend lost it."
     reason = status.message or f"It exited with code {status.exit_code}."
@@ -70,13 +82,43 @@ def _refused_final(trial: Trial) -> str:
     return f"A final result was sent and refused: {newest.reason.removeprefix('not stored: ')}."
 
 
-def requeue(trial: Trial, reason: str) -> bool:
+def _times_lost(trial: Trial) -> int:
+    """How often it was lost through no fault of its own, and started anew."""
+    return Event.objects.filter(trial=trial, data__has_key=WAS_LOST).count()
+
+
+def _may_suffice_alone(trial: Trial, whose: str) -> bool:
+    """Whether memory ran out that others may have had: its machine's, or of a GPU it shared."""
+    if launching.alone(trial):
+        return False
+    return whose == "machine" or bool(_slot(trial).get("shares"))
+
+
+def _slot(trial: Trial) -> dict[str, Any]:
+    return (trial.handle or {}).get("slot") or {}
+
+
+def _requeue_alone(trial: Trial, whose: str, reason: str) -> bool:
+    on = "on a GPU" if whose == "gpu" else "on this machine"
+    words = f"It ran out of memory and starts anew, alone {on}. {reason}"
+    return requeue(trial, redact(words), {launching.RAN_OUT: whose})
+
+
+def _nothing_more_to_give(trial: Trial, whose: str) -> str:
+    if whose == "machine":
+        return "; it ran alone on this machine"
+    if any(_slot(trial).get("devices") or ()):
+        return "; no other trial was on its GPU"
+    return "; it asked for no GPU of its own (resources.limits, nvidia.com/gpu)"
+
+
+def requeue(trial: Trial, reason: str, data: dict[str, Any] | None = None) -> bool:
     """RUNNING → WAITING for another attempt, without the reports of this one."""
     with transaction.atomic():
         won = trial.move(
             TrialState.WAITING,
             reason=reason,
-            data={"requeued": True},
+            data={"requeued": True, **(data or {})},
             attempt=trial.attempt + 1,
             handle=None,
             started_at=None,

@@ -13,9 +13,20 @@ from experiments.access.tokens import trial_token
 from experiments.manifest.fields import API_VERSION, KIND
 from experiments.manifest.spec import ExperimentSpec
 from experiments.manifest.yaml_text import dump_yaml
-from experiments.models import ClusterObject, Experiment, Trial
+from experiments.models import ClusterObject, Event, Experiment, Trial
 from experiments.problems import ProblemsError
 from experiments.training.base import Backend, Handle, Launch, Task
+
+RAN_OUT = "out_of_memory"  # in the data of an event: whose memory a trial ran out of
+
+
+def alone(trial: Trial) -> str:
+    """ "gpu" or "machine" where this attempt is the one that has it alone, else ""."""
+    if trial.attempt == 1:
+        return ""
+    events = Event.objects.filter(trial=trial, data__has_key=RAN_OUT).order_by("seq")
+    last = events.last()
+    return str(last.data[RAN_OUT]) if last else ""
 
 
 def _tasks(spec: ExperimentSpec) -> tuple[Task, ...]:
@@ -48,6 +59,8 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         namespace=link.namespace if link else experiment.project.namespace,
         owner=_owner(link) if link else None,
         seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
+        local=spec.local,
+        alone=alone(trial),
     )
 
 
@@ -81,10 +94,10 @@ def launched(trial: Trial, backend: Backend) -> Handle | None:
         return None  # nobody can have launched it
 
 
-def sample_launch(spec: ExperimentSpec) -> Launch:
+def sample_launch(spec: ExperimentSpec, experiment_id: str = "x") -> Launch:
     """A launch of nobody's trial, for a backend to look at and never to start."""
     return Launch(
-        experiment_id="x",
+        experiment_id=experiment_id,
         experiment_name=spec.name,
         trial_key="00000",
         trial_number=0,
@@ -96,4 +109,5 @@ def sample_launch(spec: ExperimentSpec) -> Launch:
         token="",
         scheduler=spec.training.scheduler or {},
         namespace=settings.NAMESPACE,
+        local=spec.local,
     )

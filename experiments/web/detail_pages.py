@@ -12,6 +12,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -21,6 +22,7 @@ from experiments.selectors import chart_data, compare, present
 from experiments.selectors.artifacts import artifacts_json
 from experiments.selectors.configuration import configuration
 from experiments.selectors.markdown import rendered
+from experiments.trials.backends import backend
 
 PAGE_SIZE = 50  # trials on the table's first page, as REST pages them
 N_EVENTS = 40  # newest events that come with the page
@@ -58,6 +60,7 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
         "configuration": configuration(experiment),
         "notes_html": rendered(experiment.notes),
         "compare": compare.LIMITS,
+        "devices_url": reverse("api-devices") if backend().runs_here else "",
     }
     return render(request, "experiments/detail.html", context)
 

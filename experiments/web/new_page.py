@@ -34,6 +34,7 @@ from experiments.services import samples
 from experiments.services.intake import MAX_BYTES, NOTHING, take_in_file
 from experiments.strict_json import read_json
 from experiments.templatetags.autotune import number
+from experiments.trials.backends import backend
 from experiments.web.form_fields import field_of, form_problems, parameter_types
 from experiments.web.form_values import read_mapping
 from experiments.web.manifest_form import form_from_manifest, merge_form, rebase, rows_of
@@ -99,6 +100,7 @@ def experiment_new(request: HttpRequest) -> HttpResponse:
             "samples": samples.all_samples(),
             "start": synced_from_yaml(text),
             "catalogue": _catalogue(),
+            "runs_here": backend().runs_here,
         },
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from experiments.embedded import shutdown
-from experiments.loop import reconcile
+from experiments.loop import reconcile, starting
 from experiments.models import Experiment
 from tests.loop.scripted import ScriptedBackend
 
@@ -13,7 +13,7 @@ from tests.loop.scripted import ScriptedBackend
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> ScriptedBackend:
     scripted = ScriptedBackend()
-    for module in (reconcile, shutdown):
+    for module in (reconcile, starting, shutdown):
         monkeypatch.setattr(module, "backend", lambda: scripted)
     return scripted
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from experiments.training.base import (
     Backend,
@@ -13,6 +14,7 @@ from experiments.training.base import (
     Launch,
     LaunchError,
     LogFile,
+    NotYet,
 )
 
 
@@ -26,16 +28,26 @@ class ScriptedBackend(Backend):
         self.stopped: list[str] = []
         self.allowed: dict[str, float] = {}  # job name -> seconds from when it was said
         self.forgotten: list[str] = []
+        self.left: list[str] = []  # experiments of which nothing more comes
         self.refuse = ""  # launches fail with this message
         self.unreachable = ""  # nothing works, with this message
+        self.slots: int | None = None  # jobs that may run at once; further ones must wait
 
     def launch(self, launch: Launch) -> Handle:
         self._reach()
         if self.refuse:
             raise LaunchError(self.refuse)
+        if launch.name not in self.jobs and not self.room(launch, 1):
+            raise NotYet(f"Waits for a GPU: {len(self._running())} run.")
         self.launches.append(launch)
         self.jobs.setdefault(launch.name, JobStatus(JobState.RUNNING))
-        return {"name": launch.name}
+        return {"name": launch.name, "slot": {"shares": not launch.alone, "devices": [["0"]]}}
+
+    def room(self, launch: Launch, most: int) -> int:
+        return most if self.slots is None else max(0, min(most, self.slots - len(self._running())))
+
+    def _running(self) -> list[str]:
+        return [name for name, job in self.jobs.items() if job.state is JobState.RUNNING]
 
     def find(self, launch: Launch) -> Handle | None:
         self._reach()
@@ -60,6 +72,9 @@ class ScriptedBackend(Backend):
     def read_log(self, handle: Handle, log: str, offset: int, limit: int) -> bytes:
         return b""
 
+    def leave(self, experiment_id: str) -> None:
+        self.left.append(experiment_id)
+
     def forget(self, handle: Handle) -> None:
         self.forgotten.append(handle["name"])
 
@@ -68,6 +83,12 @@ class ScriptedBackend(Backend):
         name = [launch.name for launch in self.launches if launch.trial_number == number][-1]
         state = JobState.SUCCEEDED if exit_code == 0 else JobState.FAILED
         self.jobs[name] = JobStatus(state, exit_code=exit_code, message=message)
+
+    def run_out(self, number: int, whose: str = "gpu") -> None:
+        """Let a trial's newest job fail for want of memory."""
+        self.end(number, 1, "exit code 1: CUDA out of memory.")
+        name = [launch.name for launch in self.launches if launch.trial_number == number][-1]
+        self.jobs[name] = replace(self.jobs[name], out_of_memory=whose)
 
     def lose(self, number: int) -> None:
         name = [launch.name for launch in self.launches if launch.trial_number == number][-1]

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.access.tokens import trial_token
 from experiments.embedded import shutdown
-from experiments.loop import reconcile
+from experiments.loop import reconcile, starting
 from experiments.manifest.spec import parse_manifest, to_manifest
 from experiments.models import Experiment, Trial
 from experiments.problems import ProblemsError
@@ -36,7 +36,7 @@ class Printing(ScriptedBackend):
 @pytest.fixture
 def backend(monkeypatch) -> Printing:
     scripted = Printing()
-    for module in (reconcile, shutdown, logs):
+    for module in (reconcile, starting, shutdown, logs):
         monkeypatch.setattr(module, "backend", lambda: scripted)
     return scripted
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.loop import reconcile
+from experiments.loop import reconcile, starting
 from experiments.models import Experiment, Metric, Trial
 from experiments.states import Phase, TrialState
 from experiments.trials import checkpoints
@@ -16,7 +16,8 @@ from tests.loop.scripted import ScriptedBackend
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> ScriptedBackend:
     backend = ScriptedBackend()
-    monkeypatch.setattr(reconcile, "backend", lambda: backend)
+    for module in (reconcile, starting):
+        monkeypatch.setattr(module, "backend", lambda: backend)
     return backend
 
 

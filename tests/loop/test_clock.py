@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from experiments.loop import reconcile
+from experiments.loop import reconcile, starting
 from experiments.models import Experiment, clock
 from experiments.services import actions
 from tests.loop.scripted import ScriptedBackend
@@ -18,7 +18,8 @@ NIGHT_S = 8 * 3600.0
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> ScriptedBackend:
     scripted = ScriptedBackend()
-    monkeypatch.setattr(reconcile, "backend", lambda: scripted)
+    for module in (reconcile, starting):
+        monkeypatch.setattr(module, "backend", lambda: scripted)
     return scripted
 
 

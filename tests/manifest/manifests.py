@@ -95,6 +95,17 @@ def at_random(seed: int) -> dict[str, Any]:
                 "builtinTunerName": rng.choice(["Random", "Anneal", "TPE"]),
                 "classArgs": json.dumps(tuner_args) if tuner_args and as_text else tuner_args,
             },
+            "maxTrialSeconds": maybe(rng.randint(1, 100_000)),
+            "local": maybe(
+                {
+                    "python": maybe("/srv/env/bin/python"),
+                    "trialsPerGpu": maybe(rng.randint(1, 4)),
+                    "gpuMemory": maybe("measured"),
+                    "useActiveGpu": maybe(rng.random() < 0.5),
+                    "gpuIndices": maybe([0, 2]),
+                    "preload": maybe(["torch", "a.b_1"]),
+                }
+            ),
             "assessor": maybe(
                 {"builtinAssessorName": "Medianstop", "classArgs": {**mode, "start_step": 3}}
             ),

@@ -66,11 +66,36 @@ def test_on_a_cluster_the_image_is_needed_and_the_command_is_not() -> None:
     assert "entry point" in warning.message
 
 
+def test_on_a_cluster_what_is_for_one_machine_is_ignored_with_a_word() -> None:
+    changes = {**LOCALLY_FINE, f"{CONTAINER}.image": "x:1", "spec.local.trialsPerGpu": 2}
+    (warning,) = forecast_here(changes, runs_here=False).warnings
+    assert (warning.path, "ignored" in warning.message) == ("spec.local", True)
+    asking = {f"{CONTAINER}.resources": {"limits": {"nvidia.com/gpu": 1}}}
+    here = {**LOCALLY_FINE, "spec.local.trialsPerGpu": 2}
+    assert forecast_here({**here, **asking}).warnings == ()
+    (warning,) = forecast_here(here).warnings
+    assert "No container asks for a GPU" in warning.message
+
+
+@pytest.mark.parametrize("runs_here", [True, False])
+@pytest.mark.parametrize("section", ["limits", "requests"])
+def test_gpus_are_given_whole(runs_here: bool, section: str) -> None:
+    changes = {
+        **LOCALLY_FINE,
+        f"{CONTAINER}.image": "x:1",
+        f"{CONTAINER}.resources": {section: {"nvidia.com/gpu": "500m"}},
+    }
+    (problem,) = forecast_here(changes, runs_here=runs_here).problems
+    assert problem.path == f'{CONTAINER_PATH}.resources.{section}["nvidia.com/gpu"]'
+    assert problem.message.endswith("must be a whole number, as GPUs are given whole, but got 0.5.")
+    assert "trialsPerGpu" in problem.hint
+
+
 @pytest.mark.parametrize(
     ("changes", "path", "words"),
     [
         ({f"{CONTAINER}.image": "x:1"}, "image", "image is ignored"),
-        ({f"{CONTAINER}.resources": {"limits": {"cpu": 1}}}, "resources", "resources are ignored"),
+        ({f"{CONTAINER}.resources": {"limits": {"cpu": 1}}}, "limits", "not held to limits"),
         ({f"{CONTAINER}.volumeMounts": [{"name": "v"}]}, "volumeMounts", "volumes are ignored"),
         ({f"{TASK}.template.spec.volumes": [{"name": "v"}]}, "volumes", "volumes are ignored"),
         (
@@ -87,7 +112,7 @@ def test_on_a_cluster_the_image_is_needed_and_the_command_is_not() -> None:
         (
             {"spec.trainingConfig.scheduler": {"t9kScheduler": {"queue": "q"}}},
             "scheduler",
-            "no scheduler",
+            "no queues",
         ),
         (
             {"spec.searchSpace": {"x": {"_type": "choice", "_value": [1, 2]}}},

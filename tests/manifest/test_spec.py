@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from experiments.manifest.local_spec import LocalSpec
 from experiments.manifest.spec import AIStoreSpec, parse_manifest, parse_text, to_manifest
 from experiments.manifest.training_spec import main_container_index
 from experiments.manifest.yaml_text import dump_yaml
@@ -51,6 +52,28 @@ def test_parse_emit_parse_is_the_same(seed: int) -> None:
     assert parse_text(json.dumps(given)).spec == spec
     templates = [task["template"] for task in given["spec"]["trainingConfig"]["tasks"]]
     assert [task.template for task in from_text.spec.training.tasks] == templates
+
+
+def test_how_trials_share_this_machine_is_read() -> None:
+    given = {
+        "python": "my-env",
+        "trialsPerGpu": 3,
+        "gpuMemory": "measured",
+        "useActiveGpu": True,
+        "gpuIndices": [2, 0],
+        "preload": ["torch", "sklearn.linear_model"],
+    }
+    spec = parse_manifest(small({"spec.local": given})).spec
+    assert spec.local == LocalSpec(
+        python="my-env",
+        trials_per_gpu=3,
+        measures_memory=True,
+        use_active_gpu=True,
+        gpu_indices=(2, 0),
+        preload=("torch", "sklearn.linear_model"),
+    )
+    assert to_manifest(spec)["spec"]["local"] == given
+    assert parse_manifest(small({"spec.local": None})).spec.local == LocalSpec()
 
 
 def test_two_specs_that_differ_anywhere_are_not_equal() -> None:

@@ -16,6 +16,7 @@ import pytest
 from experiments.training.base import ENDED, Handle, JobState, JobStatus, Launch, Task
 from experiments.training.local import job, processes
 from experiments.training.local.backend import LocalBackend
+from experiments.training.local.gpus import Gpus
 
 T = TypeVar("T")
 CLIENT_DIR = Path(job.__file__).parents[1] / "client"
@@ -46,10 +47,15 @@ def task(
 class Jobs:
     """Launches trials under fresh numbers and remembers them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, gpus: Gpus | None = None, slots: Path | None = None) -> None:
         self.root = root
         self.backend = LocalBackend(
-            root, CLIENT_DIR, grace_s=0.4, search_path=os.path.dirname(sys.executable)
+            root,
+            CLIENT_DIR,
+            grace_s=0.4,
+            search_path=os.path.dirname(sys.executable),
+            slots=slots or root.parent / "slots",
+            gpus=gpus,
         )
         self.handles: list[Handle] = []
         self.count = 0
@@ -127,6 +133,7 @@ def jobs(tmp_path: Path) -> Iterator[Jobs]:
     for handle in jobs.handles:
         if jobs.status(handle).state is JobState.RUNNING:
             jobs.end(handle)
+    jobs.backend.leave("exp1")
     left = jobs.marked()
     for pid in left:
         with contextlib.suppress(OSError):

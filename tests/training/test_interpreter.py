@@ -10,10 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from experiments.manifest.local_spec import LocalSpec
 from experiments.training.base import JobState, LaunchError
 from experiments.training.local import interpreter
 from experiments.training.local.backend import LocalBackend
-from experiments.training.local.interpreter import Answer, Needs, ask, imports_of, trial_path
+from experiments.training.local.interpreter import (
+    Answer,
+    Needs,
+    ask,
+    imports_of,
+    named,
+    trial_path,
+)
 from tests.training.conftest import CLIENT_DIR, Jobs, task
 
 WHO = "import sys; print(sys.prefix, sys.argv[1:])"
@@ -43,6 +51,7 @@ def started_in(environment: Path, root: Path, **more: str) -> Jobs:
         search_path=trial_path(inherited, folder=root / "python"),
         inherited=inherited,
         own_code=root / "examples",
+        slots=root.parent / "slots",
     )
     return jobs
 
@@ -103,7 +112,9 @@ def test_a_named_interpreter_is_python3_whatever_lies_beside_it(bare: Path, tmp_
     (other / "python-mine").symlink_to(sys._base_executable)  # type: ignore[attr-defined]
     path = trial_path({}, python=str(other / "python-mine"), folder=tmp_path / "ways")
     jobs = Jobs(tmp_path / "trials")
-    jobs.backend = LocalBackend(tmp_path / "trials", CLIENT_DIR, search_path=path)
+    jobs.backend = LocalBackend(
+        tmp_path / "trials", CLIENT_DIR, search_path=path, slots=tmp_path / "slots"
+    )
     for word in ("python", "python3"):
         handle = jobs.start(["sh", "-c", f'{word} -c "{WHO}" "two words"'])
         assert jobs.end(handle).message == ""
@@ -112,7 +123,9 @@ def test_a_named_interpreter_is_python3_whatever_lies_beside_it(bare: Path, tmp_
 
 def test_no_python_is_not_replaced_by_ours(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path)
-    jobs.backend = LocalBackend(tmp_path, CLIENT_DIR, inherited={"PATH": "/nowhere"})
+    jobs.backend = LocalBackend(
+        tmp_path, CLIENT_DIR, inherited={"PATH": "/nowhere"}, slots=tmp_path / "slots"
+    )
     with pytest.raises(LaunchError, match=r"command not found: python3 \(start AutoTune where"):
         jobs.launch(jobs.describe(task(["python3", "-c", "1"])))
 
@@ -207,7 +220,9 @@ def test_who_chooses_by_the_folder_is_asked_there_and_named(tmp_path: Path) -> N
     (shims / "python3").chmod(0o755)
     jobs = Jobs(tmp_path / "trials")
     inherited = {"PATH": f"{shims}:/usr/bin:/bin"}
-    jobs.backend = LocalBackend(tmp_path / "trials", CLIENT_DIR, inherited=inherited)
+    jobs.backend = LocalBackend(
+        tmp_path / "trials", CLIENT_DIR, inherited=inherited, slots=tmp_path / "slots"
+    )
     launch = jobs.describe(task(["python3", "train.py"], workingDir=str(project)))
     (program,) = jobs.backend.programs(launch)
     assert program.missing == ("no_such_module",)
@@ -266,3 +281,57 @@ def test_an_example_runs_with_our_own_python_where_the_users_lacks_what_it_needs
         ("other", "rich.py"): "failed",
         ("other", "plain.py"): str(bare),
     }
+
+
+# ---- one that a manifest names
+
+
+@pytest.fixture
+def conda(tmp_path: Path) -> Path:
+    """A home with conda's folders: an environment ``mine``, and one in its list elsewhere."""
+    for place in ("miniforge3", "miniforge3/envs/mine", "elsewhere/listed"):
+        (tmp_path / place / "bin").mkdir(parents=True)
+        (tmp_path / place / "bin" / "python3").symlink_to(sys.executable)
+    (tmp_path / ".conda").mkdir()
+    listed = tmp_path / "elsewhere" / "listed"
+    (tmp_path / ".conda" / "environments.txt").write_text(f"/gone/listed\n{listed}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("mine", "miniforge3/envs/mine/bin/python3"),
+        ("base", "miniforge3/bin/python3"),
+        ("listed", "elsewhere/listed/bin/python3"),
+        ("{home}/elsewhere/listed", "elsewhere/listed/bin/python3"),
+        ("{home}/elsewhere/listed/bin/python3", "elsewhere/listed/bin/python3"),
+        ("nobody", ""),
+        ("elsewhere/listed", ""),
+        ("{home}/.conda/environments.txt", ""),
+    ],
+)
+def test_an_interpreter_is_named_by_path_or_conda_environment(
+    conda: Path, name: str, place: str
+) -> None:
+    found = named(name.format(home=conda), {"HOME": str(conda), "PATH": "/nowhere"})
+    assert found == (str(conda / place) if place else "")
+
+
+def test_a_manifests_own_interpreter_is_the_python_of_its_trials(
+    jobs: Jobs, tmp_path: Path
+) -> None:
+    script = tmp_path / "bin" / "some-python"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\necho by-name\nexec {sys.executable} "$@"\n')
+    script.chmod(0o755)
+    for word in ("python", "python3"):
+        described = jobs.describe(
+            task([word, "-S", "-c", "print(1)"]), local=LocalSpec(python=str(script))
+        )
+        jobs.said(jobs.launch(described), "by-name\n1\n")
+    lacking = jobs.describe(task(["python3"]), local=LocalSpec(python="nobody"))
+    with pytest.raises(LaunchError, match=r"spec\.local\.python: there is neither"):
+        jobs.launch(lacking)
+    ((path, words),) = jobs.backend.forecast(lacking)
+    assert (path, "'nobody'" in words) == ("spec.local.python", True)

@@ -87,7 +87,7 @@ def test_half_a_job_starts_nothing_and_frees_the_lock(jobs: Jobs) -> None:
 def test_an_interpreter_that_serves_nothing_is_said(
     tmp_path: Path, python: str, words: str
 ) -> None:
-    backend = LocalBackend(tmp_path / "trials", CLIENT_DIR, python=python)
+    backend = LocalBackend(tmp_path / "trials", CLIENT_DIR, python=python, slots=tmp_path / "slots")
     launch = Jobs(tmp_path / "trials").describe(task(["true"]))
     with pytest.raises(BackendUnavailable, match=words):
         backend.launch(launch)

@@ -21,23 +21,36 @@ from tests.training.test_local_trees import DAEMON, daemons_of
 LAUNCHER = """
 import json, sys, time
 from pathlib import Path
-from experiments.training.base import Launch, Task
+from experiments.manifest.local_spec import LocalSpec
+from experiments.training.base import Launch, NotYet, Task
 from experiments.training.local.backend import LocalBackend
 fields = json.loads(sys.argv[2])
 fields["tasks"] = tuple(Task(**each) for each in fields["tasks"])
-backend = LocalBackend(Path(sys.argv[1]), Path(sys.argv[3]), grace_s=0.4)
+fields["local"] = LocalSpec(**fields["local"])
+root = Path(sys.argv[1])
+backend = LocalBackend(root, Path(sys.argv[3]), grace_s=0.4, slots=root.parent / "slots")
 if len(sys.argv) > 4:
     print("ready", flush=True)
     while not Path(sys.argv[4]).exists():
         time.sleep(0.001)
-print(json.dumps(backend.launch(Launch(**fields))), flush=True)
+handle = None
+while handle is None:
+    try:
+        handle = backend.launch(Launch(**fields))
+    except NotYet:
+        time.sleep(0.02)
+print(json.dumps(handle), flush=True)
 time.sleep(600)
 """
 
 
 def launcher(jobs: Jobs, launch: Launch, go: Path | None = None) -> subprocess.Popen[str]:
     """Start another process that launches the job, as soon as ``go`` exists."""
-    fields = {**vars(launch), "tasks": [vars(each) for each in launch.tasks]}
+    fields = {
+        **vars(launch),
+        "tasks": [vars(each) for each in launch.tasks],
+        "local": vars(launch.local),
+    }
     words = [str(jobs.root), json.dumps(fields), str(CLIENT_DIR), *([str(go)] if go else [])]
     process = subprocess.Popen(
         [sys.executable, "-c", LAUNCHER, *words], stdout=subprocess.PIPE, text=True
@@ -64,7 +77,7 @@ def test_a_trial_outlives_its_launcher_and_is_adopted(jobs: Jobs) -> None:
     handle = json.loads(answer(process))
     kill(process)
 
-    fresh = LocalBackend(jobs.root, CLIENT_DIR)
+    fresh = LocalBackend(jobs.root, CLIENT_DIR, slots=jobs.root.parent / "slots")
     assert fresh.poll([handle])[0].state is JobState.RUNNING
     assert fresh.launch(launch) == handle  # a launch that is repeated finds it
     jobs.handles.append(handle)

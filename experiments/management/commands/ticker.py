@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import close_old_connections
+from django.db import DatabaseError, close_old_connections
 
 from experiments import wake
 from experiments.aistore import outbox
 from experiments.embedded import health, write_ahead_log
-from experiments.loop.reconcile import restart_clocks, time_is_up_in, unfinished_ids
+from experiments.loop.reconcile import (
+    restart_clocks,
+    time_is_up_in,
+    unfinished_ids,
+    waiting_ids,
+)
 from experiments.notices import delivery
 from experiments.training.base import experiment_of_job
 from experiments.trials.backends import backend
@@ -51,12 +57,24 @@ class Command(BaseCommand):
             for experiment_id in [key for key, end in self._ends.items() if now >= end]:
                 del self._ends[experiment_id]
                 wake.reconcile_soon(experiment_id, min_gap=0)
-            for name in engine.take_exits():
-                wake.reconcile_soon(experiment_of_job(name), min_gap=0)
+            if ended := engine.take_exits():
+                self._wake_after(ended)
+            engine.measure()
             time.sleep(pause_s)
 
     def _stop(self, *_: Any) -> None:
         self._stopping = True
+
+    def _wake_after(self, ended: Sequence[str]) -> None:
+        """Who may go on now: the experiments of these jobs, and those that wait for their slots."""
+        own = {experiment_of_job(name) for name in ended}
+        for experiment_id in own:
+            wake.reconcile_soon(experiment_id, min_gap=0)
+        try:
+            for experiment_id in set(waiting_ids()) - own:
+                wake.reconcile_soon(experiment_id)
+        except DatabaseError as error:
+            self.stderr.write(f"Who waits is not known now: {error}")
 
     def _tick(self) -> None:
         close_old_connections()

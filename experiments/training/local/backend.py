@@ -16,14 +16,16 @@ Guarantees: a job is started once however often and from wherever it is launched
 process that launched it; after its end none of its processes is left, daemons included, even when
 its supervisor (``wrapper.py``) was killed.
 
-Image, volumes, resources, security context, init containers, sidecars and restart policies have no
-meaning here and are ignored; the forecast tells the user.
+GPUs, cores and memory that trials ask for are shared out by ``machine``. Image, volumes, security
+context, init containers, sidecars and restart policies have no meaning here and are ignored; the
+forecast tells the user.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import logging
 import os
@@ -39,27 +41,34 @@ from typing import Any
 from experiments.training.base import (
     Backend,
     BackendUnavailable,
+    Capacity,
     Handle,
     JobState,
     JobStatus,
     Launch,
     LaunchError,
     LogFile,
+    NotYet,
     Program,
 )
 from experiments.training.environment import inheritable
 from experiments.training.local.command_line import is_python, python_of
-from experiments.training.local.interpreter import ask, imports_of
+from experiments.training.local.gpus import Gpus
+from experiments.training.local.interpreter import ask, imports_of, named, trial_path
 from experiments.training.local.job import (
-    JOB_MARK,
     OUTPUT,
     WORK,
     Surroundings,
     executable_of,
     replica_commands,
 )
-from experiments.training.local.processes import boot_id, descendants, process_table, read_stat
-from experiments.training.local.spawner import spawner
+from experiments.training.local.machine import Sharing
+from experiments.training.local.placing import Claim, may_share
+from experiments.training.local.preload import Gone, Preloads, Start
+from experiments.training.local.processes import boot_id, kill_job
+from experiments.training.local.records import find_job, is_alive, read_json, read_text
+from experiments.training.local.slots import Granted, Slots, default_directory
+from experiments.training.local.spawner import how_to_supervise, spawner
 from experiments.training.local.wrapper import replace_file
 
 logger = logging.getLogger(__name__)
@@ -92,6 +101,8 @@ class LocalBackend(Backend):
         grace_s: float = GRACE_S,
         log_limit_bytes: int = LOG_LIMIT_BYTES,
         inherited: Mapping[str, str] | None = None,
+        slots: Path | None = None,
+        gpus: Gpus | None = None,
     ) -> None:
         """Args:
         root: where jobs live; made when needed, readable by the owner only.
@@ -101,6 +112,8 @@ class LocalBackend(Backend):
         own_code: where the examples lie that may run with ``python``'s environment.
         inherited: what trials see of the server's environment; by default ``os.environ``
             without the server's own settings.
+        slots: see ``slots``; by default the directory that all servers of this user share.
+        gpus: of this machine; by default those that NVML finds.
         """
         self.root = Path(root).absolute()
         self.exits = self.root / "exits"
@@ -111,6 +124,8 @@ class LocalBackend(Backend):
         self.grace_s = grace_s
         self.log_limit_bytes = log_limit_bytes
         self.inherited = inherited
+        self.sharing = Sharing(self.root, Slots(slots or default_directory()), gpus or Gpus())
+        self._preloads = Preloads(self.exits, how_to_supervise(python))
 
     # launch
 
@@ -121,33 +136,66 @@ class LocalBackend(Backend):
         if not _NAME.fullmatch(launch.name):
             raise LaunchError(f"the job's name must be a DNS label, but got {launch.name!r}")
         directory = self.root / launch.name
-        if (handle := _find(directory)) is not None:
+        if (handle := find_job(directory)) is not None:
             return handle
-        job = {
-            "directory": str(directory),
-            "replicas": self._commands(launch, directory),
-            "grace": float(self.grace_s),
-            "settle": min(SETTLE_S, float(self.grace_s)),
-            "log_limit": self.log_limit_bytes,
-            "exit_marker": str(self.exits / launch.name),
-        }
+        specs = self._commands(launch, directory)  # who can never start is not to wait first
         try:
             self.exits.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (directory, directory / WORK, directory / OUTPUT):
                 folder.mkdir(mode=0o700, exist_ok=True)
+            work = str(directory / WORK)
+            self._preloads.start(launch, specs, work)  # nor a GPU for what is being imported
             with _locked(directory / "lock") as lock:
-                if (handle := _find(directory)) is not None:
+                if (handle := find_job(directory)) is not None:
                     return handle
-                self._start(job, lock)
-                if (handle := _find(directory)) is not None:
+                granted = self.sharing.take(launch, directory)
+                try:
+                    job = self._job(launch, directory, granted)
+                    self._start(job, lock, self._preloads.start(launch, job["replicas"], work))
+                finally:
+                    granted.let_go()
+                if (handle := find_job(directory)) is not None:
                     return handle
         except OSError as error:
             raise BackendUnavailable(f"the trial's directory {directory}: {error}") from error
         raise BackendUnavailable(f"the supervisor of {launch.name} ended without a trace")
 
+    def _job(self, launch: Launch, directory: Path, granted: Granted) -> dict[str, Any]:
+        claim = granted.claim
+        return {
+            "directory": str(directory),
+            "replicas": self._commands(launch, directory, claim),
+            "grace": float(self.grace_s),
+            "settle": min(SETTLE_S, float(self.grace_s)),
+            "log_limit": self.log_limit_bytes,
+            "exit_marker": str(self.exits / launch.name),
+            "slot": {
+                "path": str(granted.path),
+                "devices": claim.devices,
+                "shares": may_share(claim.request),
+            },
+        }
+
+    def room(self, launch: Launch, most: int) -> int:
+        """See ``Backend.room``."""
+        return self.sharing.room(launch, most)
+
+    def capacity(self, launch: Launch) -> Capacity:
+        """See ``Backend.capacity``."""
+        return self.sharing.capacity(launch)
+
+    def devices(self) -> dict[str, Any]:
+        """See ``Backend.devices``."""
+        return self.sharing.describe()
+
+    def measure(self) -> None:
+        """See ``Backend.measure``; what cannot be looked at now is looked at the next time."""
+        with contextlib.suppress(BackendUnavailable, OSError):
+            self.sharing.measure()
+
     def find(self, launch: Launch) -> Handle | None:
         """See ``Backend.find``."""
-        return _find(self.root / launch.name) if _NAME.fullmatch(launch.name) else None
+        return find_job(self.root / launch.name) if _NAME.fullmatch(launch.name) else None
 
     def documents(self, launch: Launch) -> list[dict[str, Any]]:
         """See ``Backend.documents``: each process, with what is its own of the environment."""
@@ -220,29 +268,57 @@ class LocalBackend(Backend):
     def _inherited(self) -> Mapping[str, str]:
         return os.environ if self.inherited is None else self.inherited
 
-    def _commands(self, launch: Launch, directory: Path) -> list[dict[str, Any]]:
+    def _commands(
+        self, launch: Launch, directory: Path, claim: Claim | None = None
+    ) -> list[dict[str, Any]]:
+        given = launch.local.python
         surroundings = Surroundings(
-            search_path=self.search_path,
+            search_path=self._path_to(given) if given else self.search_path,
             client_dir=str(self.client_dir),
             inherited=self._inherited(),
-            own_code=self.own_code,
+            own_code="" if given else self.own_code,
             own_bin=os.path.dirname(os.path.abspath(self.python)),
         )
-        return replica_commands(launch, directory, surroundings)
+        return replica_commands(
+            launch,
+            directory,
+            surroundings,
+            lambda rank: self.sharing.environment(launch, claim, rank),
+        )
 
-    def _start(self, job: dict[str, Any], lock: int) -> None:
+    def _path_to(self, python: str) -> str:
+        """The search path on which ``python3`` is the interpreter that a manifest names."""
+        found = named(python, self._inherited())
+        if not found:
+            raise LaunchError(
+                "spec.local.python: there is neither an interpreter nor a conda environment "
+                f"'{python}' here"
+            )
+        folder = self.root / "python" / hashlib.sha256(found.encode()).hexdigest()[:12]
+        return trial_path(self._inherited(), python=found, folder=folder)
+
+    def _start(self, job: dict[str, Any], lock: int, start: Start) -> None:
         """Start the supervisor and wait until it has started the replicas.
 
         It keeps the lock open until its pid is on record. Should we die meanwhile, a second launch
         waits for that, so it adopts the job rather than starting another.
         """
-        answer = spawner(self.python).spawn(job, lock)
+        if start.server is not None:
+            try:
+                answer = start.server.fork(start.order, job, lock)
+            except Gone as reason:
+                raise NotYet(f"Waits for imports: {reason}.") from reason
+        else:
+            answer = spawner(self.python).spawn(job, lock)
         if answer.startswith("failed: "):
             raise LaunchError(answer.removeprefix("failed: "))
         if answer != "ok":
             logger.warning("The supervisor of %s could not start: %s", job["directory"], answer)
             why = answer.rpartition("\n")[2] or "it said nothing"
             raise BackendUnavailable(f"the trial's supervisor could not start: {why}")
+        if start.remark:
+            with contextlib.suppress(OSError):
+                replace_file(f"{job['directory']}/note", start.remark)
 
     # poll and stop
 
@@ -257,8 +333,8 @@ class LocalBackend(Backend):
         directory = self.root / handle["name"]
         # Liveness first: the result is written before the supervisor goes, so that a dead one
         # without a result has none to come.
-        alive = _is_alive(handle, boot)
-        result = _read_json(directory / "result.json")
+        alive = is_alive(handle, boot)
+        result = read_json(directory / "result.json")
         if result is not None:
             return JobStatus(
                 JobState(result["state"]),
@@ -266,11 +342,17 @@ class LocalBackend(Backend):
                 message=result["message"],
                 started_at=result["started_at"],
                 finished_at=result["finished_at"],
+                out_of_memory=result.get("out_of_memory", ""),
             )
         if alive:
-            note = _read_text(directory / "note")
+            note = self._gone(handle) or read_text(directory / "note")
             return JobStatus(JobState.RUNNING, message=note, started_at=handle["since"])
         return self._lost(handle, directory, boot)
+
+    def _gone(self, handle: Handle) -> str:
+        """Words for a running trial whose GPU is not there any more."""
+        lost = self.sharing.gone((handle.get("slot") or {}).get("devices") or ())
+        return f"Its GPU is gone from this machine: {', '.join(lost)}." if lost else ""
 
     def _lost(self, handle: Handle, directory: Path, boot: str) -> JobStatus:
         """End what a killed supervisor left behind, and put on record that the job is lost."""
@@ -279,7 +361,7 @@ class LocalBackend(Backend):
         if handle["boot"] != boot:
             message = "the machine was restarted while the trial ran"
         else:
-            count = _kill_leftovers(handle, directory)
+            count = kill_job(str(directory), handle["pid"])
             message = "the trial's supervisor process vanished (killed?)"
             message += f"; {count} processes it left were killed" if count else ""
         finished_at = time.time()
@@ -314,7 +396,7 @@ class LocalBackend(Backend):
         except OSError:
             pidfd = -1  # not every kernel has them
         try:
-            if not _is_alive(handle, boot_id()):
+            if not is_alive(handle, boot_id()):
                 return
             if pidfd >= 0:
                 signal.pidfd_send_signal(pidfd, signal.SIGTERM)
@@ -352,10 +434,14 @@ class LocalBackend(Backend):
         except FileNotFoundError:
             return b""
 
+    def leave(self, experiment_id: str) -> None:
+        """See ``Backend.leave``."""
+        self._preloads.leave(experiment_id)
+
     def forget(self, handle: Handle) -> None:
         """See ``Backend.forget``; a job that still runs is stopped, and kept until it ended."""
         directory = self.root / handle["name"]
-        if _is_alive(handle, boot_id()) and not (directory / "result.json").exists():
+        if is_alive(handle, boot_id()) and not (directory / "result.json").exists():
             self.stop(handle)
             raise BackendUnavailable(f"{handle['name']} has not ended yet")
         shutil.rmtree(directory, ignore_errors=True)
@@ -395,79 +481,3 @@ def _locked(path: Path) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)  # not LOCK_UN: the supervisor may hold it still
-
-
-def _find(directory: Path) -> Handle | None:
-    """Return the handle of the job in this directory, if it was ever started."""
-    if not (directory / "pid.json").exists():
-        return None
-    # Unreadable means that the machine went down as it was written: such a job is lost.
-    record = _read_json(directory / "pid.json") or {}
-    return {
-        "name": directory.name,
-        "pid": record.get("pid", 0),
-        "started": record.get("started", 0),
-        "boot": record.get("boot", ""),
-        "since": record.get("since", 0.0),
-        "replicas": record.get("replicas", []),
-    }
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        with open(path, "rb") as file:
-            value = json.loads(file.read())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _read_text(path: Path) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
-def _is_alive(handle: Handle, boot: str) -> bool:
-    """Tell whether the job's supervisor runs: the same pid, start and boot; zombies do not."""
-    if handle.get("boot") != boot or not handle["pid"]:
-        return False
-    stat = read_stat(handle["pid"])
-    return stat is not None and stat[2] == handle["started"]
-
-
-def _kill_leftovers(handle: Handle, directory: Path) -> int:
-    """Kill what a dead supervisor's job left; return how many processes that were.
-
-    They are known by the mark in their environment, by the supervisor's session, or as
-    descendants of such a process.
-    """
-    mark = f"{JOB_MARK}={directory}".encode()
-    killed: set[int] = set()
-    for _ in range(50):
-        table = process_table()
-        # A living process of that pid is a stranger, and so may be the session of that number.
-        session = handle["pid"] if handle["pid"] and handle["pid"] not in table else -1
-        roots = {
-            pid
-            for pid, stat in table.items()
-            if pid != os.getpid() and (stat[1] == session or _has_mark(pid, mark))
-        }
-        if not roots:
-            break
-        for pid in roots | descendants(roots, table):
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-                killed.add(pid)
-        time.sleep(0.01)
-    return len(killed)
-
-
-def _has_mark(pid: int, mark: bytes) -> bool:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return mark in file.read().split(b"\0")
-    except OSError:
-        return False  # gone, or somebody else's

@@ -9,13 +9,15 @@ backend. Standard library only.
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -89,6 +91,46 @@ def trial_path(
     if any(folder in on_path for folder in active):
         return ""
     return next((folder for folder in active if os.path.isdir(folder)), "")
+
+
+def named(name: str, environment: Mapping[str, str]) -> str:
+    """The interpreter that ``spec.local.python`` means; "" where there is none.
+
+    Its path, or its environment's; a program on PATH; or the name of a conda environment, which are
+    looked up where conda itself would.
+    """
+    if "/" in name or name.startswith("~"):
+        path = os.path.expanduser(name)
+        return _interpreter_in(path) if os.path.isabs(path) else ""
+    if found := shutil.which(name, path=environment.get("PATH")):
+        return found
+    return next((found for each in _conda(name, environment) if (found := _interpreter_in(each))),
+                "")  # fmt: skip
+
+
+def _interpreter_in(path: str) -> str:
+    """A file itself, or the interpreter of a directory; "" where nothing there can be run."""
+    words = ("bin/python3", "bin/python") if os.path.isdir(path) else ("",)
+    candidates = [os.path.join(path, word) if word else path for word in words]
+    return next((c for c in candidates if os.path.isfile(c) and os.access(c, os.X_OK)), "")
+
+
+def _conda(name: str, environment: Mapping[str, str]) -> Iterator[str]:
+    """Where a conda environment of that name may be: in conda's own list, then in its folders."""
+    home = Path(environment.get("HOME") or Path.home())
+    with contextlib.suppress(OSError):
+        for line in (home / ".conda" / "environments.txt").read_text().splitlines():
+            if os.path.basename(line.strip()) == name:
+                yield line.strip()
+    for folder in environment.get("CONDA_ENVS_PATH", "").split(":"):
+        if folder:
+            yield os.path.join(folder, name)
+    roots = [environment.get("MAMBA_ROOT_PREFIX", ""), environment.get("CONDA_PREFIX", "")]
+    if conda := environment.get("CONDA_EXE"):
+        roots.append(os.path.dirname(os.path.dirname(conda)))
+    roots += [str(home / each) for each in ("miniforge3", "miniconda3", "anaconda3", "micromamba")]
+    for root in filter(None, roots):
+        yield root if name == "base" else os.path.join(root, "envs", name)
 
 
 def _ways_to(python: Path, folder: Path) -> list[str]:

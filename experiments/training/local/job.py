@@ -9,7 +9,7 @@ import os
 import random
 import re
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,7 @@ from experiments.training.environment import (
     server_environment,
 )
 from experiments.training.local import interpreter
-
-# Marks every process of a job, so that they are found after the death of their supervisor.
-JOB_MARK = "AUTOTUNE_JOB_DIR"
+from experiments.training.local.processes import JOB_MARK
 
 # Directories of a job: working directory where the manifest names none, and NNI_OUTPUT_DIR.
 WORK, OUTPUT = "work", "nni"
@@ -58,7 +56,10 @@ class Surroundings:
 
 
 def replica_commands(
-    launch: Launch, directory: Path, surroundings: Surroundings
+    launch: Launch,
+    directory: Path,
+    surroundings: Surroundings,
+    devices: Callable[[int], Mapping[str, str]] = lambda rank: {},
 ) -> list[dict[str, Any]]:
     """Return name, argv, executable, cwd and env of each replica, by rank.
 
@@ -67,6 +68,7 @@ def replica_commands(
 
     Args:
         directory: of the job.
+        devices: variables that say which GPUs the replica of a rank sees.
 
     Raises:
         LaunchError: with all problems, one a line.
@@ -86,7 +88,9 @@ def replica_commands(
             ] = None
             continue
         names.add(replica.name)
-        spec, found = _replica_command(launch, replica, addresses, directory, surroundings)
+        spec, found = _replica_command(
+            launch, replica, addresses, directory, surroundings, devices(replica.rank)
+        )
         problems.update(dict.fromkeys(found))
         specs.append(spec)
     if problems:
@@ -100,6 +104,7 @@ def _replica_command(
     addresses: Sequence[str],
     directory: Path,
     surroundings: Surroundings,
+    devices: Mapping[str, str],
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the process of one replica, and what is wrong with it."""
     where = f"spec.trainingConfig.tasks[{replica.task_number}].template.spec.containers"
@@ -120,6 +125,7 @@ def _replica_command(
 
     ours = server_environment(launch, str(directory / OUTPUT), cwd)
     ours |= rank_environment(launch, addresses, replica.rank)
+    ours |= devices
     ours[JOB_MARK] = str(directory)
     given = container.get("env") or []
     for number, entry in enumerate(given):

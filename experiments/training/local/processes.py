@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
+import time
 
 Stat = tuple[int, int, int]
+
+# Marks every process of a job, so that they are found after the death of their supervisor.
+JOB_MARK = "AUTOTUNE_JOB_DIR"
 
 
 def boot_id() -> str:
@@ -58,3 +64,49 @@ def descendants(roots: set[int], table: dict[int, Stat]) -> set[int]:
                 found.add(child)
                 pending.append(child)
     return found - roots
+
+
+def ancestors(pid: int) -> list[int]:
+    """The parent of a process, its parent and so on, as far as they can be seen."""
+    found: list[int] = []
+    while len(found) < 64 and (stat := read_stat(pid)) is not None and stat[0] > 1:
+        pid = stat[0]
+        found.append(pid)
+    return found
+
+
+def mark_of(pid: int) -> str:
+    """The directory of the job that a process was started for; "" where that cannot be seen."""
+    prefix = f"{JOB_MARK}=".encode()
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            words = file.read().split(b"\0")
+    except OSError:
+        return ""  # gone, or somebody else's
+    return next((os.fsdecode(w[len(prefix) :]) for w in words if w.startswith(prefix)), "")
+
+
+def kill_job(directory: str, supervisor: int) -> int:
+    """Kill what a dead supervisor's job left; return how many processes that were.
+
+    They are known by the mark in their environment, by the supervisor's session, or as
+    descendants of such a process.
+    """
+    killed: set[int] = set()
+    for _ in range(50):
+        table = process_table()
+        # A living process of that pid is a stranger, and so may be the session of that number.
+        session = supervisor if supervisor and supervisor not in table else -1
+        roots = {
+            pid
+            for pid, stat in table.items()
+            if pid != os.getpid() and (stat[1] == session or mark_of(pid) == directory)
+        }
+        if not roots:
+            break
+        for pid in roots | descendants(roots, table):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+        time.sleep(0.01)
+    return len(killed)

@@ -19,6 +19,7 @@ import socket
 import subprocess
 import threading
 import traceback
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ ANSWER_TIMEOUT_S = 30.0
 
 _IMPORT_ROOT = Path(__file__).resolve().parents[3]
 _PACKET = b"job"
+_OPTIONS = ("-I", "-S", "-X", "utf8")
+_OWN_IMPORTS = f"import sys; sys.path.append({str(_IMPORT_ROOT)!r}); "
 
 
 @lru_cache(maxsize=8)
@@ -63,19 +66,7 @@ class Spawner:
             ours.settimeout(ANSWER_TIMEOUT_S)
             with theirs:
                 self._send([lock, theirs.fileno()])
-            try:
-                ours.sendall(json.dumps(job).encode())
-                ours.shutdown(socket.SHUT_WR)
-                answer = b""
-                while data := ours.recv(4096):
-                    answer += data
-            except TimeoutError:
-                raise BackendUnavailable(
-                    f"the trial's supervisor did not answer within {ANSWER_TIMEOUT_S:g} s"
-                ) from None
-            except ConnectionError:
-                return ""
-        return answer.decode("utf-8", "replace").strip()
+            return tell(ours, job)
 
     def close(self) -> None:
         """End the process; a further job starts another. Supervisors go on."""
@@ -100,13 +91,12 @@ class Spawner:
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(ANSWER_TIMEOUT_S)
-        code = f"import sys; sys.path.append({str(_IMPORT_ROOT)!r}); "
-        code += "from experiments.training.local.spawner import serve; "
+        code = _OWN_IMPORTS + "from experiments.training.local.spawner import serve; "
         code += f"serve({theirs.fileno()})"
         with theirs:
             try:
                 process = subprocess.Popen(
-                    [self._python, "-I", "-S", "-X", "utf8", "-c", code],
+                    [self._python, *_OPTIONS, "-c", code],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     cwd="/",
@@ -120,6 +110,38 @@ class Spawner:
         # Nobody else ever asks how it ended.
         threading.Thread(target=process.wait, name="spawner's end", daemon=True).start()
         return ours
+
+
+def tell(stream: socket.socket, job: Mapping[str, Any]) -> str:
+    """Tell a supervisor its job and return its answer, one line; "" where it ended meanwhile.
+
+    Raises:
+        BackendUnavailable: it did not answer in time.
+    """
+    try:
+        stream.sendall(json.dumps(job).encode())
+        stream.shutdown(socket.SHUT_WR)
+        answer = b""
+        while data := stream.recv(4096):
+            answer += data
+    except TimeoutError:
+        raise BackendUnavailable(
+            f"the trial's supervisor did not answer within {ANSWER_TIMEOUT_S:g} s"
+        ) from None
+    except ConnectionError:
+        return ""
+    return answer.decode("utf-8", "replace").strip()
+
+
+def how_to_supervise(python: str) -> dict[str, Any]:
+    """What a process of any interpreter needs to become a supervisor: see ``fork_server``."""
+    code = _OWN_IMPORTS + "from experiments.training.local.wrapper import supervise; "
+    return {
+        "executable": python,
+        "argv": [python, *_OPTIONS],
+        "code": code,
+        "env": _environment(),
+    }
 
 
 def _environment() -> dict[str, str]:

@@ -1,11 +1,11 @@
 """Supervise every process of one attempt of a local trial: a process of its own.
 
-``spawner`` forks it, without a parent and in its own session, so that it outlives whoever
-launched it. It reads its job, starts the replicas, copies what they print into their log files,
-and when the deciding replica has ended or SIGTERM came it ends all the others. As a child
-subreaper it inherits every orphaned descendant: when it has no child left, nothing of the trial is
-left, daemons included. Its last act is ``result.json``, written by rename, and an empty file in
-``exits/`` for whoever watches.
+``spawner`` forks it, or ``fork_server`` becomes it, without a parent and in its own session, so
+that it outlives whoever launched it. It reads its job, starts the replicas (or lets those go that
+were forked for it), copies what they print into their log files, and when the deciding replica has
+ended or SIGTERM came it ends all the others. As a child subreaper it inherits every orphaned
+descendant: when it has no child left, nothing of the trial is left, daemons included. Its last act
+is ``result.json``, written by rename, and an empty file in ``exits/`` for whoever watches.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import select
 import signal
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from experiments.training.last_words import with_last_words
 from experiments.training.local.log import Log
 from experiments.training.local.processes import boot_id, descendants, process_table, read_stat
+from experiments.training.out_of_memory import is_of_gpu, kernel_kills
 
 # Python ignores SIGPIPE and SIGXFSZ, we ignore SIGHUP and SIGINT; ignored signals pass through
 # exec, so that without this list `yes | head` would never end inside a trial.
@@ -30,6 +33,7 @@ RESTORED_SIGNALS = (
     signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE,
     signal.SIGALRM, signal.SIGTERM, signal.SIGCHLD, signal.SIGXFSZ,
 )  # fmt: skip
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # as exit codes, a shell's of its child too
 OUR_SIGNALS = (-signal.SIGTERM, -signal.SIGKILL)  # as exit codes
 PR_SET_CHILD_SUBREAPER = 36
 KILL_EVERY_S = 0.02
@@ -70,6 +74,22 @@ def reserve_file(path: str, size: int) -> None:
         os.close(fd)
 
 
+def hold(path: str) -> int:
+    """Hold the slot that this file stands for, until this process and its children are gone.
+
+    -1 where it is lost: who had it for us died, and somebody else may have got it since.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY)
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    except OSError:
+        return -1
+    if os.fstat(fd).st_nlink == 0:  # it was taken from us before we had the lock
+        return -1
+    os.set_inheritable(fd, True)  # what a killed supervisor leaves behind still has its GPU
+    return fd
+
+
 class Replica:
     """One process of the job."""
 
@@ -97,8 +117,11 @@ class Replica:
 class Supervisor:
     """The life of one attempt, from its start to ``result.json``."""
 
-    def __init__(self, job: dict[str, Any], lock: int) -> None:
+    def __init__(
+        self, job: dict[str, Any], lock: int, adopted: Sequence[Sequence[int]] = ()
+    ) -> None:
         self.job = job
+        self.adopted = {index: (pid, out, go) for index, pid, out, go in adopted}
         self.lock = lock
         self.directory: str = job["directory"]
         self.replicas: list[Replica] = []
@@ -107,6 +130,7 @@ class Supervisor:
         self.stopped = False  # stop came before the deciding replica ended
         self.killing = False  # we sent SIGKILL: a death by it does not mean "out of memory"
         self.has_children = True
+        self.kernel_kills = kernel_kills()
         self.poller = select.poll()
         self.started_at = time.time()
 
@@ -124,6 +148,9 @@ class Supervisor:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         become_subreaper()
+        slot = self.job.get("slot") or {}
+        if slot and hold(slot["path"]) < 0:
+            os._exit(1)  # nothing of this start is on record: another one finds it so
         reserve_file(self._path("result.json"), RESULT_RESERVE)
         stat = read_stat(os.getpid())
         me = {
@@ -132,13 +159,17 @@ class Supervisor:
             "boot": boot_id(),
             "since": self.started_at,
             "replicas": [spec["name"] for spec in self.job["replicas"]],
+            "slot": slot,
         }
         # Before any replica: a launch that is repeated after a crash must find this one.
         replace_file(self._path("pid.json"), json.dumps(me))
         os.close(self.lock)
-        for spec in self.job["replicas"]:
+        for index, spec in enumerate(self.job["replicas"]):
             try:
-                self._spawn(spec)
+                if index in self.adopted:
+                    self._adopt(spec, *self.adopted[index])
+                else:
+                    self._spawn(spec)
             except (OSError, ValueError) as error:
                 why = error.strerror if isinstance(error, OSError) else str(error)
                 if isinstance(error, OSError) and error.errno in (errno.ENOEXEC, errno.ENOENT):
@@ -165,6 +196,16 @@ class Supervisor:
         finally:
             os.close(write_end)
             os.chdir("/")
+        self._keep(spec, pid, read_end)
+
+    def _adopt(self, spec: dict[str, Any], pid: int, out: int, go: int) -> None:
+        """Let a child begin that was forked before this process was a supervisor."""
+        self._keep(spec, pid, out)
+        with contextlib.suppress(BrokenPipeError):  # killed meanwhile
+            os.write(go, b"1")
+        os.close(go)
+
+    def _keep(self, spec: dict[str, Any], pid: int, read_end: int) -> None:
         os.set_blocking(read_end, False)
         log = Log(self._path(f"{spec['name']}.log"), read_end, self.job["log_limit"])
         replica = Replica(spec, log, pid)
@@ -179,6 +220,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Wait until the deciding replica has ended or a stop is asked, then end the rest."""
+        self._reap()  # an adopted one may have ended before anybody listened
         while self.deciding.code is None and not self.stop_asked:
             self._turn(None)
         if self.deciding.code is None:
@@ -303,12 +345,21 @@ class Supervisor:
             "exit_code": code,
             "signal": by_signal,
             "message": "; ".join(remarks)[:2000],
+            "out_of_memory": self._out_of_memory() if state == "failed" else "",
             "started_at": self.started_at,
             "finished_at": time.time(),
             "replicas": [
                 {"name": r.name, "code": r.code, "finished_at": r.ended_at} for r in self.replicas
             ],
         }
+
+    def _out_of_memory(self) -> str:
+        """Whose memory ran out, if that is why it failed: a "gpu"'s, or this "machine"'s."""
+        failed = [each for each in self.replicas if each.code]
+        if any(is_of_gpu(each.log.last) for each in failed):
+            return "gpu"
+        killed = any(each.code in KILLED for each in failed) and not self.killing
+        return "machine" if killed and kernel_kills() > self.kernel_kills else ""
 
     # small parts
 
@@ -340,8 +391,11 @@ def become_subreaper() -> None:
         raise OSError(errno.ENOSYS, "PR_SET_CHILD_SUBREAPER is refused")
 
 
-def supervise(lock: int, stream: int) -> None:
+def supervise(lock: int, stream: int, adopted: Sequence[Sequence[int]] = ()) -> None:
     """Supervise the job that comes as JSON on ``stream``, and end this process.
+
+    ``adopted``: the replicas that are children of this process already, and wait. Of each its
+    place among the job's replicas, its pid, the pipe of what it prints, and that which lets it go.
 
     The answer on ``stream`` is one line: "ok" or "failed: WHY", or a traceback. ``lock`` is closed
     once this process is on record as the job's.
@@ -355,7 +409,7 @@ def supervise(lock: int, stream: int) -> None:
         job = json.loads(text)
     except ValueError:
         os._exit(1)  # who launched us died before it had told us all
-    supervisor = Supervisor(job, lock)
+    supervisor = Supervisor(job, lock, adopted)
     failure = supervisor.start()
     with contextlib.suppress(OSError):  # who launched us may have died; we go on
         os.write(1, f"failed: {failure}\n".encode() if failure else b"ok\n")

@@ -16,6 +16,7 @@ import { drawAIStore } from "./aistore.js";
 import { BrowserNotices } from "./browser_notices.js";
 import { Charts } from "./charts.js";
 import { CustomTrial } from "./custom_trial.js";
+import { Devices } from "./devices.js";
 import { Failures } from "./failures.js";
 import { drawHead } from "./head.js";
 import { listenToKeys } from "./keys.js";
@@ -143,6 +144,7 @@ const failures = new Failures(urls, {
   mayChange: state.may_change,
   onRetried: () => table.refresh(),
 });
+const devices = new Devices({ api: root.dataset.devices ?? "", list: urls.list }, experiment.id);
 const changed = onChange();
 const browserNotices = new BrowserNotices(experiment);
 const shownNotes = new RenderedNotes(byId("notes"), experiment.notes);
@@ -157,6 +159,7 @@ function draw() {
   limits.show(experiment);
   pace.follow(experiment);
   failures.follow(experiment);
+  devices.follow(experiment);
 }
 
 /** @param {News} news */

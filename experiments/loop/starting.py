@@ -1,0 +1,115 @@
+"""How trials start: from a WAITING row to a job that runs, or to words about why not.
+
+Called by ``reconcile`` for what the plan says, under the experiment's lease. A trial for which
+there is no room stays WAITING and says for what it waits; it uses up nothing of the budget.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+
+from experiments import hints
+from experiments.loop.lease import Lease
+from experiments.manifest.spec import ExperimentSpec
+from experiments.models import Experiment, Trial
+from experiments.models.leases import LostLease
+from experiments.redaction import redact
+from experiments.states import FINISHED, EventKind, TrialState
+from experiments.training.base import Handle, LaunchError, NotYet
+from experiments.trials import checkpoints
+from experiments.trials.backends import backend
+from experiments.trials.launching import launch_of
+
+logger = logging.getLogger(__name__)
+
+GIVE_UP_AFTER = 3  # launches refused in a row, before any trial ever ran
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of launching. ``never_starts``: why no trial of the experiment ever will."""
+
+    may_go_on: bool = True  # false: one must wait, or this pass is not the one to go on
+    never_starts: str = ""
+
+
+def launch(
+    experiment: Experiment, spec: ExperimentSpec, waiting: Iterable[Trial], lease: Lease
+) -> Outcome:
+    """Launch trials in order, up to the first that must wait: the others ask for the same."""
+    for trial in waiting:
+        if not lease.renew():
+            return Outcome(may_go_on=False)
+        try:
+            checkpoints.make(trial.parameters, spec.adds)
+            handle = backend().launch(launch_of(experiment, spec, trial))
+        except NotYet as wait:
+            _say_why_it_waits(trial, redact(str(wait)))
+            return Outcome(may_go_on=False)
+        except (LaunchError, OSError) as error:
+            why = redact(str(error))  # it may quote a command with the trial's address
+            trial.move(TrialState.FAILED, reason=why, finished_at=timezone.now())
+            if _never_started(experiment):
+                return Outcome(may_go_on=False, never_starts=why)
+            Experiment.objects.filter(pk=experiment.pk).update(wanted=True)
+            continue
+        if not _own_up(trial, handle):
+            return Outcome(may_go_on=False)
+    return Outcome()
+
+
+def _say_why_it_waits(trial: Trial, words: str) -> None:
+    """Show on a waiting trial for what it waits; an event tells of the first time only.
+
+    Who holds what it waits for may change every second.
+    """
+    if words == trial.reason:
+        return
+    experiment = trial.experiment
+    told = experiment.events.filter(
+        trial=trial, what=EventKind.REMARK, data__waits_at_attempt=trial.attempt
+    )
+    with transaction.atomic():
+        if not Trial.objects.filter(pk=trial.pk, state=TrialState.WAITING).update(reason=words):
+            return
+        trial.reason = words
+        if not told.exists():
+            data = {"waits_at_attempt": trial.attempt}
+            experiment.record(EventKind.REMARK, trial=trial, reason=words, data=data)
+            return
+        Trial.objects.filter(pk=trial.pk).update(seq=experiment.next_seq())
+        hints.hint_on_commit(experiment.pk)
+
+
+def _own_up(trial: Trial, handle: Handle) -> bool:
+    """WAITING → RUNNING, now that its job runs; False where somebody else was at it meanwhile.
+
+    Then this pass cannot know what became of the trial: where it has ended, was launched anew or
+    deleted, the job is ended too.
+    """
+    try:
+        if trial.move(TrialState.RUNNING, handle=handle, started_at=timezone.now()):
+            return True
+    except LostLease as lost:
+        logger.warning("Trial %s: %s", trial, lost)
+    _stop_if_stray(trial, handle)
+    return False
+
+
+def _stop_if_stray(trial: Trial, handle: Handle) -> None:
+    same = Trial.objects.filter(pk=trial.pk, attempt=trial.attempt).exclude(state__in=FINISHED)
+    if not same.exists():
+        backend().stop(handle)
+
+
+def _never_started(experiment: Experiment) -> bool:
+    """Whether nothing ever ran and several launches were refused: a set-up error."""
+    if experiment.trials.exclude(started_at=None).exists():
+        return False
+    enough = min(GIVE_UP_AFTER, experiment.max_trials)
+    return experiment.trials.filter(state=TrialState.FAILED).count() >= enough
