@@ -49,6 +49,10 @@ MOST_OUTSIDE = 50
 GROUPS = ("SUCCEEDED", "EARLY_STOPPED", "RUNNING", "FAILED", "EXCLUDED")  # drawing order
 
 
+# The time that an axis shows, as conditions on trials name it.
+_COLUMNS = {"start": "started_at", "time": "finished_at"}
+
+
 @dataclass(frozen=True)
 class Point:
     """One trial's place; ``y`` is None where it has no value and is drawn at the bottom edge."""
@@ -233,7 +237,7 @@ def figure(info: HistoryInfo) -> Figure:
         "clipped": len(info.below) + len(info.above),
         "live": _live(info),
         "selects": {
-            "x": brush.time("finished_at") if info.by_time else brush.field("number"),
+            "x": brush.field("number") if info.x == "number" else brush.time(_COLUMNS[info.x]),
             "y": brush.field("value"),
         },
     }
