@@ -95,12 +95,17 @@ IN_PERCENT = re.compile(r"%\((\w+)\)[sd]")
 WORDS = re.compile(r"[A-Za-z]+[',:;]? (?:[A-Za-z{'\"]|\d)|\}'? [a-z]{2,}|[a-z]{2} \(")
 
 
+def modules(domain: str) -> set[Path]:
+    """Whose sentences ``events`` or ``problems`` holds."""
+    never = {path for pattern in NEVER for path in ROOT.glob(pattern)}
+    patterns = EVENTS if domain == "events" else PROBLEMS
+    return {path for pattern in patterns for path in ROOT.glob(pattern)} - never
+
+
 def sentences(domain: str) -> Iterator[tuple[Path, str]]:
     """Every template of ``events`` or ``problems``, with the module that says it."""
-    never = {path for pattern in NEVER for path in ROOT.glob(pattern)}
     known: dict[str, str] = {}
-    patterns = EVENTS if domain == "events" else PROBLEMS
-    for path in sorted({path for pattern in patterns for path in ROOT.glob(pattern)} - never):
+    for path in sorted(modules(domain)):
         reader = _Reader()
         reader.visit(ast.parse(path.read_text()))
         for sentence in reader.found:  # the first names its places for all of the same words
