@@ -52,11 +52,11 @@ DEFECTS = frozenset(
 )
 # What else has words in it: SQL, code, what is looked for in texts of others.
 NOT_SAID = re.compile(
-    r"INSERT INTO|UPDATE |COPY | FOR NO KEY|<AIStore|import |exception occurred:|direct cause"
+    r"INSERT INTO|UPDATE |COPY | FOR NO KEY|import |exception occurred:|direct cause"
     r"|^(?:Traceback|api key$|query is needed|node not found|Invalid conflicting|`|private, )"
     r"|^(?:mapping values are|cannot start any|expected key|expected <|unexpected end|PR_SET)"
     r"|errors in the manifest$|^(?:Numbers|Ids) of \{|^AutoTune Web API|^application/"
-    r"|^(?:failed: |HTTP \{|a \{kind\}$)"
+    r"|^(?:<|failed: |HTTP \{|a \{kind\}$)"
 )
 # Words of libraries that we pass on, and single ones that stand in places of a sentence.
 ALSO = {
