@@ -31,22 +31,42 @@ _AT = re.compile(r"([\w.\-]+(?:\[[^\]\s]*\][\w.\-]*)*): (.+)", re.DOTALL)
 _ALSO, _AND = ("; ", "；"), (" and ", "，且")
 _END = re.compile(r"(?<=[.?]) (?=[A-Z'(])")
 _MOST_PARTS = 60  # sentences after each other
+_DEEPEST = 4  # sentences in places of sentences
 _LONGEST = 4000  # characters of a text that is looked up
 
 
 class _Template(NamedTuple):
-    pattern: re.Pattern[str]
+    """A sentence with places. Fitted by looking for its words in order, which takes no longer than
+    the text is long: who makes a text may be anybody.
+    """
+
     literals: tuple[str, ...]  # before, between and after its places; the first begins small
     places: tuple[tuple[str, bool], ...]  # the name of each, and whether words of ours may be in it
     said: str
 
-    def may_fit(self, text: str) -> bool:
-        """A quick look, at a text that begins small: most templates end here."""
-        return (
-            text.startswith(self.literals[0])
-            and text.endswith(self.literals[-1])
-            and all(literal in text for literal in self.literals)
+    @classmethod
+    def of(cls, text: str, said: str) -> _Template:
+        parts = _PLACE.split(text)
+        places = tuple(
+            (place[1:-1], not before.endswith("'") and place[1:-1] not in AS_IT_IS)
+            for before, place in zip(parts[::2], parts[1::2], strict=False)
         )
+        return cls((_small(parts[0]), *parts[2::2]), places, said)
+
+    def values(self, text: str, small: str) -> list[str] | None:
+        """What stands in its places; None where the text is another. ``small``: begins so."""
+        head, *between, tail = self.literals
+        at, end = len(head), len(text) - len(tail)
+        if at > end or not small.startswith(head) or not text.endswith(tail):
+            return None
+        found = []
+        for literal in between:
+            there = text.find(literal, at, end)
+            if there < 0:
+                return None
+            found.append(text[at:there])
+            at = there + len(literal)
+        return [*found, text[at:end]]
 
 
 class Phrasebook:
@@ -54,101 +74,93 @@ class Phrasebook:
 
     def __init__(self, catalogue: Mapping[str, str]) -> None:
         """``catalogue``: from English, with ``{places}``."""
-        self._whole = {text: said for text, said in catalogue.items() if not _PLACE.search(text)}
-        with_places = (text for text in catalogue if text not in self._whole)
-        self._templates = [
-            _template(text, catalogue[text]) for text in sorted(with_places, key=_closeness)
-        ]
+        closest = sorted(catalogue, key=_closeness)
+        self._whole = {_small(t): catalogue[t] for t in closest if not _PLACE.search(t)}
+        self._templates = [_Template.of(t, catalogue[t]) for t in closest if _PLACE.search(t)]
 
     def say(self, text: str) -> str:
         """The text in this language, or as it is where no template fits."""
         if not text or len(text) > _LONGEST:
             return text
-        return self._say(text) or text
+        return self._say(text, 0) or text
 
-    def _say(self, text: str) -> str | None:
+    def _say(self, text: str, depth: int) -> str | None:
+        if depth > _DEEPEST:
+            return None
         return (
-            self._one_by_one(text, *_ALSO)
-            or self._after_each_other(text)
-            or self._sentence(text)
-            or self._one_by_one(text, *_ALSO, some=True)
+            self._one_by_one(text, *_ALSO, depth)
+            or self._after_each_other(text, depth)
+            or self._sentence(text, depth)
+            or self._one_by_one(text, *_ALSO, depth, some=True)
         )
 
-    def _sentence(self, text: str) -> str | None:
-        """One sentence, perhaps begun in a small letter, perhaps with its place before it."""
-        if (at := _AT.fullmatch(text)) and (said := self._sentence(at[2])):
+    def _sentence(self, text: str, depth: int) -> str | None:
+        """One sentence, perhaps with its place before it."""
+        if (at := _AT.fullmatch(text)) and (said := self._plain(at[2], depth)):
             return f"{at[1]}: {said}"
-        first, rest = text[0], text[1:]
-        spellings = tuple({text, first.upper() + rest, first.lower() + rest})
-        for spelled in spellings:
-            if found := self._whole.get(spelled):
-                return found
-        small = first.lower() + rest
+        return self._plain(text, depth)
+
+    def _plain(self, text: str, depth: int) -> str | None:
+        """One sentence, begun small or not."""
+        small = _small(text)
+        if found := self._whole.get(small):
+            return found
         for template in self._templates:
-            if not template.may_fit(small):
-                continue
-            for spelled in spellings:
-                if match := template.pattern.fullmatch(spelled):
-                    return self._filled(template, match)
+            values = template.values(text, small)
+            if values is not None:
+                return self._filled(template, values, depth)
         return None
 
-    def _one_by_one(self, text: str, join: str, joined: str, *, some: bool = False) -> str | None:
+    def _one_by_one(
+        self, text: str, join: str, joined: str, depth: int, *, some: bool = False
+    ) -> str | None:
         """Sentences that stand after each other; all of them are known, or ``some``."""
         parts = text.split(join)
         if not 1 < len(parts) <= _MOST_PARTS:
             return None
-        said = [self._sentence(part) if part else None for part in parts]
+        said = [self._sentence(part, depth) if part else None for part in parts]
         if not (any(said) if some else all(said)):
             return None
         return joined.join(s or p for s, p in zip(said, parts, strict=True))
 
-    def _after_each_other(self, text: str) -> str | None:
+    def _after_each_other(self, text: str, depth: int) -> str | None:
         """Whole sentences, all of them known."""
         parts = _END.split(text)
         if not 1 < len(parts) <= _MOST_PARTS:
             return None
-        said = [self._sentence(part) if part else None for part in parts]
+        said = [self._sentence(part, depth) if part else None for part in parts]
         return "".join(filter(None, said)) if all(said) else None
 
-    def _filled(self, template: _Template, match: re.Match[str]) -> str:
+    def _filled(self, template: _Template, held: list[str], depth: int) -> str:
         values = {
-            name: (self._held(held) if is_ours and held else self._line(held)) or held
-            for (name, is_ours), held in zip(template.places, match.groups(), strict=True)
+            name: (self._held(value, depth + 1) if is_ours else self._line(value, depth)) or value
+            for (name, is_ours), value in zip(template.places, held, strict=True)
         }
         # a value is filled in as it is, whatever braces it holds
         parts = _PLACE.split(template.said)
         return "".join(values[part[1:-1]] if _PLACE.match(part) else part for part in parts)
 
-    def _held(self, words: str) -> str | None:
+    def _held(self, words: str, depth: int) -> str | None:
         """What stands in a place, if that is ours: a sentence, a word, bounds joined by "and"."""
-        return self._say(words) or self._one_by_one(words, *_AND, some=True)
+        if not words:
+            return None
+        return self._say(words, depth) or self._one_by_one(words, *_AND, depth, some=True)
 
-    def _line(self, line: str) -> str | None:
+    def _line(self, line: str, depth: int) -> str | None:
         """A line of a log, with what we may have said after it."""
         before, join, after = line.partition("; ")
-        if not join:
-            return None
-        said = self._sentence(after)
+        said = self._sentence(after, depth + 1) if join and after and depth < _DEEPEST else None
         return f"{before}{_ALSO[1]}{said}" if said else None
+
+
+def _small(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _closeness(template: str) -> tuple[bool, int]:
     """The closest fit first: what joins two texts, then what has most words of its own."""
     literal = "".join(_PLACE.split(template)[::2])
     return "; " not in literal, -len(literal)
-
-
-def _template(text: str, said: str) -> _Template:
-    parts = _PLACE.split(text)
-    names = [part[1:-1] for part in parts[1::2]]
-    pattern = "".join("(.*?)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
-    in_quotes = [before.endswith("'") for before in parts[::2]]
-    places = tuple(
-        (name, not quoted and name not in AS_IT_IS)
-        for name, quoted in zip(names, in_quotes, strict=False)
-    )
-    literals = (parts[0][:1].lower() + parts[0][1:], *parts[2::2])
-    return _Template(re.compile(pattern, re.DOTALL), literals, places, said)
 
 
 @cache

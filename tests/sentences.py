@@ -53,11 +53,11 @@ DEFECTS = frozenset(
 )
 # What else has words in it: SQL, code, what is looked for in texts of others.
 NOT_SAID = re.compile(
-    r"INSERT INTO|UPDATE |COPY | FOR NO KEY|<AIStore|import |exception occurred:|direct cause"
+    r"INSERT INTO|UPDATE |COPY | FOR NO KEY|import |exception occurred:|direct cause"
     r"|^(?:Traceback|api key$|query is needed|node not found|Invalid conflicting|`|private, )"
     r"|^(?:mapping values are|cannot start any|expected key|expected <|unexpected end|PR_SET)"
     r"|errors in the manifest$|^(?:Numbers|Ids) of \{|^AutoTune Web API|^application/"
-    r"|^(?:failed: |HTTP \{|a \{kind\}$)"
+    r"|^(?:<|failed: |HTTP \{|a \{kind\}$)"
 )
 # Words of libraries that we pass on, and single ones that stand in places of a sentence.
 ALSO = {
@@ -96,12 +96,17 @@ IN_PERCENT = re.compile(r"%\((\w+)\)[sd]")
 WORDS = re.compile(r"[A-Za-z]+[',:;]? (?:[A-Za-z{'\"]|\d)|\}'? [a-z]{2,}|[a-z]{2} \(")
 
 
+def modules(domain: str) -> set[Path]:
+    """Whose sentences ``events`` or ``problems`` holds."""
+    never = {path for pattern in NEVER for path in ROOT.glob(pattern)}
+    patterns = EVENTS if domain == "events" else PROBLEMS
+    return {path for pattern in patterns for path in ROOT.glob(pattern)} - never
+
+
 def sentences(domain: str) -> Iterator[tuple[Path, str]]:
     """Every template of ``events`` or ``problems``, with the module that says it."""
-    never = {path for pattern in NEVER for path in ROOT.glob(pattern)}
     known: dict[str, str] = {}
-    patterns = EVENTS if domain == "events" else PROBLEMS
-    for path in sorted({path for pattern in patterns for path in ROOT.glob(pattern)} - never):
+    for path in sorted(modules(domain)):
         reader = _Reader()
         reader.visit(ast.parse(path.read_text()))
         for sentence in reader.found:  # the first names its places for all of the same words

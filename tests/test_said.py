@@ -21,7 +21,7 @@ from experiments.models import Experiment, Trial
 from experiments.problems import Problem
 from experiments.said import Phrasebook, said
 from experiments.states import Phase, TrialState
-from tests import translations
+from tests import sentences, translations
 from tests.algorithms import test_settings, test_space
 from tests.manifest import (
     test_files,
@@ -69,6 +69,27 @@ def test_each_template_is_told_from_all_others() -> None:
     for message in TEMPLATES:
         assert len(re.findall(r"[A-Za-z]", PLACE.sub("", message.id))) >= 3, message.id
         assert in_chinese(filled(message.id)) == filled(message.string)
+
+
+@pytest.mark.parametrize(
+    "text", ["not stored: " * 330, "a: " * 1300, "a; " * 1300, "exit code 1; last line: " * 160]
+)
+def test_no_text_of_anybodys_takes_long_or_too_deep(text: str) -> None:
+    assert in_chinese(text).endswith(text[-10:])
+
+
+def test_no_module_says_what_no_catalogue_holds() -> None:
+    """Whoever makes a problem, a refusal or an event's reason is in the lists of sentences.py."""
+    makes = re.compile(r"\b(?:Problem|Refused|Http404|LaunchError|SecretError)\(|reason=f?[\"']")
+    silent = {"management/", "services/generated/wish.py", "problems.py", "live/"}
+    named = sentences.modules("events") | sentences.modules("problems")
+    assert [
+        str(path.relative_to(sentences.ROOT))
+        for path in sorted(sentences.ROOT.rglob("*.py"))
+        if path not in named
+        and not str(path.relative_to(sentences.ROOT)).startswith(tuple(silent))
+        and makes.search(path.read_text())
+    ] == []
 
 
 def test_who_reads_english_gets_what_was_said() -> None:

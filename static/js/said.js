@@ -2,8 +2,7 @@
 // the same look-up as experiments/said.py, over the catalogue that the page hands over. Both read
 // tests/js/said.json.
 
-/** @typedef {(text: string) => string | null} LookUp */
-/** @typedef {{ pattern: RegExp, literals: string[], places: [string, boolean][], said: string }} Template */
+/** @typedef {{ literals: string[], places: [string, boolean][], said: string }} Template */
 
 const PLACE = /(\{[A-Za-z_]\w*\})/;
 const AT = /^([\w.-]+(?:\[[^\]\s]*\][\w.-]*)*): (.+)$/s;
@@ -12,10 +11,11 @@ const AND = /** @type {const} */ ([" and ", "，且"]);
 const AS_IT_IS = new Set(["line", "lines"]);
 const END = /(?<=[.?]) (?=[A-Z'(])/;
 const MOST_PARTS = 60;
+const DEEPEST = 4;
 const LONGEST = 4000;
 
 /** @param {string} text */
-const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+const small = (text) => text.charAt(0).toLowerCase() + text.slice(1);
 
 export class Phrasebook {
   /** @param {Record<string, string>} catalogue from English, with `{places}` */
@@ -29,7 +29,7 @@ export class Phrasebook {
     const closest = Object.keys(catalogue).sort((a, b) => far(a) - far(b));
     for (const text of closest) {
       if (PLACE.test(text)) this.templates.push(templateOf(text, catalogue[text] ?? text));
-      else this.whole.set(text, catalogue[text] ?? text);
+      else this.whole.set(small(text), catalogue[text] ?? text);
     }
   }
 
@@ -41,40 +41,49 @@ export class Phrasebook {
     if (!text || text.length > LONGEST) return text;
     let found = this.known.get(text);
     if (found === undefined) {
-      found = this.look(text) ?? text;
+      found = this.look(text, 0) ?? text;
       this.known.set(text, found);
     }
     return found;
   }
 
-  /** @type {LookUp} */
-  look(text) {
+  /**
+   * @param {string} text
+   * @param {number} depth
+   * @returns {string | null}
+   */
+  look(text, depth) {
+    if (depth > DEEPEST) return null;
     return (
-      this.oneByOne(text, ALSO, false) ??
-      this.afterEachOther(text) ??
-      this.sentence(text) ??
-      this.oneByOne(text, ALSO, true)
+      this.oneByOne(text, ALSO, depth, false) ??
+      this.afterEachOther(text, depth) ??
+      this.sentence(text, depth) ??
+      this.oneByOne(text, ALSO, depth, true)
     );
   }
 
-  /** @type {LookUp} */
-  sentence(text) {
+  /**
+   * One sentence, perhaps with its place before it.
+   * @param {string} text
+   * @param {number} depth
+   */
+  sentence(text, depth) {
     const at = AT.exec(text);
-    const after = at?.[2] && this.sentence(at[2]);
-    if (at && after) return `${at[1]}: ${after}`;
-    const [first, rest] = [text.charAt(0), text.slice(1)];
-    const spellings = [text, first.toUpperCase() + rest, first.toLowerCase() + rest];
-    for (const spelled of spellings) {
-      const whole = this.whole.get(spelled);
-      if (whole !== undefined) return whole;
-    }
-    const small = first.toLowerCase() + rest;
+    const after = at?.[2] ? this.plain(at[2], depth) : null;
+    return at && after ? `${at[1]}: ${after}` : this.plain(text, depth);
+  }
+
+  /**
+   * @param {string} text
+   * @param {number} depth
+   * @returns {string | null}
+   */
+  plain(text, depth) {
+    const whole = this.whole.get(small(text));
+    if (whole !== undefined) return whole;
     for (const template of this.templates) {
-      if (!mayFit(template, small)) continue;
-      for (const spelled of spellings) {
-        const match = template.pattern.exec(spelled);
-        if (match) return this.filled(template, match);
-      }
+      const values = valuesOf(template, text);
+      if (values) return this.filled(template, values, depth);
     }
     return null;
   }
@@ -82,35 +91,40 @@ export class Phrasebook {
   /**
    * @param {string} text
    * @param {readonly [string, string]} joins
+   * @param {number} depth
    * @param {boolean} some
    */
-  oneByOne(text, [join, joined], some) {
+  oneByOne(text, [join, joined], depth, some) {
     const parts = text.split(join);
     if (parts.length === 1 || parts.length > MOST_PARTS) return null;
-    const said = parts.map((part) => (part ? this.sentence(part) : null));
+    const said = parts.map((part) => (part ? this.sentence(part, depth) : null));
     const known = said.filter((part) => part !== null).length;
     if (some ? known === 0 : known < parts.length) return null;
     return said.map((part, i) => part ?? parts[i]).join(joined);
   }
 
-  /** @type {LookUp} */
-  afterEachOther(text) {
+  /**
+   * @param {string} text
+   * @param {number} depth
+   */
+  afterEachOther(text, depth) {
     const parts = text.split(END);
     if (parts.length === 1 || parts.length > MOST_PARTS) return null;
-    const said = parts.map((part) => (part ? this.sentence(part) : null));
+    const said = parts.map((part) => (part ? this.sentence(part, depth) : null));
     return said.every((part) => part !== null) ? said.join("") : null;
   }
 
   /**
    * @param {Template} template
-   * @param {RegExpExecArray} match
+   * @param {string[]} held
+   * @param {number} depth
    */
-  filled(template, match) {
+  filled(template, held, depth) {
     /** @type {Record<string, string>} */
     const values = {};
     template.places.forEach(([name, isOurs], i) => {
-      const held = match[i + 1] ?? "";
-      values[name] = (isOurs && held ? this.held(held) : this.line(held)) ?? held;
+      const value = held[i] ?? "";
+      values[name] = (isOurs ? this.held(value, depth + 1) : this.line(value, depth)) ?? value;
     });
     return template.said
       .split(PLACE)
@@ -118,28 +132,48 @@ export class Phrasebook {
       .join("");
   }
 
-  /** @type {LookUp} */
-  held(words) {
-    return this.look(words) ?? this.oneByOne(words, AND, true);
+  /**
+   * @param {string} words
+   * @param {number} depth
+   */
+  held(words, depth) {
+    if (!words) return null;
+    return this.look(words, depth) ?? this.oneByOne(words, AND, depth, true);
   }
 
-  /** @type {LookUp} */
-  line(line) {
+  /**
+   * @param {string} line
+   * @param {number} depth
+   */
+  line(line, depth) {
     const i = line.indexOf(ALSO[0]);
-    const said = i < 0 ? null : this.sentence(line.slice(i + ALSO[0].length));
-    return said && `${line.slice(0, i)}${ALSO[1]}${said}`;
+    const after = i < 0 || depth >= DEEPEST ? "" : line.slice(i + ALSO[0].length);
+    const said = after && this.sentence(after, depth + 1);
+    return said ? `${line.slice(0, i)}${ALSO[1]}${said}` : null;
   }
 }
 
 /**
- * A quick look, at a text that begins small: most templates end here.
+ * What stands in the places; null where the text is another.
  * @param {Template} template
  * @param {string} text
  */
-const mayFit = ({ literals }, text) =>
-  text.startsWith(literals[0] ?? "") &&
-  text.endsWith(literals.at(-1) ?? "") &&
-  literals.every((literal) => text.includes(literal));
+function valuesOf({ literals }, text) {
+  const head = literals[0] ?? "";
+  const tail = literals.at(-1) ?? "";
+  const end = text.length - tail.length;
+  let at = head.length;
+  if (at > end || !small(text).startsWith(head) || !text.endsWith(tail)) return null;
+  /** @type {string[]} */
+  const found = [];
+  for (const literal of literals.slice(1, -1)) {
+    const there = text.indexOf(literal, at);
+    if (there < 0 || there + literal.length > end) return null;
+    found.push(text.slice(at, there));
+    at = there + literal.length;
+  }
+  return [...found, text.slice(at, end)];
+}
 
 /**
  * The closest fit comes first: what joins two texts, then what has most words of its own.
@@ -157,16 +191,14 @@ function far(template) {
  */
 function templateOf(text, said) {
   const parts = text.split(PLACE);
-  const pattern = parts.map((part, i) => (i % 2 ? "(.*?)" : escaped(part))).join("");
+  const [head = "", ...others] = parts.filter((_part, i) => i % 2 === 0);
   /** @type {[string, boolean][]} */
   const places = [];
   for (let i = 1; i < parts.length; i += 2) {
     const name = parts[i]?.slice(1, -1) ?? "";
     places.push([name, !parts[i - 1]?.endsWith("'") && !AS_IT_IS.has(name)]);
   }
-  const [head = "", ...others] = parts.filter((_part, i) => i % 2 === 0);
-  const literals = [head.charAt(0).toLowerCase() + head.slice(1), ...others];
-  return { pattern: new RegExp(`^${pattern}$`, "s"), literals, places, said };
+  return { literals: [small(head), ...others], places, said };
 }
 
 const handed = globalThis.document?.getElementById("said")?.textContent;

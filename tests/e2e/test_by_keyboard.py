@@ -137,6 +137,8 @@ def test_an_experiment_is_made_watched_compared_and_taken_away(page: Page, tmp_p
         tick = page.get_by_test_id("trial-row").nth(row).locator("input[type=checkbox]")
         tab_to(page, tick)
         page.keyboard.press("Space")
+    tab_to(page, page.get_by_test_id("trial-row").nth(1).locator("[data-row-action]").first)
+    expect(page.locator(".tip")).to_be_visible()  # the name of an icon
     compare = page.get_by_test_id("selection-compare")
     expect(compare).to_be_visible()
     tab_to(page, compare, key="Shift+Tab")
