@@ -34,6 +34,7 @@ from experiments.manifest.fields import (
 )
 from experiments.manifest.json_text import pretty_json
 from experiments.manifest.names import LABEL, LABEL_KEY, LABEL_VALUE, MAX_NAME, SUBDOMAIN, slug
+from experiments.manifest.placeholders import check_placeholders
 from experiments.manifest.quantity import HINT as QUANTITY_HINT
 from experiments.manifest.quantity import parse_quantity
 from experiments.manifest.reading import LineOf, Notes, at
@@ -257,6 +258,7 @@ def _spec(
         return None
     if tuner and tuner.name == "Batch":
         space = BatchSpace(space)
+    _check_placeholders(notes, training, space, tuner or advisor)
     return ExperimentSpec(
         **metadata,
         max_exec_seconds=limits["maxExecSeconds"] or 0,
@@ -300,6 +302,18 @@ def _space(notes: Notes, raw: Any, path: str) -> SearchSpace | None:
         return None
     notes.absorb_warnings(space.warnings)
     return space
+
+
+def _check_placeholders(
+    notes: Notes, training: TrainingSpec, space: SearchSpace, chooser: AlgorithmSpec | None
+) -> None:
+    adds = chooser.entry.adds if chooser else ()
+    for number, task in enumerate(training.tasks):
+        path = f"{at('spec.trainingConfig.tasks', number)}.template.spec"
+        pod = task.template["spec"]
+        for kind in ("containers", "initContainers"):
+            for place, container in enumerate(pod.get(kind) or []):
+                check_placeholders(notes, container, at(at(path, kind), place), space, adds)
 
 
 def _storage(notes: Notes, raw: Any) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from django.conf import settings
 from django.utils import timezone
 
 from experiments.access.tokens import trial_token
 from experiments.manifest.fields import API_VERSION, KIND
+from experiments.manifest.forecast import SAMPLE_SEED
 from experiments.manifest.spec import ExperimentSpec
 from experiments.models import ClusterObject, Experiment, Trial
 from experiments.problems import ProblemsError
@@ -59,6 +61,12 @@ def launched(trial: Trial, backend: Backend) -> Handle | None:
         return None  # nobody can have launched it
 
 
+def _sample_parameters(spec: ExperimentSpec) -> dict[str, Any]:
+    """Parameters as a trial may get them, for what its command refers to."""
+    sample = spec.space.sample(np.random.default_rng(SAMPLE_SEED))
+    return {**dict.fromkeys(spec.adds, ""), **sample}
+
+
 def sample_launch(spec: ExperimentSpec) -> Launch:
     """A launch of nobody's trial, for a backend to look at and never to start."""
     return Launch(
@@ -69,7 +77,7 @@ def sample_launch(spec: ExperimentSpec) -> Launch:
         attempt=1,
         framework=spec.training.framework,
         tasks=_tasks(spec),
-        parameters={},
+        parameters=_sample_parameters(spec),
         server_url=settings.TRIAL_URL,
         token="",
         scheduler=spec.training.scheduler or {},

@@ -139,7 +139,7 @@ def _replica_command(
         client_dir=surroundings.client_dir,
     )
     words = [*(container.get("command") or []), *(container.get("args") or [])]
-    argv = [expand(str(word), known) for word in words]
+    argv = [expand(str(word), known, launch.parameters) for word in words]
     executable, is_ours = "", False
     if not container.get("command"):
         problems.append(
