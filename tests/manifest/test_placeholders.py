@@ -56,8 +56,8 @@ def test_names_are_found_whole_before_they_are_taken_apart() -> None:
 @pytest.mark.parametrize(
     "word",
     [
-        "--lr=$(params.lr)", "$(params.a.b)", "$(params)", "$(params.layer)", "$(params.layer._name)",
-        "$(params.cell.kind)", "$$(params.nothing)", "$(NNI_EXP_ID)", "$params.nothing",
+        "--lr=$(params.lr)", "$(params.a.b)", "$(params)", "$(params.layer)",
+        "$(params.layer._name)", "$(params.cell.kind)", "$$(params.nothing)", "$(NNI_EXP_ID)", "$params.nothing",
         "$(paramsnothing)",
     ],
 )  # fmt: skip
@@ -72,7 +72,7 @@ def test_what_every_trial_has_is_taken(word: str) -> None:
         ("$(params.)", ["has no ''"]),
         ("$(params.lr.x)", ["has no 'lr.x'"]),
         ("$$$(params.nothing)", ["has no 'nothing'", "write '$$(params.nothing)'"]),
-        ("$(params.layer.size)", ["only where 'layer' is \"conv\", \"dense\"", 'it is "none"']),
+        ("$(params.layer.size)", ['only where \'layer\' is "conv", "dense"', 'it is "none"']),
         ("$(params.layer.drop)", ["only where 'layer' is \"dense\", not", "'$(params.layer)'"]),
         ("$(params.layer.nothing)", ["has no 'layer.nothing'"]),
         ("$(params.cell.n)", ["only where 'cell' is"]),
