@@ -57,7 +57,8 @@ def test_names_are_found_whole_before_they_are_taken_apart() -> None:
     "word",
     [
         "--lr=$(params.lr)", "$(params.a.b)", "$(params)", "$(params.layer)",
-        "$(params.layer._name)", "$(params.cell.kind)", "$$(params.nothing)", "$(NNI_EXP_ID)", "$params.nothing",
+        "$(params.layer._name)", "$(params.cell.kind)", "$$(params.nothing)", "$(NNI_EXP_ID)",
+        "$params.nothing",
         "$(paramsnothing)",
     ],
 )  # fmt: skip
