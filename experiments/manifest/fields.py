@@ -348,6 +348,27 @@ BREAKER = Section(
     },
 )  # fmt: skip
 
+METRICS = Section(
+    "Where metrics come from besides the trial API. A field of AutoTune Web's own.",
+    {
+        "objective": Text(
+            "The metric that decides.", required=True, hint="E.g. objective: loss.",
+            max_length=200,
+        ),
+        "stdout": Section(
+            "The lines that a trial prints. By default name=value pairs and lines of JSON.",
+            {
+                "pattern": Text(
+                    "A regular expression of Python with groups 'name' and 'value', or two groups "
+                    "in this order, or one, for the objective's value.",
+                    max_length=1000,
+                ),
+            },
+        ),
+        "file": Text("A file that grows: lines as of stdout, JSON lines, CSV, or JSON."),
+    },
+)  # fmt: skip
+
 SPEC = Section(
     "What is tuned, by which algorithm, on what, and within which limits.",
     {
@@ -377,6 +398,7 @@ SPEC = Section(
         ),
         "aistore": AISTORE,
         "breaker": BREAKER,
+        "metrics": METRICS,
         **{name: replace(AISTORE, doc="An old spelling of 'aistore'.") for name in LEGACY_STORES},
     },
     required=True,

@@ -33,6 +33,7 @@ from experiments.manifest.fields import (
     SPEC,
 )
 from experiments.manifest.json_text import pretty_json
+from experiments.manifest.metrics_spec import MetricsSpec, parse_metrics
 from experiments.manifest.names import LABEL, LABEL_KEY, LABEL_VALUE, MAX_NAME, SUBDOMAIN, slug
 from experiments.manifest.placeholders import check_placeholders
 from experiments.manifest.quantity import HINT as QUANTITY_HINT
@@ -95,6 +96,7 @@ class ExperimentSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     alike: int = ALIKE  # failures alike that suspend it; 0: none do
+    metrics: MetricsSpec | None = None  # None: trials report by themselves
     seed: int | None = None  # None: the server chooses one
 
     @property
@@ -252,6 +254,7 @@ def _spec(
     storage = _storage(notes, raw.get("storage"))
     aistore = _aistore(notes, raw)
     alike = _alike(notes, raw.get("breaker"))
+    metrics = parse_metrics(notes, raw.get("metrics"), "spec.metrics")
     training = parse_training(notes, raw.get("trainingConfig"), "spec.trainingConfig")
     tuner, assessor, advisor = _algorithms(notes, raw, space)
     if notes.problems or space is None:
@@ -272,6 +275,7 @@ def _spec(
         storage=storage,
         aistore=aistore,
         alike=alike,
+        metrics=metrics,
         seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
 
@@ -416,6 +420,8 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
         body["aistore"] = {"folder": spec.aistore.folder, "secret": spec.aistore.secret}
     if spec.alike != ALIKE:
         body["breaker"] = {"alike": spec.alike}
+    if spec.metrics:
+        body["metrics"] = spec.metrics.as_manifest()
     body["trainingConfig"] = spec.training.as_manifest()
     for algorithm in (spec.tuner, spec.assessor, spec.advisor):
         if algorithm:

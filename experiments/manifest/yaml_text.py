@@ -362,7 +362,7 @@ _ORDER: dict[str, tuple[str, ...]] = {
     "metadata": ("name", "generateName", "namespace", "labels", "annotations"),
     "spec": (
         "maxExecSeconds", "maxTrialNum", "trialConcurrency", "searchSpace", "storage", "aistore",
-        "trainingConfig", "tuner", "assessor", "advisor",
+        "trainingConfig", "metrics", "tuner", "assessor", "advisor",
         "securityContext", "initContainers", "containers", "volumes",
     ),
     "aistore": ("folder", "secret"),

@@ -54,6 +54,16 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Collected:
+    """What is found in what a trial prints and writes; see ``manifest.metrics_spec``."""
+
+    objective: str
+    pattern: str = ""
+    file: str = ""
+    stdout: bool = False
+
+
+@dataclass(frozen=True)
 class Launch:
     """Everything a backend needs to start one trial."""
 
@@ -71,6 +81,7 @@ class Launch:
     namespace: str = "default"  # on a cluster
     owner: Mapping[str, Any] | None = None  # ownerReference of the object the trial belongs to
     seconds_left: float | None = None  # of the experiment's time; a job is not to outlive it
+    metrics: Collected | None = None  # to be collected; None: the trial reports by itself
 
     @property
     def name(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from experiments.manifest.forecast import SAMPLE_SEED
 from experiments.manifest.spec import ExperimentSpec
 from experiments.models import ClusterObject, Experiment, Trial
 from experiments.problems import ProblemsError
-from experiments.training.base import Backend, Handle, Launch, Task
+from experiments.training.base import Backend, Collected, Handle, Launch, Task
 
 
 def _tasks(spec: ExperimentSpec) -> tuple[Task, ...]:
@@ -46,6 +47,7 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         scheduler=spec.training.scheduler or {},
         namespace=link.namespace if link else experiment.project.namespace,
         owner=_owner(link) if link else None,
+        metrics=_collected(spec),
         seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
     )
 
@@ -59,6 +61,10 @@ def launched(trial: Trial, backend: Backend) -> Handle | None:
         return backend.find(launch_of(trial.experiment, trial.experiment.spec, trial))
     except ProblemsError:
         return None  # nobody can have launched it
+
+
+def _collected(spec: ExperimentSpec) -> Collected | None:
+    return None if spec.metrics is None else Collected(**asdict(spec.metrics))
 
 
 def _sample_parameters(spec: ExperimentSpec) -> dict[str, Any]:
@@ -82,4 +88,5 @@ def sample_launch(spec: ExperimentSpec) -> Launch:
         token="",
         scheduler=spec.training.scheduler or {},
         namespace=settings.NAMESPACE,
+        metrics=_collected(spec),
     )

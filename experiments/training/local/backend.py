@@ -48,6 +48,7 @@ from experiments.training.base import (
     Program,
 )
 from experiments.training.environment import inheritable
+from experiments.training.local.collector import UNMEASURED
 from experiments.training.local.command_line import is_python, python_of
 from experiments.training.local.interpreter import ask, imports_of
 from experiments.training.local.job import (
@@ -55,6 +56,7 @@ from experiments.training.local.job import (
     OUTPUT,
     WORK,
     Surroundings,
+    collected,
     executable_of,
     replica_commands,
 )
@@ -125,7 +127,10 @@ class LocalBackend(Backend):
             return handle
         job = {
             "directory": str(directory),
-            "replicas": self._commands(launch, directory),
+            "replicas": [
+                collected(spec, self.python, str(self.client_dir), str(directory))
+                for spec in self._commands(launch, directory)
+            ],
             "grace": float(self.grace_s),
             "settle": min(SETTLE_S, float(self.grace_s)),
             "log_limit": self.log_limit_bytes,
@@ -250,7 +255,7 @@ class LocalBackend(Backend):
             return JobStatus(
                 JobState(result["state"]),
                 exit_code=result["exit_code"],
-                message=result["message"],
+                message=result["message"] or _read_text(directory / UNMEASURED),
                 started_at=result["started_at"],
                 finished_at=result["finished_at"],
             )

@@ -26,6 +26,7 @@ from experiments.training.environment import (
     server_environment,
 )
 from experiments.training.local import interpreter
+from experiments.training.local.collector import command_of
 
 # Marks every process of a job, so that they are found after the death of their supervisor.
 JOB_MARK = "AUTOTUNE_JOB_DIR"
@@ -157,6 +158,15 @@ def _replica_command(
             problems.append(f"{where}.command[0]: command not found: {argv[0]}{hint}")
     if any("\0" in text for text in [*argv, *environment, *environment.values()]):
         problems.append(f"{where}: commands and variables must not hold NUL characters")
+    collect = None
+    if launch.metrics is not None and replica.rank == 0:
+        file = expand(launch.metrics.file, known, launch.parameters)
+        collect = {
+            "objective": launch.metrics.objective,
+            "pattern": launch.metrics.pattern,
+            "stdout": launch.metrics.stdout,
+            "file": os.path.join(cwd, file) if file else "",
+        }
     spec = {
         "name": replica.name,
         "argv": argv,
@@ -165,8 +175,28 @@ def _replica_command(
         "env": environment,
         "where": f"{where}.command[0]",
         "is_ours": is_ours,
+        "collect": collect,
     }
     return spec, problems
+
+
+def collected(spec: dict[str, Any], python: str, client_dir: str, directory: str) -> dict[str, Any]:
+    """The process of a replica with ``collector`` before it, where its metrics are collected.
+
+    Args:
+        python: runs the collector.
+        directory: of the job.
+    """
+    collect = spec["collect"]
+    if collect is None:
+        return spec
+    settings = {
+        **collect,
+        "executable": spec["executable"],
+        "client_dir": client_dir,
+        "directory": directory,
+    }
+    return {**spec, "executable": python, "argv": command_of(python, settings, spec["argv"])}
 
 
 def _is_for_ours(
