@@ -69,14 +69,12 @@ def convert_wandb(draft: Draft, data: Mapping[str, Any], otherwise: str) -> None
 def _objective(draft: Draft, top: Section, metric: Section, name: str) -> None:
     if not metric.data:
         draft.leave("", "There is no metric: the smallest result is the best one.")
-    if name and draft.knows("metrics"):
+    if name:
         draft.put("spec.metrics", {"objective": name}, metric.where("name"), name)
-    how = f"Print '{name}=VALUE', or call" if draft.knows("metrics") else "Call"
-    draft.leave(
-        metric.path if metric.data else "",
-        "What wandb.log sends is not read here.",
-        f"{how} autotune_trial.report(VALUE) beside it.",
-    )
+        hint = f"Print '{name}=VALUE' beside it."
+    else:
+        hint = "Call autotune_trial.report(VALUE) beside it."
+    draft.leave(metric.path if metric.data else "", "What wandb.log sends is not read here.", hint)
     metric.take("target")
     metric.leave_rest()
 

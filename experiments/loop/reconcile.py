@@ -44,7 +44,6 @@ logger = logging.getLogger(__name__)
 
 MAX_PASSES = 20  # in a row while hints keep coming; the ticker brings us back anyway
 LAUNCHES_PER_PASS = 16  # then look at the world again
-_CANNOT_RUN = "The manifest cannot run here: "
 GIVE_UP_AFTER = 3  # launches refused in a row, before any trial ever ran
 
 
@@ -109,7 +108,7 @@ def _one_pass(experiment: Experiment, lease: Lease) -> None:
         try:
             spec = experiment.spec
         except ProblemsError as error:  # a newer version of ours refuses what an older one took
-            fail(experiment, f"{_CANNOT_RUN}{error}")
+            fail(experiment, f"The manifest cannot run here: {error}")
             return
         _assess(experiment, spec)
         _follow_plan(experiment, spec, lease)
@@ -134,7 +133,7 @@ def _begin(experiment: Experiment) -> bool:
         if problems := obstacles(experiment.spec):
             raise ProblemsError(problems)
     except ProblemsError as error:
-        fail(experiment, f"{_CANNOT_RUN}{error}")
+        fail(experiment, f"The manifest cannot run here: {error}")
         return False
     now = timezone.now()
     return experiment.move(

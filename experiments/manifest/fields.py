@@ -356,7 +356,8 @@ METRICS = Section(
             max_length=200,
         ),
         "stdout": Section(
-            "The lines that a trial prints. By default name=value pairs and lines of JSON.",
+            "How lines are read: of what a trial prints, or of the file. By default name=value "
+            "pairs and JSON.",
             {
                 "pattern": Text(
                     "A regular expression of Python with groups 'name' and 'value', or two groups "
@@ -365,7 +366,7 @@ METRICS = Section(
                 ),
             },
         ),
-        "file": Text("A file that grows: lines as of stdout, JSON lines, CSV, or JSON."),
+        "file": Text("A file that grows, read in place of stdout: lines, CSV, or JSON."),
     },
 )  # fmt: skip
 

@@ -16,7 +16,7 @@ from experiments.manifest.reading import Notes, at
 
 @dataclass(frozen=True)
 class MetricsSpec:
-    """What is collected. Without a file, or where ``stdout`` is named, what a trial prints."""
+    """What is collected: of the file's lines, or without one of what a trial prints."""
 
     objective: str
     pattern: str = ""

@@ -117,8 +117,8 @@ def _problem(name: str, space: SearchSpace, adds: Collection[str]) -> tuple[str,
         known = [*space.parameters, *adds]
         close = nearest(name, known)
         hint = f"Did you mean $({PREFIX}.{close})?" if close else f"There are: {_listed(known)}."
-        hint += f" For '{written}' itself write '${written}'."
-        return f"'{written}': the search space has no '{name}'.", hint
+        itself = f"For '{written}' itself write '${written}'."
+        return f"'{written}': the search space has no '{name}'.", f"{hint} {itself}"
     top = next(head for head, _ in _splits(name) if head in space.parameters)
     return (
         f"'{written}': '{name}' exists only where '{top}' is {_listed(has)}, "

@@ -28,6 +28,7 @@ from experiments.manifest.fields import FRAMEWORKS, REPLICA_TYPES
 from experiments.manifest.files import GivenManifest, read_contents
 from experiments.manifest.text_edit import edit_text
 from experiments.problems import Problem, ProblemsError
+from experiments.said import forecast_json, problem_json, problems_json
 from experiments.selectors.manifest import manifest_text
 from experiments.services import samples
 from experiments.services.conversions import convert_upload, foreign
@@ -160,9 +161,10 @@ def import_files(request: HttpRequest) -> JsonResponse:
             return _refused(_("The body must hold 'files': a list of names and texts."))
         files[name] = text
     try:
-        return JsonResponse(convert_upload(files).as_dict())
+        converted = convert_upload(files)
     except ProblemsError as error:
-        return JsonResponse({"errors": [p.as_dict() for p in error.problems]}, status=400)
+        return JsonResponse({"errors": problems_json(error.problems)}, status=400)
+    return JsonResponse({**converted.as_dict(), "left": problems_json(converted.left)})
 
 
 def _refused(message: str, status: int = 400) -> JsonResponse:
@@ -229,7 +231,7 @@ def _the_experiment(text: str) -> GivenManifest:
 
 
 def _shown(problem: Problem, form: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {**problem.as_dict(), "field": field_of(problem.path, form)}
+    return {**problem_json(problem), "field": field_of(problem.path, form)}
 
 
 def _answer(
@@ -250,7 +252,7 @@ def _answer(
         if intake.forecast is not None and intake.parsed is not None:
             spec = intake.parsed.spec
             forecast = {
-                **intake.forecast.as_dict(),
+                **forecast_json(intake.forecast.as_dict()),
                 "max_trials": spec.max_trials,
                 "concurrency": min(spec.concurrency, spec.max_trials),
             }

@@ -114,6 +114,10 @@ def test_the_page_imports_a_configuration_with_what_it_names(client: Client) -> 
     assert found["origin"] == "NNI"
     assert parse_text(found["text"]).spec.max_trials == 10
     assert found["rows"][0]["line"] == 1
+    client.cookies["autotune_language"] = "zh-hans"
+    status, found = imported(client, ("sweep.yaml", SWEEP))
+    assert "这里不读取 wandb.log 发送的内容。" in [left["message"] for left in found["left"]]
+    del client.cookies["autotune_language"]
     status, found = imported(client, ("config.yml", NNI_2))
     assert status == 400
     assert "was not chosen with the configuration" in found["errors"][0]["message"]

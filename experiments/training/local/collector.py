@@ -78,7 +78,7 @@ class Collector:
         self.output = Lines()
         file = settings.get("file")
         self.tail = Tail(file, self.reader) if file else None
-        self.uses_output = self.tail is None or bool(settings.get("stdout"))
+        self.uses_output = self.tail is None
 
     def run(self, child: subprocess.Popen[bytes], pipe: int) -> int:
         """Follow the command to its end; return its code as ``Popen`` has it."""
@@ -140,11 +140,14 @@ class Collector:
             places.append(self.tail.describe())
         names = [f"{name} ({count}×)" for name, count in list(self.curve.seen.items())[:8]]
         last = "; ".join(repr(line) for line in self.output.last) if self.uses_output else ""
-        return (
-            f"The metric '{self.curve.objective}' of spec.metrics was not found. Looked at: "
-            f"{'; '.join(places)}. Metrics found: {', '.join(names) or 'none'}."
-            + (f" Last lines: {last}" if last else "")
-        )[:1000]
+        found, looked_at = ", ".join(names) or "none", "; ".join(places)
+        said = [
+            f"The metric '{self.curve.objective}' of spec.metrics was not found.",
+            f"Looked at: {looked_at}.",
+            f"Metrics found: {found}.",
+            *([f"Last lines: {last}"] if last else []),
+        ]
+        return " ".join(said)[:1000]
 
 
 def main() -> None:

@@ -30,6 +30,8 @@ _NUMBER = r"[+-]?(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?|nan|inf(?:
 NAME_VALUE = re.compile(
     rf"(?<![\w.|/-])([A-Za-z_][\w./|-]*)[ \t]*=[ \t]*({_NUMBER})(?!\w)", re.IGNORECASE
 )
+# What W&B prints at the end of a run, rounded; a script of a sweep may show its metrics only so.
+_WANDB_SUMMARY = re.compile(rf"wandb: +(\S+) +({_NUMBER})\s*\Z", re.IGNORECASE)
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 STEPS = ("step", "global_step", "epoch")
 Metrics = dict[str, float]
@@ -64,6 +66,7 @@ class Reader:
         self.pattern = re.compile(pattern) if pattern else None
         self.objective = objective
         self.slow = 0
+        self._was_printed = False  # the objective, by the script itself
         if self.pattern is not None:
             signal.signal(signal.SIGALRM, _ring)
 
@@ -74,8 +77,14 @@ class Reader:
         text = line.strip()
         if text.startswith("{") and text.endswith("}"):
             with contextlib.suppress(ValueError, RecursionError):
-                return numbers_of(json.loads(text))
-        return {name: float(value) for name, value in NAME_VALUE.findall(line)}
+                return self._printed(numbers_of(json.loads(text)))
+        if match := _WANDB_SUMMARY.match(text):
+            return {} if self._was_printed else {match[1]: float(match[2])}
+        return self._printed({name: float(value) for name, value in NAME_VALUE.findall(line)})
+
+    def _printed(self, found: Metrics) -> Metrics:
+        self._was_printed = self._was_printed or self.objective in found
+        return found
 
     def _by_pattern(self, line: str) -> Metrics:
         if self.slow >= SLOW_LINES:
