@@ -71,10 +71,17 @@ def _objective(draft: Draft, top: Section, metric: Section, name: str) -> None:
         draft.leave("", "There is no metric: the smallest result is the best one.")
     if name:
         draft.put("spec.metrics", {"objective": name}, metric.where("name"), name)
-        hint = f"Print '{name}=VALUE' beside it."
+        draft.leave(
+            metric.path,
+            "Of what wandb.log sends, the summary that W&B prints at a run's end is read, rounded.",
+            f"For a live curve print '{name}=VALUE' beside it.",
+        )
     else:
-        hint = "Call autotune_trial.report(VALUE) beside it."
-    draft.leave(metric.path if metric.data else "", "What wandb.log sends is not read here.", hint)
+        draft.leave(
+            metric.path if metric.data else "",
+            "What wandb.log sends is not read here.",
+            "Call autotune_trial.report(VALUE) beside it.",
+        )
     metric.take("target")
     metric.leave_rest()
 
@@ -217,7 +224,12 @@ def _command(draft: Draft, top: Section, space: dict[str, Any]) -> None:
     words = [w for raw in given for w in _word(draft, str(raw), path, program, space)]
     if words[:1] == ["/usr/bin/env"]:
         words = words[1:]
-    container: dict[str, Any] = {"name": "pytorch", "command": words, "workingDir": "."}
+    container: dict[str, Any] = {
+        "name": "pytorch",
+        "command": words,
+        "workingDir": ".",
+        "env": [{"name": "WANDB_MODE", "value": "offline"}],  # no trial asks for an account
+    }
     if image := top.text("image_uri"):
         container["image"] = image
     task = {"type": "worker", "replicas": 1, "template": {"spec": {"containers": [container]}}}

@@ -22,7 +22,9 @@ def test_a_sweep_is_carried_over() -> None:
         "python3", "train.py", "--lr=$(params.lr)", "--layers=$(params.layers)",
         "--optimizer=$(params.optimizer)", "--epochs=$(params.epochs)",
     ]  # fmt: skip
-    assert "wandb.log" in left_of(found)
+    assert container_of(found)["env"] == [{"name": "WANDB_MODE", "value": "offline"}]
+    assert spec["metrics"] == {"objective": "val_loss"}
+    assert "print 'val_loss=VALUE'" in left_of(found)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,9 @@ def test_the_page_imports_a_configuration_with_what_it_names(client: Client) -> 
     assert found["rows"][0]["line"] == 1
     client.cookies["autotune_language"] = "zh-hans"
     status, found = imported(client, ("sweep.yaml", SWEEP))
-    assert "这里不读取 wandb.log 发送的内容。" in [left["message"] for left in found["left"]]
+    assert "对于 wandb.log 发送的内容，读取 W&B 在运行结束时打印的（四舍五入的）摘要。" in [
+        left["message"] for left in found["left"]
+    ]
     del client.cookies["autotune_language"]
     status, found = imported(client, ("config.yml", NNI_2))
     assert status == 400
