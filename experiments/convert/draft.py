@@ -182,15 +182,19 @@ def short(value: Any) -> str:
 
 def limits(
     draft: Draft, *, trials: tuple[int | None, str], at_once: tuple[int | None, str],
-    seconds: tuple[int | None, str],
+    seconds: tuple[int | None, str], duration: Any = None,
 ) -> None:  # fmt: skip
-    """The three limits, each a value and its path in the file; a manifest needs them all."""
+    """The three limits, each a value and its path in the file; a manifest needs them all.
+
+    ``duration``: the seconds as the file writes them.
+    """
     for (value, source), target, default, what in (
         (seconds, "maxExecSeconds", MANY_SECONDS, "30 days"),
         (trials, "maxTrialNum", MANY_TRIALS, f"{MANY_TRIALS} trials"),
         (at_once, "trialConcurrency", 1, ""),
     ):
-        draft.put(f"spec.{target}", value or default, source if value else "", value)
+        given = duration if target == "maxExecSeconds" and duration else value
+        draft.put(f"spec.{target}", value or default, source if value else "", given)
         if not value and what:
             message = f"The file sets no end here: {target} is {what}."
             draft.leave("", message, f"Set spec.{target} to what you want.")

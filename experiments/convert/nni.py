@@ -50,6 +50,7 @@ def convert_nni(draft: Draft, data: Mapping[str, Any], read: ReadFile, otherwise
         trials=(top.whole(*trials, low=1), top.where(top.named(*trials))),
         at_once=(top.whole("trialConcurrency", low=1), top.where("trialConcurrency")),
         seconds=(_seconds(draft, top, *duration), top.where(top.named(*duration))),
+        duration=top.take(*duration),
     )
     put_space(draft, top, read)
     _trial_duration(draft, top)

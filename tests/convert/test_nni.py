@@ -30,6 +30,7 @@ def test_version_2_is_carried_over_whole() -> None:
     assert (shell, option) == ("sh", "-c")
     assert expand(line, {"date": "x"}, {}) == "python3 mnist.py --data $HOME/$(date) $$"
     assert found.left == ()
+    assert ("1h", "3600") in [(row.given, row.becomes) for row in found.rows]
     assert [(row.line, row.source, row.target) for row in found.rows][:2] == [
         (1, "experimentName", "metadata.name"),
         (2, "searchSpaceFile", "spec.searchSpace"),
