@@ -56,7 +56,7 @@ from experiments.training.local.job import (
     OUTPUT,
     WORK,
     Surroundings,
-    collected,
+    collecting,
     executable_of,
     replica_commands,
 )
@@ -127,10 +127,7 @@ class LocalBackend(Backend):
             return handle
         job = {
             "directory": str(directory),
-            "replicas": [
-                collected(spec, self.python, str(self.client_dir), str(directory))
-                for spec in self._commands(launch, directory)
-            ],
+            "replicas": self._commands(launch, directory),
             "grace": float(self.grace_s),
             "settle": min(SETTLE_S, float(self.grace_s)),
             "log_limit": self.log_limit_bytes,
@@ -228,7 +225,7 @@ class LocalBackend(Backend):
         It keeps the lock open until its pid is on record. Should we die meanwhile, a second launch
         waits for that, so it adopts the job rather than starting another.
         """
-        answer = spawner(self.python).spawn(job, lock)
+        answer = spawner(self.python).spawn(collecting(job, self.python, self.client_dir), lock)
         if answer.startswith("failed: "):
             raise LaunchError(answer.removeprefix("failed: "))
         if answer != "ok":

@@ -1,6 +1,6 @@
 """Run a trial's command and report the metrics it prints or writes: a process of its own.
 
-``job.collected`` puts it before the command of a trial's deciding replica, in a bare interpreter
+``job.collecting`` puts it before the command of a trial's deciding replica, in a bare interpreter
 with the standard library alone. What the command prints goes on unchanged; its lines, and those of
 ``spec.metrics.file``, are looked through as they come, and each new value of the objective is one
 report. It ends as the command ended.

@@ -180,23 +180,26 @@ def _replica_command(
     return spec, problems
 
 
-def collected(spec: dict[str, Any], python: str, client_dir: str, directory: str) -> dict[str, Any]:
-    """The process of a replica with ``collector`` before it, where its metrics are collected.
+def collecting(job: Mapping[str, Any], python: str, client_dir: Path) -> dict[str, Any]:
+    """A job with ``collector`` before the command of the replica whose metrics are collected.
 
     Args:
         python: runs the collector.
-        directory: of the job.
+        client_dir: the directory of ``autotune_trial.py``.
     """
-    collect = spec["collect"]
-    if collect is None:
-        return spec
-    settings = {
-        **collect,
-        "executable": spec["executable"],
-        "client_dir": client_dir,
-        "directory": directory,
-    }
-    return {**spec, "executable": python, "argv": command_of(python, settings, spec["argv"])}
+    replicas = []
+    for spec in job["replicas"]:
+        if spec["collect"] is not None:
+            settings = {
+                **spec["collect"],
+                "executable": spec["executable"],
+                "client_dir": str(client_dir),
+                "directory": job["directory"],
+            }
+            words = command_of(python, settings, spec["argv"])
+            spec = {**spec, "executable": python, "argv": words}
+        replicas.append(spec)
+    return {**job, "replicas": replicas}
 
 
 def _is_for_ours(
