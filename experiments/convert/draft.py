@@ -147,10 +147,10 @@ class Section:
         if value is None:
             return None
         try:
-            number = int(str(value)) if not isinstance(value, float) else int(value)
-            if isinstance(value, bool) or number < low or (number != value and not str(value)):
-                raise ValueError
-        except (ValueError, OverflowError):
+            number = int(str(value))  # "5" counts, true and 5.5 do not
+        except ValueError:
+            number = low - 1
+        if number < low:
             where = self.where(self.named(*names))
             message = f"must be a whole number from {low}, but got {kind_of(value)}."
             self.draft.refuse(where, message)

@@ -93,22 +93,18 @@ def _objective(draft: Draft, spec: Section) -> str:
     if objective.take("goal") is not None:
         draft.leave(objective.where("goal"), "An experiment does not end at a goal here.",
                     "Finish it on its page, or set maxTrialNum.")  # fmt: skip
-    others = objective.take("additionalMetricNames") or []
-    strategies = objective.take("metricStrategies")
-    if strategies is not None:
-        draft.leave(
-            objective.where("metricStrategies"),
-            "The last value of a metric counts here, not its largest or smallest.",
-            "Let the script print the value that counts last.",
-        )
+    objective.take("additionalMetricNames")  # whatever is printed is taken
+    objective.take("metricStrategies")
     if not name:
         draft.refuse(objective.where("objectiveMetricName"), "is required.")
-    _metrics(draft, spec, name, others, strategies is not None)
+    strategies = objective.where("metricStrategies") if "metricStrategies" in objective else ""
+    _metrics(draft, spec, name, strategies or objective.where("objectiveMetricName"))
     objective.leave_rest()
     return mode
 
 
-def _metrics(draft: Draft, spec: Section, name: str, others: Any, told_of_last: bool) -> None:
+def _metrics(draft: Draft, spec: Section, name: str, which: str) -> None:
+    """Set ``spec.metrics``. ``which``: where the file says which of a metric's values counts."""
     collector_spec = spec.section("metricsCollectorSpec")
     kind = collector_spec.section("collector").text("kind") or "StdOut"
     source = collector_spec.section("source")
@@ -134,12 +130,11 @@ def _metrics(draft: Draft, spec: Section, name: str, others: Any, told_of_last: 
     if kind == "File":
         metrics["file"] = file or "/var/log/katib/metrics.log"
     draft.put("spec.metrics", metrics, "spec.objective.objectiveMetricName", name)
-    if not told_of_last:
-        draft.leave(
-            "spec.objective.objectiveMetricName",
-            "The value printed last counts here; Katib takes the best one printed.",
-            "Let the script print the value that counts last.",
-        )
+    draft.leave(
+        which,
+        "The value printed last counts here; Katib takes the best one printed.",
+        "Let the script print the value that counts last.",
+    )
 
 
 def _algorithm(draft: Draft, spec: Section, mode: str) -> str:

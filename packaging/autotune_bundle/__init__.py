@@ -17,6 +17,7 @@ HELP = """\
 autotune up                   serve everything on this machine
 autotune run FILE.yaml        run one experiment to its end
 autotune validate FILE.yaml   check a manifest
+autotune convert FILE...      make manifests of files of NNI, Katib, W&B and Optuna
 autotune manage ...           any Django command
 autotune --version
 """
