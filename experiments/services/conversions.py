@@ -44,7 +44,9 @@ def convert_upload(files: Mapping[str, str]) -> Converted:
 
     Raises ProblemsError.
     """
-    name = next((name for name, text in files.items() if is_known(text, name)), next(iter(files)))
+    configurations_first = sorted(files, key=lambda name: name.endswith(".py"))
+    known = (name for name in configurations_first if is_known(files[name], name))
+    name = next(known, configurations_first[0])
     beside = {os.path.basename(other): text for other, text in files.items() if other != name}
 
     def read(wanted: str) -> str:

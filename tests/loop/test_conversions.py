@@ -120,6 +120,8 @@ def test_the_page_imports_a_configuration_with_what_it_names(client: Client) -> 
         left["message"] for left in found["left"]
     ]
     del client.cookies["autotune_language"]
+    status, found = imported(client, ("a.py", "print(1)"), ("sweep.yaml", SWEEP))
+    assert (status, found["origin"]) == (200, "W&B")
     status, found = imported(client, ("config.yml", NNI_2))
     assert status == 400
     assert "was not chosen with the configuration" in found["errors"][0]["message"]
