@@ -26,9 +26,16 @@ EVENTS = (
 # What is answered at once to who wrote something.
 PROBLEMS = (
     *("access/busy.py", "access/policy.py", "algorithms/*.py", "algorithms/space/*.py"),
-    *("charts/base.py", "charts/pair.py", "manifest/*.py", "rest/*.py", "selectors/across.py"),
+    *(
+        "charts/base.py",
+        "charts/pair.py",
+        "convert/*.py",
+        "manifest/*.py",
+        "rest/*.py",
+        "selectors/across.py",
+    ),
     *("selectors/chart_data.py", "selectors/compare.py", "selectors/trial_filter.py"),
-    *("services/intake.py", "services/samples.py", "web/*.py"),
+    *("services/conversions.py", "services/intake.py", "services/samples.py", "web/*.py"),
 )
 # Generated pages and schemas, descriptions of the API, programs of their own, headers.
 NEVER = (

@@ -35,7 +35,7 @@ interface Catalogue {
   advisors: AlgorithmEntry[];
   frameworks: string[];
   replica_types: Record<string, string[]>;
-  urls: { sync: string; create: string; template: string };
+  urls: { sync: string; import: string; create: string; template: string };
 }
 
 interface SpaceRow {

@@ -415,6 +415,28 @@ LOCAL = Section(
     },
 )  # fmt: skip
 
+METRICS = Section(
+    "Where metrics come from besides the trial API. A field of AutoTune Web's own.",
+    {
+        "objective": Text(
+            "The metric that decides.", required=True, hint="E.g. objective: loss.",
+            max_length=200,
+        ),
+        "stdout": Section(
+            "How lines are read: of what a trial prints, or of the file. By default name=value "
+            "pairs and JSON.",
+            {
+                "pattern": Text(
+                    "A regular expression of Python with groups 'name' and 'value', or two groups "
+                    "in this order, or one, for the objective's value.",
+                    max_length=1000,
+                ),
+            },
+        ),
+        "file": Text("A file that grows, read in place of stdout: lines, CSV, or JSON."),
+    },
+)  # fmt: skip
+
 SPEC = Section(
     "What is tuned, by which algorithm, on what, and within which limits.",
     {
@@ -450,6 +472,7 @@ SPEC = Section(
         "aistore": AISTORE,
         "breaker": BREAKER,
         "local": LOCAL,
+        "metrics": METRICS,
         **{name: replace(AISTORE, doc="An old spelling of 'aistore'.") for name in LEGACY_STORES},
     },
     required=True,

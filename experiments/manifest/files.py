@@ -65,6 +65,14 @@ class Contents:
 
 
 @dataclass(frozen=True)
+class Document:
+    """One of a file's documents, whoever it is for."""
+
+    data: Any
+    line_of: LineOf = field(repr=False)
+
+
+@dataclass(frozen=True)
 class _Object:
     data: Any
     text: str
@@ -102,6 +110,16 @@ def read_contents(text: str, *, is_json: bool = False) -> Contents:
     if len(objects) == 1 and objects[0].kind != "Secret":
         return Contents((_manifest(objects[0]),))
     return _sorted(objects)
+
+
+def documents_of(text: str, *, is_json: bool = False) -> list[Document]:
+    """All documents of a file, a ``List`` as it is; nobody says what must be in them.
+
+    Raises:
+        ProblemsError: it cannot be read.
+    """
+    found = _json_documents(text) if is_json else _yaml_documents(text)
+    return [Document(each.data, each.line_of) for each in found]
 
 
 def _sorted(objects: list[_Object]) -> Contents:

@@ -90,6 +90,7 @@ def forecast_of(
     _check_enough(notes, spec, n_distinct)
     _check_assessor(notes, spec)
     _check_checkpoints(notes, spec, runs_here)
+    _check_metrics(notes, spec, runs_here)
     rng = np.random.default_rng(SAMPLE_SEED)
     samples = tuple(spec.space.sample(rng) for _ in range(N_SAMPLES))
     problems, warnings = tuple(notes.problems), tuple(notes.warnings)
@@ -262,6 +263,26 @@ def _check_checkpoints(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> N
             path,
             "is required on a cluster: an absolute path on a volume that every trial mounts.",
             "E.g. /mnt/checkpoints, with a volume of access mode ReadWriteMany.",
+        )
+
+
+def _check_metrics(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> None:
+    if spec.metrics is None:
+        return
+    if not runs_here:
+        notes.error(
+            "spec.metrics",
+            "is collected by the local engine only: on a cluster no trial would have a result.",
+            "Let the script report: autotune_trial, the T9k SDK or NNI; see docs/trials.md.",
+        )
+        return
+    first = containers_of(spec.training.tasks[0].template)[0]
+    shared = spec.metrics.file.startswith("/") or bool(first.get("workingDir"))
+    if spec.metrics.file and "$(" not in spec.metrics.file and shared and spec.concurrency > 1:
+        notes.warn(
+            "spec.metrics.file",
+            "Trials that run at once would all write to this file.",
+            "Let its name hold $(TUNER_TRIAL_JOB_ID), and tell the script so.",
         )
 
 

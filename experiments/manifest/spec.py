@@ -35,7 +35,9 @@ from experiments.manifest.fields import (
 from experiments.manifest.json_text import pretty_json
 from experiments.manifest.local_section import parse_local
 from experiments.manifest.local_spec import LocalSpec
+from experiments.manifest.metrics_spec import MetricsSpec, parse_metrics
 from experiments.manifest.names import LABEL, LABEL_KEY, LABEL_VALUE, MAX_NAME, SUBDOMAIN, slug
+from experiments.manifest.placeholders import check_placeholders
 from experiments.manifest.quantity import HINT as QUANTITY_HINT
 from experiments.manifest.quantity import parse_quantity
 from experiments.manifest.reading import LineOf, Notes, at
@@ -99,6 +101,7 @@ class ExperimentSpec:
     max_trial_seconds: int | None = None
     alike: int = ALIKE  # failures alike that suspend it; 0: none do
     local: LocalSpec = field(default_factory=LocalSpec)  # read by the local engine only
+    metrics: MetricsSpec | None = None  # None: trials report by themselves
     seed: int | None = None  # None: the server chooses one
 
     @property
@@ -257,12 +260,14 @@ def _spec(
     aistore = _aistore(notes, raw)
     alike = _alike(notes, raw.get("breaker"))
     local = parse_local(notes, raw.get("local"))
+    metrics = parse_metrics(notes, raw.get("metrics"), "spec.metrics")
     training = parse_training(notes, raw.get("trainingConfig"), "spec.trainingConfig")
     tuner, assessor, advisor = _algorithms(notes, raw, space)
     if notes.problems or space is None:
         return None
     if tuner and tuner.name == "Batch":
         space = BatchSpace(space)
+    _check_placeholders(notes, training, space, tuner or advisor)
     return ExperimentSpec(
         **metadata,
         max_exec_seconds=limits["maxExecSeconds"] or 0,
@@ -278,6 +283,7 @@ def _spec(
         aistore=aistore,
         alike=alike,
         local=local,
+        metrics=metrics,
         seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
 
@@ -308,6 +314,18 @@ def _space(notes: Notes, raw: Any, path: str) -> SearchSpace | None:
         return None
     notes.absorb_warnings(space.warnings)
     return space
+
+
+def _check_placeholders(
+    notes: Notes, training: TrainingSpec, space: SearchSpace, chooser: AlgorithmSpec | None
+) -> None:
+    adds = chooser.entry.adds if chooser else ()
+    for number, task in enumerate(training.tasks):
+        path = f"{at('spec.trainingConfig.tasks', number)}.template.spec"
+        pod = task.template["spec"]
+        for kind in ("containers", "initContainers"):
+            for place, container in enumerate(pod.get(kind) or []):
+                check_placeholders(notes, container, at(at(path, kind), place), space, adds)
 
 
 def _storage(notes: Notes, raw: Any) -> str:
@@ -413,6 +431,8 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
         body["breaker"] = {"alike": spec.alike}
     if local := spec.local.as_manifest():
         body["local"] = local
+    if spec.metrics:
+        body["metrics"] = spec.metrics.as_manifest()
     body["trainingConfig"] = spec.training.as_manifest()
     for algorithm in (spec.tuner, spec.assessor, spec.advisor):
         if algorithm:

@@ -23,6 +23,7 @@ _OURS = re.compile(
     r"(?:NNI|TUNER)_\w+|MASTER_(?:ADDR|PORT)|RANK|WORLD_SIZE|TF_CONFIG|AUTO_TUNE_SERVER_ADDR"
 )
 _OPERATORS = frozenset({"&&", "||", "|", ";", "&", ">", ">>", "<", "2>&1", "2>", "&>"})
+_OF_KATIB = re.compile(r"\$\{trialParameters\.([^}]+)\}")
 _NO_SHELL = "no shell reads the words of a command"
 
 
@@ -40,6 +41,9 @@ def warn_of_shell_habits(
         if home is not None:
             hint = f"Write '{home}'." if is_here else "Write the directory out."
             notes.warn(where, f"'~' stays as it is: {_NO_SHELL}.", hint)
+        if found := _OF_KATIB.search(word):
+            hint = f"Write '$(params.{found[1]})', with the parameter's name."
+            notes.warn(where, f"'{found[0]}' stays as it is: that is Katib's.", hint)
     operator = next(((where, word) for where, word in rows[1:] if word in _OPERATORS), None)
     if operator is not None:
         where, word = operator

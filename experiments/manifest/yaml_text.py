@@ -364,7 +364,7 @@ _ORDER: dict[str, tuple[str, ...]] = {
     "spec": (
         "maxExecSeconds", "maxTrialNum", "maxTrialSeconds", "trialConcurrency", "searchSpace",
         "storage", "aistore",
-        "trainingConfig", "tuner", "assessor", "advisor",
+        "trainingConfig", "metrics", "tuner", "assessor", "advisor",
         "securityContext", "initContainers", "containers", "volumes",
     ),
     "aistore": ("folder", "secret"),

@@ -20,6 +20,7 @@ from experiments.manifest.reading import LineOf
 from experiments.manifest.spec import ExperimentSpec, Parsed, parse_manifest, parse_text
 from experiments.manifest.working_dir import resolved
 from experiments.problems import Problem, ProblemsError
+from experiments.services.conversions import foreign
 from experiments.trials.backends import backend
 from experiments.trials.launching import sample_launch
 
@@ -85,6 +86,9 @@ def take_in_file(raw: bytes, *, is_json: bool = False, directory: Path | None = 
         contents = read_contents(decoded(raw), is_json=is_json)
     except ProblemsError as error:
         return FileIntake(problems=error.problems)
+    for given in contents.manifests:
+        if (other := foreign(given.data, given.line_of(""))) is not None:
+            return FileIntake(problems=(other,))
     kept, warnings = keepable(contents.secrets)
     found = []
     for given in contents.manifests:
@@ -141,7 +145,8 @@ def take_in(source: bytes | dict[str, Any]) -> Intake:
     try:
         parsed = parse_manifest(source) if isinstance(source, dict) else parse_text(source)
     except ProblemsError as error:
-        return Intake(None, None, error.problems, ())
+        other = foreign(source, None) if isinstance(source, dict) else None
+        return Intake(None, None, error.problems if other is None else (other,), ())
     return _with_forecast(parsed)
 
 

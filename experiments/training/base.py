@@ -63,6 +63,16 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Collected:
+    """What is found in what a trial prints and writes; see ``manifest.metrics_spec``."""
+
+    objective: str
+    pattern: str = ""
+    file: str = ""
+    stdout: bool = False
+
+
+@dataclass(frozen=True)
 class Launch:
     """Everything a backend needs to start one trial."""
 
@@ -82,6 +92,7 @@ class Launch:
     seconds_left: float | None = None  # of the experiment's time; a job is not to outlive it
     alone: str = ""  # it ran out of memory beside others: "gpu" (one of its own), or "machine"
     local: LocalSpec = field(default_factory=LocalSpec)  # nothing but the local backend reads it
+    metrics: Collected | None = None  # to be collected; None: the trial reports by itself
 
     @property
     def name(self) -> str:

@@ -8,12 +8,12 @@ puts them together for a process on this machine.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from experiments.manifest.placeholders import parameter_text, replaced
 from experiments.manifest.training_spec import containers_of, main_container_index
 from experiments.training.base import Launch, Task, tasks_in_order
 
@@ -30,8 +30,6 @@ WITHHELD_NAMES = frozenset(
     }
 )  # fmt: skip
 WITHHELD_PREFIXES = ("AUTOTUNE_", "EMAIL_HOST", "AISTORE_", "DJANGO_", "CELERY_", "NNI_", "TUNER_")
-
-_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 
 
 @dataclass(frozen=True)
@@ -149,16 +147,21 @@ def extended_no_proxy(server_url: str, *lists: str) -> str:
     return ",".join(dict.fromkeys(entry for entry in [*entries, host] if entry))
 
 
-def expand(text: str, values: Mapping[str, str]) -> str:
-    """Replace ``$(NAME)`` as Kubernetes does: ``$$`` stands for ``$``, unknown names stay."""
+def expand(
+    text: str, values: Mapping[str, str], parameters: Mapping[str, Any] | None = None
+) -> str:
+    """Replace ``$(NAME)`` as Kubernetes does: ``$$`` stands for ``$``, unknown names stay.
 
-    def replacement(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name is None:
+    With the parameters of a trial ``$(params.NAME)`` is one of them.
+    """
+
+    def value_of(name: str) -> str | None:
+        if name == "$":
             return "$"
-        return values.get(name, match.group(0))
+        found = None if parameters is None else parameter_text(name, parameters)
+        return values.get(name) if found is None else found
 
-    return _REFERENCE.sub(replacement, text)
+    return replaced(text, value_of)
 
 
 def inheritable(environment: Mapping[str, str]) -> dict[str, str]:
@@ -184,7 +187,7 @@ def environment_for(
     Later ones win: what the server's process passes on, the manifest's ``env``, ours. A manifest
     entry may refer to ours, to the entries before it, to PATH, and to what the variable that it
     sets itself had before (``LD_LIBRARY_PATH: /x:$(LD_LIBRARY_PATH)``), as in an image; all else
-    stays as it is written, as with Kubernetes.
+    stays as it is written, as with Kubernetes. ``$(params.NAME)`` is the trial's parameter.
 
     Args:
         given: the container's ``env``, entries with ``name`` and ``value``.
@@ -201,7 +204,8 @@ def environment_for(
         name = str(entry["name"])
         if name not in ours:
             before = {n: environment[n] for n in ("PATH", name) if n in environment}
-            known[name] = expand(str(entry.get("value") or ""), {**before, **known})
+            value = str(entry.get("value") or "")
+            known[name] = expand(value, {**before, **known}, launch.parameters)
     environment.setdefault("PYTHONUNBUFFERED", "1")  # a log that follows needs it
     proxies = [
         source.get(name, "") for source in (environment, known) for name in ("no_proxy", "NO_PROXY")

@@ -59,7 +59,7 @@ def _verdict_on_end(trial: Trial, status: JobStatus) -> tuple[TrialState, str]:
     if status.state is JobState.SUCCEEDED:
         refused = _refused_final(trial)
         none = "It exited with code 0, but no final result was reported."
-        return TrialState.FAILED, refused or none
+        return TrialState.FAILED, refused or f"{none} {status.message}".strip()
     if status.state is JobState.STOPPED and trial.value is not None:
         return TrialState.SUCCEEDED, "Stopped after its final result."
     if status.state is JobState.LOST and trial.value is not None and trial.has_final:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 from django.conf import settings
 from django.utils import timezone
 
 from experiments.access.tokens import trial_token
 from experiments.manifest.fields import API_VERSION, KIND
+from experiments.manifest.forecast import SAMPLE_SEED
 from experiments.manifest.spec import ExperimentSpec
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import ClusterObject, Event, Experiment, Trial
 from experiments.problems import ProblemsError
-from experiments.training.base import Backend, Handle, Launch, Task
+from experiments.training.base import Backend, Collected, Handle, Launch, Task
 
 RAN_OUT = "out_of_memory"  # in the data of an event: whose memory a trial ran out of
 
@@ -58,6 +60,7 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         scheduler=spec.training.scheduler or {},
         namespace=link.namespace if link else experiment.project.namespace,
         owner=_owner(link) if link else None,
+        metrics=_collected(spec),
         seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
         local=spec.local,
         alone=alone(trial),
@@ -94,6 +97,16 @@ def launched(trial: Trial, backend: Backend) -> Handle | None:
         return None  # nobody can have launched it
 
 
+def _collected(spec: ExperimentSpec) -> Collected | None:
+    return None if spec.metrics is None else Collected(**asdict(spec.metrics))
+
+
+def _sample_parameters(spec: ExperimentSpec) -> dict[str, Any]:
+    """Parameters as a trial may get them, for what its command refers to."""
+    sample = spec.space.sample(np.random.default_rng(SAMPLE_SEED))
+    return {**dict.fromkeys(spec.adds, ""), **sample}
+
+
 def sample_launch(spec: ExperimentSpec, experiment_id: str = "x") -> Launch:
     """A launch of nobody's trial, for a backend to look at and never to start."""
     return Launch(
@@ -104,10 +117,11 @@ def sample_launch(spec: ExperimentSpec, experiment_id: str = "x") -> Launch:
         attempt=1,
         framework=spec.training.framework,
         tasks=_tasks(spec),
-        parameters={},
+        parameters=_sample_parameters(spec),
         server_url=settings.TRIAL_URL,
         token="",
         scheduler=spec.training.scheduler or {},
         namespace=settings.NAMESPACE,
         local=spec.local,
+        metrics=_collected(spec),
     )

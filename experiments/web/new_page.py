@@ -28,9 +28,10 @@ from experiments.manifest.fields import FRAMEWORKS, REPLICA_TYPES
 from experiments.manifest.files import GivenManifest, read_contents
 from experiments.manifest.text_edit import edit_text
 from experiments.problems import Problem, ProblemsError
-from experiments.said import forecast_json, problem_json
+from experiments.said import forecast_json, problem_json, problems_json
 from experiments.selectors.manifest import manifest_text
 from experiments.services import samples
+from experiments.services.conversions import convert_upload, foreign
 from experiments.services.intake import MAX_BYTES, NOTHING, take_in_file
 from experiments.strict_json import read_json
 from experiments.templatetags.autotune import number
@@ -42,6 +43,8 @@ from experiments.web.manifest_form import form_from_manifest, merge_form, rebase
 N_PREVIEWS = 4  # sample values beside a row
 PREVIEW_SEED = 7
 MAX_PREVIEWED = 100  # rows
+MAX_IMPORTED = 4 * MAX_BYTES
+MOST_IMPORTED = 20  # files
 
 STARTER = """\
 apiVersion: tensorstack.dev/v1beta1
@@ -136,6 +139,36 @@ def sync(request: HttpRequest) -> JsonResponse:
     return JsonResponse(synced_from_form(data["yaml"], form, base))
 
 
+@login_required
+@require_POST
+def import_files(request: HttpRequest) -> JsonResponse:
+    """``{"files": [{"name", "text"}]}``, the configuration first: the manifest it becomes.
+
+    Nothing is stored; the answer names what is not as it was, or why it cannot be converted.
+    """
+    if len(request.body) > MAX_IMPORTED:
+        return _refused(_("The files must be at most 4 MiB."), 413)
+    try:
+        data = read_json(request.body)
+    except ValueError:
+        return _refused(_("The body must be JSON."))
+    given = data.get("files") if isinstance(data, dict) else None
+    if not isinstance(given, list) or not 0 < len(given) <= MOST_IMPORTED:
+        return _refused(_("The body must hold 'files': a list of names and texts."))
+    files: dict[str, str] = {}
+    for each in given:
+        row = each if isinstance(each, dict) else {}
+        name, text = row.get("name"), row.get("text")
+        if not isinstance(name, str) or not isinstance(text, str):
+            return _refused(_("The body must hold 'files': a list of names and texts."))
+        files[name] = text
+    try:
+        converted = convert_upload(files)
+    except ProblemsError as error:
+        return JsonResponse({"errors": problems_json(error.problems)}, status=400)
+    return JsonResponse({**converted.as_dict(), "left": problems_json(converted.left)})
+
+
 def _refused(message: str, status: int = 400) -> JsonResponse:
     return JsonResponse({"errors": [{"path": "", "message": message, "hint": ""}]}, status=status)
 
@@ -190,6 +223,8 @@ def synced_from_form(
 def _the_experiment(text: str) -> GivenManifest:
     """The one experiment of a text, which may hold other objects beside it."""
     given, *others = read_contents(text).manifests
+    if (other := foreign(given.data, given.line_of(""))) is not None:
+        raise ProblemsError([other])
     if others:
         message = f"The text holds {1 + len(others)} experiments, but the form edits one at a time."
         hint = f"Leave one of them here. {settings.COMMAND} run and REST take such a file whole."
@@ -262,6 +297,7 @@ def _catalogue() -> dict[str, Any]:
         "replica_types": {**{name: [] for name in FRAMEWORKS}, **REPLICA_TYPES},
         "urls": {
             "sync": reverse("experiment-sync"),
+            "import": reverse("experiment-import"),
             "create": reverse("api-experiments"),
             "template": reverse("experiment-template", args=["NAME"]),
         },

@@ -20,6 +20,7 @@ urlpatterns = [
     path("experiments/new/", new_page.experiment_new, name="experiment-new"),
     path("experiments/compare/", compare_pages.compare_experiments, name="compare-experiments"),
     path("experiments/new/sync/", new_page.sync, name="experiment-sync"),
+    path("experiments/new/import/", new_page.import_files, name="experiment-import"),
     path("experiments/new/template/<str:name>/", new_page.template, name="experiment-template"),
     path(
         "experiments/<slug:experiment_id>/",

@@ -383,3 +383,32 @@ def test_a_secret_can_be_kept_before_the_first_start(tmp_path):
     with running_stack(data) as stack:
         status, answer = stack.api("GET", "secrets/", Authorization=f"Bearer {token}")
         assert (status, [secret["name"] for secret in answer]) == (200, ["my-key"])
+
+
+def test_run_tunes_a_script_that_only_takes_arguments_and_prints(tmp_path):
+    made = manifest(
+        "prints",
+        maxTrialNum=3,
+        searchSpace={
+            "x": {"_type": "uniform", "_value": [-5, 5]},
+            "net": {"_type": "choice", "_value": [{"_name": "a", "layers": {
+                "_type": "randint", "_value": [1, 4]}}]},
+        },
+        metrics={"objective": "loss"},
+        tuner={"builtinTunerName": "Random", "classArgs": {"optimize_mode": "minimize"}},
+    )  # fmt: skip
+    container = made["spec"]["trainingConfig"]["tasks"][0]["template"]["spec"]["containers"][0]
+    script = str(ROOT / "tests" / "e2e" / "printing_trial.py")
+    container["command"] = ["python3", script, "--x=$(params.x)", "--layers=$(params.net.layers)"]
+    file = tmp_path / "prints.yaml"
+    file.write_text(yaml.safe_dump(made))
+    answer = manage(tmp_path / "data", "run", str(file), "--json")
+    assert answer.returncode == 0, answer.stderr
+    for trial in json.loads(answer.stdout)["trials"]:
+        given = trial["parameters"]
+        least = (given["x"] - 1.0) ** 2 + given["net"]["layers"]
+        assert (trial["state"], trial["value"]) == ("SUCCEEDED", least)
+        curve = [p for p in trial["intermediate"] if p["name"] == "default"]
+        assert [(p["sequence"], p["step"], p["value"]) for p in curve] == [
+            (0, 0, least + 2), (1, 1, least + 1), (2, 2, least)]  # fmt: skip
+        assert trial["metrics"]["accuracy"] == 1 / (1 + least)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +156,25 @@ def test_no_proxy_is_extended_not_replaced(url: str, lists: list[str], expected:
 )
 def test_references_expand_as_in_kubernetes(text: str, expected: str) -> None:
     assert expand(text, {"LR": "0.1", "NESTED": "$(LR)"}) == expected
+
+
+def test_parameters_are_put_in_once_and_read_no_further() -> None:
+    parameters = {"lr": 1e-05, "layer": {"_name": "conv", "size": 3}, "word": "$(LR) $$ `x`; 'y'"}
+    said = {
+        text: expand(text, {"LR": "0.1"}, parameters)
+        for text in ("--lr=$(params.lr)", "$(params.layer.size)", "$(params.word)",
+                     "$$(params.lr)", "$$$(params.lr)", "$(params.none)", "$(params.layer)")
+    }  # fmt: skip
+    assert list(said.values()) == [
+        "--lr=1e-05", "3", "$(LR) $$ `x`; 'y'", "$(params.lr)", "$1e-05", "$(params.none)",
+        '{"_name": "conv", "size": 3}',
+    ]  # fmt: skip
+    launch = replace(launch_of("pytorch", ("worker", 1)), parameters=parameters)
+    given = [{"name": "A", "value": "$(params.lr)"}, {"name": "B", "value": "$(A) $(params.word)"}]
+    environment, _known = environment_for(
+        launch, given, ours={}, inherited={}, search_path="", client_dir="/client"
+    )
+    assert environment["B"] == "1e-05 $(LR) $$ `x`; 'y'"
 
 
 def given_to(env: list[dict[str, Any]], inherited: dict[str, str]) -> dict[str, str]:

@@ -271,3 +271,23 @@ def test_what_refers_to_no_proxy_finds_it_defined_before():
     places = [names.index(name) for name in ("CORP", "NO_PROXY", "no_proxy", "OPTS")]
     assert places == sorted(places)
     assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_parameters_are_put_into_every_container_and_survive_the_kubelet(engine: str) -> None:
+    given = template(
+        "tensorflow", args=["--word=$(params.word)", "$$(params.word)", "$(TUNER_EXP_ID)"]
+    )
+    given["spec"]["containers"][0]["env"] = [{"name": "LR", "value": "$(params.lr)"}]
+    given["spec"]["initContainers"] = [
+        {"name": "first", "image": "x:1", "command": ["fetch", "$(params.lr)"]}
+    ]
+    before = copy.deepcopy(given)
+    parameters = {"lr": 1e-05, "word": "$(HOME) costs 5$"}
+    trial = launch("tensorflow", Task("worker", 1, given), parameters=parameters)
+    built = json.dumps(build(trial, engine)[0])
+    assert "--word=$$(HOME) costs 5$$" in built  # the kubelet makes one $ of two
+    assert '"$$(params.word)", "$(TUNER_EXP_ID)"' in built
+    assert '{"name": "LR", "value": "1e-05"}' in built
+    assert '["fetch", "1e-05"]' in built
+    assert given == before

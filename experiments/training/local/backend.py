@@ -52,6 +52,7 @@ from experiments.training.base import (
     Program,
 )
 from experiments.training.environment import inheritable
+from experiments.training.local.collector import UNMEASURED
 from experiments.training.local.command_line import is_python, python_of
 from experiments.training.local.gpus import Gpus
 from experiments.training.local.interpreter import ask, imports_of, named, trial_path
@@ -59,6 +60,7 @@ from experiments.training.local.job import (
     OUTPUT,
     WORK,
     Surroundings,
+    collecting,
     executable_of,
     replica_commands,
 )
@@ -303,6 +305,7 @@ class LocalBackend(Backend):
         It keeps the lock open until its pid is on record. Should we die meanwhile, a second launch
         waits for that, so it adopts the job rather than starting another.
         """
+        job = collecting(job, self.python, self.client_dir)
         if start.server is not None:
             try:
                 answer = start.server.fork(start.order, job, lock)
@@ -339,7 +342,7 @@ class LocalBackend(Backend):
             return JobStatus(
                 JobState(result["state"]),
                 exit_code=result["exit_code"],
-                message=result["message"],
+                message=result["message"] or read_text(directory / UNMEASURED),
                 started_at=result["started_at"],
                 finished_at=result["finished_at"],
                 out_of_memory=result.get("out_of_memory", ""),

@@ -26,6 +26,7 @@ from experiments.training.environment import (
     server_environment,
 )
 from experiments.training.local import interpreter
+from experiments.training.local.collector import command_of
 from experiments.training.local.processes import JOB_MARK
 
 # Directories of a job: working directory where the manifest names none, and NNI_OUTPUT_DIR.
@@ -145,7 +146,7 @@ def _replica_command(
         client_dir=surroundings.client_dir,
     )
     words = [*(container.get("command") or []), *(container.get("args") or [])]
-    argv = [expand(str(word), known) for word in words]
+    argv = [expand(str(word), known, launch.parameters) for word in words]
     executable, is_ours = "", False
     if not container.get("command"):
         problems.append(
@@ -164,6 +165,14 @@ def _replica_command(
             problems.append(f"{lacks} {_NO_PYTHON}" if is_python else lacks)
     if any("\0" in text for text in [*argv, *environment, *environment.values()]):
         problems.append(f"{where}: commands and variables must not hold NUL characters")
+    collect = None
+    if launch.metrics is not None and replica.rank == 0:
+        file = expand(launch.metrics.file, known, launch.parameters)
+        collect = {
+            "objective": launch.metrics.objective,
+            "pattern": launch.metrics.pattern,
+            "file": os.path.join(cwd, file) if file else "",
+        }
     spec = {
         "name": replica.name,
         "argv": argv,
@@ -172,8 +181,31 @@ def _replica_command(
         "env": environment,
         "where": f"{where}.command[0]",
         "is_ours": is_ours,
+        "collect": collect,
     }
     return spec, problems
+
+
+def collecting(job: Mapping[str, Any], python: str, client_dir: Path) -> dict[str, Any]:
+    """A job with ``collector`` before the command of the replica whose metrics are collected.
+
+    Args:
+        python: runs the collector.
+        client_dir: the directory of ``autotune_trial.py``.
+    """
+    replicas = []
+    for spec in job["replicas"]:
+        if spec["collect"] is not None:
+            settings = {
+                **spec["collect"],
+                "executable": spec["executable"],
+                "client_dir": str(client_dir),
+                "directory": job["directory"],
+            }
+            words = command_of(python, settings, spec["argv"])
+            spec = {**spec, "executable": python, "argv": words}
+        replicas.append(spec)
+    return {**job, "replicas": replicas}
 
 
 def _is_for_ours(

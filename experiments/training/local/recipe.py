@@ -114,6 +114,8 @@ def recipe_of(spec: Mapping[str, Any], call: Call, modules: Sequence[str], work:
         spec: as ``replica_commands`` makes it.
         work: the job's own directory, where the manifest names none.
     """
+    if spec.get("collect") is not None:
+        raise Ordinary("what it prints is collected, by a process between it and us")
     environment: Mapping[str, str] = spec["env"]
     cwd = "" if spec["cwd"] == work else str(spec["cwd"])
     if not cwd:

@@ -9,6 +9,7 @@ import { dropDraft, keepDraft, readDraft } from "./draft.js";
 import { Editor } from "./editor.js";
 import { focusField, showProblems } from "./fields.js";
 import { drawForecast, drawProblems } from "./forecast.js";
+import { listenToImports } from "./imports.js";
 import { InStep } from "./in_step.js";
 import { drawLocal } from "./local.js";
 import { listenToSources } from "./sources.js";
@@ -202,6 +203,7 @@ listenToSources({
   fileName: () => steps.form?.name || "experiment",
   onText: replaceText,
 });
+listenToImports({ url: catalogue.urls.import, onText: replaceText });
 byId("discard").addEventListener("click", () => {
   dropDraft();
   byId("draft-note").hidden = true;

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from experiments.manifest.placeholders import parameter_text, replaced
 from experiments.manifest.training_spec import containers_of
 from experiments.training.base import Launch, LaunchError, Task
 from experiments.training.environment import extended_no_proxy, server_environment
@@ -102,10 +103,31 @@ def pod_template(
     meta = template.setdefault("metadata", None) or {}
     own = {**labels(launch), REPLICA_LABEL: task.type.lower()}
     template["metadata"] = {**meta, "labels": {**(meta.get("labels") or {}), **own}}
+    pod = template["spec"]
+    for container in [*containers_of(template), *(pod.get("initContainers") or [])]:
+        _fill_in(launch, container)
     for container in containers_of(template):
         container["env"] = container_env(launch, container, extra)
     template["spec"].update(spec)
     return template
+
+
+def _fill_in(launch: Launch, container: dict[str, Any]) -> None:
+    """Put the trial's parameters into a container's words, so that Kubernetes leaves them alone."""
+
+    def filled(text: str) -> str:
+        def value_of(name: str) -> str | None:
+            value = parameter_text(name, launch.parameters)
+            return None if value is None else literal(value)
+
+        return replaced(text, value_of)
+
+    for field in ("command", "args"):
+        if container.get(field):
+            container[field] = [filled(str(word)) for word in container[field]]
+    for entry in container.get("env") or []:
+        if entry.get("value"):
+            entry["value"] = filled(str(entry["value"]))
 
 
 def container_env(

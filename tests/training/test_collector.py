@@ -1,0 +1,128 @@
+"""Scripts that only print: what of theirs reaches the trial API, and how they end."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from experiments.training.base import Collected, JobState
+from tests.training.conftest import Jobs, task, until
+
+LOSS = Collected("loss")
+
+
+class Server:
+    """A trial API that remembers, and fails a number of times first."""
+
+    def __init__(self) -> None:
+        self.reports: list[dict[str, Any]] = []
+        self.failures = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                outer.reports.append(body)
+                self.send_response(503 if outer.failures else 200)
+                outer.failures = max(0, outer.failures - 1)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def sent(self) -> list[tuple[str, int, Any]]:
+        return [(r["type"], r["sequence"], json.loads(r["value"])) for r in self.reports]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
+
+
+def start(jobs: Jobs, server: Server, script: str, metrics: Collected = LOSS, **fields: Any) -> Any:
+    given = task(["sh", "-c", script])
+    return jobs.launch(jobs.describe(given, server_url=server.url, metrics=metrics, **fields))
+
+
+def test_what_is_printed_is_reported_live_and_printed_on(jobs: Jobs, server: Server) -> None:
+    handle = start(
+        jobs,
+        server,
+        "echo loss=$(params.x); while [ ! -e go ]; do sleep 0.05; done; echo loss=1 >&2",
+        parameters={"x": 2.5},
+    )
+    until(lambda: server.sent() == [("PERIODICAL", 0, 2.5)])
+    (jobs.root / handle["name"] / "work" / "go").touch()
+    status = jobs.end(handle)
+    assert (status.state, status.exit_code, status.message) == (JobState.SUCCEEDED, 0, "")
+    assert jobs.log(handle) == "loss=2.5\nloss=1\n"
+    assert server.sent()[1:] == [("PERIODICAL", 1, 1), ("FINAL", 0, 1)]
+
+
+def test_a_report_is_sent_until_it_is_answered_under_one_number(jobs: Jobs, server: Server) -> None:
+    server.failures = 3
+    jobs.end(start(jobs, server, "echo loss=1; echo loss=2"))
+    sent = server.sent()
+    assert sent[:4] == [("PERIODICAL", 0, 1)] * 4
+    assert sent[4:] == [("PERIODICAL", 1, 2), ("FINAL", 0, 2)]
+
+
+def test_a_file_beside_it_is_read_to_its_end(jobs: Jobs, server: Server) -> None:
+    metrics = Collected("loss", file="out-$(params.n).csv")
+    script = "echo loss=9; printf 'epoch,loss\\n5,3\\n6,2' > out-7.csv"
+    assert jobs.end(start(jobs, server, script, metrics, parameters={"n": 7})).exit_code == 0
+    assert [r["step"] for r in server.reports[:2]] == [5, 6]
+    assert server.sent()[-1] == ("FINAL", 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("script", "state", "code", "message"),
+    [
+        ("echo loss=1; exit 3", JobState.FAILED, 3, "exit code 3; last line: loss=1"),
+        ("kill -9 $$$$", JobState.FAILED, 137, "killed by signal 9 (SIGKILL): out of memory?"),
+        ("kill -11 $$$$", JobState.FAILED, 139, "killed by signal 11 (SIGSEGV)"),
+    ],
+)
+def test_it_ends_as_the_command_ended(
+    jobs: Jobs, server: Server, script: str, state: JobState, code: int, message: str
+) -> None:
+    status = jobs.end(start(jobs, server, script))
+    assert (status.state, status.exit_code, status.message) == (state, code, message)
+    assert all(kind != "FINAL" for kind, _, _ in server.sent())
+
+
+def test_stopping_ends_both_and_lets_the_command_say_goodbye(jobs: Jobs, server: Server) -> None:
+    handle = start(jobs, server, "trap 'echo bye; exit 0' TERM; echo loss=1; sleep 60 & wait")
+    jobs.said(handle, "loss=1")
+    jobs.backend.stop(handle)
+    assert jobs.end(handle).state is JobState.STOPPED
+    assert "bye" in jobs.log(handle)
+
+
+def test_an_exit_without_the_metric_says_which_lines_were_looked_at(
+    jobs: Jobs, server: Server
+) -> None:
+    status = jobs.end(start(jobs, server, "echo accuracy=0.5; echo done"))
+    assert status.state is JobState.SUCCEEDED
+    assert status.message == (
+        "The metric 'loss' of spec.metrics was not found. Looked at: 2 lines of its output. "
+        "Metrics found: accuracy (1×). Last lines: 'accuracy=0.5'; 'done'"
+    )
+    assert status.message in jobs.log(handle := jobs.handles[-1]), handle
+    metrics = Collected("loss", file="none.csv")
+    status = jobs.end(start(jobs, server, "echo loss=1", metrics))
+    assert "none.csv was never there" in status.message
+    assert server.reports == []
