@@ -114,6 +114,8 @@ def test_no_page_has_anything_serious(page: Page, axe: str, experiments: dict[st
     check("the form with a problem")
     page.goto("/tokens/")
     check("the tokens")
+    page.goto("/notifications/")
+    check("the notifications")
     page.goto("/nothing/")
     check("an address with nothing there")
     page.context.clear_cookies()
