@@ -133,6 +133,8 @@ def test_no_page_has_anything_serious(page: Page, axe: str, experiments: dict[st
     check("a chapter of the guide")
     page.goto("/help/reference/algorithms/")
     check("a page of the reference")
+    page.goto("/notifications/")
+    check("the notifications")
     page.goto("/nothing/")
     check("an address with nothing there")
     page.context.clear_cookies()
