@@ -95,6 +95,7 @@ def test_a_point_clicked_with_shift_is_ticked(page: Page, ended: str):
     point = page.locator("[data-testid=chart-history] .tracesucceeded .points path, "
                          "[data-testid=chart-history] .points path").first  # fmt: skip
     expect(point).to_be_visible()
+    point.scroll_into_view_if_needed()
     box = point.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
