@@ -246,6 +246,6 @@ def test_experiments_side_by_side_by_distance_and_no_wider_than_the_screen(
     page.reload()
     expect(chart.locator(".ytitle")).to_have_text("Distance to its own best")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.get_by_label("Without side-1").click()
+    page.get_by_label("Remove side-1").click()
     page.wait_for_url(re.compile(f"ids={three[0]}%2C{three[2]}"))
     expect(chart.locator(".scatterlayer .trace")).to_have_count(2)
