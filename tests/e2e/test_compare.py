@@ -95,6 +95,7 @@ def test_a_point_clicked_with_shift_is_ticked(page: Page, ended: str):
     point = page.locator("[data-testid=chart-history] .tracesucceeded .points path, "
                          "[data-testid=chart-history] .points path").first  # fmt: skip
     expect(point).to_be_visible()
+    point.scroll_into_view_if_needed()
     box = point.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
@@ -245,6 +246,6 @@ def test_experiments_side_by_side_by_distance_and_no_wider_than_the_screen(
     page.reload()
     expect(chart.locator(".ytitle")).to_have_text("Distance to its own best")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.get_by_label("Without side-1").click()
+    page.get_by_label("Remove side-1").click()
     page.wait_for_url(re.compile(f"ids={three[0]}%2C{three[2]}"))
     expect(chart.locator(".scatterlayer .trace")).to_have_count(2)
