@@ -195,7 +195,9 @@ def test_modules_and_options_are_run_as_python_does(code: Code) -> None:
 
 def test_random_numbers_differ_and_what_imports_print_and_set_is_there(code: Code) -> None:
     code.write(
-        "chatty.py", "import os, sys\nprint('said', file=sys.stderr)\nos.environ['SET'] = '1'"
+        "chatty.py",
+        "import os, sys\nprint('said', file=sys.stderr)\nos.environ['SET'] = '1'\n"
+        "mine = {name: value for name, value in os.environ.items() if name.startswith('CHATTY_')}",
     )
     code.write("t.py", "import os, random, tempfile, uuid, multiprocessing.process as p\n"
                "print(os.environ['SET'], [random.random(), tempfile.mktemp(), uuid.uuid4(), "
@@ -226,6 +228,7 @@ REFUSED: list[tuple[str, str]] = [
      "name='looker').start()", r"they started threads, which a fork does not have: looker"),
     ("import os\nos.environ.get('TUNER_TRIAL_SEQ_ID')",
      r"odd asks for TUNER_TRIAL_SEQ_ID as it is imported"),
+    ("import os\nkept = dict(os.environ)", r"odd asks for "),
     ("import os\ndevices = os.getenv('CUDA_VISIBLE_DEVICES', '')", r"odd asks for CUDA_VISIBLE"),
     ("import os\nos.environ['CUDA_VISIBLE_DEVICES'] = '0'", r"CUDA_VISIBLE_DEVICES is set by an"),
     ("import tempfile\nplace = tempfile.TemporaryDirectory()", r"odd makes temporary files"),

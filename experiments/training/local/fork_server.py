@@ -22,6 +22,7 @@ if __name__ == "__main__" and not (sys.flags.isolated or getattr(sys.flags, "saf
     sys.path.pop(0)  # the folder of this file, where nothing is to be imported from
 
 import array
+import collections.abc
 import contextlib
 import fcntl
 import functools
@@ -57,15 +58,22 @@ class Refused(Exception):
 
 
 class Watched(os._Environ):  # type: ignore[type-arg]
-    """``os.environ`` that notes which variables of a single trial are asked for, and by whom."""
+    """``os.environ`` that notes which variables of a single trial are asked for, and by whom.
+
+    Who goes through all of them (``items()``, as tqdm does for those that begin with its name)
+    asks for none.
+    """
 
     hidden: frozenset[str] = frozenset()
     asked: dict[str, str] = {}
 
     def __getitem__(self, key: Any) -> Any:
-        if key in self.hidden:
+        if key in self.hidden and sys._getframe(1).f_code is not _GO_THROUGH:
             self.asked.setdefault(key, _who_asks())
         return super().__getitem__(key)
+
+
+_GO_THROUGH = collections.abc.ItemsView.__iter__.__code__
 
 
 def _who_asks() -> str:
