@@ -95,6 +95,7 @@ class Looks:
             f"trained {_spread(trained)}",
             f"peak MiB {min(peaks)}–{max(peaks)}" if peaks else "",
             ", ".join(f"{count} {state}" for state, count in self.states.items()),
+            "; ".join(sorted({each for each in self.reasons if each})[:3]),
         ]
         return " | ".join(word for word in words if word)
 
@@ -274,7 +275,9 @@ def descendants_of(pids: list[int]) -> list[int]:
 
 def states(data: Path) -> tuple[str, dict[str, int]]:
     """The experiment's phase, and how many trials are in which state."""
-    with contextlib.closing(sqlite3.connect(f"file:{data}/autotune.sqlite3?mode=ro", uri=True)) as rows:
+    with contextlib.closing(
+        sqlite3.connect(f"file:{data}/autotune.sqlite3?mode=ro", uri=True)
+    ) as rows:
         (phase,) = rows.execute("select phase from experiments_experiment").fetchone()
         found = rows.execute("select state, count(*) from experiments_trial group by state")
         return str(phase), dict(found.fetchall())
@@ -333,6 +336,13 @@ def killed(bench: Bench, n_trials: int) -> None:
         bench.wrong.append(f"killed: trials were lost: {after[1]}")
 
 
+def show_logs(folder: Path) -> None:
+    """What servers had to say, where something went wrong."""
+    for log in sorted(folder.glob("*/logs/*.log")):
+        if lines := log.read_text(errors="replace").splitlines()[-15:]:
+            print(f"--- {log.relative_to(folder)}", *lines, sep="\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=290)
@@ -354,6 +364,8 @@ def main() -> None:
             if options.only in (None, name):
                 part()
     finally:
+        if bench.wrong:
+            show_logs(folder)
         for pid in everything(folder):
             bench.wrong.append(f"process {pid} was left behind")
             with contextlib.suppress(OSError):

@@ -72,7 +72,8 @@ def main() -> None:
     seen: list[str] = []
     if torch is not None and torch.cuda.is_available():
         devices = range(torch.cuda.device_count())
-        seen = [f"GPU-{torch.cuda.get_device_properties(each).uuid}" for each in devices]
+        uuids = [str(torch.cuda.get_device_properties(each).uuid) for each in devices]
+        seen = [f"GPU-{uuid.removeprefix('GPU-')}" for uuid in uuids]
     what = {
         "rank": rank,
         "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
@@ -88,6 +89,8 @@ def main() -> None:
             raise RuntimeError("CUDA out of memory. Tried to allocate 9.00 TiB (a stand-in)")
         kept = [torch.empty(1 << 32, dtype=torch.uint8, device="cuda") for _ in range(1000)]
         print(len(kept))
+    if torch is not None and not seen:
+        raise RuntimeError("torch sees no GPU")
     begun = time.monotonic()
     train = train_on_gpu if seen else train_here
     value = train(float(parameters["lr"]), int(parameters["width"]))

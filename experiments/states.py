@@ -56,7 +56,8 @@ WENT_WRONG = frozenset({TrialState.FAILED, TrialState.LOST})
 # May be tried again, as a new trial in its place.
 RETRIABLE = FINISHED - {TrialState.SUCCEEDED}
 
-# RUNNING goes back to WAITING only when the server that ran it was shut down on purpose.
+# RUNNING goes back to WAITING when it ended through no fault of its own: the server that ran it was
+# shut down on purpose, its machine or job was lost, others had the memory.
 MOVES: dict[TrialState, frozenset[TrialState]] = {
     TrialState.WAITING: frozenset({TrialState.RUNNING, TrialState.FAILED, TrialState.CANCELED}),
     TrialState.RUNNING: FINISHED | {TrialState.WAITING},

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 _SHOWN = 40  # characters of a number that an error repeats
@@ -54,8 +55,10 @@ def read_json(text: str | bytes, *, nan: bool = False, huge: bool = False) -> An
         raise JsonRefused(str(error), line=error.lineno, syntax=error) from None
     except RecursionError:
         raise JsonRefused("it is nested too deeply") from None
-    except ValueError as error:  # an integer of thousands of digits
-        raise JsonRefused(f"it holds a number that is too long: {error}") from None
+    except ValueError:  # an integer of thousands of digits
+        most = sys.get_int_max_str_digits()
+        words = f"it holds a number that is too long: it has more than {most} digits"
+        raise JsonRefused(words) from None
 
 
 def _decoded(raw: bytes) -> str:

@@ -21,11 +21,14 @@ from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
 from experiments.algorithms.reference import catalogue as catalogue_of_algorithms
+from experiments.said import EVENTS, PROBLEMS
+from tests.sentences import sentences
 
 ROOT = Path(__file__).parent.parent
 LOCALE = ROOT / "locale"
 LANGUAGES = ("zh_Hans",)
-DOMAINS = ("django", "djangojs")  # pages and what Python says; the pages' scripts
+# Pages; their scripts; what is stored and shown later; what is answered at once.
+DOMAINS = ("django", "djangojs", EVENTS, PROBLEMS)
 WIDTH = 100
 Words = str | tuple[str, ...]  # the forms of a plural
 STRING = r'("(?:[^"\\]|\\.)*")'
@@ -36,9 +39,18 @@ UNDATED = datetime(2026, 1, 1, tzinfo=UTC)  # the same words give the same bytes
 def said(domain: str) -> Catalog:
     """Every word marked for translation, with the places where it stands."""
     found = Catalog(domain=domain, fuzzy=False)
-    for path, message, context in _in_scripts() if domain == "djangojs" else _on_the_server():
+    for path, message, context in _found_in(domain):
         found.add(message, locations=[(str(path.relative_to(ROOT)), None)], context=context)
     return found
+
+
+def _found_in(domain: str) -> Iterator[tuple[Path, Words, str | None]]:
+    if domain == "djangojs":
+        yield from _in_scripts()
+    elif domain == "django":
+        yield from _on_the_server()
+    else:
+        yield from ((path, sentence, None) for path, sentence in sentences(domain))
 
 
 def _in_scripts() -> Iterator[tuple[Path, Words, None]]:

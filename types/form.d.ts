@@ -65,6 +65,18 @@ interface Task {
   args: string[] | string;
   workingDir: string;
   env: { name: string; value: string; reference: boolean }[];
+  /** how many its container asks for */
+  gpus: string;
+}
+
+/** How trials share this machine. */
+interface LocalForm {
+  python: string;
+  trials_per_gpu: string;
+  gpu_indices: string;
+  preload: string;
+  measured: boolean;
+  use_active_gpu: boolean;
 }
 
 interface Form {
@@ -72,6 +84,7 @@ interface Form {
   max_trials: string;
   concurrency: string;
   alike: string;
+  local: LocalForm;
   time: { amount: string; unit: string };
   optimize_mode: string;
   /** null: it cannot be read */

@@ -86,6 +86,33 @@ interface FailuresAnswer {
   where: Where[];
 }
 
+interface Holder {
+  experiment: string;
+  name: string | null;
+  trial: number;
+}
+
+interface Device {
+  index: number | null;
+  uuid: string;
+  name: string;
+  memory_total: number | null;
+  memory_used: number | null;
+  load: number | null;
+  other_processes: number;
+  gone: boolean;
+  trials: (Holder & { memory_used: number | null })[];
+}
+
+interface DevicesAnswer {
+  here: boolean;
+  problem: string;
+  gpus: Device[];
+  cpu: { total: number; taken: number } | null;
+  memory: { total: number; taken: number } | null;
+  waiting: (Holder & { gpus: number; since: number })[];
+}
+
 interface Pace {
   left: { low_s: number; high_s: number; ends_by: "trials" | "time" } | null;
   trial_seconds: number;

@@ -107,7 +107,7 @@ def _from_kubernetes(name: str, namespace: str) -> str:
         permanent = error.status in (403, 404)
         words = {404: "does not exist", 403: "may not be read: the service account has no right"}
         said = words.get(error.status, f"cannot be read now ({error.status} {error.reason})")
-        trouble = SecretError(f"{where[0].upper()}{where[1:]} {said}.", permanent=permanent)
+        trouble = SecretError(f"The cluster says of {where} that it {said}.", permanent=permanent)
     except Exception as error:  # no configuration, no network: the client raises many kinds
         trouble = SecretError(f"Cannot read {where} ({type(error).__name__}).", permanent=False)
     if trouble is not None:

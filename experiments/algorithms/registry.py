@@ -281,10 +281,12 @@ def unsupported(entry: Entry, space: SearchSpace, path: str = "spec.searchSpace"
     if not problems:
         return []
     able = [e.name for e in TUNERS.values() if e.available and not any(_unsupported(e, space, ""))]
-    others = f" This space works with {', '.join(able)}." if able else ""
     kinds = ", ".join(name for name in TYPES if name in entry.types)
-    numbers = " (choice of numbers only)" if entry.numeric_choice_only else ""
-    hint = f"{entry.name} supports {kinds}{numbers}.{others}"
+    hint = f"{entry.name} supports {kinds}."
+    if entry.numeric_choice_only:
+        hint = f"{entry.name} supports {kinds} (choice of numbers only)."
+    if able:
+        hint = f"{hint} This space works with {', '.join(able)}."
     return [Problem(p.path, p.message, hint) for p in problems]
 
 

@@ -81,7 +81,10 @@ def _groups(ended: Sequence[Ended], alike: int, from_start: bool) -> list[Sequen
 
 
 def _words(group: Sequence[Ended], ended: Sequence[Ended], from_start: bool) -> str:
-    place = "first" if from_start and group[0] is ended[0] else "last"
-    failed = "trial failed" if len(group) == 1 else f"{len(group)} trials failed alike"
-    why = group[-1].reason or f"exit code {group[-1].exit_code}"
-    return f"The {place} {failed}: {why.rstrip('.')}."
+    why = (group[-1].reason or f"exit code {group[-1].exit_code}").rstrip(".")
+    n = len(group)
+    if from_start and group[0] is ended[0]:
+        first = f"The first {n} trials failed alike: {why}."
+        return first if n > 1 else f"The first trial failed: {why}."
+    last = f"The last {n} trials failed alike: {why}."
+    return last if n > 1 else f"The last trial failed: {why}."

@@ -19,7 +19,7 @@ from django.utils import timezone
 from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
-from experiments.loop import starting, trip
+from experiments.loop import overtime, starting, trip
 from experiments.loop.history import trials_so_far
 from experiments.loop.lease import Lease
 from experiments.manifest.spec import ExperimentSpec
@@ -39,7 +39,6 @@ logger = logging.getLogger(__name__)
 
 MAX_PASSES = 20  # in a row while hints keep coming; the ticker brings us back anyway
 LAUNCHES_PER_PASS = 16  # then look at the world again
-_CANNOT_RUN = "The manifest cannot run here: "
 
 
 def unfinished_ids() -> list[str]:
@@ -111,8 +110,9 @@ def _one_pass(experiment: Experiment, lease: Lease) -> None:
         try:
             spec = experiment.spec
         except ProblemsError as error:  # a newer version of ours refuses what an older one took
-            fail(experiment, f"{_CANNOT_RUN}{error}")
+            fail(experiment, f"The manifest cannot run here: {error}")
             return
+        overtime.stop_overdue(experiment, spec, running)
         _assess(experiment, spec)
         _follow_plan(experiment, spec, lease)
         _trouble_over(experiment)
@@ -136,7 +136,7 @@ def _begin(experiment: Experiment) -> bool:
         if problems := obstacles(experiment.spec):
             raise ProblemsError(problems)
     except ProblemsError as error:
-        fail(experiment, f"{_CANNOT_RUN}{error}")
+        fail(experiment, f"The manifest cannot run here: {error}")
         return False
     now = timezone.now()
     return experiment.move(

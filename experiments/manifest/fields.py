@@ -426,6 +426,11 @@ SPEC = Section(
             "After how many trials the experiment is DONE.",
             1, MAX_TRIALS, required=True, hint="How many trials to run, e.g. 50.",
         ),
+        "maxTrialSeconds": Whole(
+            "After how many seconds a trial is stopped, and has failed; never if absent. A field "
+            "of AutoTune Web's own.",
+            1, MAX_EXEC_SECONDS, hint="Seconds, e.g. 3600 for one hour.",
+        ),
         "trialConcurrency": Whole(
             "How many trials run at once.",
             1, MAX_CONCURRENCY, required=True, hint="How many trials run at once, e.g. 3.",

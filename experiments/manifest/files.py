@@ -145,8 +145,8 @@ def _secret(found: _Object) -> GivenSecret | Problem:
         value = _decoded(section[SECRET_KEY_NAME], is_coded)
         if value is None or not KEY.match(value):
             where = f"Secret.{found.name}.{path}"
-            coded_as = ", in base64" if is_coded else ""
-            return Problem(where, f"{KEY_RULE}{coded_as}; it is not.", "", found.line_of(path))
+            wrong = f"{KEY_RULE}, in base64; it is not." if is_coded else f"{KEY_RULE}; it is not."
+            return Problem(where, wrong, "", found.line_of(path))
         if not found.name:
             return Problem("Secret.metadata.name", "is required.", "", line)
         namespace = str(found.data["metadata"].get("namespace") or "")

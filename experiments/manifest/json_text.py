@@ -43,7 +43,7 @@ def parse_json(notes: Notes, text: str, path: str) -> Any:
         elif refused.word:
             notes.error(path, f"{refused}.", "Use a finite number.", within=refused.line)
         else:
-            notes.error(path, f"{str(refused).removeprefix('it ')}.", within=refused.line)
+            notes.error(path, f"cannot be read: {refused}.", within=refused.line)
     return None
 
 

@@ -47,8 +47,11 @@ def _python(notes: Notes, section: Mapping[str, Any]) -> str:
     name = reading.text(notes, given, path, **declared.check)
     assert declared.pattern is not None
     if given == "" or (name and not declared.pattern.match(name)):
-        message = "must be a path or a name, without blanks at its ends and on one line, but got "
-        notes.error(path, f"{message}{reading.kind_of(given)}.", declared.hint)
+        message = (
+            "must be a path or a name, without blanks at its ends and on one line, but got "
+            f"{reading.kind_of(given)}."
+        )
+        notes.error(path, message, declared.hint)
         return ""
     return name
 
@@ -81,7 +84,7 @@ def _modules(notes: Notes, section: Mapping[str, Any]) -> tuple[str, ...]:
         where = at(path, number)
         name = reading.text(notes, row, where, **module.check)
         if name and not module.pattern.match(name):
-            message = f"must be a module as Python's import takes it, but got '{name[:60]}'."
+            message = f"must be the dotted name of a module, but got '{name[:60]}'."
             notes.error(where, message, module.hint)
         elif name in found:
             notes.error(where, f"The module '{name}' is given twice.")

@@ -96,6 +96,7 @@ class ExperimentSpec:
     namespace: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    max_trial_seconds: int | None = None
     alike: int = ALIKE  # failures alike that suspend it; 0: none do
     local: LocalSpec = field(default_factory=LocalSpec)  # read by the local engine only
     seed: int | None = None  # None: the server chooses one
@@ -248,7 +249,7 @@ def _spec(
     )  # fmt: skip
     limits = {
         key: reading.whole_number(notes, raw.get(key), at("spec", key), **SPEC.whole(key).check)
-        for key in ("maxExecSeconds", "maxTrialNum", "trialConcurrency")
+        for key in ("maxExecSeconds", "maxTrialNum", "maxTrialSeconds", "trialConcurrency")
     }
     _compare_limits(notes, limits["maxTrialNum"], limits["trialConcurrency"])
     space = _space(notes, raw.get("searchSpace"), "spec.searchSpace")
@@ -266,6 +267,7 @@ def _spec(
         **metadata,
         max_exec_seconds=limits["maxExecSeconds"] or 0,
         max_trials=limits["maxTrialNum"] or 0,
+        max_trial_seconds=limits["maxTrialSeconds"],
         concurrency=limits["trialConcurrency"] or 0,
         space=space,
         training=training,
@@ -399,6 +401,7 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
     body: dict[str, Any] = {
         "maxExecSeconds": spec.max_exec_seconds,
         "maxTrialNum": spec.max_trials,
+        **({"maxTrialSeconds": spec.max_trial_seconds} if spec.max_trial_seconds else {}),
         "trialConcurrency": spec.concurrency,
         "searchSpace": pretty_json(spec.space.as_json()),
     }

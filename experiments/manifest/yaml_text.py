@@ -140,10 +140,11 @@ def _explain(error: yaml.MarkedYAMLError, text: str) -> ProblemsError:
             f"Line {line}: tabs can't indent YAML.", "Replace the tab with spaces.", line
         )
     what = error.problem or str(error)
-    context = f" {error.context}" if error.context else ""
-    column = f", column {mark.column + 1}" if mark else ""
+    why = f"{what}; {error.context}" if error.context else what
+    if mark is None:
+        return _problem(f"This is not valid YAML: {why}.", _hint(what, row), line)
     return _problem(
-        f"Line {line}{column} is not valid YAML: {what}{context}.", _hint(what, row), line
+        f"Line {line}, column {mark.column + 1} is not valid YAML: {why}.", _hint(what, row), line
     )
 
 
@@ -361,7 +362,8 @@ _ORDER: dict[str, tuple[str, ...]] = {
     "": ("apiVersion", "kind", "metadata", "spec"),
     "metadata": ("name", "generateName", "namespace", "labels", "annotations"),
     "spec": (
-        "maxExecSeconds", "maxTrialNum", "trialConcurrency", "searchSpace", "storage", "aistore",
+        "maxExecSeconds", "maxTrialNum", "maxTrialSeconds", "trialConcurrency", "searchSpace",
+        "storage", "aistore",
         "trainingConfig", "tuner", "assessor", "advisor",
         "securityContext", "initContainers", "containers", "volumes",
     ),

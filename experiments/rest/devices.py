@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from experiments.access import policy
 from experiments.rest.base import BUSY, NO_TOKEN, ApiView
-from experiments.selectors.devices import devices_json
+from experiments.services.devices import devices_json
 
 
 class HolderShape(serializers.Serializer[Any]):

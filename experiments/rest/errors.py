@@ -16,6 +16,7 @@ from rest_framework.views import exception_handler
 
 from experiments.access import busy
 from experiments.problems import Problem, ProblemsError
+from experiments.said import problem_json, problems_json
 from experiments.services.actions import Refused
 from experiments.training.base import BackendUnavailable
 
@@ -48,13 +49,13 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     if isinstance(exc, InvalidManifest):
         return Response(
             {
-                "errors": [problem.as_dict() for problem in exc.problems],
-                "warnings": [problem.as_dict() for problem in exc.warnings],
+                "errors": problems_json(exc.problems),
+                "warnings": problems_json(exc.warnings),
             },
             status=status.HTTP_400_BAD_REQUEST,
         )
     if isinstance(exc, ProblemsError):
-        errors = [problem.as_dict() for problem in exc.problems]
+        errors = problems_json(exc.problems)
         return Response({"errors": errors, "warnings": []}, status=status.HTTP_400_BAD_REQUEST)
     if isinstance(exc, Refused):
         return Response(_one(str(exc)), status=status.HTTP_409_CONFLICT)
@@ -87,7 +88,7 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
 
 
 def _one(message: str, hint: str = "") -> dict[str, Any]:
-    return {"errors": [Problem("", message, hint).as_dict()]}
+    return {"errors": [problem_json(Problem("", message, hint))]}
 
 
 def _flatten(detail: Any, path: str) -> list[dict[str, object]]:
@@ -109,7 +110,7 @@ def _flatten(detail: Any, path: str) -> list[dict[str, object]]:
             below = f"{path}[{index}]" if isinstance(item, (dict, list)) else path
             found += _flatten(item, below)
         return found
-    return [Problem(path, str(detail), _hint_of(detail)).as_dict()]
+    return [problem_json(Problem(path, str(detail), _hint_of(detail)))]
 
 
 def _hint_of(detail: Any) -> str:

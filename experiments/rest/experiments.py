@@ -48,6 +48,7 @@ from experiments.rest.base import (
     page_of,
 )
 from experiments.rest.errors import InvalidManifest
+from experiments.said import forecast_json, problems_json
 from experiments.selectors import chart_data
 from experiments.selectors.export import CONTENT_TYPES, export, json_chunks
 from experiments.selectors.listing import listed
@@ -98,7 +99,7 @@ def _require_permission(user: Any) -> None:
 def _created(request: Request, made: list[Experiment], warnings: Iterable[Problem]) -> Response:
     """The first one's head; ``more`` holds those of the others, where a file held several."""
     first, *others = [_head(request, experiment) for experiment in made]
-    shown = [problem.as_dict() for problem in warnings]
+    shown = problems_json(warnings)
     answer = {**first, "warnings": shown, "more": others}
     return Response(answer, status=status.HTTP_201_CREATED, headers={"Location": first["api_url"]})
 
@@ -197,14 +198,15 @@ class ValidateManifest(ApiView):
         if found.problems:
             raise InvalidManifest(found.problems, found.warnings)
         first, *others = [_forecast(intake) for _, intake in found.experiments]
-        warnings = [problem.as_dict() for problem in found.warnings]
+        warnings = problems_json(found.warnings)
         return Response({"errors": [], "warnings": warnings, **first, "more": others})
 
 
 def _forecast(intake: Intake) -> dict[str, Any]:
     manifest = to_manifest(_require_runnable(intake).spec)
     assert intake.forecast is not None
-    return {"manifest": manifest, "yaml": dump_yaml(manifest), **intake.forecast.as_dict()}
+    foretold = forecast_json(intake.forecast.as_dict())
+    return {"manifest": manifest, "yaml": dump_yaml(manifest), **foretold}
 
 
 class OneExperiment(ApiView):

@@ -174,11 +174,15 @@ def resume(experiment: Experiment) -> None:
 
 
 def _set_suspended(experiment: Experiment, suspended: bool) -> None:
-    verb = "suspend" if suspended else "resume"
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         if locked.is_ended:
-            raise Refused(f"The experiment has ended ({locked.phase}); there is nothing to {verb}.")
+            phase = locked.phase
+            raise Refused(
+                f"The experiment has ended ({phase}); there is nothing to suspend."
+                if suspended
+                else f"The experiment has ended ({phase}); there is nothing to resume."
+            )
         if locked.suspended == suspended:
             return
         now = timezone.now()

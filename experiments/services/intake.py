@@ -107,9 +107,11 @@ def keepable(secrets: Sequence[GivenSecret]) -> tuple[tuple[GivenSecret, ...], l
     """The secrets of a file that are kept here, and warnings for the others."""
     if not backend().has_cluster_secrets:
         return tuple(secrets), []
-    message = "Secret '{}' is left out: on a cluster the API key is read from the cluster's own."
+    message = (
+        "Secret '{name}' is left out: on a cluster the API key is read from the cluster's own."
+    )
     return (), [
-        Problem("", message.format(s.name), "Apply it with kubectl.", s.line) for s in secrets
+        Problem("", message.format(name=s.name), "Apply it with kubectl.", s.line) for s in secrets
     ]
 
 

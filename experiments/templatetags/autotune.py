@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context
-from functools import cache
-from gettext import GNUTranslations, translation
 from typing import Any
 
 from django import template
@@ -14,12 +12,14 @@ from django.conf import settings
 from django.templatetags.static import static
 from django.utils.html import format_html, json_script
 from django.utils.safestring import SafeString
-from django.utils.translation import get_language, to_locale
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from experiments import looks
 from experiments.charts import sparkline as lines
 from experiments.models import Experiment
+from experiments.said import ENGLISH, EVENTS, catalogue
+from experiments.said import said as said_of
 from experiments.states import TrialState
 
 register = template.Library()
@@ -54,7 +54,7 @@ def phase_badge(experiment: Experiment) -> dict[str, Any]:
         has_best=experiment.best_trial_id is not None,
         message=experiment.message,
     )
-    return {**_badge(look, experiment.phase), "title": experiment.message}
+    return {**_badge(look, experiment.phase), "title": said_of(experiment.message)}
 
 
 @register.inclusion_tag("partials/_phase_badge.html")
@@ -76,21 +76,26 @@ def looks_json() -> SafeString:
 @register.simple_tag
 def words_json() -> SafeString:
     """What the page's scripts say, from English to the reader's language; nothing in English."""
+    return _handed("djangojs", "words")
+
+
+@register.simple_tag
+def said_json() -> SafeString:
+    """What the page's scripts find reasons and texts of events by; nothing in English."""
+    return _handed(EVENTS, "said")
+
+
+def _handed(domain: str, name: str) -> SafeString:
     language = get_language() or settings.LANGUAGE_CODE
-    return json_script(_words(language), "words") if language != "en" else SafeString("")
+    if language == ENGLISH:
+        return SafeString("")
+    return json_script(catalogue(domain, language), name)
 
 
-@cache
-def _words(language: str) -> dict[str, str]:
-    """The catalogue ``djangojs``, of a language in which one form serves for any number."""
-    (directory,) = settings.LOCALE_PATHS
-    kept = translation("djangojs", directory, [to_locale(language)])
-    assert isinstance(kept, GNUTranslations)
-    return {
-        key if isinstance(key, str) else key[0]: words
-        for key, words in vars(kept)["_catalog"].items()
-        if key
-    }
+@register.filter
+def said(text: str) -> str:
+    """A message or reason, in the reader's language."""
+    return said_of(text)
 
 
 @register.inclusion_tag("partials/_trial_bar.html")

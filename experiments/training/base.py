@@ -107,9 +107,12 @@ class Program:
 
     def sentence(self) -> str:
         """``python3 is /home/u/venv/bin/python3 (Python 3.11.2)``, for people."""
-        version = f" (Python {self.version})" if self.version else ""
-        ours = ": AutoTune's own, as yours lacks what this example imports" if self.is_ours else ""
-        return f"{self.word} is {self.executable}{version}{ours}"
+        if not self.version:
+            return f"{self.word} is the program {self.executable}"
+        python = f"{self.word} is {self.executable} (Python {self.version})"
+        if self.is_ours:
+            return f"{python}: AutoTune's own, as yours lacks what this example imports"
+        return python
 
 
 @dataclass(frozen=True)

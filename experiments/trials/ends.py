@@ -16,6 +16,9 @@ from experiments.states import EventKind, TrialState
 from experiments.training.base import JobState, JobStatus
 from experiments.trials import launching
 
+MOST_LOST = 2  # times that a trial starts anew; then something is wrong with it after all
+WAS_LOST = "was_lost"  # in the data of the event that tells of it
+
 # What reports and people may change in a trial's row while it runs.
 _JUDGED_BY = [
     *("state", "stop_as", "stop_reason", "has_final", "value", "latest_value", "metrics"),
@@ -33,6 +36,8 @@ def end_trial(trial: Trial, status: JobStatus) -> bool:
         if _may_suffice_alone(trial, status.out_of_memory):
             return _requeue_alone(trial, status.out_of_memory, reason)
         reason += _nothing_more_to_give(trial, status.out_of_memory)
+    if state is TrialState.LOST and _times_lost(trial) < MOST_LOST:
+        return requeue(trial, redact(f"It was lost and starts anew. {reason}"), {WAS_LOST: True})
     columns: dict[str, Any] = {
         "finished_at": timezone.now(),
         "exit_code": status.exit_code,
@@ -57,6 +62,8 @@ def _verdict_on_end(trial: Trial, status: JobStatus) -> tuple[TrialState, str]:
         return TrialState.FAILED, refused or none
     if status.state is JobState.STOPPED and trial.value is not None:
         return TrialState.SUCCEEDED, "Stopped after its final result."
+    if status.state is JobState.LOST and trial.value is not None and trial.has_final:
+        return TrialState.SUCCEEDED, "Lost after its final result."
     if status.state is JobState.LOST:
         return TrialState.LOST, status.message or "The backend lost it."
     reason = status.message or f"It exited with code {status.exit_code}."
@@ -73,6 +80,11 @@ def _refused_final(trial: Trial) -> str:
     if newest is None:
         return ""
     return f"A final result was sent and refused: {newest.reason.removeprefix('not stored: ')}."
+
+
+def _times_lost(trial: Trial) -> int:
+    """How often it was lost through no fault of its own, and started anew."""
+    return Event.objects.filter(trial=trial, data__has_key=WAS_LOST).count()
 
 
 def _may_suffice_alone(trial: Trial, whose: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -22,6 +23,7 @@ from experiments.access import policy
 from experiments.models import Event, Experiment, Trial
 from experiments.selectors import chart_data, compare, present
 from experiments.strict_json import unmistakable
+from experiments.trials.backends import backend
 
 PAGE_SIZE = 50  # trials on the table's first page, as REST pages them
 N_EVENTS = 40  # newest events that come with the page
@@ -54,6 +56,7 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
         "state": state,
         "configuration": configuration(experiment),
         "compare": compare.LIMITS,
+        "devices_url": reverse("api-devices") if backend().runs_here else "",
     }
     return render(request, "experiments/detail.html", context)
 

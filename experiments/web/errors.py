@@ -15,6 +15,7 @@ from django.views import defaults
 
 from experiments.access import busy
 from experiments.problems import Problem
+from experiments.said import problem_json
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     is_busy = busy.is_busy(sys.exc_info()[1])
     if request.path.startswith("/api/"):
         words = busy.WORDS if is_busy else "Something broke on the server; its log says what."
-        errors: dict[str, Any] = {"errors": [Problem("", words).as_dict()]}
+        errors: dict[str, Any] = {"errors": [problem_json(Problem("", words))]}
         answer: HttpResponse = JsonResponse(errors, status=503 if is_busy else 500)
     else:
         answer = defaults.server_error(request, "503.html" if is_busy else "500.html")

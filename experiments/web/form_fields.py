@@ -13,8 +13,10 @@ from typing import Any
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
+from experiments.manifest.quantity import GPU_RESOURCE
 from experiments.strict_json import read_json
 from experiments.web.form_values import as_text
+from experiments.web.local_form import LOCAL_FIELDS
 from experiments.web.manifest_form import ARGUMENTS, OPTION_TYPES, rows_of
 
 _STEP = re.compile(r'\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|\.?([^.\[\]]+)')
@@ -88,6 +90,8 @@ def field_of(path: str, form: Mapping[str, Any] | None) -> str:
         return f"{section}.args.{at[3]}" if args else f"{section}.name"
     if section == "trainingConfig":
         return _training_field(at[2:], form.get("training") or {})
+    if section == "local":
+        return f"local.{LOCAL_FIELDS.get(str(at[2]), 'trials_per_gpu')}"
     if section in ("aistore", "aimd", "em"):
         return f"aistore.{at[2] or 'folder'}"
     return ""
@@ -123,6 +127,8 @@ def _training_field(at: list[str | int], training: Mapping[str, Any]) -> str:
     if rest[:3] == ["spec", "containers", main] and rest[3] in _CONTAINER_FIELDS:
         row = rest[4] if rest[3] == "env" else ""
         return f"{task}.env.{row}" if isinstance(row, int) else f"{task}.{rest[3]}"
+    if rest[:3] == ["spec", "containers", main] and GPU_RESOURCE in rest:
+        return f"{task}.gpus"
     return task
 
 

@@ -31,6 +31,7 @@ from experiments.web.form_values import (
     comparable,
     read_mapping,
 )
+from experiments.web.local_form import gpus_form, local_form, merge_gpus, merge_local
 
 # Arguments of each numeric _type, in the order of its _value.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
@@ -86,6 +87,7 @@ def form_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "concurrency": as_text(spec.get("trialConcurrency")),
         "time": _time_form(spec.get("maxExecSeconds")),
         "alike": as_text(as_dict(spec.get("breaker")).get("alike")),
+        "local": local_form(spec.get("local")),
         "optimize_mode": mode,
         "space": _space_form(spec.get("searchSpace")),
         "tuner": tuner,
@@ -188,6 +190,7 @@ def _task_form(origin: int, task: Mapping[str, Any], framework: str) -> dict[str
         "args": _words_form(container.get("args")),
         "workingDir": as_text(container.get("workingDir")),
         "env": [_env_form(row) for row in as_list(container.get("env"))],
+        "gpus": gpus_form(container),
     }
 
 
@@ -232,6 +235,8 @@ def merge_form(manifest: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str
     if new["alike"] != old["alike"]:
         _put(_below(spec, "breaker"), "alike", as_value(new["alike"]))
         _put(spec, "breaker", spec["breaker"])
+    if new["local"] != old["local"]:
+        merge_local(spec, old["local"], as_dict(new["local"]))
     rows = rows_of(new)
     if rows is not None and comparable(rows) != comparable(old["space"]):
         _merge_space(spec, old["space"] or [], rows)
@@ -409,7 +414,7 @@ def _merge_task(
         _put(task, "type", as_text(new["type"]))
     if changed("replicas"):
         _put(task, "replicas", as_value(new["replicas"]))
-    fields = ("image", "command", "args", "workingDir", "env")
+    fields = ("image", "command", "args", "workingDir", "env", "gpus")
     index = main_container(task, old_framework)
     if index is None and not any(changed(key) for key in fields) and task.get("template"):
         return
@@ -424,6 +429,8 @@ def _merge_task(
     for key in ("image", "command", "args", "workingDir"):
         if changed(key):
             _put(container, key, new[key])
+    if changed("gpus"):
+        merge_gpus(container, new["gpus"])
     if changed("env"):
         _put(container, "env", _merge_env(as_list(container.get("env")), as_list(new["env"])))
 

@@ -28,11 +28,13 @@ from experiments.manifest.fields import FRAMEWORKS, REPLICA_TYPES
 from experiments.manifest.files import GivenManifest, read_contents
 from experiments.manifest.text_edit import edit_text
 from experiments.problems import Problem, ProblemsError
+from experiments.said import forecast_json, problem_json
 from experiments.selectors.manifest import manifest_text
 from experiments.services import samples
 from experiments.services.intake import MAX_BYTES, NOTHING, take_in_file
 from experiments.strict_json import read_json
 from experiments.templatetags.autotune import number
+from experiments.trials.backends import backend
 from experiments.web.form_fields import field_of, form_problems, parameter_types
 from experiments.web.form_values import read_mapping
 from experiments.web.manifest_form import form_from_manifest, merge_form, rebase, rows_of
@@ -98,6 +100,7 @@ def experiment_new(request: HttpRequest) -> HttpResponse:
             "samples": samples.all_samples(),
             "start": synced_from_yaml(text),
             "catalogue": _catalogue(),
+            "runs_here": backend().runs_here,
         },
     )
 
@@ -195,7 +198,7 @@ def _the_experiment(text: str) -> GivenManifest:
 
 
 def _shown(problem: Problem, form: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {**problem.as_dict(), "field": field_of(problem.path, form)}
+    return {**problem_json(problem), "field": field_of(problem.path, form)}
 
 
 def _answer(
@@ -216,7 +219,7 @@ def _answer(
         if intake.forecast is not None and intake.parsed is not None:
             spec = intake.parsed.spec
             forecast = {
-                **intake.forecast.as_dict(),
+                **forecast_json(intake.forecast.as_dict()),
                 "max_trials": spec.max_trials,
                 "concurrency": min(spec.concurrency, spec.max_trials),
             }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 from django.views.i18n import set_language
 
-from experiments.web import account_pages, compare_pages, detail_pages, list_page, new_page
+from experiments.web import account_pages, compare_pages, detail_pages, guide, list_page, new_page
 
 urlpatterns = [
     path("", list_page.experiment_list, name="experiment-list"),
@@ -28,6 +28,10 @@ urlpatterns = [
         detail_pages.trial_detail,
         name="trial-detail",
     ),
+    path("help/", guide.help_page, name="help"),
+    path("help/<slug:chapter>/", guide.help_page, name="help"),
+    path("help/reference/<slug:name>/", guide.reference_page, name="help-reference"),
+    path("help/pictures/<slug:language>/<str:name>", guide.picture, name="help-picture"),
     path("sign-in/", account_pages.sign_in, name="sign-in"),
     path("sign-in/<str:secret>/", account_pages.sign_in_link, name="sign-in-link"),
     path("sign-out/", account_pages.sign_out, name="sign-out"),

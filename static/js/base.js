@@ -1,8 +1,9 @@
-// On every page: theme menu, relative times, copy buttons, messages that close.
+// On every page: theme menu, relative times, copy buttons, names of icons, messages that close.
 
 import { all, find, hit, toast } from "./dom.js";
 import { gettext } from "./language.js";
 import { refreshTimes } from "./times.js";
+import "./tips.js";
 
 // ---- theme
 function showTheme() {

@@ -4,6 +4,7 @@ import { h, icon, svg } from "./dom.js";
 import { stringify } from "./exact.js";
 import { gettext } from "./language.js";
 import { experimentLook, LOOKS, plainLook } from "./looks.js";
+import { said } from "./said.js";
 import { language, ago as words } from "./times.js";
 
 /** @param {{ state: TrialState }} trial */
@@ -124,7 +125,7 @@ export function phaseBadge(experiment) {
     {
       class: `badge-state state-${tone}`,
       dataset: { phase: experiment.phase },
-      title: experiment.message,
+      title: said(experiment.message),
     },
     icon(name),
     h("span", {}, label),

@@ -5,6 +5,7 @@ import { byId, h, icon } from "./dom.js";
 import { ago } from "./format.js";
 import { gettext } from "./language.js";
 import { eventLook } from "./looks.js";
+import { said } from "./said.js";
 
 const PAGE_SIZE = 200;
 const FIRST = 40; // come with the page; where there are fewer, there are no others
@@ -62,7 +63,7 @@ export class Timeline {
     const user = event.data?.user;
     const who =
       typeof user === "string" && h("span", { class: "muted" }, gettext(" by {user}", { user }));
-    const reason = event.reason && h("span", { class: "timeline-reason" }, event.reason);
+    const reason = event.reason && h("span", { class: "timeline-reason" }, said(event.reason));
     const sign = icon(name === "running" ? "play" : name);
     return h(
       "li",

@@ -136,7 +136,7 @@ def test_differences_come_first_and_all_on_demand(page: Page, ended: str):
     assert page.locator("img[src=x]").count() == 0
     chart = page.get_by_test_id("chart-overlay")
     expect(chart.locator(".scatterlayer .trace")).to_have_count(6)
-    page.get_by_label("Without trial 3").click()
+    page.get_by_label("Remove trial 3").click()
     page.wait_for_url(re.compile("trials=0%2C1%2C2%2C4%2C5"))
     assert columns(page) == ["0", "1", "2", "4", "5"]
 

@@ -221,7 +221,7 @@ def test_a_deleted_experiment_leaves_its_page(page: Page, stack: Stack):
     experiment = stack.create(name="doomed", maxTrialNum=1, arguments=[1, 0])
     stack.wait_for_phase(experiment, "DONE")
     page.goto(f"/experiments/{experiment}/")
-    page.get_by_label("More actions").click()
+    page.get_by_role("button", name="More", exact=True).click()
     page.locator("[data-action=delete]").click()
     page.locator("#confirm-dialog [data-confirm]").click()
     page.wait_for_url(stack.url + "/")

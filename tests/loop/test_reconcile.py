@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from experiments.loop import reconcile
-from experiments.models import Experiment, Trial
+from experiments.models import Event, Experiment, Trial
 from experiments.services import actions
 from experiments.states import Phase, TrialState
 from tests.loop.passes import look, report_final, states, succeed
@@ -65,13 +65,56 @@ def test_how_a_trial_ended_decides_its_state(
     assert trial.finished_at is not None
 
 
-def test_a_lost_trial_says_so_and_counts_as_finished(experiment, backend):
+def test_a_lost_trial_starts_anew_twice_at_no_cost_and_then_counts_as_finished(experiment, backend):
     look(experiment)
+    for attempt in (1, 2, 3):
+        trial = Trial.objects.get(number=0)
+        assert (trial.state, trial.attempt) == ("RUNNING", attempt)
+        assert reconcile.snapshot(experiment).n_finished == 0
+        backend.lose(0)
+        look(experiment)
+    trial = Trial.objects.get(number=0)
+    assert (trial.state, trial.reason) == ("LOST", "The node is gone.")
+    assert reconcile.snapshot(experiment).n_finished == 1
+    assert experiment.trials.filter(state=TrialState.RUNNING).count() == 2
+    told = [event.reason for event in Event.objects.filter(trial=trial, data__has_key="was_lost")]
+    assert told == ["It was lost and starts anew. The node is gone."] * 2
+
+
+def test_a_trial_that_is_lost_after_its_final_result_has_succeeded(experiment, backend):
+    look(experiment)
+    Trial.objects.filter(number=0).update(has_final=True, value=0.5)
     backend.lose(0)
     look(experiment)
     trial = Trial.objects.get(number=0)
-    assert (trial.state, trial.reason) == ("LOST", "The node is gone.")
-    assert experiment.trials.filter(state=TrialState.RUNNING).count() == 2
+    assert (trial.state, trial.reason) == ("SUCCEEDED", "Lost after its final result.")
+
+
+def test_a_trial_that_runs_too_long_is_stopped_and_has_failed(make_experiment, backend):
+    experiment = make_experiment({"maxTrialSeconds": 60})
+    look(experiment)
+    Trial.objects.filter(number=0).update(
+        started_at=timezone.now() - timedelta(seconds=61), latest_value=0.4
+    )
+    look(experiment)
+    assert backend.stopped == [backend.launches[0].name]
+    look(experiment)
+    trial = Trial.objects.get(number=0)
+    assert (trial.state, trial.latest_value) == ("FAILED", 0.4)
+    assert trial.reason == "It ran longer than maxTrialSeconds=60."
+
+
+def test_a_machine_s_sleep_is_no_part_of_a_trial_s_time(make_experiment, backend):
+    experiment = make_experiment({"maxTrialSeconds": 60})
+    look(experiment)
+    since = timezone.now() - timedelta(seconds=3630)
+    Trial.objects.filter(number=0).update(started_at=since)
+    experiment.record("slept", reason="", data={"seconds": 3600})
+    look(experiment)
+    assert backend.stopped == []
+    Trial.objects.filter(number=0).update(started_at=since - timedelta(seconds=40))
+    look(experiment)
+    assert backend.stopped == [backend.launches[0].name]
 
 
 def test_time_over_stops_running_trials_and_starts_no_more(experiment, backend):

@@ -95,6 +95,7 @@ def at_random(seed: int) -> dict[str, Any]:
                 "builtinTunerName": rng.choice(["Random", "Anneal", "TPE"]),
                 "classArgs": json.dumps(tuner_args) if tuner_args and as_text else tuner_args,
             },
+            "maxTrialSeconds": maybe(rng.randint(1, 100_000)),
             "local": maybe(
                 {
                     "python": maybe("/srv/env/bin/python"),

@@ -64,7 +64,7 @@ def test_each_replica_sees_its_own_gpus_and_waits_where_none_is_left(
     one = jobs.launch(jobs.describe(wants(1)))
     jobs.said(one, "[3][3]")
     late = jobs.describe(wants(1))
-    with pytest.raises(NotYet, match=r"Waits for a GPU \(3 here\)\. GPU 0: trial 1 of exp1; GPU 1"):
+    with pytest.raises(NotYet, match=r"Waits for a GPU \(3 here\)\. GPU 0: exp1 #1; GPU 1"):
         jobs.launch(late)
     assert jobs.backend.room(late, 5) == 0
     go(jobs, one)
@@ -103,7 +103,7 @@ def test_two_servers_never_give_one_gpu_twice_and_serve_in_order(
     one, two = made(Gpus([0])), made(Gpus([0]), "two")
     held = one.launch(one.describe(wants(1)))
     theirs = two.describe(wants(1), experiment_id="exp2")
-    with pytest.raises(NotYet, match="trial 1 of exp1"):
+    with pytest.raises(NotYet, match="exp1 #1"):
         two.launch(theirs)
     own = one.describe(wants(1))
     with pytest.raises(NotYet):
@@ -111,7 +111,7 @@ def test_two_servers_never_give_one_gpu_twice_and_serve_in_order(
     go(one, held)
     one.end(held)
     until(lambda: not one.backend.sharing.slots.claims(), "the slot's return")
-    with pytest.raises(NotYet, match="GPU 0: trial 1 of exp2"):
+    with pytest.raises(NotYet, match="GPU 0: exp2 #1"):
         one.launch(own)  # who came first is served first
     two.launch(theirs)
 
@@ -155,8 +155,7 @@ def test_without_nvml_there_are_none_and_it_is_said_why(
     jobs = made(Gpus(environment={}))
     ((_, words),) = jobs.backend.capacity(jobs.describe(wants(1))).problems
     assert words == (
-        "A trial asks for a GPU, but this machine has 0 (The package nvidia-ml-py is not "
-        "installed)."
+        "A trial asks for a GPU, but this machine has 0. The package nvidia-ml-py is not installed."
     )
     assert jobs.backend.devices()["gpus"] == []
 
@@ -278,7 +277,7 @@ def test_a_gpu_with_other_processes_is_not_used(nvml: Nvml, made: Callable[..., 
     nvml.gpus[0]["processes"] = {os.getpid(): GIB}
     held = jobs.launch(jobs.describe(wants(1)))
     jobs.said(held, "[GPU-bb]")
-    with pytest.raises(NotYet, match="GPU 0: used by a process that is no trial; GPU 1: trial 1"):
+    with pytest.raises(NotYet, match="GPU 0: used by a process that is no trial; GPU 1: exp1 #1"):
         jobs.launch(jobs.describe(wants(1)))
     anyway = jobs.describe(wants(1), local=LocalSpec(use_active_gpu=True))
     jobs.said(jobs.launch(anyway), "[GPU-aa]")
@@ -317,7 +316,7 @@ def test_by_measured_memory_a_second_trial_joins_once_one_has_succeeded(
         nvml.gpus[0] |= {"processes": {pid: used}, "used": used}
         jobs.backend.measure()
     second = jobs.describe(wants(1), local=local)
-    with pytest.raises(NotYet, match="how much memory trial 1 of exp1 takes is not known yet"):
+    with pytest.raises(NotYet, match="how much memory exp1 #1 takes is not known yet"):
         jobs.launch(second)
     go(jobs, first)
     jobs.end(first)
@@ -327,7 +326,7 @@ def test_by_measured_memory_a_second_trial_joins_once_one_has_succeeded(
     assert peak_of(str(jobs.root / "at-exp1-1-1"), "exp1") == 30 * GIB
     jobs.launch(second)
     another()
-    with pytest.raises(NotYet, match=r"14\.0 GiB are left of 33\.0 needed"):
+    with pytest.raises(NotYet, match=r"14\.0 of the 33\.0 GiB needed are left"):
         another()
 
 

@@ -35,8 +35,8 @@ def test_who_waits_is_told_for_what_and_who_holds_it() -> None:
     placed = place(asks(2), FOUR, [has(first, "0", "1"), has(second, "3")])
     assert placed.devices == ()
     assert placed.why == (
-        f"Waits for 2 GPUs (4 here, 1 free). GPU 0: trial {first.trial} of x; "
-        f"GPU 1: trial {first.trial} of x; GPU 3: trial {second.trial} of x."
+        f"Waits for 2 GPUs (4 here, 1 free). GPU 0: x #{first.trial}; "
+        f"GPU 1: x #{first.trial}; GPU 3: x #{second.trial}."
     )
 
 
@@ -118,7 +118,7 @@ def test_who_came_first_is_served_first_and_nobody_starves() -> None:
     large, small = asks(4), asks(1)
     held = [has(asks(1), "0")]
     why = place(small, FOUR, held, [large]).why
-    assert f"kept for trial {large.trial} of x, which waits longer" in why
+    assert f"kept for x #{large.trial}, which waits longer" in why
     assert place(small, FOUR, held, []).devices
     assert place(large, FOUR, held, [small]).why, "one is not free"
     assert place(large, FOUR, [], [small]).devices, "it was there before"
@@ -139,7 +139,7 @@ def test_who_is_before_and_could_start_now_keeps_its_place_until_it_does() -> No
 def test_cores_and_memory_are_slots_too() -> None:
     held = has(asks(cpu=6.0, memory=60 * GIB))
     why = place(asks(cpu=3.0), FOUR, [held]).why
-    assert why == (f"Waits for 3 cores: of 8 here 6 are taken by trial {held.request.trial} of x.")
+    assert why == (f"Waits for 3 cores: of 8 here 6 are taken by x #{held.request.trial}.")
     assert "GiB of memory" in place(asks(memory=5 * GIB), FOUR, [held]).why
     assert not place(asks(cpu=2.0, memory=4 * GIB), FOUR, [held]).why
     assert not place(asks(), FOUR, [held]).why, "who asks for nothing waits for nothing"
@@ -157,5 +157,5 @@ def test_who_ran_out_of_the_machines_memory_runs_alone() -> None:
     lone, other = asks(alone="machine"), asks()
     assert "run" in place(lone, FOUR, [has(other)]).why
     assert not place(lone, FOUR, []).why
-    assert f"trial {lone.trial} of x" in place(asks(), FOUR, [has(lone)]).why
+    assert f"x #{lone.trial}" in place(asks(), FOUR, [has(lone)]).why
     assert place(asks(), FOUR, [has(other)], [lone]).why, "nobody new, so that its turn comes"

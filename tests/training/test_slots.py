@@ -35,7 +35,7 @@ def test_a_slot_is_held_until_it_is_let_go(slots: Slots) -> None:
     granted = slots.take(asks("/a"), ONE)
     assert granted.claim.devices == (("0",),)
     assert [claim.request.job for claim in Slots(slots.directory).claims()] == ["/a"]
-    with pytest.raises(NotYet, match="trial 0 of x"):
+    with pytest.raises(NotYet, match="x #0"):
         slots.take(asks("/b"), ONE)
     granted.let_go()
     assert slots.claims() == []

@@ -15,7 +15,7 @@ from django.test import Client
 
 from experiments.models import Experiment
 from experiments.rest.devices import DevicesShape
-from experiments.selectors import devices
+from experiments.services import devices
 from experiments.training.base import NotYet
 from experiments.training.local.backend import LocalBackend
 from experiments.training.local.gpus import Gpus

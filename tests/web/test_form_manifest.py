@@ -417,3 +417,81 @@ def test_an_advisor_is_chosen_in_place_of_the_tuner_and_keeps_its_direction() ->
 def test_a_problem_of_an_advisor_s_setting_stands_at_its_field() -> None:
     assert field_of("spec.advisor.classArgs.eta", {}) == "advisor.args.eta"
     assert field_of("spec.advisor.builtinAdvisorName", {}) == "advisor.name"
+
+
+LOCAL = {
+    "python": "my-env",
+    "trialsPerGpu": 2,
+    "gpuMemory": "measured",
+    "useActiveGpu": True,
+    "gpuIndices": [0, 2],
+    "preload": ["torch", "a.b"],
+}
+
+
+def with_local(local: Any) -> dict[str, Any]:
+    manifest = copy.deepcopy(RICH)
+    manifest["spec"]["local"] = local
+    return manifest
+
+
+@pytest.mark.parametrize(
+    "local", [LOCAL, {}, None, 3, {"trialsPerGpu": "x", "gpuIndices": "0,1", "gpuMemory": 4}]
+)
+def test_how_trials_share_this_machine_stays_as_it_is(local: Any) -> None:
+    manifest = with_local(local)
+    form = form_from_manifest(manifest)
+    assert merge_form(manifest, form) == manifest
+    assert merge_form(manifest, {**form, "name": "b"})["spec"].get("local") == local
+
+
+def test_how_trials_share_this_machine_is_edited() -> None:
+    form = form_from_manifest(with_local(LOCAL))
+    assert form["local"] == {
+        "python": "my-env", "trials_per_gpu": "2", "measured": True, "use_active_gpu": True,
+        "gpu_indices": "0, 2", "preload": "torch, a.b",
+    }  # fmt: skip
+    edited = {**form["local"], "gpu_indices": "1 x,", "measured": False, "python": " ",
+              "trials_per_gpu": "1.5", "preload": ""}  # fmt: skip
+    merged = merge_form(with_local(LOCAL), {**form, "local": edited})["spec"]["local"]
+    assert merged == {"trialsPerGpu": 1.5, "useActiveGpu": True, "gpuIndices": [1, "x"]}
+    nothing = {name: False if value is True else "" for name, value in form["local"].items()}
+    assert "local" not in merge_form(with_local(LOCAL), {**form, "local": nothing})["spec"]
+    empty = form_from_manifest(RICH)
+    edited = {**empty["local"], "use_active_gpu": True}
+    assert merge_form(RICH, {**empty, "local": edited})["spec"]["local"] == {"useActiveGpu": True}
+
+
+def test_gpus_of_a_task_are_edited_and_all_else_it_asks_for_stays() -> None:
+    manifest = copy.deepcopy(RICH)
+    container = manifest["spec"]["trainingConfig"]["tasks"][0]["template"]["spec"]["containers"][1]
+    container["resources"] = {"limits": {"cpu": 1}, "requests": {"memory": "1Gi"}}
+    form = form_from_manifest(manifest)
+    assert form["training"]["tasks"][0]["gpus"] == ""
+    form["training"]["tasks"][0]["gpus"] = "2"
+    merged = merge_form(manifest, form)
+    container["resources"]["limits"]["nvidia.com/gpu"] = 2
+    assert merged == manifest
+    form = form_from_manifest(merged)
+    assert form["training"]["tasks"][0]["gpus"] == "2"
+    form["training"]["tasks"][0]["gpus"] = ""
+    del container["resources"]["limits"]["nvidia.com/gpu"]
+    assert merge_form(merged, form) == manifest
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("spec.local", "local.trials_per_gpu"),
+        ("spec.local.gpuIndices[1]", "local.gpu_indices"),
+        ("spec.local.gpuMemory", "local.measured"),
+        ("spec.local.preload[0]", "local.preload"),
+        (
+            'spec.trainingConfig.tasks[0].template.spec.containers[1].resources.limits["nvidia.'
+            'com/gpu"]',
+            "tasks.0.gpus",
+        ),
+    ],
+)
+def test_problems_of_sharing_are_marked_at_their_fields(path: str, field: str) -> None:
+    assert field_of(path, form_from_manifest(RICH)) == field

@@ -222,11 +222,10 @@ def _bounded(kind: type[Uniform]) -> Callable[[_Reader, Any, str, int], Paramete
             )
             if sound and low < high and q > high - low:
                 n_values = kind(*numbers).n_distinct()
+                left = "1 value remains" if n_values == 1 else f"{n_values} values remain"
                 reader.warn(
                     f"{path}[2]",
-                    f"q = {q} is wider than the range from {low} to {high}: "
-                    f"{n_values} value{'s' if n_values != 1 else ''} remain"
-                    f"{'s' if n_values == 1 else ''}.",
+                    f"q = {q} is wider than the range from {low} to {high}: {left}.",
                 )
         return kind(*numbers) if sound else None
 

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from experiments.management.commands.sign_in_link import is_there
 from experiments.models import Experiment
-from experiments.selectors.devices import devices_json
+from experiments.services.devices import devices_json
 from experiments.training.base import BackendUnavailable
 from experiments.training.local.placing import gpus
 

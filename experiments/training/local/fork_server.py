@@ -215,10 +215,18 @@ def check_fork(own_socket: int) -> None:
     limit = time.monotonic() + 0.2
     while not names and (more := len(os.listdir("/proc/self/task")) - 1):
         if time.monotonic() > limit:
-            names = [f"{more} of no name"]
+            names = [f"{more} named {_names_of_threads()}"]
         time.sleep(0.005)
     if names:
         raise Refused(f"they started threads, which a fork does not have: {', '.join(names)}")
+
+
+def _names_of_threads() -> str:
+    names = set()
+    for number in os.listdir("/proc/self/task"):
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{number}/comm") as file:
+            names.add(file.read().strip())
+    return ", ".join(sorted(names))
 
 
 def _is_bad_fork() -> int:
@@ -296,11 +304,11 @@ def serve(control: socket.socket, files: Files, imported: Imported) -> Fork:
             order = _told(answers)
             changed = files.changed()
             if changed:
-                answers.sendall(f"stale {changed} changed since".encode("utf-8", "replace"))
+                _answer(answers, "stale", f"{changed} has changed since")
                 os._exit(0)
             child = os.fork()
         except (OSError, ValueError) as error:
-            _answer(answers, f"failed {error}")
+            _answer(answers, "failed", str(error))
             child = -1
         if child == 0:
             control.close()
@@ -336,9 +344,9 @@ def _told(answers: socket.socket) -> dict[str, Any]:
     return found
 
 
-def _answer(answers: socket.socket, text: str) -> None:
+def _answer(answers: socket.socket, word: str, why: str = "") -> None:
     with contextlib.suppress(OSError):  # who asked has gone
-        answers.sendall(text.encode("utf-8", "replace"))
+        answers.sendall(f"{word} {why}".encode("utf-8", "replace"))
 
 
 def _leave(
@@ -368,7 +376,7 @@ def _leave(
             _answer(answers, "ok")
             _become_supervisor(order["supervisor"], lock, stream, adopted)
     except BaseException as error:
-        _answer(answers, f"failed {error!r}")
+        _answer(answers, "failed", repr(error))
         os._exit(1)
     return _as_started(fork, out_end, go, order["slot"], imported)
 

@@ -73,7 +73,7 @@ class Gpus:
     def inventory(self, max_age_s: float = FRESH_S) -> Inventory:
         """What there is now."""
         with self._lock:
-            if time.monotonic() - self._looked_at > max_age_s:
+            if time.monotonic() - self._looked_at >= max_age_s:
                 self._known = self._look()
                 self._looked_at = time.monotonic()
             return self._known

@@ -34,7 +34,7 @@ WORK, OUTPUT = "work", "nni"
 # Below the range from which the kernel takes ports for outgoing connections.
 PORTS = range(20000, 32000)
 
-_NO_PYTHON = " (start AutoTune where your environment is active, or name one: --python)"
+_NO_PYTHON = "(start AutoTune where your environment is active, or name one: --python)"
 
 _TYPE = re.compile(r"[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?")
 
@@ -159,8 +159,9 @@ def _replica_command(
             environment["PATH"] = f"{surroundings.own_bin}:{environment['PATH']}"
             executable = executable_of(argv[0], environment["PATH"], cwd)
         if not executable:
-            hint = _NO_PYTHON if argv[0] in ("python", "python3") else ""
-            problems.append(f"{where}.command[0]: command not found: {argv[0]}{hint}")
+            lacks = f"{where}.command[0]: command not found: {argv[0]}"
+            is_python = argv[0] in ("python", "python3")
+            problems.append(f"{lacks} {_NO_PYTHON}" if is_python else lacks)
     if any("\0" in text for text in [*argv, *environment, *environment.values()]):
         problems.append(f"{where}: commands and variables must not hold NUL characters")
     spec = {

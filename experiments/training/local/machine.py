@@ -19,7 +19,7 @@ from experiments.manifest.reading import at
 from experiments.training.base import Capacity, Launch, LaunchError
 from experiments.training.environment import Replica, main_container, replicas_by_rank
 from experiments.training.local.capacity import cores, memory_bytes
-from experiments.training.local.gpus import Gpu, Gpus
+from experiments.training.local.gpus import FRESH_S, Gpu, Gpus
 from experiments.training.local.placing import GIB, Claim, Device, Machine, Request, gpus, place
 from experiments.training.local.processes import ancestors, mark_of
 from experiments.training.local.slots import Granted, Slots, peak_of, peak_path
@@ -53,7 +53,8 @@ class Sharing:
 
     def take(self, launch: Launch, directory: Path) -> Granted:
         """A slot for this attempt. Raises NotYet, LaunchError, BackendUnavailable."""
-        return self.slots.take(self.request(launch, directory), self._machine())
+        # As it is this very moment: who has just ended is no stranger who is still there.
+        return self.slots.take(self.request(launch, directory), self._machine(max_age_s=0.0))
 
     def request(self, launch: Launch, directory: Path) -> Request:
         """What an attempt asks for. Raises LaunchError where that is no whole number of GPUs."""
@@ -134,21 +135,25 @@ class Sharing:
         usable = there & set(indices) if indices else there
         if wanted > len(usable) and not found:
             path = next(at(f"{each.path}.limits", GPU_RESOURCE) for each in asked if each.gpus)
-            over = f" over {len(asked)} replicas" if len(asked) > 1 else ""
             has = f"this machine has {len(there)}"
             if indices and there:
                 has = f"only {len(usable)} of this machine's may be used"
-            why = f" ({inventory.problem.rstrip('.')})" if inventory.problem else ""
-            found.append((path, f"A trial asks for {gpus(wanted)}{over}, but {has}{why}."))
+            words = f"A trial asks for {gpus(wanted)}, but {has}."
+            if len(asked) > 1:
+                words = f"A trial asks for {gpus(wanted)} over {len(asked)} replicas, but {has}."
+            found.append((path, f"{words} {inventory.problem}".rstrip()))
         return found
 
     # what is taken
 
-    def _machine(self) -> Machine:
-        claims = self.slots.claims()
+    def _machine(self, max_age_s: float = FRESH_S) -> Machine:
+        before = self.slots.claims()
+        found = self.gpus.inventory(max_age_s).gpus
+        # Who began or ended in between is no stranger either.
+        claims = [*before, *self.slots.claims()]
         devices = tuple(
             Device(gpu.key, gpu.index, gpu.total, gpu.free, len(_strangers(gpu, claims)))
-            for gpu in self.gpus.inventory().gpus
+            for gpu in found
         )
         return Machine(devices, cores(), memory_bytes())
 

@@ -48,7 +48,7 @@ class Request:
 
     @property
     def who(self) -> str:
-        return f"trial {self.trial} of {self.experiment}"
+        return f"{self.experiment} #{self.trial}"
 
 
 @dataclass(frozen=True)
@@ -229,29 +229,30 @@ def _why_not_on(device: Device, request: Request, room: _Room) -> str:
 def _why_no_room(device: Device, request: Request, on_it: Sequence[Request]) -> str:
     """By measured memory: a GPU is shared once it is known how much each takes."""
     if on_it and not device.total:
-        return f"{_names(on_it)}; its memory cannot be measured"
+        return f"{_names(on_it)}, and its memory cannot be measured"
     unknown = [each for each in (*on_it, request) if each.peak is None]
     if on_it and unknown:
-        return f"{_names(on_it)}; how much memory {_names(unknown[:1])} takes is not known yet"
+        return f"{_names(on_it)}, and how much memory {unknown[0].who} takes is not known yet"
     if request.peak is None:
         return ""
     need = int(request.peak * SPARE)
     taken = sum(int((each.peak or 0) * SPARE) for each in on_it)
     left = min(device.total - taken, device.free)
     if on_it and need > left:
-        return f"{_names(on_it)}; {left / GIB:.1f} GiB are left of {need / GIB:.1f} needed"
+        return f"{_names(on_it)}, and {left / GIB:.1f} of the {need / GIB:.1f} GiB needed are left"
     return ""
 
 
 def _words(request: Request, room: _Room, n_free: int, whys: dict[int, str]) -> str:
     """What it waits for, and who has it."""
     asked, there = gpus(request.n_gpus), len(room.machine.devices)
-    lone = " of its own, as it ran out of memory beside others" if request.alone else ""
     if there < request.n_gpus:
-        return f"Waits for {asked}{lone}: this machine has {there} now; one may have gone away."
+        return f"Waits for {asked}: this machine has {there} now; one may have gone away."
     said = "; ".join(f"GPU {index}: {why}" for index, why in sorted(whys.items()))
+    if request.alone:
+        return f"Ran out of memory, waits for {asked} of its own ({there} here). {said}."
     free = f", {n_free} free" if request.n_gpus > 1 else ""
-    return f"Waits for {asked}{lone} ({there} here{free}). {said}."
+    return f"Waits for {asked} ({there} here{free}). {said}."
 
 
 def gpus(count: int) -> str:

@@ -30,7 +30,6 @@ from experiments.training.last_words import with_last_words
 from experiments.training.local.processes import JOB_MARK
 from experiments.training.local.recipe import (
     DEVICE_NAMES,
-    OWN_NAMES,
     Call,
     Ordinary,
     Recipe,
@@ -86,7 +85,7 @@ class ForkServer:
         environment = {
             name: value
             for name, value in spec["env"].items()
-            if name not in OWN_NAMES or name in DEVICE_NAMES
+            if name not in recipe.hidden or name in DEVICE_NAMES
         }
         words = [recipe.word, *recipe.options, str(SERVER), str(theirs.fileno()), ROOM]
         try:
@@ -112,7 +111,7 @@ class ForkServer:
             "modules": recipe.modules,
             "first": recipe.first,
             "shown": recipe.shown,
-            "hidden": sorted(OWN_NAMES),
+            "hidden": sorted(recipe.hidden),
         }
         with contextlib.suppress(OSError):  # then it ended, which is seen at once
             self._control.sendall(json.dumps(order).encode())

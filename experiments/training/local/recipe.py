@@ -23,6 +23,9 @@ OWN_NAMES = DEVICE_NAMES | {
     "NNI_CODE_DIR", "MASTER_ADDR", "MASTER_PORT", "RANK", "TF_CONFIG", JOB_MARK,
 }  # fmt: skip
 
+# Of these, what differs between the replicas of one trial only.
+_OF_RANK = frozenset({"RANK", "MASTER_ADDR"})
+
 _FLAGS = frozenset("bBdEIOPqRsSuv")
 _WITH_VALUE = frozenset("WX")
 
@@ -91,6 +94,7 @@ class Recipe:
     first: str  # where modules are looked for before all else
     shown: str = field(compare=False)  # as sys.argv[0] while modules are imported
     environment: frozenset[tuple[str, str]]
+    hidden: frozenset[str]  # variables that are not in it: each trial has its own
 
     def difference(self, other: Recipe) -> str:
         """Why a trial of the ``other`` recipe is no fork of a process of this one."""
@@ -123,6 +127,7 @@ def recipe_of(spec: Mapping[str, Any], call: Call, modules: Sequence[str], work:
         if not _is_source(path):
             raise Ordinary(f"{call.name} is not the file of a script")
         first = os.path.dirname(os.path.realpath(path))
+    hidden = OWN_NAMES - (_OF_RANK if environment.get("WORLD_SIZE") == "1" else frozenset())
     return Recipe(
         word=spec["argv"][0],
         executable=spec["executable"],
@@ -132,8 +137,9 @@ def recipe_of(spec: Mapping[str, Any], call: Call, modules: Sequence[str], work:
         first=first,
         shown="-m" if call.kind == "module" else call.name,
         environment=frozenset(
-            (name, value) for name, value in environment.items() if name not in OWN_NAMES
+            (name, value) for name, value in environment.items() if name not in hidden
         ),
+        hidden=hidden,
     )
 
 

@@ -106,8 +106,10 @@ class Replica:
             return "has not ended"
         if self.code < 0:
             name = _name_of_signal(-self.code)
-            text = f"killed by signal {-self.code}" + (f" ({name})" if name else "")
-            return text + (": out of memory?" if -self.code == signal.SIGKILL else "")
+            by = f"{-self.code} ({name})" if name else f"{-self.code}"
+            if -self.code == signal.SIGKILL:
+                return f"killed by signal {by}: out of memory?"
+            return f"killed by signal {by}"
         text = f"exit code {self.code}"
         return with_last_words(text, self.log.last) if self.code else text
 

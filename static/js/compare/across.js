@@ -44,7 +44,7 @@ function columnHead({ id, name, colour, dash }) {
   const rest = keys.filter((key) => key !== id);
   const query = new URLSearchParams(params);
   query.set("ids", rest.join(","));
-  const words = gettext("Without {name}", { name });
+  const words = gettext("Remove {name}", { name });
   const props = { class: "btn btn-icon btn-icon-s", title: words, "aria-label": words };
   return h(
     "th",

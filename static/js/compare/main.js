@@ -9,6 +9,7 @@ import { byId, h, icon, onChange, pageData } from "../dom.js";
 import { duration, number, stateBadge, trialSeconds } from "../format.js";
 import { around, gettext } from "../language.js";
 import { connectionBadge, Live } from "../live.js";
+import { said } from "../said.js";
 import { steadily } from "../steadily.js";
 import { bestMark, drawTable, equalWords, isMarkedIn, swatch, valueLine } from "./diff_table.js";
 
@@ -50,8 +51,8 @@ function columnHead({ number: n, colour, dash }) {
   const remove = rest.length > 1 && {
     href: addressOf(rest),
     class: "btn btn-icon btn-icon-s",
-    title: gettext("Without trial {n}", { n }),
-    "aria-label": gettext("Without trial {n}", { n }),
+    title: gettext("Remove trial {n}", { n }),
+    "aria-label": gettext("Remove trial {n}", { n }),
   };
   return h(
     "th",
@@ -138,7 +139,7 @@ function facts() {
     factLine(gettext("Attempt"), (t) => h("td", { class: "num-left" }, t.attempt)),
     factLine(gettext("Exit code"), (t) => h("td", { class: "num-left" }, t.exit_code ?? "–")),
     factLine(gettext("Reason"), (t) =>
-      h("td", { class: "compare-reason", title: t.reason }, t.reason),
+      h("td", { class: "compare-reason", title: said(t.reason) }, said(t.reason)),
     ),
   ];
 }

@@ -4,6 +4,7 @@ import { byId, find, h, icon } from "../dom.js";
 import { ago } from "../format.js";
 import { gettext, ngettext } from "../language.js";
 import { LOOKS, plainLook } from "../looks.js";
+import { said } from "../said.js";
 
 /**
  * Draw the upload into the card, if the page has one.
@@ -32,7 +33,7 @@ export function drawAIStore(upload, mayChange) {
   error.hidden = !upload.error;
   const isComing = upload.next_try_at && state === "retrying";
   const next = isComing ? [gettext(" Next try: "), ago(upload.next_try_at)] : [];
-  error.replaceChildren(upload.error, ...next);
+  error.replaceChildren(said(upload.error), ...next);
   error.classList.toggle("is-failed", state === "failed");
   const link = byId("aistore-link", HTMLAnchorElement);
   link.hidden = !upload.url;

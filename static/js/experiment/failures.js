@@ -4,6 +4,7 @@ import { api, wordsOf } from "../api.js";
 import { byId, h, icon, onChange, toast } from "../dom.js";
 import { number, plain } from "../format.js";
 import { gettext, ngettext } from "../language.js";
+import { said } from "../said.js";
 import { steadily } from "../steadily.js";
 
 const EVERY_MS = 5000; // at most so often while trials go on failing
@@ -69,7 +70,8 @@ export class Failures {
       .slice(0, SHOWN)
       .map((n) => h("a", { class: "num", href: `${this.urls.page}trials/${n}/` }, `#${n}`));
     const more = count - links.length;
-    const words = reason || (exit_code === null ? "–" : gettext("exit code {n}", { n: exit_code }));
+    const words =
+      said(reason) || (exit_code === null ? "–" : gettext("exit code {n}", { n: exit_code }));
     return h(
       "li",
       { class: "failure-group", "data-testid": "failure-group" },

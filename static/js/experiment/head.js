@@ -3,6 +3,7 @@
 import { all, byId, find, onChange } from "../dom.js";
 import { isEnded, phaseBadge } from "../format.js";
 import { gettext, ngettext } from "../language.js";
+import { said } from "../said.js";
 
 const changed = onChange();
 
@@ -38,7 +39,7 @@ function drawBreaker(experiment) {
   const box = byId("breaker");
   box.hidden = !breaker || isEnded(experiment);
   if (!breaker) return;
-  byId("breaker-reason").textContent = breaker.reason;
+  byId("breaker-reason").textContent = said(breaker.reason);
   byId("breaker-log").textContent = breaker.log;
   byId("breaker-log").hidden = !breaker.log;
   const link = byId("breaker-trial", HTMLAnchorElement);
@@ -59,7 +60,7 @@ function drawClusterObject({ cluster_object: there }) {
   const trouble = byId("cluster-trouble");
   trouble.hidden = !there?.trouble;
   find(trouble, "div").textContent = there?.trouble
-    ? gettext("In the cluster: {trouble}", { trouble: there.trouble })
+    ? gettext("In the cluster: {trouble}", { trouble: said(there.trouble) })
     : "";
 }
 

@@ -13,6 +13,7 @@ import { listenToActions } from "./actions.js";
 import { drawAIStore } from "./aistore.js";
 import { Charts } from "./charts.js";
 import { CustomTrial } from "./custom_trial.js";
+import { Devices } from "./devices.js";
 import { Failures } from "./failures.js";
 import { drawHead } from "./head.js";
 import { Limits } from "./limits.js";
@@ -110,6 +111,7 @@ const failures = new Failures(urls, {
   mayChange: state.may_change,
   onRetried: () => table.refresh(),
 });
+const devices = new Devices({ api: root.dataset.devices ?? "", list: urls.list }, experiment.id);
 const changed = onChange();
 function draw() {
   drawHead(experiment, state.may_change);
@@ -121,6 +123,7 @@ function draw() {
   limits.show(experiment);
   pace.follow(experiment);
   failures.follow(experiment);
+  devices.follow(experiment);
 }
 
 /** @param {News} news */

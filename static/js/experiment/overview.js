@@ -25,7 +25,9 @@ export function drawProgress(experiment) {
     else if (started_at)
       byId("started").replaceChildren(...around(gettext("started {ago}"), ago(started_at)));
     else
-      byId("started").replaceChildren(...around(gettext("made {ago}"), ago(experiment.created_at)));
+      byId("started").replaceChildren(
+        ...around(gettext("created {ago}"), ago(experiment.created_at)),
+      );
   });
 }
 

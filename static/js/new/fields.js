@@ -5,11 +5,14 @@ import { gettext } from "../language.js";
 
 let serial = 0;
 
+const speaksEnglish = globalThis.document?.documentElement.lang.startsWith("en");
+
 /**
- * Messages begin small where they continue a path; alone they are sentences.
+ * English messages begin small where they continue a path; alone they are sentences.
  * @param {string} words
  */
-export const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1);
+export const sentence = (words) =>
+  speaksEnglish ? words.charAt(0).toUpperCase() + words.slice(1) : words;
 
 /**
  * A label, a control, an optional help line, and room for problems.

@@ -30,7 +30,9 @@ function item(problem, kind, app) {
           h(
             "span",
             { class: "problem-where mono" },
-            [where, problem.line && `line ${problem.line}`].filter(Boolean).join(" · "),
+            [where, problem.line && gettext("line {n}", { n: problem.line })]
+              .filter(Boolean)
+              .join(" · "),
           ),
       ),
     ),

@@ -10,6 +10,7 @@ import { Editor } from "./editor.js";
 import { focusField, showProblems } from "./fields.js";
 import { drawForecast, drawProblems } from "./forecast.js";
 import { InStep } from "./in_step.js";
+import { drawLocal } from "./local.js";
 import { listenToSources } from "./sources.js";
 import { addRow, drawSpace, showPreviews } from "./space.js";
 import { drawTraining } from "./training.js";
@@ -150,6 +151,7 @@ function drawForm() {
   drawSpace(byId("space"), app);
   redrawAlgorithms();
   drawTraining(byId("training"), app);
+  drawLocal(app);
   drawStore(app);
   if (!focused) return;
   const again = form.querySelector(`[data-field="${CSS.escape(focused)}"]`);

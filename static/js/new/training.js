@@ -124,6 +124,7 @@ function taskCard(task, index, app, tasks, redraw) {
     changed();
   };
   const replicas = { inputmode: "numeric", class: "form-control num", placeholder: "1" };
+  const gpus = { ...replicas, placeholder: "0", "data-testid": `task-${index}-gpus` };
   const directory = { ...MONO, placeholder: "/path/to/code" };
   const image = { ...MONO, placeholder: "registry/image:tag" };
   return h(
@@ -134,6 +135,7 @@ function taskCard(task, index, app, tasks, redraw) {
       { class: "task-head" },
       field(gettext("Type"), typeControl(task, id, app)),
       field(gettext("Replicas"), text(`${id}.replicas`, task, "replicas", changed, replicas)),
+      field(gettext("GPUs"), text(`${id}.gpus`, task, "gpus", changed, gpus)),
       field(
         gettext("Working directory"),
         text(`${id}.workingDir`, task, "workingDir", changed, directory),
@@ -209,6 +211,7 @@ function newTask(tasks, types) {
     args: [],
     workingDir: tasks[0]?.workingDir ?? "",
     env: [],
+    gpus: "",
   };
 }
 

@@ -14,6 +14,7 @@ import {
 } from "../format.js";
 import { gettext, ngettext } from "../language.js";
 import { LOOKS } from "../looks.js";
+import { said } from "../said.js";
 
 /**
  * A table of names and values.
@@ -97,7 +98,7 @@ function facts(trial) {
   const { created_at, started_at, finished_at, exit_code } = trial;
   /** @type {[string, import("../dom.js").Child][]} */
   const rows = [
-    [gettext("Made"), ago(created_at)],
+    [gettext("Created"), ago(created_at)],
     [gettext("Started"), ago(started_at)],
   ];
   if (started_at) {
@@ -131,7 +132,7 @@ function drawWhy(trial, stop) {
   const box = byId("why");
   const css = WHY[trial.state];
   const ended = css !== undefined;
-  const reason = trial.reason || (trial.stopping ? gettext("It is being stopped.") : "");
+  const reason = said(trial.reason) || (trial.stopping ? gettext("It is being stopped.") : "");
   box.hidden = !reason && !ended;
   if (box.hidden) return;
   const { label, icon: name } = LOOKS.states[trial.state];

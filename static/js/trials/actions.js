@@ -13,11 +13,11 @@ const QUESTIONS = {
     danger: true,
   },
   exclude: {
-    title: (n) => gettext("Leave trial {n} out of the results?", { n }),
+    title: (n) => gettext("Exclude trial {n} from the results?", { n }),
     text: gettext(
       "It no longer counts for the best value, the charts and the tuner. You can take it back at any time.",
     ),
-    action: gettext("Leave out"),
+    action: gettext("Exclude"),
   },
 };
 /** @type {Record<string, (n: number, answer: Trial) => string>} */
@@ -25,7 +25,7 @@ const DONE = {
   kill: (n) => gettext("Trial {n} is being stopped.", { n }),
   retry: (n, answer) =>
     gettext("Trial {n} is tried again as trial {other}.", { n, other: answer.number }),
-  exclude: (n) => gettext("Trial {n} is left out of the results.", { n }),
+  exclude: (n) => gettext("Trial {n} is excluded from the results.", { n }),
   restore: (n) => gettext("Trial {n} counts again.", { n }),
 };
 

@@ -3,6 +3,7 @@
 import { h, icon } from "../dom.js";
 import { duration, full, isFinished, number, plain, trialSeconds } from "../format.js";
 import { gettext } from "../language.js";
+import { said } from "../said.js";
 
 /** @type {Record<string, string>} */
 const ORIGIN_WORDS = {
@@ -74,7 +75,8 @@ export function originCell({ origin, attempt, excluded }) {
 
 /** @param {Trial} trial */
 export function reasonCell({ reason }) {
-  return h("td", { class: "reason", title: reason }, h("span", { class: "truncate" }, reason));
+  const words = said(reason);
+  return h("td", { class: "reason", title: words }, h("span", { class: "truncate" }, words));
 }
 
 /**
@@ -91,7 +93,7 @@ export function actionsCell(trial, mayChange) {
     const props = {
       type: "button",
       class: `btn btn-icon btn-icon-s${danger ? " danger" : ""}`,
-      title,
+      "data-name": title,
       "aria-label": gettext("{action}: trial {n}", { action: title, n: trial.number }),
       "data-row-action": name,
     };
@@ -103,8 +105,8 @@ export function actionsCell(trial, mayChange) {
   } else {
     if (trial.retriable) buttons.push(button("retry", "refresh", gettext("Try again")));
     if (trial.excluded)
-      buttons.push(button("restore", "eye", gettext("Take back into the results")));
-    else buttons.push(button("exclude", "eye-off", gettext("Leave out of the results")));
+      buttons.push(button("restore", "eye", gettext("Include in the results again")));
+    else buttons.push(button("exclude", "eye-off", gettext("Exclude from the results")));
   }
   buttons.push(button("copy", "copy", gettext("New trial from these parameters")));
   return h("td", { class: "row-actions" }, mayChange ? buttons : []);
