@@ -328,6 +328,9 @@ def test_by_measured_memory_a_second_trial_joins_once_one_has_succeeded(
     assert peak_of(str(jobs.root / "at-exp1-1-1"), "exp1") == 30 * GIB
     jobs.launch(second)
     another()
+    jobs.backend.forget(first)
+    assert peak_of(str(jobs.root / "at-exp1-1-1"), "exp1") is None
+    (jobs.root / "peaks" / "exp1").write_text(str(30 * GIB))
     with pytest.raises(NotYet, match=r"14\.0 of the 33\.0 GiB needed are left"):
         another()
 

@@ -20,6 +20,8 @@ from experiments.selectors.manifest import current_manifest
 from experiments.services import actions
 from experiments.states import TrialState
 from experiments.trials import changes
+from experiments.web import detail_pages
+from tests.loop.scripted import ScriptedBackend
 
 NASTY = "</script><script>alert('x')</script>"
 
@@ -108,6 +110,17 @@ def test_an_empty_experiment_has_a_page(client: Client, experiment: Experiment) 
     answer = client.get(f"/experiments/{experiment.pk}/")
     assert answer.status_code == 200
     assert state_of(answer.content.decode())["trials"] == {"count": 0, "results": []}
+
+
+@pytest.mark.parametrize("runs_here", [True, False])
+def test_gpus_are_shown_where_trials_run_on_this_machine(
+    client: Client, experiment: Experiment, monkeypatch: pytest.MonkeyPatch, runs_here: bool
+) -> None:
+    monkeypatch.setattr(ScriptedBackend, "runs_here", runs_here)
+    monkeypatch.setattr(detail_pages, "backend", ScriptedBackend)
+    page = client.get(f"/experiments/{experiment.pk}/").content.decode()
+    assert ('id="devices"' in page) == runs_here
+    assert ('data-devices="/api/v1/devices/"' in page) == runs_here
 
 
 def test_what_users_wrote_is_never_markup(

@@ -432,6 +432,7 @@ class LocalBackend(Backend):
             self.stop(handle)
             raise BackendUnavailable(f"{handle['name']} has not ended yet")
         shutil.rmtree(directory, ignore_errors=True)
+        self.sharing.forget(handle["name"])
         with contextlib.suppress(OSError):
             os.unlink(self.exits / handle["name"])
 

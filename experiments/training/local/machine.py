@@ -16,7 +16,7 @@ from typing import Any
 
 from experiments.manifest.quantity import GPU_RESOURCE, parse_quantity
 from experiments.manifest.reading import at
-from experiments.training.base import Capacity, Launch, LaunchError
+from experiments.training.base import Capacity, Launch, LaunchError, experiment_of_job
 from experiments.training.environment import Replica, main_container, replicas_by_rank
 from experiments.training.local.capacity import cores, memory_bytes
 from experiments.training.local.gpus import FRESH_S, Gpu, Gpus
@@ -233,6 +233,10 @@ class Sharing:
             # A failed one may not have come far.
             _keep_peak(job, max(self._peaks.pop(job).values()), is_first=_succeeded(Path(job)))
 
+    def forget(self, name: str) -> None:
+        """Drop what is known of the experiment of a job: it is being deleted."""
+        peak_path(str(self.root / name), experiment_of_job(name)).unlink(missing_ok=True)
+
     def _look(self, measured: Sequence[Claim], claims: Sequence[Claim]) -> None:
         for gpu in self.gpus.inventory(MEASURE_EVERY_S / 2).gpus:
             here = [claim for claim in claims if gpu.key in claim.keys]
@@ -324,7 +328,7 @@ def _own_bytes(gpu: Gpu, claim: Claim) -> int | None:
 
 def _keep_peak(job: str, peak: int, *, is_first: bool) -> None:
     """Keep what a trial took, if it is more than what is known; or the first that is known."""
-    experiment = os.path.basename(job).split("-")[1]
+    experiment = experiment_of_job(os.path.basename(job))
     known = peak_of(job, experiment)
     if peak <= (known or 0) or (known is None and not is_first):
         return
