@@ -206,7 +206,9 @@ def test_modules_and_options_are_run_as_python_does(code: Code) -> None:
 
 def test_random_numbers_differ_and_what_imports_print_and_set_is_there(code: Code) -> None:
     code.write(
-        "chatty.py", "import os, sys\nprint('said', file=sys.stderr)\nos.environ['SET'] = '1'"
+        "chatty.py",
+        "import os, sys\nprint('said', file=sys.stderr)\nos.environ['SET'] = '1'\n"
+        "mine = {name: value for name, value in os.environ.items() if name.startswith('CHATTY_')}",
     )
     code.write("t.py", "import os, random, tempfile, uuid, multiprocessing.process as p\n"
                "print(os.environ['SET'], [random.random(), tempfile.mktemp(), uuid.uuid4(), "
@@ -237,6 +239,8 @@ REFUSED: list[tuple[str, str]] = [
      "name='looker').start()", r"they started threads, which a fork does not have: looker"),
     ("import os\nos.environ.get('TUNER_TRIAL_SEQ_ID')",
      r"odd asks for TUNER_TRIAL_SEQ_ID as it is imported"),
+    ("import os\nkept = dict(os.environ)", r"odd asks for the whole environment"),
+    ("import os\nkept = os.environ.copy()", r"odd asks for the whole environment as"),
     ("import os\ndevices = os.getenv('CUDA_VISIBLE_DEVICES', '')", r"odd asks for CUDA_VISIBLE"),
     ("import os\nos.environ['CUDA_VISIBLE_DEVICES'] = '0'", r"CUDA_VISIBLE_DEVICES is set by an"),
     ("import tempfile\nplace = tempfile.TemporaryDirectory()", r"odd makes temporary files"),
@@ -413,9 +417,7 @@ def test_each_fork_sees_the_gpu_of_its_own_slot_until_all_of_it_is_gone(
     code: Code, tmp_path: Path
 ) -> None:
     jobs = code.jobs = Jobs(code.jobs.root, gpus=Gpus([3, 5]), slots=tmp_path / "slots")
-    code.write(
-        "heavy.py", "import os\nkept = [os.environ.copy(), dict(os.environ)]\n"
-    )  # asks for none
+    code.write("heavy.py", "import os\nkept = [*os.environ.items()]\n")  # asks for none
     code.write("t.py", "import heavy, os, time\nprint(os.environ['CUDA_VISIBLE_DEVICES'], "
                "os.popen('echo $CUDA_VISIBLE_DEVICES').read().strip(), flush=True)\n"
                "time.sleep(600)")  # fmt: skip

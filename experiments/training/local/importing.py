@@ -27,7 +27,11 @@ class Refused(Exception):
 
 
 class Watched(os._Environ):  # type: ignore[type-arg]
-    """``os.environ`` that notes which variables of a single trial are asked for, and by whom."""
+    """``os.environ`` that notes which variables of a single trial are asked for, and by whom.
+
+    They are not in it. So who keeps a copy would lack them later, whereas going through all
+    (``items()``, as tqdm does for those that begin with its name) does no harm.
+    """
 
     hidden: frozenset[str] = frozenset()
     asked: dict[str, str] = {}
@@ -36,6 +40,11 @@ class Watched(os._Environ):  # type: ignore[type-arg]
         if key in self.hidden:
             self.asked.setdefault(key, _who_asks())
         return super().__getitem__(key)
+
+    def keys(self) -> Any:
+        """What makes a ``dict`` of it comes here."""
+        self.asked.setdefault("the whole environment", _who_asks())
+        return super().keys()
 
 
 def _who_asks() -> str:
