@@ -20,9 +20,17 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 Selects = dict[str, Any]
 
 
-def field(name: str, *, unit: float = 1.0) -> Selects:
-    """A number that trials have; one on the axis stands for ``unit`` of it."""
-    return {"name": name} if unit == 1.0 else {"name": name, "unit": unit}
+def field(name: str, *, unit: float = 1.0, log: bool = False) -> Selects:
+    """A number that trials have; one on the axis stands for ``unit`` of it.
+
+    ``log``: the axis has decimal logarithms.
+    """
+    found: Selects = {"name": name}
+    if unit != 1.0:
+        found["unit"] = unit
+    if log:
+        found["log"] = True
+    return found
 
 
 def time(name: str) -> Selects:

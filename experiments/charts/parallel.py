@@ -184,7 +184,7 @@ def figure(info: ParallelInfo) -> Figure:
     frame["meta"] = {
         "kind": KIND,
         "selects": {
-            "": brush.field("value"),
+            "": brush.field("value", log=info.value_log),
             **{style.escaped(a.label): brush.parameter(a, by_place=True) for a in info.axes},
         },
         "hidden": list(info.hidden),

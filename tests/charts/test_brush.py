@@ -67,3 +67,15 @@ def test_each_axis_that_selects_is_one_of_the_figure(kind: str) -> None:
     names = {d["name"] for trace in figure["data"] for d in trace.get("dimensions", ())}
     for axis in selects:
         assert axis in names if names else f"{axis[0]}axis{axis[1:]}" in layout
+
+
+def test_axes_drawn_logarithmic_by_hand_mean_what_they_show() -> None:
+    space = {"units": {"_type": "uniform", "_value": [1, 100]}}
+    trials = [trial(n, 10.0**n, parameters={"units": 1.0 + n}) for n in range(4)]
+    drawn = CHARTS["parcoords"].draw(record(trials, space=space), {"log_axes": '["", "units"]'})
+    assert drawn["layout"]["meta"]["selects"] == {
+        "": {"name": "value", "log": True},
+        "units": {"name": "param:units", "log": True},
+    }
+    by_start = CHARTS["history"].draw(record(trials, space=space), {"x": "start"})
+    assert by_start["layout"]["meta"]["selects"]["x"] == {"name": "started_at", "time": True}

@@ -247,5 +247,5 @@ function axisOf({ label, name, values, range, tickvals, ticktext }) {
     (place, i) => /** @type {[number, string]} */ ([place, wordsIn(ticktext[i])]),
   );
   // two labels may be cut to the same; brushes and the order of axes go by the name
-  return { key: wordsIn(name || label), name, label: wordsIn(label), values, range, ticks };
+  return { key: wordsIn(name ?? label), name, label: wordsIn(label), values, range, ticks };
 }
