@@ -19,7 +19,12 @@ EVENTS = (
     *("aistore/client.py", "aistore/uploader.py", "aistore/vault.py", "algorithms/assessors/*.py"),
     *("cluster/objects.py", "cluster/sync.py", "engine/*.py", "loop/*.py", "models/secrets.py"),
     *("notices/delivery.py", "notices/webhook.py"),
-    *("redaction.py", "reports/rows.py", "reports/wire.py", "reports/trial_api.py"),
+    *(
+        "redaction.py",
+        "reports/rows.py",
+        "reports/wire.py",
+        "reports/trial_api.py",
+    ),
     *("selectors/present.py", "services/actions.py", "services/generated/rows.py"),
     *("strict_json.py", "training/**/*.py", "trials/*.py"),
 )
@@ -34,7 +39,9 @@ PROBLEMS = (
         "rest/*.py",
         "selectors/across.py",
     ),
-    *("selectors/chart_data.py", "selectors/compare.py", "selectors/trial_filter.py"),
+    *("selectors/chart_data.py", "selectors/compare.py", "selectors/selection.py"),
+    *("selectors/trial_facts.py", "selectors/trial_filter.py", "services/channels.py"),
+    *("services/many.py", "services/saved_views.py"),
     *("services/conversions.py", "services/intake.py", "services/samples.py", "web/*.py"),
 )
 # Generated pages and schemas, descriptions of the API, programs of their own, headers.
@@ -46,7 +53,7 @@ NEVER = (
 UNSHOWN_CALLS = frozenset(
     {"compile", "extend_schema", "OpenApiParameter", "execute", "add_argument", "Thread"}
     | {"Rule", "_algorithm"}
-    | {"gettext", "ngettext", "gettext_lazy", "pgettext", "_", "HttpResponse", "create_task"}
+    | {"gettext", "ngettext", "gettext_lazy", "pgettext", "_", "N_", "HttpResponse", "create_task"}
     | {"extend_schema_view", "inline_serializer", "removeprefix", "OpenApiResponse", "info"}
 )
 # Of a manifest's fields the first argument is for the schema alone; hints are shown.

@@ -15,8 +15,12 @@ ROOT = Path(__file__).resolve().parent.parent / "experiments"
 # What our own programs wrote, or a cluster or AIStore answered: nobody's mistakes to explain.
 OWN_FILES = {
     "strict_json.py", "manifest/json_text.py",  # names in a text that was read already
-    "training/local/wrapper.py", "training/local/backend.py", "embedded/supervisor.py",
+    "training/local/wrapper.py", "training/local/fork_server.py", "embedded/supervisor.py",
+    "training/local/machine.py", "training/local/preload.py", "training/local/records.py",
+    "training/local/slots.py", "training/local/collector.py",  # what we wrote ourselves
     "training/client/autotune_trial.py",  # imports nothing of ours
+    "training/local/metric_lines.py",  # what anybody prints: what is no JSON is a line like others
+    "shell/server.py",  # of our own server
     "training/kubernetes/api.py", "training/kubernetes/watch.py",
     "training/kubernetes/jobs/batch.py",
     "aistore/client.py", "aistore/vault.py",

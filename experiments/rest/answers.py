@@ -55,7 +55,7 @@ class TrialShape(serializers.Serializer[Any]):
     seq = serializers.IntegerField()
 
 
-class TrialPageShape(serializers.Serializer[Any]):
+class TrialPage(serializers.Serializer[Any]):
     count = serializers.IntegerField()
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)

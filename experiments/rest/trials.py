@@ -33,7 +33,7 @@ class Trials(ApiView):
         summary="List trials",
         parameters=[inputs.TrialsQuery],
         responses={
-            200: answers.TrialPageShape,
+            200: answers.TrialPage,
             400: BAD,
             **COMMON,
         },

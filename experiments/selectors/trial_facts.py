@@ -131,7 +131,11 @@ class Names:
 
     @staticmethod
     def _no(what: str, name: str, path: str, known: Iterable[str]) -> ProblemsError:
-        return _unknown(path, f"No {what} is named {name!r}.", name, sorted(known))
+        if what == "metric":
+            message = f"No metric is named {name!r}."
+        else:
+            message = f"No parameter is named {name!r}."
+        return _unknown(path, message, name, sorted(known))
 
 
 def _unknown(path: str, message: str, name: str, known: Sequence[str]) -> ProblemsError:

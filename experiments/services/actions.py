@@ -31,6 +31,7 @@ LIMIT_HIGHEST = {name: SPEC.whole(path.removeprefix("spec.")).high for name, pat
 
 
 MOST_PROBLEMS = 50  # told at once
+KILLED = "Killed by the user."
 
 
 class Refused(Exception):
@@ -277,7 +278,7 @@ def update_details(
         experiment.record(EventKind.DETAILS, data={"changed": sorted(columns)})
 
 
-def kill_trial(trial: Trial, *, reason: str = "Killed by the user.") -> None:
+def kill_trial(trial: Trial, *, reason: str = KILLED) -> None:
     """Stop one trial; it ends as CANCELED once its processes are gone."""
     request_stop(trial, TrialState.CANCELED, reason)
     _wake(trial.experiment)

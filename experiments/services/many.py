@@ -49,7 +49,7 @@ def kill(experiment: Experiment, pks: Collection[int]) -> list[int]:
         stopped = [
             trial.number
             for trial in going
-            if request_stop(trial, TrialState.CANCELED, "Killed by the user.")
+            if request_stop(trial, TrialState.CANCELED, actions.KILLED)
         ]
         if stopped:
             _wake(experiment)

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from experiments.charts.sparkline import BestLine, points
 from experiments.cluster.status import status_of
-from experiments.management.commands.run import _progress_line
+from experiments.management.commands import run
 from experiments.models import ClusterObject, Experiment, Trial
 from experiments.selectors.export import export
 from experiments.selectors.present import count_trials, experiment_json
@@ -214,7 +214,7 @@ def test_a_limit_lowered_below_what_has_finished_makes_no_nonsense(
     assert "14 of 14 trials finished" in page
     assert "<strong>14</strong> / 14" in page
     assert "14 of 14 finished" in export(experiment, "html").decode()
-    assert "14/14 trials" in _progress_line(experiment)
+    assert "14/14 trials" in run.Command()._progress(experiment).plain()
     counts = count_trials([experiment])[experiment.pk]
     told = status_of(ClusterObject(experiment=experiment, name="low"), counts, 1, {})
     assert told["progress"] == "14/14"
