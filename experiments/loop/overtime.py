@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from django.utils import timezone
 
 from experiments.manifest.spec import ExperimentSpec
-from experiments.models import Experiment, Trial
+from experiments.models import Experiment, Trial, clock
 from experiments.states import EventKind, TrialState
 from experiments.trials import changes
 
@@ -31,6 +31,10 @@ def _seconds_of(experiment: Experiment, trial: Trial) -> float:
     """How long this attempt has run, without the time in which the machine slept."""
     if trial.started_at is None:
         return 0.0
-    slept = experiment.events.filter(what=EventKind.SLEPT, time__gte=trial.started_at)
     ran = (timezone.now() - trial.started_at).total_seconds()
+    # Who started it on this machine knows best: events tell of no sleep while the experiment was
+    # suspended, or while no server ran.
+    if (slept_s := clock.slept_in(trial.handle or {})) is not None:
+        return ran - slept_s
+    slept = experiment.events.filter(what=EventKind.SLEPT, time__gte=trial.started_at)
     return ran - sum(float(each["seconds"]) for each in slept.values_list("data", flat=True))

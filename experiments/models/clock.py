@@ -8,21 +8,13 @@ anywhere else nothing is left out. A virtual machine that its host freezes does 
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from experiments.training.local.processes import boot_id
+from experiments.training.local.processes import boot_id, slept_s
 
 LEAST_S = 1.0  # the two clocks are not read in the same moment
-
-
-def slept_s() -> float:
-    """How long this machine has slept since it was started."""
-    if not hasattr(time, "CLOCK_BOOTTIME"):
-        return 0.0
-    awake = time.clock_gettime(time.CLOCK_MONOTONIC)
-    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - awake)
 
 
 def columns(since: datetime | None) -> dict[str, Any]:
@@ -45,4 +37,12 @@ def slept_since(clock_at: datetime | None, clock_sleep: Any) -> float:
     if clock_sleep["boot"] != boot_id():
         return 0.0
     slept = slept_s() - float(clock_sleep["slept"])
+    return slept if slept >= LEAST_S else 0.0
+
+
+def slept_in(job: Mapping[str, Any]) -> float | None:
+    """Seconds that the machine slept since a job of its own was started; None: cannot be told."""
+    if "slept" not in job or job.get("boot") != boot_id():
+        return None
+    slept = slept_s() - float(job["slept"])
     return slept if slept >= LEAST_S else 0.0

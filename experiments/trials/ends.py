@@ -32,7 +32,7 @@ def end_trial(trial: Trial, status: JobStatus) -> bool:
         # Nobody decided to stop it: the server was shut down around it.
         return requeue(trial, "The server was shut down; it starts anew.")
     state, reason = _verdict_on_end(trial, status)
-    if state is TrialState.FAILED and status.out_of_memory:
+    if state is TrialState.FAILED and status.out_of_memory and not trial.stop_as:
         if _may_suffice_alone(trial, status.out_of_memory):
             return _requeue_alone(trial, status.out_of_memory, reason)
         reason += _nothing_more_to_give(trial, status.out_of_memory)

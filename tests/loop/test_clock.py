@@ -10,6 +10,7 @@ from django.utils import timezone
 from experiments.loop import reconcile, starting
 from experiments.models import Experiment, clock
 from experiments.services import actions
+from experiments.training.local import processes
 from tests.loop.scripted import ScriptedBackend
 
 NIGHT_S = 8 * 3600.0
@@ -94,6 +95,29 @@ def test_nothing_is_left_out_that_this_machine_cannot_know(make_experiment, back
     later = now + timedelta(seconds=5)  # set by a release that knows clock_at alone
     assert clock.slept_since(later, known) == 0
     assert clock.slept_since(None, known) == 0
+
+
+@pytest.mark.parametrize("asleep", ["suspended", "no server"])
+def test_a_trial_is_not_stopped_for_a_sleep_of_which_no_event_tells(
+    make_experiment, backend, sleep, asleep: str
+):
+    """A suspended experiment's clock stands still, so nobody noticed the sleep."""
+    experiment = make_experiment({"maxTrialSeconds": 60}, concurrency=1)
+    look(experiment.pk)
+    trial = experiment.trials.get()
+    trial.handle |= {"boot": processes.boot_id(), "slept": clock.slept_s()}  # as local jobs have it
+    trial.save()
+    if asleep == "suspended":
+        actions.suspend(Experiment.objects.get(pk=experiment.pk))
+    sleep(NIGHT_S)
+    reconcile.restart_clocks()
+    look(experiment.pk)
+    assert not experiment.events.filter(what="slept").exists()
+    assert backend.stopped == []
+    experiment.trials.update(started_at=trial.started_at - timedelta(seconds=61))
+    look(experiment.pk)
+    look(experiment.pk)
+    assert backend.stopped == [trial.handle["name"]], "what it ran awake counts"
 
 
 def test_two_readings_a_moment_apart_are_no_sleep():

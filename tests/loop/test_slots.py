@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from experiments.loop import reconcile
 from experiments.manifest.spec import parse_manifest
@@ -121,6 +123,18 @@ def test_who_was_to_be_stopped_is_not_started_anew(make_experiment, backend):
     backend.run_out(0)
     look(experiment)
     assert experiment.trials.get(number=0).state == "CANCELED"
+
+
+def test_whose_time_was_up_has_failed_though_it_ran_out_of_memory_as_well(make_experiment, backend):
+    """It began anew with its stop still decided, and was canceled before it started."""
+    experiment = make_experiment({"maxTrialSeconds": 60}, max_trials=2, concurrency=1)
+    look(experiment)
+    since = timezone.now() - timedelta(seconds=61)
+    experiment.trials.update(started_at=since, stop_as="FAILED", stop_reason="Too long.")
+    backend.run_out(0)
+    look(experiment)
+    trial = experiment.trials.get(number=0)
+    assert (trial.state, trial.attempt, trial.reason) == ("FAILED", 1, "Too long.")
 
 
 def test_more_gpus_than_there_are_is_refused_before_anything_runs(

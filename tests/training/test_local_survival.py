@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from experiments.training.base import JobState, Launch
+from experiments.training.local import processes, records
 from experiments.training.local.backend import LocalBackend
 from tests.training.conftest import CLIENT_DIR, Jobs, is_running, task, until
 from tests.training.test_local_trees import DAEMON, daemons_of
@@ -189,6 +190,18 @@ def test_a_stranger_with_the_same_pid_is_neither_taken_for_ours_nor_signalled(jo
         with pytest.raises(subprocess.TimeoutExpired):
             stranger.wait(0.05)
         stranger.kill()
+
+
+def test_a_job_says_how_long_the_machine_had_slept_when_it_began(jobs: Jobs) -> None:
+    """For the time that a trial may run; also to who adopts it, and not of a release before."""
+    handle = jobs.shell("exec sleep 600")
+    assert handle["slept"] == pytest.approx(processes.slept_s(), abs=1)
+    assert jobs.backend.find(jobs.describe(task(["true"]))) is None
+    assert records.find_job(jobs.root / handle["name"]) == handle
+    record = json.loads((jobs.root / handle["name"] / "pid.json").read_text())
+    del record["slept"]
+    (jobs.root / handle["name"] / "pid.json").write_text(json.dumps(record))
+    assert "slept" not in (records.find_job(jobs.root / handle["name"]) or {})
 
 
 def test_a_pid_file_that_is_broken_means_lost(jobs: Jobs) -> None:

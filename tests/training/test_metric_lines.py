@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,6 +155,53 @@ def test_what_stood_in_a_file_before_is_another_trial_s(tmp_path: Path) -> None:
         (tmp_path / name).write_text(old)
         file = File(tmp_path / name)
         assert (file.new(), file.add(new)) == ([], [2])
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("one.json", '{\n"loss": 3}', '{\n"loss": 2}'),
+        ("rows.json", '[{"loss": 3}, {"loss": 3}]', '[{"loss": 3}, {"loss": 2}]'),
+        ("fewer.json", '[{"loss": 3}, {"loss": 1}]', '[{"loss": 2}]'),
+        ("keras.json", '{"loss": [3, 2]}', '{"loss": [2, 1]}'),
+        ("nan.json", '[{"loss": NaN}, {"loss": 1}]', '[{"loss": 2}, {"loss": 1}]'),
+    ],
+)
+def test_a_document_that_another_trial_left_and_this_one_writes_anew_is_its_own(
+    tmp_path: Path, name: str, old: str, new: str
+) -> None:
+    (tmp_path / name).write_text(old)
+    file = File(tmp_path / name)
+    assert file.new() == []
+    file.path.write_text(new)
+    rows = json.loads(new)
+    losses = rows["loss"] if isinstance(rows, dict) else [row["loss"] for row in rows]
+    assert file.new() == (losses if isinstance(losses, list) else [losses])
+    assert file.new() == []
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.csv", "a.jsonl", "a.log"])
+def test_the_same_values_as_another_trial_s_are_a_result_too(tmp_path: Path, name: str) -> None:
+    text = {"a.json": '[{"loss": 2}]', "a.csv": "loss\n2\n", "a.jsonl": '{"loss": 2}\n'}
+    path = tmp_path / name
+    for is_written in (True, False):
+        path.write_text(text.get(name, "loss=2\n"))
+        os.utime(path, (1, 1))
+        file = File(path)
+        assert file.new() == []
+        if is_written:
+            path.write_text(text.get(name, "loss=2\n"))
+        assert [row["loss"] for row in file.tail.end()] == ([2] if is_written else [])
+
+
+def test_a_document_of_one_value_tells_each_that_it_held(tmp_path: Path) -> None:
+    file = File(tmp_path / "metrics.json")
+    for epoch, loss in enumerate((3, 2, 2, math.nan)):
+        file.path.write_text(json.dumps({"epoch": epoch, "loss": loss}, indent=1))
+        os.utime(file.path, (epoch, epoch))
+        assert str(file.new()) == str([float(loss)])
+    os.utime(file.path, (9, 9))
+    assert file.new() == [], "the same once more is nothing new"
 
 
 def test_csv_is_read_by_its_header(tmp_path: Path) -> None:

@@ -225,8 +225,9 @@ class Tail:
         self._file: Any = None
         self._is_document: bool | None = None if path.lower().endswith(".json") else False
         self._stamp: tuple[int, int] | None = None
-        self._taken = 0  # entries of a document
+        self._known: list[str] = []  # entries of a document that were taken, see ``_key``
         self._before = b""  # the end of what was read
+        self._is_others = False  # nothing was written yet to what stood there before
         if os.path.exists(path):  # what stands there already is another trial's
             self._open(from_end=True)
 
@@ -245,11 +246,16 @@ class Tail:
             yield from self._rows(self.lines.end())
             self._file.close()
             self._file, self.header, self._before = None, None, b""
+            self._is_others = False
             if self._open():
                 yield from self._grown()
 
     def end(self) -> Iterator[Metrics]:
         yield from self.read()
+        if self._is_written_alike():
+            self._file.seek(0)
+            self.header, self._before = None, b""
+            yield from self._grown()
         if not self._is_document:
             yield from self._rows(self.lines.end())
 
@@ -273,8 +279,8 @@ class Tail:
             if self.is_csv:
                 self.header = self._cells(self._file.readline().decode("utf-8", "replace"))
             with contextlib.suppress(OSError, ValueError, RecursionError):
-                self._taken = len(_entries(json.loads(self._whole())))
-            self._stamp = self._now()
+                self._known = [self._key(row) for row in _entries(json.loads(self._whole()))]
+            self._stamp, self._is_others = self._now(), True
             size = self._file.seek(0, os.SEEK_END)
             self._before = os.pread(
                 self._file.fileno(), COMPARED_BYTES, max(0, size - COMPARED_BYTES)
@@ -312,19 +318,46 @@ class Tail:
         except (OSError, ValueError, RecursionError):
             return  # being written: the next look has it
         self._stamp = stamp
-        for entry in entries[self._taken :]:
+        keys = [self._key(entry) for entry in entries]
+        taken, self._known = self._taken(keys), keys
+        for entry in entries[taken:]:
             self.rows += 1
             yield numbers_of(entry)
-        self._taken = len(entries)
+
+    def _taken(self, keys: list[str]) -> int:
+        """How many entries of a document stand as they did at the last look."""
+        pairs = zip(self._known, keys, strict=False)
+        same = next((i for i, (old, new) in enumerate(pairs) if old != new), None)
+        if same is None:
+            same = min(len(self._known), len(keys))
+        if not self._is_others:
+            return same
+        self._is_others = False
+        goes_on = same == len(self._known) < len(keys)
+        return same if goes_on else 0  # else it was written anew, with what values ever
+
+    def _is_written_alike(self) -> bool:
+        """Whether rows were written anew that are, to the letter, what another trial had left."""
+        if self._file is None or self._is_document or not self._is_others:
+            return False
+        stat = os.fstat(self._file.fileno())
+        has_changed = self._stamp != (stat.st_mtime_ns, stat.st_size)
+        return has_changed and stat.st_size == self._file.tell()
+
+    def _key(self, entry: Any) -> str:
+        """What tells an entry from another; a text, for NaN is not itself."""
+        row = numbers_of(entry)
+        return repr([row.get(name) for name in (self.reader.objective, *STEPS)])
 
     def _grown(self) -> Iterator[Metrics]:
         while True:
             if self._was_cut_off():
                 self._file.seek(0)
-                self.header, self._before = None, b""
+                self.header, self._before, self._is_others = None, b"", False
             data = self._file.read(65536)
             if not data:
                 return
+            self._is_others = False
             self._before = (self._before + data)[-COMPARED_BYTES:]
             yield from self._rows(self.lines.feed(data))
 

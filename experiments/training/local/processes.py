@@ -19,6 +19,14 @@ def boot_id() -> str:
         return file.read().strip()
 
 
+def slept_s() -> float:
+    """How long this machine has slept since it was started: CLOCK_MONOTONIC stands still then."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return 0.0
+    awake = time.clock_gettime(time.CLOCK_MONOTONIC)
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - awake)
+
+
 def read_stat(pid: int) -> Stat | None:
     """Return (parent, session, start ticks) of a process; None when it is gone or a zombie."""
     try:

@@ -16,7 +16,7 @@ def find_job(directory: Path) -> Handle | None:
         return None
     # Unreadable means that the machine went down as it was written: such a job is lost.
     record = read_json(directory / "pid.json") or {}
-    return {
+    handle = {
         "name": directory.name,
         "pid": record.get("pid", 0),
         "started": record.get("started", 0),
@@ -25,6 +25,9 @@ def find_job(directory: Path) -> Handle | None:
         "replicas": record.get("replicas", []),
         "slot": record.get("slot") or {},
     }
+    if "slept" in record:  # else started by a release that did not write it down
+        handle["slept"] = record["slept"]
+    return handle
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -24,7 +24,13 @@ from typing import Any
 
 from experiments.training.last_words import with_last_words
 from experiments.training.local.log import Log
-from experiments.training.local.processes import boot_id, descendants, process_table, read_stat
+from experiments.training.local.processes import (
+    boot_id,
+    descendants,
+    process_table,
+    read_stat,
+    slept_s,
+)
 from experiments.training.out_of_memory import is_of_gpu, kernel_kills
 
 # Python ignores SIGPIPE and SIGXFSZ, we ignore SIGHUP and SIGINT; ignored signals pass through
@@ -158,6 +164,7 @@ class Supervisor:
             "started": stat[2] if stat else 0,
             "boot": boot_id(),
             "since": self.started_at,
+            "slept": slept_s(),
             "replicas": [spec["name"] for spec in self.job["replicas"]],
             "slot": slot,
         }
