@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.models import QuerySet
 from django.db.models.functions import Cast
@@ -31,7 +32,10 @@ def columns(
             if isinstance(field, models.DateTimeField):  # as text, lest each is converted alone
                 rows = rows.annotate(**{f"text{place}": Cast(field.name, models.TextField())})
                 wanted[place] = f"text{place}"
-    sql, params = rows.values_list(*wanted).query.sql_with_params()
+    try:
+        sql, params = rows.values_list(*wanted).query.sql_with_params()
+    except EmptyResultSet:  # Django sees that there are none, e.g. of no keys
+        return [() for _ in names]
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         found = cursor.fetchall()

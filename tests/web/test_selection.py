@@ -13,9 +13,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from experiments.charts import CHARTS
 from experiments.models import Experiment, SavedView, Trial
 from experiments.selectors import selection
 from experiments.services import actions
+from experiments.states import Phase
 from tests.web.rest import errors, patch, post, trials_url, url
 
 
@@ -74,6 +76,23 @@ def test_many_selected_trials_are_picked_from_all(
     monkeypatch.setattr(selection, "FEW", 1)
     assert drawn(client, experiment, {"where": "lr < 0.2"}) == [1, 2]
     assert exported(client, experiment, "csv", {"where": "lr < 0.2"}) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.DONE])
+def test_a_selection_of_no_trial_is_drawn_and_exported_too(
+    client: Client, experiment: Experiment, four: list[Trial], phase: Phase
+) -> None:
+    """Of a running experiment it was an error: the database is not asked for the rows of no key."""
+    Experiment.objects.filter(pk=experiment.pk).update(phase=phase)
+    query = {"where": "lr > 5"}
+    assert listed(client, experiment, query) == []
+    assert exported(client, experiment, "csv", query) == []
+    assert exported(client, experiment, "json", query) == []
+    for kind in CHARTS:
+        figure = client.get(url(experiment, f"charts/{kind}/"), query)
+        assert figure.status_code == 200, kind
+        assert figure.json()["layout"]["meta"]["selected"] is True
+        assert client.get(url(experiment, f"charts/{kind}/table/"), query).status_code == 200
 
 
 @pytest.mark.parametrize("route", ["trials/", "charts/history/", "export/"])
