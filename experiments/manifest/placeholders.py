@@ -86,13 +86,20 @@ def check_placeholders(
 ) -> None:
     """Note every name that a trial may lack. ``adds``: what the algorithm adds to parameters."""
     for where, word in _words(container, path):
-        for match in _TOKEN.finditer(word):
-            name = match[1] or ""
-            if not name.startswith(f"{PREFIX}."):
-                continue
-            wrong = _problem(name.removeprefix(f"{PREFIX}."), space, adds)
-            if wrong is not None:
-                notes.error(where, *wrong)
+        check_word(notes, word, where, space, adds)
+
+
+def check_word(
+    notes: Notes, word: str, path: str, space: SearchSpace, adds: Collection[str]
+) -> None:
+    """The same for one word."""
+    for match in _TOKEN.finditer(word):
+        name = match[1] or ""
+        if not name.startswith(f"{PREFIX}."):
+            continue
+        wrong = _problem(name.removeprefix(f"{PREFIX}."), space, adds)
+        if wrong is not None:
+            notes.error(path, *wrong)
 
 
 def _words(container: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:

@@ -37,7 +37,7 @@ from experiments.manifest.local_section import parse_local
 from experiments.manifest.local_spec import LocalSpec
 from experiments.manifest.metrics_spec import MetricsSpec, parse_metrics
 from experiments.manifest.names import LABEL, LABEL_KEY, LABEL_VALUE, MAX_NAME, SUBDOMAIN, slug
-from experiments.manifest.placeholders import check_placeholders
+from experiments.manifest.placeholders import check_placeholders, check_word
 from experiments.manifest.quantity import HINT as QUANTITY_HINT
 from experiments.manifest.quantity import parse_quantity
 from experiments.manifest.reading import LineOf, Notes, at
@@ -267,7 +267,7 @@ def _spec(
         return None
     if tuner and tuner.name == "Batch":
         space = BatchSpace(space)
-    _check_placeholders(notes, training, space, tuner or advisor)
+    _check_placeholders(notes, training, metrics, space, tuner or advisor)
     return ExperimentSpec(
         **metadata,
         max_exec_seconds=limits["maxExecSeconds"] or 0,
@@ -317,9 +317,15 @@ def _space(notes: Notes, raw: Any, path: str) -> SearchSpace | None:
 
 
 def _check_placeholders(
-    notes: Notes, training: TrainingSpec, space: SearchSpace, chooser: AlgorithmSpec | None
+    notes: Notes,
+    training: TrainingSpec,
+    metrics: MetricsSpec | None,
+    space: SearchSpace,
+    chooser: AlgorithmSpec | None,
 ) -> None:
     adds = chooser.entry.adds if chooser else ()
+    if metrics is not None:
+        check_word(notes, metrics.file, "spec.metrics.file", space, adds)
     for number, task in enumerate(training.tasks):
         path = f"{at('spec.trainingConfig.tasks', number)}.template.spec"
         pod = task.template["spec"]

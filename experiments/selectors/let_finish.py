@@ -10,7 +10,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any
 
-from experiments.models import Event, Experiment
+from experiments.models import Event, Experiment, Trial
 from experiments.states import EventKind, TrialState
 
 
@@ -26,7 +26,8 @@ def let_finish_json(experiment: Experiment) -> dict[str, Any] | None:
     others = succeeded.exclude(pk__in=[event.trial_id for event in found])
     values = [value for value in others.values_list("value", flat=True) if value is not None]
     middle = median(values) if values else None
-    ended = [event for event in found if event.trial and event.trial.value is not None]
+    # One that failed or was killed says nothing for the assessor, whatever it reported before.
+    ended = [event for event in found if event.trial and _has_result(event.trial)]
     wrong = [event for event in ended if _was_wrong(experiment, event, middle)]
     return {
         "trials": [event.trial.number for event in found if event.trial],
@@ -35,12 +36,14 @@ def let_finish_json(experiment: Experiment) -> dict[str, Any] | None:
     }
 
 
+def _has_result(trial: Trial) -> bool:
+    return trial.state == TrialState.SUCCEEDED and trial.value is not None
+
+
 def _was_wrong(experiment: Experiment, event: Event, middle: float | None) -> bool:
     trial = event.trial
     bar = event.data.get("threshold_value", middle)
-    if trial is None or trial.state != TrialState.SUCCEEDED or trial.value is None:
-        return False
-    if not isinstance(bar, (int, float)):
+    if trial is None or trial.value is None or not isinstance(bar, (int, float)):
         return False
     if experiment.optimize_mode == "minimize":
         return bool(trial.value < bar)

@@ -113,7 +113,7 @@ def _nothing_more_to_give(trial: Trial, whose: str) -> str:
 
 
 def requeue(trial: Trial, reason: str, data: dict[str, Any] | None = None) -> bool:
-    """RUNNING → WAITING for another attempt, without the reports of this one."""
+    """RUNNING → WAITING for another attempt, without the reports and files of this one."""
     with transaction.atomic():
         won = trial.move(
             TrialState.WAITING,
@@ -132,4 +132,5 @@ def requeue(trial: Trial, reason: str, data: dict[str, Any] | None = None) -> bo
         )
         if won:
             trial.metric_set.all().delete()
+            trial.artifacts.all().delete()
     return won

@@ -79,6 +79,9 @@ def test_one_in_so_many_is_let_run_on_and_judged_no_more(make_experiment, backen
     assert not experiment.events.filter(what="stopping").exists()
     told = let_finish_json(experiment)
     assert told == {"trials": [3, 4], "ended": 2, "wrong": [4]}
+    # Who failed after its result proves nothing, nor does one that still runs.
+    experiment.trials.filter(number=3).update(state=TrialState.FAILED)
+    assert let_finish_json(experiment) == {"trials": [3, 4], "ended": 1, "wrong": [4]}
     figure = chart_data.figure(experiment, "curves", {"trial": "3"})
     assert "threshold" in [trace["uid"] for trace in figure["data"]]
 

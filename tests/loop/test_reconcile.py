@@ -8,10 +8,10 @@ import pytest
 from django.utils import timezone
 
 from experiments.loop import reconcile
-from experiments.models import Event, Experiment, Trial
+from experiments.models import Artifact, ArtifactPiece, Event, Experiment, Trial
 from experiments.services import actions
 from experiments.states import Phase, TrialState
-from tests.loop.passes import look, report_final, states, succeed
+from tests.loop.passes import look, report_curve, report_final, states, succeed
 
 
 def test_a_new_experiment_starts_and_fills_its_places(experiment, backend):
@@ -80,6 +80,24 @@ def test_a_lost_trial_starts_anew_twice_at_no_cost_and_then_counts_as_finished(e
     assert experiment.trials.filter(state=TrialState.RUNNING).count() == 2
     told = [event.reason for event in Event.objects.filter(trial=trial, data__has_key="was_lost")]
     assert told == ["It was lost and starts anew. The node is gone."] * 2
+
+
+def test_another_attempt_has_neither_reports_nor_files_of_the_one_before(experiment, backend):
+    """They were shown as its own, and counted towards how many files it may have."""
+    look(experiment)
+    trial = Trial.objects.get(number=0)
+    report_curve(trial, [0.5])
+    for number in (0, 1):
+        file = Artifact.objects.create(
+            trial=experiment.trials.get(number=number), experiment=experiment, name="a.png",
+            size=1, sha256="0" * 64, complete=True,
+        )  # fmt: skip
+        ArtifactPiece.objects.create(artifact=file, number=0, data=b"x")
+    backend.lose(0)
+    look(experiment)
+    assert (Trial.objects.get(number=0).attempt, trial.metric_set.count()) == (2, 0)
+    assert [file.trial.number for file in Artifact.objects.all()] == [1]
+    assert ArtifactPiece.objects.count() == 1
 
 
 def test_a_trial_that_is_lost_after_its_final_result_has_succeeded(experiment, backend):

@@ -100,6 +100,15 @@ def test_every_container_and_env_is_looked_at() -> None:
     assert paths == ["containers[0].env[0].value", "initContainers[0].command[0]"]
 
 
+def test_the_file_of_metrics_is_looked_at_too() -> None:
+    """A wrong name stood in the file's, so that every trial looked for the same strange file."""
+    metrics = {"objective": "loss", "file": "run-$(params.lr).csv"}
+    assert parsed("x", metrics=metrics)
+    with pytest.raises(ProblemsError, match="has no 'LR'") as caught:
+        parsed("x", metrics={**metrics, "file": "run-$(params.LR).csv"})
+    assert [problem.path for problem in caught.value.problems] == ["spec.metrics.file"]
+
+
 def test_what_an_algorithm_adds_may_be_named() -> None:
     advisor = {"builtinAdvisorName": "Hyperband"}
     assert parsed("$(params.TRIAL_BUDGET)", tuner=None, advisor=advisor)
