@@ -90,6 +90,17 @@ def test_who_waits_keeps_its_place_as_long_as_it_asks(
     granted.let_go()
 
 
+def test_who_asked_before_the_clock_was_put_back_holds_nobody_up(slots: Slots) -> None:
+    first = slots.take(asks("/a"), ONE)
+    with pytest.raises(NotYet):
+        slots.take(asks("/b"), ONE)
+    (ticket,) = (slots.directory / "waiting").iterdir()
+    os.utime(ticket, (time.time() + 3600,) * 2)
+    assert slots.queue() == []
+    first.let_go()
+    slots.take(asks("/c"), ONE).let_go()
+
+
 def test_higher_priority_goes_first(slots: Slots) -> None:
     first = slots.take(asks("/a"), ONE)
     for job, priority in (("/b", 0), ("/c", 50)):

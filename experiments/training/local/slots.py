@@ -142,7 +142,7 @@ class Slots:
                 request = _request(json.loads(path.read_bytes()))
             except (OSError, ValueError, TypeError, KeyError, AttributeError):
                 continue
-            if age <= WAITS_FOR_S:
+            if abs(age) <= WAITS_FOR_S:  # beyond it in the future too: the clock was put back
                 found[request.job] = request
         return found
 
