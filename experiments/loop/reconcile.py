@@ -29,7 +29,7 @@ from experiments.problems import ProblemsError
 from experiments.redaction import redact
 from experiments.services.intake import obstacles
 from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, EventKind, Phase, TrialState
-from experiments.training.base import ENDED, BackendUnavailable
+from experiments.training.base import ENDED, BackendUnavailable, name_of_job
 from experiments.trials import changes, checkpoints
 from experiments.trials.backends import backend
 from experiments.trials.ends import end_trial
@@ -209,11 +209,19 @@ def _remove(experiment: Experiment) -> None:
     _stop_marked(experiment)
     if experiment.trials.exclude(state__in=FINISHED).exists():
         return
-    for trial in experiment.trials.exclude(handle=None):
-        backend().forget(trial.handle or {})
+    for trial in experiment.trials.only("number", "attempt", "handle"):
+        _forget(experiment.pk, trial)
     checkpoints.forget(experiment.pk)
     backend().leave(experiment.pk)
     experiment.delete()
+
+
+def _forget(experiment_id: str, trial: Trial) -> None:
+    """Remove what is kept for a trial: of every attempt, and of one that only waited to start."""
+    names = [name_of_job(experiment_id, trial.number, n + 1) for n in range(trial.attempt)]
+    last = trial.handle or {"name": names[-1]}
+    for handle in [*({"name": name} for name in names[:-1]), last]:
+        backend().forget(handle)
 
 
 # ---------------------------------------------------------------- time

@@ -251,7 +251,10 @@ class Backend(ABC):
 
     @abstractmethod
     def forget(self, handle: Handle) -> None:
-        """Remove everything kept for an ended job (its experiment is being deleted)."""
+        """Remove everything kept for an ended job (its experiment is being deleted).
+
+        ``handle`` has the job's name alone where nobody knows whether it was ever started.
+        """
 
 
 @dataclass(frozen=True)

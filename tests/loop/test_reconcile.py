@@ -228,6 +228,23 @@ def test_lowering_the_trial_limit_below_what_runs_lets_those_end(experiment, bac
     assert look(experiment).phase == Phase.DONE
 
 
+def test_with_an_experiment_goes_what_is_kept_of_every_attempt(make_experiment, backend):
+    """Logs and working directories of a lost attempt, and of who waited, stayed for ever."""
+    backend.slots = 1
+    experiment = make_experiment({"trialConcurrency": 2})
+    look(experiment)
+    look(experiment)
+    assert states(experiment) == ["RUNNING", "WAITING"]
+    backend.lose(0)
+    look(experiment)
+    actions.delete(experiment)
+    reconcile.reconcile(experiment.pk)
+    reconcile.reconcile(experiment.pk)
+    assert not Experiment.objects.exists()
+    jobs = [(0, 1), (0, 2), (1, 1)]
+    assert sorted(backend.forgotten) == [f"at-{experiment.pk}-{n}-{at}" for n, at in jobs]
+
+
 @pytest.mark.parametrize(
     "edit",
     [

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.training.base import JobState, Launch
+from experiments.training.base import BackendUnavailable, JobState, Launch
 from experiments.training.local import processes, records
 from experiments.training.local.backend import LocalBackend
 from tests.training.conftest import CLIENT_DIR, Jobs, is_running, task, until
@@ -202,6 +202,19 @@ def test_a_job_says_how_long_the_machine_had_slept_when_it_began(jobs: Jobs) -> 
     del record["slept"]
     (jobs.root / handle["name"] / "pid.json").write_text(json.dumps(record))
     assert "slept" not in (records.find_job(jobs.root / handle["name"]) or {})
+
+
+def test_a_job_known_by_its_name_alone_is_forgotten_once_it_has_ended(jobs: Jobs) -> None:
+    handle = jobs.shell("exec sleep 600")
+    directory = jobs.root / handle["name"]
+    with pytest.raises(BackendUnavailable, match="has not ended yet"):
+        jobs.backend.forget({"name": handle["name"]})
+    jobs.end(handle)
+    jobs.backend.forget({"name": handle["name"]})
+    assert not directory.exists()
+    (directory / "work").mkdir(parents=True)  # of one that waited for a slot
+    jobs.backend.forget({"name": handle["name"]})
+    assert not directory.exists()
 
 
 def test_a_pid_file_that_is_broken_means_lost(jobs: Jobs) -> None:

@@ -333,14 +333,13 @@ class KubernetesBackend(Backend):
 
     def forget(self, handle: Handle) -> None:
         """See ``Backend.forget``."""
-        if "uid" not in handle:
-            return
-        try:
-            cluster = self._reach()
-            _delete(cluster, handle)
-        except (ApiError, Unreachable) as error:
-            raise _unavailable(error) from error
-        cluster.view(handle["namespace"]).unfollow(handle["name"])
+        if "uid" in handle:  # else it never was, or is gone already
+            try:
+                cluster = self._reach()
+                _delete(cluster, handle)
+            except (ApiError, Unreachable) as error:
+                raise _unavailable(error) from error
+            cluster.view(handle["namespace"]).unfollow(handle["name"])
         self._logs.forget(handle["name"])
 
     def close(self) -> None:

@@ -444,6 +444,8 @@ class LocalBackend(Backend):
     def forget(self, handle: Handle) -> None:
         """See ``Backend.forget``; a job that still runs is stopped, and kept until it ended."""
         directory = self.root / handle["name"]
+        if "pid" not in handle:
+            handle = find_job(directory) or {**handle, "pid": 0}
         if is_alive(handle, boot_id()) and not (directory / "result.json").exists():
             self.stop(handle)
             raise BackendUnavailable(f"{handle['name']} has not ended yet")
