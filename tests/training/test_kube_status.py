@@ -261,3 +261,16 @@ def test_a_failure_is_told_with_the_exception_in_the_deciding_replica_s_log(tmp_
     done = JobStatus(JobState.SUCCEEDED, 0)
     assert backend._with_error(done, handle) == done
     backend.close()
+
+
+def test_logs_of_a_job_that_is_known_by_its_name_alone_are_removed(tmp_path: Path) -> None:
+    """Of an attempt before the last, whose object went with it: the cluster is not asked."""
+
+    def connect() -> Any:
+        raise AssertionError("nothing of it is in the cluster")
+
+    (tmp_path / "at-x-1-1").mkdir()
+    backend = KubernetesBackend("batch", tmp_path, connect=connect)
+    backend.forget({"name": "at-x-1-1"})
+    backend.close()
+    assert not (tmp_path / "at-x-1-1").exists()
