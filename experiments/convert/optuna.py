@@ -77,7 +77,8 @@ def _entry(kind: str, given: Mapping[str, Any]) -> dict[str, Any] | None:
             return {"_type": "randint", "_value": [ends[0], ends[1] + 1]}
         values = range(ends[0], ends[1] + 1, int(step))
         # Counted before it is made: a file may ask for more than there is memory for.
-        return {"_type": "choice", "_value": list(values)} if values[:MOST_VALUES] == values else None
+        is_short = values[:MOST_VALUES] == values
+        return {"_type": "choice", "_value": list(values)} if is_short else None
     if not kind.endswith("Distribution"):
         return None
     if step:

@@ -81,8 +81,8 @@ def _suggested(draft: Draft, calls: list[ast.Call]) -> Iterator[tuple[str, dict[
             given["log"] = True
         entry = entry_of(kind, given)
         if entry is None:
-            _leave(draft, call, f"{method}: '{given['name']}' has arguments that make no space here.",
-                   "Add it to searchSpace by hand.")  # fmt: skip
+            message = f"{method}: '{given['name']}' has arguments that make no space here."
+            _leave(draft, call, message, "Add it to searchSpace by hand.")
             continue
         _note(draft, call, method, given["name"], entry)
         yield given["name"], entry
