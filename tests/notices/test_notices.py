@@ -17,9 +17,11 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.core import mail
+from django.http import Http404
 from django.test import Client
 from django.utils import timezone
 
+from experiments.access import policy
 from experiments.engine.breaker import Tripped
 from experiments.loop import trip
 from experiments.models import Channel, Experiment, Notice
@@ -513,6 +515,13 @@ def test_the_page_says_what_is_wrong(client: Client, experiment: Experiment) -> 
     assert "at least one kind of news" in page
     assert "/&lt;b&gt;" in page
     assert client.get("/notifications/", {"experiment": "nosuch00"}).status_code == 404
+
+
+def test_no_database_is_asked_for_what_one_refuses(
+    alice: Any, django_assert_num_queries: Any
+) -> None:
+    with django_assert_num_queries(0), pytest.raises(Http404):
+        policy.get_visible(alice, "a\x00b")
 
 
 def test_channels_are_their_owners_alone(
