@@ -70,9 +70,7 @@ def test_a_secret_is_set_changed_listed_and_deleted_but_never_read(client: Clien
     assert client.get(URL).json() == []
 
 
-def test_no_database_is_asked_for_a_name_that_one_refuses(
-    db: None, django_assert_num_queries: Any
-):
+def test_no_database_is_asked_for_a_name_that_one_refuses(db: None, django_assert_num_queries: Any):
     project = Project.default()
     with django_assert_num_queries(0):
         assert not vault.remove(project, "a\x00b")
