@@ -7,21 +7,16 @@ import hmac
 import json
 import smtplib
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.core import mail
-from django.http import Http404
 from django.test import Client
 from django.utils import timezone
 
-from experiments.access import policy
 from experiments.engine.breaker import Tripped
 from experiments.loop import trip
 from experiments.models import Channel, Experiment, Notice
@@ -31,66 +26,9 @@ from experiments.problems import ProblemsError
 from experiments.services import channels
 from experiments.states import Phase, TrialState
 from experiments.trials.changes import update_best
+from tests.notices.conftest import Receiver, hook, now_due, run_due
 
 pytestmark = pytest.mark.django_db
-
-
-class Receiver:
-    """A web server that keeps what it is told, and answers as it is told to."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        self.statuses: list[int] = []
-        self.headers: dict[str, str] = {}
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.got.append((dict(self.headers), body))
-                self.send_response(outer.statuses.pop(0) if outer.statuses else 204)
-                for name, value in outer.headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook?a=1"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-
-@pytest.fixture
-def receiver(settings: Any) -> Iterator[Receiver]:
-    settings.WEBHOOK_HOSTS = ["127.0.0.1"]
-    found = Receiver()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
-
-
-@pytest.fixture
-def experiment(alice: Any, make_experiment: Any) -> Experiment:
-    found: Experiment = make_experiment(name="digits <b>", phase=Phase.RUNNING, owner=alice)
-    return found
-
-
-def hook(user: Any, receiver: Receiver, *told_of: str, **more: Any) -> tuple[Channel, str]:
-    wanted = told_of or ("end", "error", "breaker", "best")
-    return channels.create(user, "webhook", receiver.url, wanted, more.get("experiment"))
-
-
-def run_due() -> None:
-    for channel in due_channels():
-        deliver(channel)
-
-
-def now_due() -> None:
-    Notice.objects.update(due_at=timezone.now())
-    Channel.objects.update(next_try_at=timezone.now())
 
 
 # ---- queued
@@ -251,80 +189,6 @@ def test_a_receiver_that_never_answers_costs_so_much_and_no_more(
     notice = Notice.objects.get()
     assert notice.state == "WAITING"
     assert "did not answer" in notice.error
-
-
-def test_who_waits_longest_is_told_first_and_nobody_takes_every_place(
-    alice: Any, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two slow receivers of one person once kept everybody else's news back."""
-    bob = get_user_model().objects.create_user("bob")
-    one, other, bobs = (hook(user, receiver)[0] for user in (alice, alice, bob))
-    for channel, seconds in ((one, 1), (other, 2), (bobs, 3)):
-        channels.send_test(channel)
-        due = timezone.now() - timedelta(seconds=seconds)
-        Channel.objects.filter(pk=channel.pk).update(next_try_at=due)
-    assert due_channels() == [str(c.pk) for c in (bobs, other, one)]
-    under_way: list[str] = []
-
-    def slow(channel: Channel, notice: Notice) -> None:
-        under_way.append(channel.user.username)
-        if channel == one:
-            deliver(str(other.pk))  # while the first one's receiver takes its time
-            deliver(str(bobs.pk))
-
-    monkeypatch.setattr(delivery, "_tell", slow)
-    deliver(str(one.pk))
-    assert under_way == ["alice", "bob"]
-    deliver(str(other.pk))
-    assert under_way == ["alice", "bob", "alice"]
-
-
-def test_a_pass_ends_for_the_next_ones_turn(
-    alice: Any, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    channel, _ = hook(alice, receiver)
-    channels.send_test(channel)
-    channels.send_test(channel)
-    monkeypatch.setattr(delivery, "PASS_S", -1.0)
-    run_due()
-    assert receiver.got == []
-
-
-def test_a_test_does_not_take_a_delivery_from_who_is_at_it(alice: Any, receiver: Receiver) -> None:
-    channel, _ = hook(alice, receiver)
-    held = timezone.now() + delivery.HELD
-    Channel.objects.update(attempts=1, next_try_at=held)
-    channels.send_test(channel)
-    run_due()
-    assert receiver.got == []
-    Channel.objects.update(next_try_at=held + timedelta(minutes=10))  # a pause
-    channels.send_test(channel)
-    run_due()
-    assert len(receiver.got) == 2
-
-
-def test_nobody_is_flooded_with_tests(client: Client, alice: Any, receiver: Receiver) -> None:
-    for _ in range(channels.MOST_TESTS):
-        channel, _key = hook(alice, receiver)
-        assert client.post(f"/notifications/{channel.pk}/test/").status_code == 302
-        channel.delete()  # which does not make them forgotten
-    channel, _key = hook(alice, receiver)
-    answer = client.post(f"/notifications/{channel.pk}/test/")
-    assert answer.status_code == 400
-    assert "You sent 10 tests within ten minutes" in answer.content.decode()
-    assert not Notice.objects.exists()
-
-
-def test_an_attempt_that_is_over_before_it_is_connected_ends(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        port = silent.getsockname()[1]
-        connection = webhook._Pinned(webhook.parts_of(f"http://127.0.0.1:{port}/"), "127.0.0.1")
-        connection.give_up()
-        with pytest.raises(TimeoutError):
-            connection.connect()
-        connection.close()
 
 
 def test_who_may_not_see_it_any_more_is_not_told(
@@ -515,13 +379,6 @@ def test_the_page_says_what_is_wrong(client: Client, experiment: Experiment) -> 
     assert "at least one kind of news" in page
     assert "/&lt;b&gt;" in page
     assert client.get("/notifications/", {"experiment": "nosuch00"}).status_code == 404
-
-
-def test_no_database_is_asked_for_what_one_refuses(
-    alice: Any, django_assert_num_queries: Any
-) -> None:
-    with django_assert_num_queries(0), pytest.raises(Http404):
-        policy.get_visible(alice, "a\x00b")
 
 
 def test_channels_are_their_owners_alone(
