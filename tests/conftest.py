@@ -18,6 +18,7 @@ from experiments.access.throttle import sign_ins
 from experiments.loop import history
 from experiments.models import Experiment, Project, Trial
 from experiments.selectors import across, compare, selection, trend
+from experiments.services import channels
 from experiments.training.local.spawner import spawner
 from tests.base_manifest import base_manifest
 
@@ -85,6 +86,7 @@ def nothing_kept() -> None:
     """Curves are kept by trial id, and a database that is rolled back gives ids again."""
     history.forget()
     sign_ins.forget()
+    channels.forget_tests()
     trend.forget()
     across.forget()
     compare.forget()

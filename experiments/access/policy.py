@@ -25,7 +25,8 @@ def visible_experiments(user: Any) -> QuerySet[Experiment]:
 
 def get_visible(user: Any, experiment_id: str) -> Experiment:
     """The experiment, or Http404 where it does not exist or is none of the user's business."""
-    experiment = visible_experiments(user).filter(pk=experiment_id).first()
+    is_text = "\x00" not in experiment_id  # PostgreSQL refuses even to look for that
+    experiment = visible_experiments(user).filter(pk=experiment_id).first() if is_text else None
     if experiment is None:
         raise Http404(f"No experiment {experiment_id!r}.")
     return experiment

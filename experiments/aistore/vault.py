@@ -52,6 +52,8 @@ def put(project: Any, name: str, value: str) -> bool:
 
 def remove(project: Any, name: str) -> bool:
     """Forget a secret; False where there is none of this name."""
+    if not NAME.match(name):  # NUL, say, for which PostgreSQL refuses even to look
+        return False
     n, _ = Secret.objects.filter(project=project, name=name).delete()
     return bool(n)
 

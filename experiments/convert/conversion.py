@@ -169,7 +169,12 @@ def _heading(origin: str, name: str, left: tuple[Problem, ...]) -> str:
         path = f"{problem.path}: " if problem.path else ""
         hint = f" {problem.hint}" if problem.hint else ""
         lines.append(f"- {place}{path}{problem.message}{hint}")
-    return "".join(f"# {' '.join(line.split())}\n" for line in lines)
+    return "".join(f"# {_printable(line)}\n" for line in lines)
+
+
+def _printable(line: str) -> str:
+    """Safe in a comment and on a terminal: names and values in it are somebody else's."""
+    return "".join(c if c.isprintable() else "�" for c in " ".join(line.split()))
 
 
 def _containers(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

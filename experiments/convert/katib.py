@@ -201,7 +201,7 @@ def _early_stopping(draft: Draft, spec: Section, mode: str) -> None:
         return
     args: dict[str, Any] = {"optimize_mode": mode}
     for where, key, value in _pairs(draft, section, "algorithmSettings"):
-        if key == "start_step" and value.isdigit():
+        if key == "start_step" and value.isdecimal():
             args["start_step"] = int(value)
         else:
             draft.leave(where, f"Medianstop here has no setting {key}.")
@@ -269,8 +269,9 @@ def _numeric(
     if distribution in ("normal", "logNormal"):
         draft.leave(feasible.where("distribution"),
                     "Draws are not cut off at min and max here.")  # fmt: skip
-        if distribution == "logNormal" and low <= 0:
-            draft.refuse(feasible.where("min"), "must be above 0 for logNormal.")
+        if distribution == "logNormal" and min(float(low), float(high)) <= 0:
+            where = feasible.where("min" if float(low) <= 0 else "max")
+            draft.refuse(where, "must be above 0 for logNormal.")
             return None
         one, two = (float(low), float(high)) if distribution == "normal" else (
             math.log(low), math.log(high))  # fmt: skip
@@ -285,7 +286,7 @@ def _numeric(
         return {"_type": "uniform", "_value": ends}
     if is_int and q == 1:
         return {"_type": "randint", "_value": [int(low), int(high) + 1]}
-    if low % q == 0 and high % q == 0:
+    if _is_multiple(low, q) and _is_multiple(high, q):
         return {"_type": "quniform", "_value": [*ends, _plain(q, is_int)]}
     count = int((high - low) / q) + 1 if q > 0 and high >= low else 0
     if not 0 < count <= MOST_STEPS:
@@ -293,6 +294,13 @@ def _numeric(
         draft.refuse(feasible.path, message)
         return None
     return {"_type": "choice", "_value": [_plain(low + i * q, is_int) for i in range(count)]}
+
+
+def _is_multiple(number: Decimal, q: Decimal) -> bool:
+    try:
+        return number % q == 0
+    except InvalidOperation:  # more steps than there are digits
+        return False
 
 
 def _number(text: str) -> Decimal | None:

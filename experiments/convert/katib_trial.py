@@ -124,9 +124,8 @@ def _replicas(
         where = path if keep_path else at(path, role)
         section = Section(draft, row, where)
         template = section.take("template")
-        containers = (
-            template.get("spec", {}).get("containers") if isinstance(template, dict) else None
-        )
+        pod = template.get("spec") if isinstance(template, dict) else None
+        containers = pod.get("containers") if isinstance(pod, dict) else None
         if not containers or not all(isinstance(c, dict) for c in _listed(containers)):
             draft.refuse(section.where("template"), "must be a pod template with containers.")
             continue

@@ -6,6 +6,7 @@ there, so it becomes ``sh -c``.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -81,11 +82,12 @@ def _seconds(draft: Draft, top: Section, *names: str) -> int | None:
     if value is None:
         return None
     found = _DURATION.match(str(value)) if not isinstance(value, bool) else None
-    if found is None or not (seconds := int(float(found[1]) * _SECONDS[found[2]])):
+    length = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not 1 <= length < math.inf:
         message = f"must be a duration like 90s, 30m, 1h or 2d, but got {kind_of(value)}."
         draft.refuse(top.where(top.named(*names)), message)
         return None
-    return seconds
+    return int(length)
 
 
 def _trial_duration(draft: Draft, top: Section) -> None:

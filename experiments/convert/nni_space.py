@@ -17,6 +17,7 @@ from experiments.problems import ProblemsError
 
 ReadFile = Callable[[str], str]  # of a name relative to the file; raises OSError
 MOST_FACTORS = 5000  # ways to write a product
+MOST_PARTS = 100  # of it
 
 
 def put_space(draft: Draft, top: Section, read: ReadFile) -> None:
@@ -75,6 +76,8 @@ def _entry(draft: Draft, name: str, entry: Any, source: str) -> Any:
     if not all(type(number) is int and number > 0 for number in value):
         return entry
     product, parts = value
+    if parts > MOST_PARTS:
+        return entry
     if product > 10**9 or _count(product, parts) > MOST_FACTORS:
         message = f"'{name}': there are more than {MOST_FACTORS} ways to write {product} so."
         draft.refuse(source, message, "Make the product or the number of factors smaller.")

@@ -167,7 +167,7 @@ def _per_gpu(draft: Draft, section: Section) -> None:
             draft.leave(path, "says how trials share GPUs, which is not chosen here.")
             continue
         if ours == "gpuIndices" and isinstance(value, int | str):
-            value = [int(part) for part in str(value).split(",") if part.strip().isdigit()]
+            value = [int(part) for part in str(value).split(",") if part.strip().isdecimal()]
         found[ours] = value
         draft.note(path, value, f"spec.local.{ours}", value)
     if found:

@@ -11,6 +11,7 @@ from typing import Any
 from experiments.convert.choosing import put_algorithm
 from experiments.convert.draft import Draft, Section, limits
 
+MOST_VALUES = 1000  # of a parameter that is written as a choice
 _OLD = {
     "UniformDistribution": {}, "LogUniformDistribution": {"log": True},
     "DiscreteUniformDistribution": {}, "IntUniformDistribution": {},
@@ -51,7 +52,14 @@ def put_space(draft: Draft, space: dict[str, Any], name: str, script: str) -> No
 
 
 def entry_of(kind: str, given: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A distribution as an entry of ours; None where it is not known."""
+    """A distribution as an entry of ours; None where it is not known, or makes no sense."""
+    try:
+        return _entry(kind, given)
+    except (ArithmeticError, TypeError, ValueError):  # inf, a step that is text, …
+        return None
+
+
+def _entry(kind: str, given: Mapping[str, Any]) -> dict[str, Any] | None:
     if kind == "CategoricalDistribution":
         choices = given.get("choices")
         found = isinstance(choices, list | tuple) and bool(choices)
@@ -67,15 +75,20 @@ def entry_of(kind: str, given: Mapping[str, Any]) -> dict[str, Any] | None:
             return {"_type": "qloguniform", "_value": [*ends, 1]}
         if step in (None, 1):
             return {"_type": "randint", "_value": [ends[0], ends[1] + 1]}
-        return {"_type": "choice", "_value": list(range(ends[0], ends[1] + 1, int(step)))}
+        values = range(ends[0], ends[1] + 1, int(step))
+        # Counted before it is made: a file may ask for more than there is memory for.
+        is_short = values[:MOST_VALUES] == values
+        return {"_type": "choice", "_value": list(values)} if is_short else None
     if not kind.endswith("Distribution"):
         return None
     if step:
         if ends_on_steps(numbers[0], step):
             return {"_type": "quniform", "_value": [*numbers, step]}
         count = int((numbers[1] - numbers[0]) / step + 1e-9) + 1
-        values = [float(f"{numbers[0] + i * step:.12g}") for i in range(min(count, 1000))]
-        return {"_type": "choice", "_value": values}
+        if not 0 < count <= MOST_VALUES:
+            return None
+        steps = [float(f"{numbers[0] + i * step:.12g}") for i in range(count)]
+        return {"_type": "choice", "_value": steps}
     return {"_type": "loguniform" if log else "uniform", "_value": numbers}
 
 

@@ -80,9 +80,12 @@ def _suggested(draft: Draft, calls: list[ast.Call]) -> Iterator[tuple[str, dict[
         if method == "suggest_loguniform":
             given["log"] = True
         entry = entry_of(kind, given)
-        if entry is not None:
-            _note(draft, call, method, given["name"], entry)
-            yield given["name"], entry
+        if entry is None:
+            message = f"{method}: '{given['name']}' has arguments that make no space here."
+            _leave(draft, call, message, "Add it to searchSpace by hand.")
+            continue
+        _note(draft, call, method, given["name"], entry)
+        yield given["name"], entry
 
 
 def _tuned(draft: Draft, tree: ast.AST) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -114,7 +117,8 @@ def _tune_call(draft: Draft, node: ast.expr) -> dict[str, Any] | None:
         return None
     values = [given[name] for name in names if name in given]
     if ours == "choice":
-        return {"_type": ours, "_value": list(values[0])} if values else None
+        found = values[0] if values else None
+        return {"_type": ours, "_value": list(found)} if isinstance(found, list | tuple) else None
     if method == "lograndint":
         values.append(1)
     if method in ("randn", "qrandn") and len(values) < len(names):

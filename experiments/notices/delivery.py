@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import smtplib
 import threading
+import time
 from datetime import timedelta
 from email.utils import formataddr
 
@@ -31,16 +32,19 @@ HELD = timedelta(seconds=60)  # by who delivers; longer than any attempt
 GIVE_UP = timedelta(days=1)
 KEPT = timedelta(days=30)  # in the log
 MOST_IN_PASS = 20
+PASS_S = 60.0  # then it is the next one's turn
 
-# Slow receivers never take more than these of a worker's threads.
-_slots = threading.BoundedSemaphore(2)
+# Slow receivers never take more than these of a worker's threads, and one person's only one.
+MOST_AT_ONCE = 2
+_told: set[int] = set()  # people who are being told
+_lock = threading.Lock()
 
 
 def due_channels() -> list[str]:
-    """Ids of channels with something to tell now."""
-    now = timezone.now()
-    ids = _due().filter(channel__next_try_at__lte=now).values_list("channel_id", flat=True)
-    return [str(pk) for pk in ids.order_by("channel_id").distinct()]
+    """Ids of channels with something to tell now, who waits longest first."""
+    rows = _due().filter(channel__next_try_at__lte=timezone.now())
+    rows = rows.order_by("channel__next_try_at", "channel_id").distinct()
+    return [str(pk) for pk, _ in rows.values_list("channel_id", "channel__next_try_at")]
 
 
 def _due() -> QuerySet[Notice]:
@@ -49,10 +53,16 @@ def _due() -> QuerySet[Notice]:
 
 def deliver(channel_id: str) -> None:
     """Tell what is due through one channel, unless somebody is at it right now."""
-    if not _slots.acquire(blocking=False):
-        return  # the ticker comes again
+    person = Channel.objects.filter(pk=channel_id).values_list("user_id", flat=True).first()
+    with _lock:
+        if person is None or person in _told or len(_told) >= MOST_AT_ONCE:
+            return  # the ticker comes again
+        _told.add(person)
+    end = time.monotonic() + PASS_S
     try:
         for _ in range(MOST_IN_PASS):
+            if time.monotonic() > end:
+                return
             now = timezone.now()
             won = Channel.objects.filter(pk=channel_id, next_try_at__lte=now).update(
                 next_try_at=now + HELD
@@ -60,7 +70,8 @@ def deliver(channel_id: str) -> None:
             if not won or not _deliver_next(channel_id):
                 return
     finally:
-        _slots.release()
+        with _lock:
+            _told.discard(person)
 
 
 def _deliver_next(channel_id: str) -> bool:

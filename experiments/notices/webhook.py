@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 TIMEOUT_S = 10.0  # to connect, and to hear something
@@ -25,6 +24,8 @@ ANSWER_BYTES = 2000  # read of an answer
 TOTAL_S = 20.0  # of one attempt, however slowly it is answered
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Of IPv6 only this is the internet's; Python calls site-local and other old addresses global.
+_UNICAST = ipaddress.ip_network("2000::/3")
 _AGAIN = frozenset({408, 425, 429})
 
 
@@ -81,6 +82,8 @@ def address_of(parts: SplitResult, allowed: Collection[str]) -> str:
 def _is_public(address: str) -> bool:
     """Whether the address, and the one that may be inside it, is reached through the internet."""
     ip = ipaddress.ip_address(address)
+    if ip.version == 6 and ip not in _UNICAST and ip not in _NAT64:
+        return False
     return all(one.is_global and not one.is_multicast for one in (ip, *_inside(ip)))
 
 
@@ -155,14 +158,18 @@ class _Pinned(http.client.HTTPConnection):
         if self._secure:
             self.default_port = 443  # of the Host header
         self._address = address
+        self._is_over = False
 
     def give_up(self) -> None:
         """End it from another thread: whoever waits on it gets an error."""
+        self._is_over = True
         with suppress(OSError, AttributeError):
             self.sock.shutdown(socket.SHUT_RDWR)
 
     def connect(self) -> None:
-        sock: Any = socket.create_connection((self._address, self.port), TIMEOUT_S)
+        self.sock = socket.create_connection((self._address, self.port), TIMEOUT_S)
         if self._secure:
-            sock = ssl.create_default_context().wrap_socket(sock, server_hostname=self.host)
-        self.sock = sock
+            context = ssl.create_default_context()
+            self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
+        if self._is_over:  # while there was no socket to be ended
+            raise TimeoutError

@@ -19,7 +19,14 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connection,
+)
 
 from experiments.access.tokens import TrialClaim, read_trial_token
 from experiments.live import hub
@@ -304,6 +311,8 @@ def _artifact_step(claim: TrialClaim, route: list[int], body: bytes) -> Answer:
         return STORED
     except artifacts.Refused as refused:
         return Answer(refused.status, str(refused))
+    except (IntegrityError, ObjectDoesNotExist):  # with its experiment, or by another process
+        return Answer(404, "not attached: the file was deleted while it was sent")
     except (OperationalError, InterfaceError):
         logger.exception("A file of trial %s could not be kept", claim.key)
         return Answer(503, "not attached: the database cannot be written now; send it again")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import threading
+import time
+from collections import deque
 from collections.abc import Collection
 from functools import partial
 from typing import Any
@@ -11,6 +14,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop as N_
@@ -19,11 +23,16 @@ from experiments import wake
 from experiments.models import Channel, Experiment, Notice
 from experiments.models.notices import KINDS, TEST
 from experiments.models.secrets import seal
-from experiments.notices import webhook
+from experiments.notices import delivery, webhook
 from experiments.problems import Problem, ProblemsError
 from experiments.said import said
 
 MOST = 20  # channels of a person
+# Anybody's address may be a channel's: nobody is to be flooded with tests.
+MOST_TESTS = 10  # of a person
+TESTS_WITHIN_S = 600.0
+_tests: dict[int, deque[float]] = {}  # when, by person
+_lock = threading.Lock()
 # What ``webhook.parts_of`` says, which knows no translations.
 N_("must be an address as https://host/path")
 N_("must not hold a user name or password")
@@ -82,9 +91,17 @@ def _wrong_target(kind: str, target: str) -> str:
 
 
 def send_test(channel: Channel) -> Notice:
-    """Queue a notice that says nothing but that it came; it does not wait for a pause to end."""
+    """Queue a notice that says nothing but that it came; it does not wait for a long pause to end.
+
+    Raises ProblemsError.
+    """
+    if not _may_test(channel.user_id):
+        words = _("You sent %(n)d tests within ten minutes. Try again later.")
+        raise ProblemsError([Problem("", words % {"n": MOST_TESTS})])
     with transaction.atomic():
-        Channel.objects.filter(pk=channel.pk, attempts__gt=0).update(
+        # What is ahead no longer than that may be a delivery that is under way, which is no pause.
+        held_at_most = timezone.now() + delivery.HELD
+        Channel.objects.filter(pk=channel.pk, attempts__gt=0, next_try_at__gt=held_at_most).update(
             attempts=0, next_try_at=channel.created_at
         )
         notice = Notice.objects.create(
@@ -92,3 +109,19 @@ def send_test(channel: Channel) -> Notice:
         )
         transaction.on_commit(partial(wake.notify_soon, str(channel.pk)))
     return notice
+
+
+def _may_test(person: int) -> bool:
+    """Count a test; False where there were enough of them. Of this process, as sign-ins are."""
+    now = time.monotonic()
+    with _lock:
+        sent = _tests.setdefault(person, deque(maxlen=MOST_TESTS))
+        if len(sent) == MOST_TESTS and sent[0] > now - TESTS_WITHIN_S:
+            return False
+        sent.append(now)
+        return True
+
+
+def forget_tests() -> None:
+    with _lock:
+        _tests.clear()

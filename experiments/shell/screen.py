@@ -11,12 +11,13 @@ import json
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from experiments import looks
@@ -75,6 +76,16 @@ class _Console(Console):
     def on_broken_pipe(self) -> NoReturn:
         """Whoever read our words has gone: as everywhere else, ``manage.py`` takes it from here."""
         raise  # called where the error is being handled
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Once more for all: an id or a state, too, may be what a strange server sent."""
+        for segment in super().render(renderable, options):
+            if segment.control or not _UNSAFE_IN_TEXT.search(segment.text):
+                yield segment
+            else:
+                yield segment._replace(text=clean_text(segment.text))
 
 
 def console() -> Console:

@@ -43,7 +43,9 @@ def _write(path: Path, content: bytes) -> None:
     """Whole or not at all."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        draft.write_bytes(content)
+        draft.unlink(missing_ok=True)  # of one that was killed
+        with draft.open("xb") as file:  # in a folder of everybody's, nobody else chose where to
+            file.write(content)
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)

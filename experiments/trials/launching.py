@@ -82,6 +82,8 @@ def job_text(trial: Trial, backend: Backend) -> str:
     )
     documents = backend.documents(launch)
     words = json.dumps(trial.parameters, ensure_ascii=False)
+    # What YAML takes for the end of a line would end the comment, and the rest be a document.
+    words = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in words)
     head = f"# Trial {trial.number} of {experiment.pk}, attempt {trial.attempt}\n# {words}\n"
     return head + "---\n".join(dump_yaml(document) for document in documents)
 

@@ -91,7 +91,11 @@ def _page(
 @login_required
 @require_POST
 def notification_test(request: HttpRequest, pk: int) -> HttpResponse:
-    channels.send_test(get_object_or_404(Channel, pk=pk, user=request.user))
+    channel = get_object_or_404(Channel, pk=pk, user=request.user)
+    try:
+        channels.send_test(channel)
+    except ProblemsError as error:
+        return _page(request, request.user, None, {p.path: p.message for p in error.problems})
     return redirect("notifications")
 
 

@@ -70,6 +70,12 @@ def test_a_secret_is_set_changed_listed_and_deleted_but_never_read(client: Clien
     assert client.get(URL).json() == []
 
 
+def test_no_database_is_asked_for_a_name_that_one_refuses(db: None, django_assert_num_queries: Any):
+    project = Project.default()
+    with django_assert_num_queries(0):
+        assert not vault.remove(project, "a\x00b")
+
+
 @pytest.mark.parametrize("value", [KEY.upper(), KEY[:-1], f" {KEY}", KEY + "\n", "a" * 36])
 def test_a_key_of_another_form_is_refused_without_repeating_it(client: Client, value: str):
     answer = put(client, "my-key", value)

@@ -7,11 +7,8 @@ import hmac
 import json
 import smtplib
 import socket
-import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -29,66 +26,9 @@ from experiments.problems import ProblemsError
 from experiments.services import channels
 from experiments.states import Phase, TrialState
 from experiments.trials.changes import update_best
+from tests.notices.conftest import Receiver, hook, now_due, run_due
 
 pytestmark = pytest.mark.django_db
-
-
-class Receiver:
-    """A web server that keeps what it is told, and answers as it is told to."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        self.statuses: list[int] = []
-        self.headers: dict[str, str] = {}
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.got.append((dict(self.headers), body))
-                self.send_response(outer.statuses.pop(0) if outer.statuses else 204)
-                for name, value in outer.headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook?a=1"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-
-@pytest.fixture
-def receiver(settings: Any) -> Iterator[Receiver]:
-    settings.WEBHOOK_HOSTS = ["127.0.0.1"]
-    found = Receiver()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
-
-
-@pytest.fixture
-def experiment(alice: Any, make_experiment: Any) -> Experiment:
-    found: Experiment = make_experiment(name="digits <b>", phase=Phase.RUNNING, owner=alice)
-    return found
-
-
-def hook(user: Any, receiver: Receiver, *told_of: str, **more: Any) -> tuple[Channel, str]:
-    wanted = told_of or ("end", "error", "breaker", "best")
-    return channels.create(user, "webhook", receiver.url, wanted, more.get("experiment"))
-
-
-def run_due() -> None:
-    for channel in due_channels():
-        deliver(channel)
-
-
-def now_due() -> None:
-    Notice.objects.update(due_at=timezone.now())
-    Channel.objects.update(next_try_at=timezone.now())
 
 
 # ---- queued
@@ -294,6 +234,7 @@ def test_a_mail_server_that_is_away_is_tried_again(
 
         monkeypatch.setattr("django.core.mail.EmailMessage.send", fail)
         notice = channels.send_test(channel)
+        now_due()
         run_due()
         notice.refresh_from_db()
         assert notice.state == state
@@ -308,7 +249,8 @@ def test_a_mail_server_that_is_away_is_tried_again(
     [
         "127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "0.0.0.0",
         "100.64.0.1", "224.0.0.1", "::1", "fe80::1", "fd00::1", "::ffff:127.0.0.1",
-        "2002:7f00:1::", "64:ff9b::7f00:1", "::",
+        "2002:7f00:1::", "64:ff9b::7f00:1", "::", "fec0::1", "::127.0.0.1", "64:ff9b:1::a00:1",
+        "::ffff:0:7f00:1", "5f00::1",
     ],
 )  # fmt: skip
 def test_no_address_inside_is_told(address: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 
 from experiments.models import Experiment
-from experiments.shell import main, words
+from experiments.shell import main, taking, words
 from experiments.states import Phase, TrialState
 
 EVIL = "\x1b]0;gone\x07\x1b[2Jrm\u202egnp"
@@ -220,3 +221,13 @@ def test_completion_knows_commands_ids_names_numbers_and_values(shell, digits):
     assert "--where" in becomes("trials", "d1g", "--")
     assert becomes("run", "") == []
     assert becomes("nonsense", "") == []
+
+
+def test_an_export_is_not_written_through_a_link_that_somebody_left(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("kept")
+    (tmp_path / f".out.json.{os.getpid()}").symlink_to(victim)
+    taking._write(tmp_path / "out.json", b"{}")
+    assert victim.read_text() == "kept"
+    assert (tmp_path / "out.json").read_bytes() == b"{}"
+    assert sorted(os.listdir(tmp_path)) == ["out.json", "victim"]

@@ -39,6 +39,16 @@ def test_what_could_steer_a_terminal_is_written_out():
     assert not {"\x1b", "\x9b", "\u202e"} & set(screen.as_json({"x": evil[:-1]}))
 
 
+def test_nothing_that_a_server_sends_steers_the_terminal(capsys):
+    row = ("\x1b]0;x\x07id", Text("\x9b2J", style="bold"), "1", "5s")
+    console = screen.console()
+    console.print(screen.table(COLUMNS, [row], 80), soft_wrap=True)
+    console.print("https://\x1b[31mhost/", soft_wrap=True)
+    shown = capsys.readouterr().out
+    assert "\\x1b]0;x" in shown
+    assert not {"\x1b", "\x07", "\x9b"} & set(shown)
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.4, "0s"), (59, "59s"), (65, "1m 5s"), (7260, "2h 1m"), (200_000, "2d 7h"), (None, "–")],

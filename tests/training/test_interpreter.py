@@ -237,11 +237,18 @@ def test_nothing_that_a_manifest_names_is_run_to_foretell_it(bare: Path, tmp_pat
     (trap / "python3").write_text(f"#!/bin/sh\ntouch {sprung}\n")
     (trap / "python3").chmod(0o755)
     (trap / "sitecustomize.py").write_text(f"open({str(sprung)!r}, 'w')")
+    examples = tmp_path / "trials" / "examples"
+    examples.mkdir(parents=True)
     for env in (
         {"name": "PATH", "value": str(trap)},
         {"name": "PYTHONPATH", "value": str(trap)},
     ):
-        jobs.backend.programs(jobs.describe(task(["python3", "-c", "import numpy"], env=[env])))
+        for place in ({}, {"workingDir": str(examples)}):
+            asks = task(["python3", "-c", "import numpy"], env=[env], **place)
+            jobs.backend.programs(jobs.describe(asks))
+            jobs.backend.forecast(jobs.describe(asks))
+    own = LocalSpec(python=str(trap / "python3"))
+    jobs.backend.programs(jobs.describe(task(["python3", "x.py"]), local=own))
     jobs.backend.programs(jobs.describe(task([str(trap / "python3"), "x.py"])))
     assert not sprung.exists()
 

@@ -20,7 +20,7 @@ from experiments.access.tokens import TrialClaim
 from experiments.loop import reconcile
 from experiments.models import Artifact, ArtifactPiece, Event, Trial
 from experiments.models.artifacts import PIECE_BYTES
-from experiments.reports import artifacts
+from experiments.reports import artifacts, trial_api
 from experiments.states import TrialState
 from tests.training.conftest import CLIENT_DIR
 from tests.web.conftest import Server, t9k_path
@@ -400,3 +400,28 @@ def load_standalone(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_is_deleted_while_it_is_sent_gets_a_line_not_a_defect(
+    held: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its experiment was deleted, or what is stale was cleared away."""
+    claim, find = claim_of(held), artifacts._on_its_way
+
+    def find_and_lose(claim: TrialClaim, pk: int) -> Artifact:
+        found = find(claim, pk)
+        Artifact.objects.filter(pk=pk).delete()
+        return found
+
+    for last in ([0], []):
+        pk = announce(held, "a.bin", b"abc")["artifact"]
+        if not last:
+            artifacts.put(claim, pk, 0, b"abc")
+        with monkeypatch.context() as patch:
+            patch.setattr(artifacts, "_on_its_way", find_and_lose)
+            if not last:  # all pieces were there a moment ago
+                patch.setattr(artifacts, "_missing", lambda artifact: [])
+            answer = trial_api._artifact_step(claim, [pk, *last], b"abc")
+        assert (answer.status, answer.line[:13]) == (404, "not attached:")
+    assert not ArtifactPiece.objects.exists()

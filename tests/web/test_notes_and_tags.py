@@ -66,6 +66,15 @@ def test_a_very_long_note_is_plain_text_at_once() -> None:
     assert rendered(" \n ") == ""
 
 
+def test_a_few_characters_do_not_make_a_table_of_ten_thousands_of_cells() -> None:
+    """Short rows are filled up: this took 9 seconds of a server's."""
+    text = "|a" * 100 + "|\n" + "|-" * 100 + "|\n" + "|\n" * 9000
+    assert "<td>" not in rendered(text)
+    assert "<td>" not in rendered(text.replace("\n", "\r\n"))
+    small = "| x | y |\n|---|---|\n" + "| 1 | 2 |\n" * 40 + "\n"
+    assert rendered(small + "a line\n" * 2000).count("<td>") == 80
+
+
 def test_rest_renders_for_a_preview(client: Client, stranger: Client) -> None:
     ask = {"path": "/api/v1/markdown/", "content_type": "application/json"}
     assert client.post(**ask, data='{"text": "**a**"}').json() == {

@@ -61,6 +61,17 @@ def test_the_commands_of_this_machine(client: Client, trial: Trial) -> None:
     assert trial_token(trial).rpartition(".")[2] not in text
 
 
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029"])
+def test_no_parameter_ends_the_comment_that_names_it(
+    client: Client, trial: Trial, end: str
+) -> None:
+    Trial.objects.update(parameters={"lr": f"x{end}kind: Pod{end}"})
+    text = client.get(path(trial)).content.decode()
+    first, _second = yaml.safe_load_all(text)
+    assert "kind" not in first
+    assert end not in text
+
+
 def test_the_objects_of_a_cluster(
     client: Client, trial: Trial, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,7 +58,10 @@ def show(value: object) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
-        text = repr(value)
+        try:
+            text = repr(value)
+        except ValueError:  # an int that Python refuses to write out
+            text = "a number of thousands of digits"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

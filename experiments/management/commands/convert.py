@@ -6,7 +6,6 @@ Exit code 0, or 2 where a file could not be converted.
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from experiments.convert.conversion import Converted
 from experiments.management.commands.validate import BAD_MANIFEST, problem_line
 from experiments.problems import Problem, ProblemsError
 from experiments.services.conversions import convert_file
+from experiments.shell import screen
 
 _COLUMN = 46  # characters
 
@@ -43,18 +43,18 @@ class Command(BaseCommand):
                 self._write(converted, target, is_first=not answers, quiet=options["json"])
             answers.append(_answer(file, target, converted, problems))
         if options["json"]:
-            self.stdout.write(json.dumps(answers, ensure_ascii=False, indent=2))
+            self.stdout.write(screen.as_json(answers))
         if any(answer["errors"] for answer in answers):
             sys.exit(BAD_MANIFEST)
 
     def _report(self, file: str, converted: Converted) -> None:
         """Both sides by side, then what is not as it was."""
-        self.stderr.write(f"{file}: {converted.origin}")
+        self.stderr.write(screen.clean(f"{file}: {converted.origin}"))
         for row in converted.rows:
             place = "" if row.line is None else str(row.line)
             left = f"{row.source}: {row.given}"[:_COLUMN]
             right = f"{row.target}: {row.becomes}"[:_COLUMN]
-            self.stderr.write(f"{place:>5}  {left:<{_COLUMN}}  {right}")
+            self.stderr.write(screen.clean(f"{place:>5}  {left:<{_COLUMN}}  {right}"))
         for problem in converted.left:
             self.stderr.write(problem_line("not as it was", file, problem))
 
@@ -63,7 +63,8 @@ class Command(BaseCommand):
     ) -> None:
         if target is None:
             if not quiet:
-                self.stdout.write(("" if is_first else "---\n") + converted.text, ending="")
+                text = screen.clean_text(converted.text) if self.stdout.isatty() else converted.text
+                self.stdout.write(("" if is_first else "---\n") + text, ending="")
             return
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

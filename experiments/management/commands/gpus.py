@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from experiments.management.commands.sign_in_link import is_there
 from experiments.models import Experiment
 from experiments.services.devices import devices_json
+from experiments.shell import screen
 from experiments.training.base import BackendUnavailable
 from experiments.training.local.placing import gpus
 
@@ -74,4 +75,4 @@ def _holders(gpu: Mapping[str, Any]) -> str:
 
 def _who(trial: Mapping[str, Any]) -> str:
     name = f" ({trial['name']})" if trial["name"] else ""
-    return f"trial {trial['trial']} of {trial['experiment']}{name}"
+    return screen.clean(f"trial {trial['trial']} of {trial['experiment']}{name}")

@@ -223,6 +223,10 @@ def _is_for_ours(
     ours = executable_of(argv[0], surroundings.own_bin, cwd)
     if not ours or ours == executable:
         return False
+    # A manifest may set PATH. What only it names is never run to be asked: it may be anybody's.
+    own = f"{surroundings.search_path}:{surroundings.inherited.get('PATH', '')}".split(":")
+    if executable and os.path.dirname(executable) not in own:
+        return False
     needs = interpreter.imports_of(argv, cwd, environment["PYTHONPATH"])
     server = inheritable(surroundings.inherited)
     if executable and not interpreter.ask(executable, needs, server).missing:

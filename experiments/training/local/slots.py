@@ -180,7 +180,10 @@ class Slots:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = os.lstat(self.directory)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise PermissionError(f"{self.directory} is not a directory of this user's own")
+            raise PermissionError(  # anybody may make that name in /tmp first
+                f"{self.directory} is not a directory of this user's own; "
+                "AUTOTUNE_SLOTS names another one"
+            )
         for folder in (self._claims, self._waiting):
             folder.mkdir(mode=0o700, exist_ok=True)
 
