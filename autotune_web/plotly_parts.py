@@ -111,6 +111,8 @@ def in_parts(bundle: str, traces: Iterable[str] = TRACES) -> str:
 
 def _modules(bundle: str, end: int) -> dict[str, Module]:
     found = [(match.start(), match[1]) for match in _MODULE.finditer(bundle, 0, end)]
+    if not found:
+        raise UnknownBundle("it has no modules as those known")
     ends = [start for start, _ in found[1:]] + [end]
     return {
         name: Module(start, bundle[start:stop])

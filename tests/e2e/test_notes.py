@@ -29,7 +29,7 @@ def test_notes_and_tags_are_written_previewed_and_never_overwritten(
     page.get_by_role("button", name="Preview").click()
     preview = page.get_by_role("region", name="Preview")
     expect(preview.get_by_role("heading", name="Result", level=3)).to_be_visible()
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     notes = page.get_by_test_id("notes")
     expect(notes.locator("strong")).to_have_text("good")
     expect(notes.get_by_role("link", name="paper")).to_have_attribute("href", "https://example.org")
@@ -43,16 +43,16 @@ def test_notes_and_tags_are_written_previewed_and_never_overwritten(
     write("mine")
     stack.api("PATCH", api, {"notes": "**theirs**"})
     page.console_errors.clear()  # type: ignore[attr-defined]
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator("#toasts")).to_contain_text("somebody else changed it")
     expect(notes.locator("strong")).to_have_text("theirs")  # live, behind the dialog
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     expect(notes).to_have_text("mine")
     page.console_errors.clear()  # type: ignore[attr-defined]  # the browser's line of the 409
 
     page.goto(f"/experiments/{experiment}/trials/0/")
     page.get_by_role("button", name="Notes").click()
     page.get_by_role("textbox", name="Notes").fill("- lucky\n- seed")
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_test_id("notes").get_by_role("listitem")).to_have_text(["lucky", "seed"])
     assert stack.api("GET", f"{api}trials/0/")[1]["notes"] == "- lucky\n- seed"

@@ -27,6 +27,9 @@ pytestmark = [
 ]
 
 
+LESS_S = 4.0  # than who waits for the writer; the first page loads what all of them need
+
+
 @pytest.fixture
 def token(transactional_db: None, alice: Any) -> str:
     return tokens.make_api_token(alice, "test")
@@ -38,7 +41,7 @@ def long_writer(token: str, alice: Any) -> Iterator[Client]:
     client = Client(raise_request_exception=False)
     client.force_login(alice)
     with connection.cursor() as cursor:
-        cursor.execute("PRAGMA busy_timeout = 1500")
+        cursor.execute("PRAGMA busy_timeout = 5000")
     other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     yield client
@@ -59,7 +62,7 @@ def ask(method: str, path: str, token: str, body: Any = None) -> Any:
 def test_reading_by_token_waits_for_no_writer(long_writer: Client, token: str, path: str):
     begun = time.monotonic()
     assert ask("GET", path, token).status_code == 200
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < LESS_S
     assert ask("GET", "experiments/", token).status_code == 200
     assert ApiToken.objects.get().last_used_at is None
 
@@ -132,6 +135,6 @@ def test_no_page_and_no_answer_waits_for_a_writer(
                 headers = {"Authorization": f"Bearer {token}"}
                 answer = Client(raise_request_exception=False).get(path, headers=headers)
             took = time.monotonic() - begun
-            if answer.status_code >= 500 or took > 1.2:
+            if answer.status_code >= 500 or took > LESS_S:
                 waited[path, who] = (answer.status_code, took)
     assert waited == {}

@@ -61,3 +61,10 @@ def test_it_is_served_packed(client: Client) -> None:
     assert b"PlotlyParts" in gzip.decompress(packed)
     assert finders.find("vendor/plotly/plotly.parts.js").endswith("plotly.parts.js")
     assert finders.find("vendor/plotly/other.js") is None
+
+
+def test_a_bundle_whose_modules_are_wrapped_otherwise_is_no_known_one() -> None:
+    """Plotly 6.0.0 has the same end, and before it modules of another form."""
+    end = "var a=b();a.register([c(),d()]);e.exports=a});return f();})();window.Plotly = Plotly;"
+    with pytest.raises(UnknownBundle, match="no modules"):
+        in_parts(f"var Plotly=(()=>{{var b=V(()=>{{{end}")
