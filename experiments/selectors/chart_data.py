@@ -66,9 +66,7 @@ def figure(
     Raises KeyError for an unknown kind, ProblemsError for an option that makes no sense.
     """
     chart = CHARTS[kind]
-    language = get_language()
-    sorted_options = tuple(sorted(options.items()))
-    key = (experiment.pk, experiment.last_seq, kind, language, sorted_options, selected)
+    key = _key(experiment, kind, options, selected)
     if (found := _kept.get(key, for_s=KEEP_S)) is not None:
         return found
     with words.spoken_by(gettext):
@@ -89,15 +87,28 @@ def table(
 ) -> Table:
     """What the chart of that kind draws, in rows and columns; raises as ``figure``."""
     chart = CHARTS[kind]
-    language = get_language()
-    sorted_options = tuple(sorted(options.items()))
-    key = (experiment.pk, experiment.last_seq, kind, language, sorted_options, selected)
+    key = _key(experiment, kind, options, selected)
     if (found := _tables.get(key, for_s=KEEP_TABLE_S)) is not None:
         return found
     with words.spoken_by(gettext):
         made = chart.tabulate(_given(experiment, chart, options, selected), options)
     _tables.put(key, made)
     return made
+
+
+def _key(
+    experiment: Experiment, kind: str, options: Mapping[str, str], selected: Selection
+) -> tuple[Any, ...]:
+    """Of what is kept: the same until there is news, for who reads the same language."""
+    language = get_language()
+    return (
+        experiment.pk,
+        experiment.last_seq,
+        kind,
+        language,
+        tuple(sorted(options.items())),
+        selected,
+    )
 
 
 def _given(
