@@ -98,7 +98,7 @@ interface Form {
 
 interface Forecast {
   n_distinct: number | null;
-  max_trials: number;
+  max_trials: number | null;
   concurrency: number;
   peak: { pods: number; cpu: number; gpu: number; memory: number };
   samples: Record<string, Json>[];

@@ -163,9 +163,9 @@ interface Experiment {
   breaker: { trials: number[]; reason: string; log: string } | null;
   suspended: boolean;
   finishing: boolean;
-  max_trials: number;
+  max_trials: number | null; // null: no such limit
   concurrency: number;
-  max_exec_seconds: number;
+  max_exec_seconds: number | null;
   optimize_mode: string;
   counts: Partial<Record<TrialState, number>>;
   n_trials: number;

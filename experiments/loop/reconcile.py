@@ -22,6 +22,7 @@ from experiments.engine.snapshot import Snapshot, TrialSnapshot
 from experiments.loop import overtime, starting, trip
 from experiments.loop.history import trials_so_far
 from experiments.loop.lease import Lease
+from experiments.manifest.fields import MAX_EXEC_SECONDS
 from experiments.manifest.spec import ExperimentSpec
 from experiments.models import Experiment, Trial, clock, curves
 from experiments.models.leases import LostLease
@@ -65,9 +66,9 @@ def waiting_ids() -> list[str]:
 def time_is_up_in(within_s: float) -> dict[str, float]:
     """Experiments whose active time runs out within ``within_s``, and after how many seconds."""
     now = timezone.now()
-    running = Experiment.objects.filter(phase=Phase.RUNNING).exclude(clock_at=None)
-    left = {e.pk: e.max_exec_seconds - e.active_seconds_at(now) for e in running}
-    return {pk: seconds for pk, seconds in left.items() if 0 < seconds <= within_s}
+    running = Experiment.objects.filter(phase=Phase.RUNNING, max_exec_seconds__isnull=False)
+    left = {e.pk: e.seconds_left_at(now) for e in running.exclude(clock_at=None)}
+    return {pk: s for pk, s in left.items() if s is not None and 0 < s <= within_s}
 
 
 def reconcile(experiment_id: str) -> None:
@@ -278,10 +279,11 @@ def _fold(experiment: Experiment) -> list[Trial]:
 
 def _allow_the_time_left(experiment: Experiment, running: Sequence[Trial]) -> None:
     """No backend may end a trial before the experiment's time is up, however it has grown."""
-    seconds_left = experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now())
+    left = experiment.seconds_left_at(timezone.now())
+    seconds = MAX_EXEC_SECONDS if left is None else left  # it may have had a limit at launch
     for trial in running:
         if trial.handle and not trial.stop_as:
-            backend().allow(trial.handle, seconds_left)
+            backend().allow(trial.handle, seconds)
 
 
 def _remark(trial: Trial, remark: str) -> None:
@@ -380,7 +382,7 @@ def snapshot(experiment: Experiment) -> Snapshot:
         deleting=experiment.deleting,
         max_trials=experiment.max_trials,
         concurrency=experiment.concurrency,
-        seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
+        seconds_left=experiment.seconds_left_at(timezone.now()),
         exhausted=experiment.exhausted,
         trials=tuple(
             TrialSnapshot.of(number, state, stop_as=stop_as, cut_off=cut_off, superseded=retried)

@@ -111,5 +111,5 @@ def _never_started(experiment: Experiment) -> bool:
     """Whether nothing ever ran and several launches were refused: a set-up error."""
     if experiment.trials.exclude(started_at=None).exists():
         return False
-    enough = min(GIVE_UP_AFTER, experiment.max_trials)
+    enough = min(GIVE_UP_AFTER, experiment.max_trials or GIVE_UP_AFTER)
     return experiment.trials.filter(state=TrialState.FAILED).count() >= enough

@@ -44,6 +44,9 @@ NAME_FIELDS = {
     "advisor": "builtinAdvisorName",
 }
 LEGACY_STORES = ("aimd", "em")  # earlier spellings of aistore
+EITHER = ("maxTrialNum", "maxExecSeconds")  # one may be missing, but for objects of a cluster
+NO_END = "is required where maxExecSeconds is missing: one of the two ends the experiment."
+NO_END_HINT = "How many trials to run, e.g. 50, or maxExecSeconds: 7200 for two hours."
 NO_TUNER = "A tuner is required: it chooses the parameters."
 
 

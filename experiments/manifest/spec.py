@@ -26,9 +26,12 @@ from experiments.manifest.fields import (
     ALIKE,
     API_VERSION,
     BREAKER,
+    EITHER,
     KIND,
     LEGACY_STORES,
     NAME_FIELDS,
+    NO_END,
+    NO_END_HINT,
     NO_TUNER,
     SPEC,
 )
@@ -56,6 +59,7 @@ __all__ = [
     "ProblemsError",
     "TaskSpec",
     "TrainingSpec",
+    "lacks_limits",
     "parse_manifest",
     "parse_text",
     "to_manifest",
@@ -85,8 +89,8 @@ class ExperimentSpec:
     """What the user asked for, checked."""
 
     name: str
-    max_exec_seconds: int
-    max_trials: int
+    max_exec_seconds: int | None  # one of these two may be None: no such limit
+    max_trials: int | None
     concurrency: int
     space: SearchSpace
     training: TrainingSpec
@@ -250,11 +254,7 @@ def _spec(
          for kind, name in NAME_FIELDS.items()}
         | {"maxTrialNumber": "Did you mean 'maxTrialNum'?"},
     )  # fmt: skip
-    limits = {
-        key: reading.whole_number(notes, raw.get(key), at("spec", key), **SPEC.whole(key).check)
-        for key in ("maxExecSeconds", "maxTrialNum", "maxTrialSeconds", "trialConcurrency")
-    }
-    _compare_limits(notes, limits["maxTrialNum"], limits["trialConcurrency"])
+    limits = _limits(notes, raw)
     space = _space(notes, raw.get("searchSpace"), "spec.searchSpace")
     storage = _storage(notes, raw.get("storage"))
     aistore = _aistore(notes, raw)
@@ -270,8 +270,8 @@ def _spec(
     _check_placeholders(notes, training, metrics, space, tuner or advisor)
     return ExperimentSpec(
         **metadata,
-        max_exec_seconds=limits["maxExecSeconds"] or 0,
-        max_trials=limits["maxTrialNum"] or 0,
+        max_exec_seconds=limits["maxExecSeconds"],
+        max_trials=limits["maxTrialNum"],
         max_trial_seconds=limits["maxTrialSeconds"],
         concurrency=limits["trialConcurrency"] or 0,
         space=space,
@@ -286,6 +286,30 @@ def _spec(
         metrics=metrics,
         seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
+
+
+def _limits(notes: Notes, raw: Mapping[str, Any]) -> dict[str, int | None]:
+    found = {}
+    for key in ("maxExecSeconds", "maxTrialNum", "maxTrialSeconds", "trialConcurrency"):
+        check = SPEC.whole(key).check
+        if key in EITHER:  # required in the cluster alone, see lacks_limits
+            check["required"] = False
+        found[key] = reading.whole_number(notes, raw.get(key), at("spec", key), **check)
+    if all(raw.get(key) is None for key in EITHER):
+        notes.error("spec.maxTrialNum", NO_END, NO_END_HINT)
+    _compare_limits(notes, found["maxTrialNum"], found["trialConcurrency"])
+    return found
+
+
+def lacks_limits(spec: ExperimentSpec) -> list[Problem]:
+    """What keeps the spec from being an object of a cluster, whose specification needs both."""
+    limits = {"maxTrialNum": spec.max_trials, "maxExecSeconds": spec.max_exec_seconds}
+    message = "is required in a cluster's AutoTuneExperiment."
+    return [
+        Problem(at("spec", name), message, SPEC.whole(name).hint)
+        for name, value in limits.items()
+        if value is None
+    ]
 
 
 def _compare_limits(notes: Notes, max_trials: int | None, concurrency: int | None) -> None:
@@ -423,8 +447,8 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
     if spec.annotations:
         metadata["annotations"] = dict(spec.annotations)
     body: dict[str, Any] = {
-        "maxExecSeconds": spec.max_exec_seconds,
-        "maxTrialNum": spec.max_trials,
+        **({"maxExecSeconds": spec.max_exec_seconds} if spec.max_exec_seconds else {}),
+        **({"maxTrialNum": spec.max_trials} if spec.max_trials else {}),
         **({"maxTrialSeconds": spec.max_trial_seconds} if spec.max_trial_seconds else {}),
         "trialConcurrency": spec.concurrency,
         "searchSpace": pretty_json(spec.space.as_json()),

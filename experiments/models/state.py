@@ -110,8 +110,8 @@ class Experiment(models.Model):
     origin = models.CharField(max_length=12, choices=Origin.choices, default=Origin.API)
 
     optimize_mode = models.CharField(max_length=8, default="maximize")
-    max_exec_seconds = models.PositiveBigIntegerField()
-    max_trials = models.PositiveIntegerField()
+    max_exec_seconds = models.PositiveBigIntegerField(null=True, blank=True)  # one of these two
+    max_trials = models.PositiveIntegerField(null=True, blank=True)  # may be None: no such limit
     concurrency = models.PositiveIntegerField()
 
     phase = models.CharField(
@@ -162,6 +162,10 @@ class Experiment(models.Model):
                 condition=Q(max_trials__gte=1) & Q(concurrency__gte=1) & Q(max_exec_seconds__gte=1),
                 name="experiment_limits_positive",
             ),
+            models.CheckConstraint(
+                condition=Q(max_trials__isnull=False) | Q(max_exec_seconds__isnull=False),
+                name="experiment_ends",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -202,6 +206,12 @@ class Experiment(models.Model):
             return self.active_seconds
         passed = (now - self.clock_at).total_seconds() - self.slept_seconds
         return self.active_seconds + max(0.0, passed)
+
+    def seconds_left_at(self, now: datetime) -> float | None:
+        """Active seconds until the time is up, below 0 beyond it; None where there is no limit."""
+        if self.max_exec_seconds is None:
+            return None
+        return self.max_exec_seconds - self.active_seconds_at(now)
 
     @property
     def slept_seconds(self) -> float:

@@ -104,8 +104,8 @@ class ExperimentShape(serializers.Serializer[Any]):
     breaker = BreakerShape(
         allow_null=True, help_text="Why it suspended itself; null: it did not, or was resumed."
     )
-    max_exec_seconds = serializers.IntegerField()
-    max_trials = serializers.IntegerField()
+    max_exec_seconds = serializers.IntegerField(allow_null=True, help_text="null: no such limit.")
+    max_trials = serializers.IntegerField(allow_null=True, help_text="null: no such limit.")
     concurrency = serializers.IntegerField()
     active_seconds = serializers.FloatField()
     clock_running = serializers.BooleanField()

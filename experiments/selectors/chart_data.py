@@ -150,7 +150,8 @@ def record(
 
 def _rows(experiment: Experiment, wanted: frozenset[str], chosen: Collection[int] | None) -> _Rows:
     """Its trials; of an experiment that has ended, whole, once for all the charts of a page."""
-    if experiment.phase not in PHASE_ENDED or experiment.max_trials > MOST_SHARED:
+    is_large = (experiment.max_trials or MOST_SHARED + 1) > MOST_SHARED  # it may be without limit
+    if experiment.phase not in PHASE_ENDED or is_large:
         return _among(_read(experiment, wanted, chosen), chosen)
     key = (experiment.pk, experiment.last_seq)
     rows = _shared.get(key, lambda: _read(experiment, _COSTLY), for_s=SHARE_S)

@@ -17,7 +17,13 @@ from experiments.aistore import outbox, vault
 from experiments.manifest.files import GivenManifest, GivenSecret, read_contents
 from experiments.manifest.forecast import Forecast, forecast_of
 from experiments.manifest.reading import LineOf
-from experiments.manifest.spec import ExperimentSpec, Parsed, parse_manifest, parse_text
+from experiments.manifest.spec import (
+    ExperimentSpec,
+    Parsed,
+    lacks_limits,
+    parse_manifest,
+    parse_text,
+)
 from experiments.manifest.working_dir import resolved
 from experiments.problems import Problem, ProblemsError
 from experiments.services.conversions import foreign
@@ -152,8 +158,16 @@ def take_in(source: bytes | dict[str, Any]) -> Intake:
 
 def _with_forecast(parsed: Parsed, known_secrets: Collection[str] = ()) -> Intake:
     forecast = forecast_here(parsed, known_secrets)
-    warnings = (*parsed.warnings, *forecast.warnings)
+    warnings = (*parsed.warnings, *forecast.warnings, *_not_sent(parsed))
     return Intake(parsed, forecast, tuple(forecast.problems), warnings)
+
+
+def _not_sent(parsed: Parsed) -> list[Problem]:
+    """What keeps the experiment out of a cluster that would show it."""
+    lacking = lacks_limits(parsed.spec) if settings.SEND_TO_CLUSTER else []
+    message = "is missing: until it is set, the cluster shows no object for the experiment."
+    line_of = parsed.line_of
+    return [replace(p, message=message, line=line_of(p.path) if line_of else None) for p in lacking]
 
 
 def obstacles(spec: ExperimentSpec) -> tuple[Problem, ...]:

@@ -61,7 +61,7 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         namespace=link.namespace if link else experiment.project.namespace,
         owner=_owner(link) if link else None,
         metrics=_collected(spec),
-        seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
+        seconds_left=experiment.seconds_left_at(timezone.now()),
         local=spec.local,
         alone=alone(trial),
     )

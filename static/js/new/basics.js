@@ -20,7 +20,7 @@ export function drawBasics(app, redrawAlgorithms) {
   const { form, changed } = app;
   const whole = { inputmode: "numeric", class: "form-control num" };
   const name = { maxlength: 80, placeholder: "my-experiment", "data-testid": "name" };
-  const trials = { ...whole, placeholder: "20", "data-testid": "max-trials" };
+  const trials = { ...whole, placeholder: gettext("no limit"), "data-testid": "max-trials" };
   const atOnce = { ...whole, placeholder: "2", "data-testid": "concurrency" };
   const alike = { ...whole, placeholder: "3", "data-testid": "alike" };
   byId("basics").replaceChildren(
@@ -30,7 +30,7 @@ export function drawBasics(app, redrawAlgorithms) {
     }),
     direction(app, redrawAlgorithms),
     field(gettext("Trials"), text("max_trials", form, "max_trials", changed, trials), {
-      help: gettext("How many to run"),
+      help: gettext("How many to run; empty: until the time is up"),
     }),
     field(gettext("At once"), text("concurrency", form, "concurrency", changed, atOnce), {
       help: gettext("Trials in parallel"),
@@ -47,7 +47,7 @@ function timeField({ form: { time }, changed }) {
   const amount = text("time", time, "amount", changed, {
     inputmode: "decimal",
     class: "form-control num",
-    placeholder: "1",
+    placeholder: gettext("no limit"),
     id: "time-amount",
     "data-testid": "time",
   });
@@ -58,7 +58,7 @@ function timeField({ form: { time }, changed }) {
     { class: "field" },
     h("label", { class: "form-label", for: "time-amount" }, gettext("Time limit")),
     h("div", { class: "pair" }, amount, unit),
-    h("div", { class: "form-help" }, gettext("Of active time")),
+    h("div", { class: "form-help" }, gettext("Of active time; empty: until all trials have run")),
   );
 }
 
