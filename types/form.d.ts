@@ -86,6 +86,8 @@ interface Form {
   alike: string;
   local: LocalForm;
   time: { amount: string; unit: string };
+  trial_time: { amount: string; unit: string };
+  metrics: { objective: string; pattern: string; file: string };
   optimize_mode: string;
   /** null: it cannot be read */
   space: SpaceRow[] | null;

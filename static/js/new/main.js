@@ -4,7 +4,7 @@ import { ApiError, api, wordsOf } from "../api.js";
 import { all, byId, debounce, find, h, icon, pageData, toast } from "../dom.js";
 import { gettext, ngettext } from "../language.js";
 import { drawAlgorithms, showFit } from "./algorithms.js";
-import { drawBasics, drawStore } from "./basics.js";
+import { drawBasics, drawMetrics, drawStore } from "./basics.js";
 import { dropDraft, keepDraft, readDraft } from "./draft.js";
 import { Editor } from "./editor.js";
 import { focusField, showProblems } from "./fields.js";
@@ -152,6 +152,7 @@ function drawForm() {
   drawSpace(byId("space"), app);
   redrawAlgorithms();
   drawTraining(byId("training"), app);
+  drawMetrics(app);
   drawLocal(app);
   drawStore(app);
   if (!focused) return;
