@@ -196,6 +196,13 @@ class Backend(ABC):
         """Look what running trials take, where that is asked for. Called every few moments."""
         return
 
+    def refusals(self, launch: Launch) -> Sequence[tuple[str, str]]:
+        """Say what of a launch an administrator forbids: (manifest path, message) pairs.
+
+        Asks nobody and starts nothing. ``launch`` refuses the same.
+        """
+        return ()
+
     def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """Say what would keep this launch from starting now: (manifest path, message) pairs."""
         return ()

@@ -30,18 +30,30 @@ def install_crd(plane: ControlPlane) -> None:
     )
 
 
-def install_base(plane: ControlPlane, namespace: str, scratch: Path) -> None:
-    """Accounts and rights of deploy/base in this namespace."""
-    scratch.mkdir(parents=True, exist_ok=True)
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "namespace": namespace,
-        "resources": [os.path.relpath(DEPLOY / "base", scratch)],
-    }
-    (scratch / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    plane.kubectl("apply", "-k", str(scratch))
+def install_base(plane: ControlPlane, namespace: str, scratch: Path) -> str:
+    """deploy/ for trials in this namespace; returns that of the accounts, which is another."""
+    own = plane.make_namespace(f"{namespace}-own")
+    served = yaml.safe_load((DEPLOY / "trials" / "namespace.yaml").read_text())
+    labels = [f"{key}={value}" for key, value in served["metadata"]["labels"].items()]
+    plane.kubectl("label", "namespace", namespace, *labels)
+    elsewhere = [
+        {"op": "replace", "path": f"/subjects/{index}/namespace", "value": own} for index in (0, 1)
+    ]
+    subjects = {"target": {"kind": "RoleBinding"}, "patch": yaml.safe_dump(elsewhere)}
+    for folder, place, patches in (("base", own, []), ("rights", namespace, [subjects])):
+        there = scratch / folder
+        there.mkdir(parents=True, exist_ok=True)
+        kustomization = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "namespace": place,
+            "resources": [os.path.relpath(DEPLOY / folder, there)],
+            "patches": patches,
+        }
+        (there / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+        plane.kubectl("apply", "-k", str(there))
     install_crd(plane)
+    return own
 
 
 def specification(script: Path = TRIAL_SCRIPT, *arguments: object, **spec: Any) -> dict[str, Any]:
@@ -166,13 +178,17 @@ class Installed:
 
 @contextlib.contextmanager
 def installation(
-    plane: ControlPlane, namespace: str, directory: Path, engine: str, **env: str
+    plane: ControlPlane, namespace: str, directory: Path, engine: str = "batch", **env: str
 ) -> Iterator[Installed]:
     """The product in a namespace of its own, each role with the rights of its own account."""
-    install_base(plane, namespace, directory / "kustomize")
-    operator_account = plane.service_account_kubeconfig(namespace, "autotune-operator")
-    worker_account = plane.service_account_kubeconfig(namespace, "autotune-worker")
-    env |= {"AUTOTUNE_NAMESPACES": namespace, "AUTOTUNE_TRAINING_ENGINE": engine}
+    own = install_base(plane, namespace, directory / "kustomize")
+    operator_account = plane.service_account_kubeconfig(own, "autotune-operator")
+    worker_account = plane.service_account_kubeconfig(own, "autotune-worker")
+    env |= {
+        "AUTOTUNE_NAMESPACE": namespace,
+        "AUTOTUNE_OWN_NAMESPACE": own,
+        "AUTOTUNE_TRAINING_ENGINE": engine,
+    }
     with (
         running_stack(
             directory / "data", "--no-sample", KUBECONFIG=str(worker_account), **env

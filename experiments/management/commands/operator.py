@@ -35,6 +35,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if words := health.refusal():
             raise CommandError(words)
+        if settings.TRAINING_ENGINE == "local":
+            raise CommandError(
+                "AUTOTUNE_TRAINING_ENGINE must not be local for an operator: the cluster's "
+                "experiments would run on this machine. Set it to auto, here and for "
+                f"{settings.COMMAND} up beside it."
+            )
         namespaces = settings.NAMESPACES
         if ALL_NAMESPACES in namespaces and namespaces != [ALL_NAMESPACES]:
             raise CommandError("AUTOTUNE_NAMESPACES must be names, or * alone for every namespace.")
