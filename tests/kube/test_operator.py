@@ -149,7 +149,11 @@ def test_a_bad_manifest_is_an_error_with_all_problems_until_it_is_mended(here):
 
 ATTACKS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "the server's Secret": ({}, {"envFrom": [{"secretRef": {"name": "autotune"}}]}, "no Secret"),
-    "the server's account": ({"serviceAccountName": "autotune-worker"}, {}, "no service account"),
+    "the server's account": (
+        {"serviceAccountName": "autotune-worker"},
+        {},
+        r"no service account|not found",
+    ),
     "the node": ({"hostNetwork": True}, {}, "hostNetwork"),
     "users' traffic": ({"labels": {"app.kubernetes.io/part-of": "autotune"}}, {}, "is kept for"),
 }

@@ -1,9 +1,9 @@
-"""What pods of trials may ask of a cluster, and what is added to them: the administrator's word. Pure.
+"""What pods of trials may ask of a cluster, and what is added to them, by the administrator's word.
 
 Whoever may create an experiment writes pod templates, and the objects made of them are ours: what
 our account may do, everybody could. So a template is held against a policy, that of its namespace,
 before anything is sent. Asked by ``backend`` at the door (``refusals``) and again at every launch;
-``jobs.common`` lets it complete each template (``completed``).
+it completes the templates then (``completed``). Pure.
 
 Guarantees: nothing of a Secret, ConfigMap, claim, account or node reaches a trial that the policy
 does not name; references are found wherever in a template they stand; a refusal names the field.
