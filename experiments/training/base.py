@@ -23,6 +23,10 @@ class BackendUnavailable(Exception):
     """The backend cannot be reached now; try again later. No trial fails for it."""
 
 
+class BackendRefused(BackendUnavailable):
+    """The backend answers, and will not do it as things stand: a right or a place is missing."""
+
+
 class NotYet(Exception):
     """This trial cannot start at this moment, and goes on waiting; its message says for what.
 
@@ -262,6 +266,10 @@ class Backend(ABC):
 
         ``handle`` has the job's name alone where nobody knows whether it was ever started.
         """
+
+    def abandon(self, handle: Handle) -> None:
+        """Remove what is kept on our side for a job that can be reached no more, whatever it does."""
+        self.forget(handle)
 
 
 @dataclass(frozen=True)

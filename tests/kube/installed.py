@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,14 @@ def install_crd(plane: ControlPlane) -> None:
 def install_base(plane: ControlPlane, namespace: str, scratch: Path) -> str:
     """deploy/ for trials in this namespace; returns that of the accounts, which is another."""
     own = plane.make_namespace(f"{namespace}-own")
+    _apply(plane, "base", own, scratch / "base")
+    bind_rights(plane, namespace, own, scratch / "rights")
+    install_crd(plane)
+    return own
+
+
+def bind_rights(plane: ControlPlane, namespace: str, own: str, scratch: Path) -> None:
+    """deploy/rights in a namespace, for the accounts of another, and the labels it should have."""
     served = yaml.safe_load((DEPLOY / "trials" / "namespace.yaml").read_text())
     labels = [f"{key}={value}" for key, value in served["metadata"]["labels"].items()]
     plane.kubectl("label", "namespace", namespace, *labels)
@@ -40,20 +49,20 @@ def install_base(plane: ControlPlane, namespace: str, scratch: Path) -> str:
         {"op": "replace", "path": f"/subjects/{index}/namespace", "value": own} for index in (0, 1)
     ]
     subjects = {"target": {"kind": "RoleBinding"}, "patch": yaml.safe_dump(elsewhere)}
-    for folder, place, patches in (("base", own, []), ("rights", namespace, [subjects])):
-        there = scratch / folder
-        there.mkdir(parents=True, exist_ok=True)
-        kustomization = {
-            "apiVersion": "kustomize.config.k8s.io/v1beta1",
-            "kind": "Kustomization",
-            "namespace": place,
-            "resources": [os.path.relpath(DEPLOY / folder, there)],
-            "patches": patches,
-        }
-        (there / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-        plane.kubectl("apply", "-k", str(there))
-    install_crd(plane)
-    return own
+    _apply(plane, "rights", namespace, scratch, subjects)
+
+
+def _apply(plane: ControlPlane, folder: str, namespace: str, scratch: Path, *patches: Any) -> None:
+    scratch.mkdir(parents=True, exist_ok=True)
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": namespace,
+        "resources": [os.path.relpath(DEPLOY / folder, scratch)],
+        "patches": list(patches),
+    }
+    (scratch / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    plane.kubectl("apply", "-k", str(scratch))
 
 
 def specification(script: Path = TRIAL_SCRIPT, *arguments: object, **spec: Any) -> dict[str, Any]:
@@ -71,6 +80,8 @@ class Operator:
 
     def __init__(self, data: Path, kubeconfig: Path, **env: str) -> None:
         self.data = data
+        self.kubeconfig = kubeconfig
+        self.given = env
         self._env = environment(data, KUBECONFIG=str(kubeconfig), **env)
         self._process: subprocess.Popen[bytes] | None = None
         self._log = data / "operator.log"
@@ -100,6 +111,14 @@ class Operator:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(timeout=10)
+
+    def restart_if_ended(self, within_s: float = 30) -> None:
+        """What a kubelet does for it."""
+        limit = time.monotonic() + within_s
+        while time.monotonic() < limit and not self.ended():
+            time.sleep(0.5)
+        if self.ended():
+            self.start()
 
     def stop(self) -> None:
         if self._process is None or self._process.poll() is not None:
@@ -165,7 +184,10 @@ class Objects:
 class Installed:
     """A stack, its namespace, and the operator between them."""
 
-    def __init__(self, stack: Stack, objects: Objects, operator: Operator) -> None:
+    def __init__(
+        self, stack: Stack, objects: Objects, operator: Operator, own_namespace: str
+    ) -> None:
+        self.own_namespace = own_namespace
         self.stack = stack
         self.objects = objects
         self.operator = operator
@@ -195,4 +217,4 @@ def installation(
         ) as stack,
         running_operator(stack.data, operator_account, **env) as operator,
     ):
-        yield Installed(stack, Objects(plane, namespace), operator)
+        yield Installed(stack, Objects(plane, namespace), operator, own)

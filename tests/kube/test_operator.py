@@ -23,6 +23,7 @@ from tests.kube.driving import TRIAL
 from tests.kube.installed import (
     Installed,
     Objects,
+    bind_rights,
     install_base,
     install_crd,
     installation,
@@ -221,9 +222,9 @@ def test_delete_in_the_middle_leaves_nothing(here):
     name = here.objects.apply(quick(arguments=[60]))
     wait_for("running trials", lambda: here.objects.status(name).get("trials", {}).get("running"))
     assert pods(here)
-    here.objects.kubectl("delete", "ate", name, "--timeout=60s")  # waits for the finalizer
+    here.objects.kubectl("delete", "ate", name, "--timeout=60s")
     assert here.objects.all() == []
-    assert here.experiments() == []
+    wait_for("the row to go", lambda: here.experiments() == [], 30)
     wait_for("the pods to go", lambda: pods(here) == [], 30)
 
 
@@ -290,13 +291,13 @@ def test_a_killed_operator_goes_on_and_doubles_nothing(to_break):
     assert rows == {name: 5, "while-it-was-away": 4}
     reasons = here.objects.reasons(name)
     assert (reasons.count("Created"), reasons[-1]) == (1, "Done")
-    # deleted while it is away: the finalizer holds the object until it is back
+    # deleted while it is away: nothing holds the object up, and its row goes once it is back
     here.operator.kill()
-    here.objects.kubectl("delete", "ate", name, "--wait=false")
-    assert len(here.objects.all()) == 2
+    here.objects.kubectl("delete", "ate", name, "--timeout=10s")
+    assert name in [row["name"] for row in here.experiments()]
     here.operator.start()
-    wait_for("the object to go", lambda: len(here.objects.all()) == 1, 60)
-    assert [row["name"] for row in here.experiments()] == ["while-it-was-away"]
+    rest = ["while-it-was-away"]
+    wait_for("its row to go", lambda: [row["name"] for row in here.experiments()] == rest, 60)
 
 
 def test_experiments_made_in_the_browser_are_seen_by_kubectl(here):
@@ -337,12 +338,6 @@ def test_an_operator_that_hears_no_more_ends_and_waits_for_its_crd(to_break, con
     here = to_break
     wait_for("the start", lambda: "Activity 'login' succeeded" in here.operator.log(), 60)
     time.sleep(5)
-    # objects of earlier tests have no operator any more that would let them go
-    left = json.loads(control_plane.kubectl("get", "ate", "-A", "-o", "json"))["items"]
-    for place in (item["metadata"] for item in left):
-        Objects(control_plane, place["namespace"]).patch(
-            place["name"], {"metadata": {"finalizers": None}}
-        )
     control_plane.kubectl("delete", "crd", "autotuneexperiments.tensorstack.dev", "--timeout=60s")
     assert wait_for("its end", here.operator.ended, 90) == "code 1"
     here.operator.start()
@@ -350,6 +345,42 @@ def test_an_operator_that_hears_no_more_ends_and_waits_for_its_crd(to_break, con
     install_crd(control_plane)
     name = here.objects.apply(quick())
     here.objects.wait_for_phase(name, "DONE")
+
+
+def test_a_namespace_that_cannot_be_looked_at_keeps_nobody_else_waiting(
+    to_break, control_plane, tmp_path
+):
+    here = to_break
+    second = control_plane.make_namespace(f"t-{secrets.token_hex(4)}")
+    here.operator.stop()
+    served = f"{here.objects.namespace},{second}"
+    with running_operator(here.stack.data, here.operator.kubeconfig, **{
+        **here.operator.given, "AUTOTUNE_NAMESPACES": served,
+    }) as operator:  # fmt: skip
+        # no Role there yet
+        name = here.objects.apply(quick())
+        here.objects.wait_for_phase(name, "DONE")
+        said = wait_for("words", lambda: f"Namespace {second}:" in operator.log(), 60)
+        assert said
+        assert operator.log().count(f"Namespace {second}:") == 1, "once, not every second"
+        # the Role comes: it ends, and serves both when it is started again
+        bind_rights(control_plane, second, here.own_namespace, tmp_path / "rights")
+        assert wait_for("its end", operator.ended, 120) == "code 1"
+        operator.start()
+        other = Objects(control_plane, second)
+        there = other.apply(quick())
+        other.wait_for_phase(there, "DONE")
+        # kubectl delete ns, rights and all, with a finished and a running experiment in it
+        long = quick(arguments=[600])
+        long["metadata"]["name"] = "long"
+        other.apply(long)
+        other.wait_for_phase("long", "RUNNING")
+        control_plane.kubectl("delete", "namespace", second, "--timeout=90s")
+        third = quick()
+        third["metadata"]["name"] = "after"
+        here.objects.apply(third)
+        operator.restart_if_ended()
+        here.objects.wait_for_phase("after", "DONE")
 
 
 def test_rights_that_are_missing_are_said(control_plane, namespace, tmp_path):

@@ -20,6 +20,7 @@ from typing import Any
 from experiments.training.base import (
     ENDED,
     Backend,
+    BackendRefused,
     BackendUnavailable,
     Handle,
     JobState,
@@ -356,6 +357,11 @@ class KubernetesBackend(Backend):
             cluster.view(handle["namespace"]).unfollow(handle["name"])
         self._logs.forget(handle["name"])
 
+    def abandon(self, handle: Handle) -> None:
+        """See ``Backend.abandon``."""
+        if "name" in handle:
+            self._logs.forget(handle["name"])
+
     def close(self) -> None:
         """End all threads; the backend can be used no more."""
         if self._cluster is not None:
@@ -424,4 +430,5 @@ def _refusal(error: ApiError, kind: str, namespace: str) -> str:
 
 
 def _unavailable(error: ApiError | Unreachable) -> BackendUnavailable:
-    return BackendUnavailable(f"Kubernetes: {error}")
+    refused = isinstance(error, ApiError) and not error.is_temporary
+    return (BackendRefused if refused else BackendUnavailable)(f"Kubernetes: {error}")
