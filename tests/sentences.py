@@ -62,7 +62,15 @@ FIELDS = frozenset(
 )
 UNSHOWN_WORDS = frozenset({"help_text", "help", "label", "summary", "doc", "target", "headers"})
 DEFECTS = frozenset(
-    {"ValueError", "TypeError", "KeyError", "RuntimeError", "AssertionError", "LookupError"}
+    {
+        "ValueError",
+        "TypeError",
+        "KeyError",
+        "RuntimeError",
+        "AssertionError",
+        "LookupError",
+        "PolicyError",
+    }
     | {"IllegalMove", "NotImplementedError", "ImproperlyConfigured", "UploadDefect"}
 )
 # What else has words in it: SQL, code, what is looked for in texts of others.

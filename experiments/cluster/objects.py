@@ -93,7 +93,7 @@ def create_from(body: Mapping[str, Any]) -> None:
         ProblemsError: with everything that keeps it from running.
     """
     key = ObjectKey.of(body)
-    intake = take_in(manifest_of(body))
+    intake = take_in(manifest_of(body), key.namespace)
     if intake.parsed is None:
         raise ProblemsError(intake.problems)
     # The API server refuses it too, unless it was given another schema than ours.

@@ -9,7 +9,7 @@ and every step can be repeated: killed anywhere, the next pass goes on from the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ from django.utils import timezone
 from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
-from experiments.loop import overtime, starting, trip
+from experiments.loop import overtime, patience, starting, trip
 from experiments.loop.history import trials_so_far
 from experiments.loop.lease import Lease
 from experiments.manifest.fields import MAX_EXEC_SECONDS
@@ -30,7 +30,7 @@ from experiments.problems import ProblemsError
 from experiments.redaction import redact
 from experiments.services.intake import obstacles
 from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, EventKind, Phase, TrialState
-from experiments.training.base import ENDED, BackendUnavailable, name_of_job
+from experiments.training.base import ENDED, BackendRefused, BackendUnavailable, Handle, name_of_job
 from experiments.trials import changes, checkpoints
 from experiments.trials.backends import backend
 from experiments.trials.ends import end_trial
@@ -204,25 +204,32 @@ def _mark_all(experiment: Experiment, reason: str, *, cut_off: bool = False) -> 
 
 
 def _remove(experiment: Experiment) -> None:
-    """Delete for good, once nothing of it runs any more."""
+    """Delete for good, once nothing of it runs any more, or nobody lets us see to it any more."""
     _mark_all(experiment, "The experiment was deleted.")
-    _fold(experiment)
-    _stop_marked(experiment)
-    if experiment.trials.exclude(state__in=FINISHED).exists():
-        return
+    forget = backend().forget
+    try:
+        _fold(experiment)
+        _stop_marked(experiment)
+        if experiment.trials.exclude(state__in=FINISHED).exists():
+            return
+    except BackendRefused as error:
+        if not patience.is_over(experiment.pk):
+            raise
+        logger.error("Experiment %s goes, and its jobs are left: %s", experiment.pk, error)
+        forget = backend().abandon
     for trial in experiment.trials.only("number", "attempt", "handle"):
-        _forget(experiment.pk, trial)
+        _forget(experiment.pk, trial, forget)
     checkpoints.forget(experiment.pk)
     backend().leave(experiment.pk)
     experiment.delete()
 
 
-def _forget(experiment_id: str, trial: Trial) -> None:
+def _forget(experiment_id: str, trial: Trial, forget: Callable[[Handle], None]) -> None:
     """Remove what is kept for a trial: of every attempt, and of one that only waited to start."""
     names = [name_of_job(experiment_id, trial.number, n + 1) for n in range(trial.attempt)]
     last = trial.handle or {"name": names[-1]}
     for handle in [*({"name": name} for name in names[:-1]), last]:
-        backend().forget(handle)
+        forget(handle)
 
 
 # ---------------------------------------------------------------- time

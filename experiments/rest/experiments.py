@@ -283,7 +283,7 @@ class Clone(ApiView):
         manifest = current_manifest(experiment)
         if "name" in wanted:
             manifest["metadata"] = {**manifest["metadata"], "name": wanted["name"]}
-        intake = take_in(manifest)
+        intake = take_in(manifest, experiment.project.namespace)
         if "name" in wanted and intake.problems:
             problems = [
                 Problem("name", p.message, p.hint) if p.path == "metadata.name" else p
@@ -295,6 +295,7 @@ class Clone(ApiView):
             owner=request.user,
             origin=_origin(request),
             source=manifest_text(experiment, name=manifest["metadata"]["name"]),
+            project=experiment.project,
         )
         return _created(request, [copy], intake.warnings)
 

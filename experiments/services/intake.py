@@ -27,10 +27,14 @@ from experiments.manifest.spec import (
 from experiments.manifest.working_dir import resolved
 from experiments.problems import Problem, ProblemsError
 from experiments.services.conversions import foreign
+from experiments.training.base import Launch
 from experiments.trials.backends import backend
 from experiments.trials.launching import sample_launch
 
 _NO_TRIAL = "As things stand, no trial could start."
+_NOT_ALLOWED = (
+    "What trials may ask of the cluster is set by its administrator (AUTOTUNE_POD_POLICY)."
+)
 _OTHER_PYTHON = (
     "Start AutoTune where your environment is active, or name its interpreter: --python, or "
     "AUTOTUNE_TRIAL_PATH."
@@ -125,6 +129,24 @@ def keepable(secrets: Sequence[GivenSecret]) -> tuple[tuple[GivenSecret, ...], l
     ]
 
 
+def _elsewhere(parsed: Parsed, namespace: str) -> Sequence[Problem]:
+    """Where a manifest names another namespace than the one it comes into: never ignored."""
+    wanted = parsed.spec.namespace
+    if backend().runs_here or wanted in ("", namespace):
+        return ()
+    path = "metadata.namespace"
+    message = f"must be '{namespace}', where what is created here runs, but got '{wanted}'."
+    line = parsed.line_of(path) if parsed.line_of else None
+    return (Problem(path, message, "Leave it out, or apply the manifest with kubectl.", line),)
+
+
+def _forbidden(parsed: Parsed, launch: Launch) -> Sequence[Problem]:
+    return [
+        Problem(path, message, _NOT_ALLOWED, parsed.line_of(path) if parsed.line_of else None)
+        for path, message in backend().refusals(launch)
+    ]
+
+
 def keep_secrets(secrets: Sequence[GivenSecret], project: Any) -> None:
     """Store API keys that came beside an experiment; what failed for want of them is tried again.
 
@@ -143,21 +165,24 @@ def _take_in_one(given: GivenManifest, known_secrets: Collection[str]) -> Intake
     return _with_forecast(parsed, known_secrets)
 
 
-def take_in(source: bytes | dict[str, Any]) -> Intake:
+def take_in(source: bytes | dict[str, Any], namespace: str = "") -> Intake:
     """Parse a manifest (its text or its data) and look ahead; never raises for bad input.
 
-    What the forecast finds impossible counts as a problem like any other.
+    What the forecast finds impossible counts as a problem like any other. ``namespace`` is where
+    its trials will run on a cluster; "" stands for the default project's.
     """
     try:
         parsed = parse_manifest(source) if isinstance(source, dict) else parse_text(source)
     except ProblemsError as error:
         other = foreign(source, None) if isinstance(source, dict) else None
         return Intake(None, None, error.problems if other is None else (other,), ())
-    return _with_forecast(parsed)
+    return _with_forecast(parsed, namespace=namespace)
 
 
-def _with_forecast(parsed: Parsed, known_secrets: Collection[str] = ()) -> Intake:
-    forecast = forecast_here(parsed, known_secrets)
+def _with_forecast(
+    parsed: Parsed, known_secrets: Collection[str] = (), namespace: str = ""
+) -> Intake:
+    forecast = forecast_here(parsed, known_secrets, namespace)
     warnings = (*parsed.warnings, *forecast.warnings, *_not_sent(parsed))
     return Intake(parsed, forecast, tuple(forecast.problems), warnings)
 
@@ -207,14 +232,20 @@ def _within_capacity(forecast: Forecast, spec: ExperimentSpec, line_of: LineOf |
     )
 
 
-def forecast_here(parsed: Parsed, known_secrets: Collection[str] = ()) -> Forecast:
+def forecast_here(
+    parsed: Parsed, known_secrets: Collection[str] = (), namespace: str = ""
+) -> Forecast:
     """What will become of a manifest here: ``manifest.forecast`` and what the backend forecasts.
 
     The backend's are warnings, since the world may change before a trial starts (a directory may
     be made); what it forecasts of a field that is a problem already is left out. ``known_secrets``
-    are those that come with the manifest.
+    are those that come with the manifest. What an administrator forbids is a problem.
     """
     forecast = _by_the_rules(parsed.spec, parsed.line_of)
+    namespace = namespace or settings.NAMESPACE
+    launch = sample_launch(parsed.spec, namespace=namespace)
+    forbidden = (*_elsewhere(parsed, namespace), *_forbidden(parsed, launch))
+    forecast = replace(forecast, problems=(*forecast.problems, *forbidden))
     if _no_trials_here():
         return forecast
     unstored = tuple(
@@ -222,7 +253,6 @@ def forecast_here(parsed: Parsed, known_secrets: Collection[str] = ()) -> Foreca
         for problem in vault.forecast(parsed.spec.aistore, known_secrets)
     )
     known = {problem.path for problem in forecast.problems}
-    launch = sample_launch(parsed.spec)
     told = tuple(
         Problem(path, message, _NO_TRIAL, parsed.line_of(path) if parsed.line_of else None)
         for path, message in backend().forecast(launch)

@@ -34,5 +34,10 @@ def backend() -> Backend:
         )
     # Imported where it is used: the client of Kubernetes takes half a second to load.
     from experiments.training.kubernetes.backend import KubernetesBackend
+    from experiments.training.kubernetes.policy import read_policies
 
-    return KubernetesBackend(settings.TRAINING_ENGINE, settings.TRIALS_DIR)
+    return KubernetesBackend(
+        settings.TRAINING_ENGINE,
+        settings.TRIALS_DIR,
+        policies=read_policies(settings.POD_POLICY, settings.OWN_NAMESPACE),
+    )

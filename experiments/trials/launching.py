@@ -109,7 +109,7 @@ def _sample_parameters(spec: ExperimentSpec) -> dict[str, Any]:
     return {**dict.fromkeys(spec.adds, ""), **sample}
 
 
-def sample_launch(spec: ExperimentSpec, experiment_id: str = "x") -> Launch:
+def sample_launch(spec: ExperimentSpec, experiment_id: str = "x", namespace: str = "") -> Launch:
     """A launch of nobody's trial, for a backend to look at and never to start."""
     return Launch(
         experiment_id=experiment_id,
@@ -123,7 +123,7 @@ def sample_launch(spec: ExperimentSpec, experiment_id: str = "x") -> Launch:
         server_url=settings.TRIAL_URL,
         token="",
         scheduler=spec.training.scheduler or {},
-        namespace=settings.NAMESPACE,
+        namespace=namespace or settings.NAMESPACE,
         local=spec.local,
         metrics=_collected(spec),
     )
