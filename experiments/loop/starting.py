@@ -46,7 +46,8 @@ def launch(
         if not lease.renew():
             return Outcome(may_go_on=False)
         try:
-            checkpoints.make(trial.parameters, spec.adds)
+            if spec.elsewhere is None:
+                checkpoints.make(trial.parameters, spec.adds)
             handle = backend().launch(launch_of(experiment, spec, trial))
         except NotYet as wait:
             _say_why_it_waits(trial, redact(str(wait)))
