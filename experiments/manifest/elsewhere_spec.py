@@ -41,7 +41,7 @@ def parse_elsewhere(notes: Notes, raw: Mapping[str, Any], path: str) -> Elsewher
     given = raw.get("elsewhere")
     if given is None:
         return None
-    hint = "elsewhere: {} is enough: programs ask for the trials."
+    hint = "A section that may be empty: programs ask for the trials."
     section = reading.mapping(notes, given, path, hint=hint)
     reading.check_keys(notes, section, path, ELSEWHERE.keys)
     where = at(path, "lostAfterSeconds")

@@ -104,9 +104,10 @@ def _wider(here: Mapping[str, Any], met: Mapping[str, Any], path: str) -> dict[s
         return {**here, "_value": [*bounds, *ours[2:]]}
     if freeze(here) == freeze(met):
         return dict(here)
-    message = f"is {here['_type']} {ours} in the search space already, but got {met['_type']} "
+    is_now, came = f"{here['_type']} {ours}", f"{met['_type']} {theirs}"
+    message = f"is {is_now} in the search space already, but got {came}."
     hint = "Bounds may widen and options be added; another kind of parameter needs another name."
-    raise ProblemsError([Problem(path, f"{message}{theirs}.", hint)])
+    raise ProblemsError([Problem(path, message, hint)])
 
 
 def _with_values(experiment: Experiment, trial: Trial, alone: SearchSpace) -> dict[str, Any]:
