@@ -196,11 +196,11 @@ class Supervisor:
 
     Args:
         nursery: made before the command opened anything.
-        for_a_run: whether it ends with what one command runs.
+        purpose: what the lock says: "up"; "run" or "tune" where it ends with what runs.
     """
 
-    def __init__(self, host: str, port: int, nursery: Nursery, *, for_a_run: bool = False) -> None:
-        self._for = "run" if for_a_run else "up"
+    def __init__(self, host: str, port: int, nursery: Nursery, *, purpose: str = "up") -> None:
+        self._for = purpose
         self.host = host
         self.port = port
         here = f"http://{addresses.here(host)}:{port}"

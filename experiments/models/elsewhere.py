@@ -46,7 +46,7 @@ class Loan(models.Model):
     )
     attempt = models.PositiveSmallIntegerField()
     heard_at = models.DateTimeField(default=timezone.now)
-    # The first word of what came of it: {"value": …}, {"failed": …} or {"lost": …}.
+    # The first word of what came of it: {"value": …}, or why it {"failed": …} and so on.
     told = models.JSONField(null=True, blank=True)
 
     class Meta:

@@ -15,7 +15,7 @@ from experiments.models import Experiment, Loan, Trial
 from experiments.rest.base import BAD, COMMON, REFUSED, ApiView
 from experiments.rest.inputs import JSONObject, StrictSerializer, Text, WholeNumber
 from experiments.services import elsewhere, growing
-from experiments.services.elsewhere import Told
+from experiments.services.elsewhere import WORDS, Told
 from experiments.states import TrialState
 
 LONGEST_WAIT_S = 20
@@ -73,6 +73,11 @@ class TellBody(_OfAttempt):
         child=AnyNumber(), required=False, help_text="Further final metrics, by name."
     )
     failed = Text(required=False, max_length=4000, help_text="Why it failed.")
+    stopped = Text(
+        required=False,
+        max_length=4000,
+        help_text="Why its program stopped it early: its last intermediate value counts.",
+    )
     lost = Text(
         required=False, max_length=4000, help_text="Why its program gives it back, to start anew."
     )
@@ -83,9 +88,10 @@ class TellBody(_OfAttempt):
     )
 
     def validate(self, attrs: Any) -> Any:
-        given = [name for name in ("value", "failed", "lost") if name in attrs]
+        given = [name for name in WORDS if name in attrs]
         if len(given) != 1:
-            message = f"One of value, failed and lost must be given, but got {given or 'none'}."
+            words = ", ".join(given) or "none"
+            message = f"One of value, failed, stopped and lost must be given, but got {words}."
             raise serializers.ValidationError({"value": message})
         if "metrics" in attrs and ("value" not in attrs or "default" in attrs["metrics"]):
             message = "Must stand beside value, and hold no 'default': that is the value."
@@ -113,6 +119,7 @@ class GivenShape(serializers.Serializer[Any]):
     reason = serializers.CharField(allow_blank=True, help_text="Why there are none.")
     over = serializers.BooleanField(help_text="There will be none any more.")
     lost_after_seconds = serializers.IntegerField(help_text="Of silence: then a trial is lost.")
+    grows = serializers.BooleanField(help_text="The search space does, by what programs meet.")
 
 
 class ToldShape(serializers.Serializer[Any]):
@@ -168,6 +175,7 @@ class Ask(ApiView):
                 "reason": given.reason,
                 "over": given.over,
                 "lost_after_seconds": spec.lost_after_s if spec else 0,
+                "grows": bool(spec and spec.grows),
             }
         )
 

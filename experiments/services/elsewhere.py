@@ -31,6 +31,7 @@ from experiments.trials import changes
 from experiments.trials.elsewhere import LOAN, status_of
 from experiments.trials.ends import end_trial
 
+WORDS = ("value", "failed", "stopped", "lost")  # of which one is told of a trial
 LOOKS_EVERY_S = 0.02  # while a program waits; after a second tenfold
 SETTLED_S = 0.1  # without a further trial: no more will come of one pass
 
@@ -203,7 +204,7 @@ def _waits_again(trial: Trial, attempt: int) -> bool:
 
 
 def tell(experiment: Experiment, number: int, attempt: int, word: Mapping[str, Any]) -> Told:
-    """Take the word of what came of a trial: its value, why it failed, or that it was lost.
+    """Take the word of what came of a trial: one of WORDS with its value or the reason.
 
     Raises Refused: another word was told before, or the trial is somebody else's by now.
     """
@@ -232,7 +233,7 @@ def tell(experiment: Experiment, number: int, attempt: int, word: Mapping[str, A
 def _outcome(trial: Trial, word: Mapping[str, Any]) -> Told:
     trial.refresh_from_db()
     is_result = trial.state in (TrialState.SUCCEEDED, TrialState.FAILED) and not trial.stop_as
-    used = is_result and "lost" not in word
+    used = (is_result and "lost" not in word) or ("stopped" in word and trial.is_finished)
     return Told(trial, used, trial.stop_reason or trial.reason)
 
 
@@ -246,7 +247,7 @@ def _told_again(trial: Trial, loan: Loan, word: Mapping[str, Any]) -> Told:
 
 
 def _shown(told: Any) -> str:
-    (what,) = [name for name in ("value", "failed", "lost") if name in told]
+    (what,) = [name for name in WORDS if name in told]
     return f"{what} {told[what]}"[:200]
 
 
@@ -283,6 +284,8 @@ def _end(trial: Trial, loan: Loan, word: Mapping[str, Any]) -> None:
         values = {DEFAULT: _number(word["value"])}
         values |= {name: _number(value) for name, value in (word.get("metrics") or {}).items()}
         rows.write([(claim, Report(trial.key, FINAL, 0, None, values))])
+    if "stopped" in word:
+        changes.request_stop(trial, TrialState.EARLY_STOPPED, word["stopped"])
     end_trial(trial, status_of(word))
 
 

@@ -45,6 +45,8 @@ def status_of(told: Any) -> JobStatus:
     """What a program told of its trial, as the loop knows ends."""
     if "failed" in told:
         return JobStatus(JobState.FAILED, message=told["failed"])
+    if "stopped" in told:
+        return JobStatus(JobState.STOPPED)
     if "lost" in told:
         return JobStatus(JobState.LOST, message=told["lost"])
     return JobStatus(JobState.SUCCEEDED)

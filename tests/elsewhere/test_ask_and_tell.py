@@ -10,8 +10,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from experiments.access.tokens import TrialClaim
 from experiments.loop.reconcile import reconcile
 from experiments.models import Experiment, Loan, Metric
+from experiments.reports import rows
+from experiments.reports.wire import Report
 from experiments.services import actions
 from experiments.states import Phase, TrialState
 from experiments.trials import elsewhere
@@ -190,6 +193,17 @@ def test_a_program_gives_its_trial_back(program: Make) -> None:
     assert (told["state"], told["used"]) == ("WAITING", False)
     assert app.tell(trial, lost="Its process was killed.")["used"] is False
     assert app.take("b")["attempt"] == 2
+
+
+def test_a_program_may_stop_its_trial_early(program: Make) -> None:
+    app = program()
+    trial = app.take()
+    found = app.experiment.trials.get()
+    claim = TrialClaim(found.pk, found.key, 0, app.experiment.pk, attempt=1)
+    rows.write([(claim, Report(found.key, "PERIODICAL", 0, 0.0, {"default": 0.25}))])
+    told = app.tell(trial, stopped="no use")
+    assert told == {"number": 0, "state": "EARLY_STOPPED", "used": True, "reason": "no use"}
+    assert app.experiment.trials.get().value == 0.25
 
 
 def test_a_killed_trial_ends_at_once_and_its_result_is_not_used(program: Make) -> None:
