@@ -26,6 +26,7 @@ EVENTS = (
         "reports/trial_api.py",
     ),
     *("selectors/present.py", "services/actions.py", "services/generated/rows.py"),
+    *("services/elsewhere.py", "services/growing.py"),
     *("strict_json.py", "training/**/*.py", "trials/*.py"),
 )
 # What is answered at once to who wrote something.
@@ -41,7 +42,7 @@ PROBLEMS = (
     ),
     *("selectors/chart_data.py", "selectors/compare.py", "selectors/selection.py"),
     *("selectors/trial_facts.py", "selectors/trial_filter.py", "services/channels.py"),
-    *("services/many.py", "services/saved_views.py"),
+    *("services/creations.py", "services/many.py", "services/saved_views.py"),
     *("services/conversions.py", "services/intake.py", "services/samples.py", "web/*.py"),
 )
 # Generated pages and schemas, descriptions of the API, programs of their own, headers.

@@ -95,6 +95,8 @@ interface Form {
   assessor: Chosen;
   advisor: Chosen;
   training: { type: string; tasks: Task[] | null };
+  /** programs elsewhere run the trials: there is nothing to train here */
+  elsewhere: boolean;
   aistore: { folder: string; secret: string };
 }
 

@@ -19,6 +19,7 @@ import math
 import random
 import re
 import traceback
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,9 +32,11 @@ from experiments.algorithms.base import (
     Observation,
     Outcome,
     Proposal,
+    Suggestion,
     Tuner,
     Verdict,
 )
+from experiments.algorithms.space.search_space import SearchSpace
 from experiments.manifest.algorithm_spec import AlgorithmSpec
 from experiments.manifest.spec import ExperimentSpec
 from experiments.states import FINISHED, TrialState
@@ -93,6 +96,10 @@ def propose(spec: ExperimentSpec, records: Sequence[TrialSoFar], count: int, see
         raise AlgorithmError("tuner", "(none)", "the experiment has neither tuner nor advisor.")
     ordered = sorted(records, key=lambda record: record.number)
     try:
+        if spec.elsewhere is not None and spec.elsewhere.grows:
+            if not spec.space.parameters:  # nobody has met any yet
+                return Proposal(tuple(Suggestion({}, origin="start-up") for _ in range(count)))
+            ordered = [_completed(record, spec.space, seed) for record in ordered]
         history = [observation(record, maximizes=chosen.maximizes) for record in ordered]
         tuner: Tuner[Any] = chosen.entry.load()(spec.space, chosen.args, seed)
         proposal = _proposed(tuner, chosen, history, count)
@@ -105,6 +112,20 @@ def propose(spec: ExperimentSpec, records: Sequence[TrialSoFar], count: int, see
             chosen.kind, chosen.name, "it waits for a running trial, but none is running."
         )
     return proposal
+
+
+def _completed(record: TrialSoFar, space: SearchSpace, seed: int) -> TrialSoFar:
+    """The trial with a value for every parameter, where the search space has grown since.
+
+    One that it did not have is drawn as if nobody had chosen: for this trial always the same, and
+    over all trials without a leaning, so that a tuner learns nothing from it.
+    """
+    values = dict(record.parameters)
+    for name, parameter in space.parameters.items():
+        if name not in values or not parameter.contains(values[name]):
+            rng = np.random.default_rng([seed, record.number, zlib.crc32(name.encode())])
+            values[name] = parameter.sample(rng)
+    return replace(record, parameters={name: values[name] for name in space.parameters})
 
 
 def _proposed(

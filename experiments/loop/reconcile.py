@@ -423,8 +423,10 @@ def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> 
         # What must wait is asked for later, when the tuner knows more; but one shows that it does.
         most = min(todo.ask, LAUNCHES_PER_PASS)
         room = backend().room(sample_launch(spec, experiment.pk), most)
-        fresh = _ask(experiment, spec, max(1, room), lease)
-        outcome = starting.launch(experiment, spec, fresh, lease)
+        least = 0 if spec.elsewhere else 1  # there nobody is to wait for who may never come
+        if count := max(least, room):
+            fresh = _ask(experiment, spec, count, lease)
+            outcome = starting.launch(experiment, spec, fresh, lease)
     if outcome.never_starts:
         fail(experiment, f"No trial could be started. {outcome.never_starts}")
 

@@ -51,7 +51,8 @@ def launch(
             _say_why_it_waits(trial, NOT_HERE)
             return Outcome(may_go_on=False)
         try:
-            checkpoints.make(trial.parameters, spec.adds)
+            if spec.elsewhere is None:
+                checkpoints.make(trial.parameters, spec.adds)
             handle = backend().launch(launch_of(experiment, spec, trial))
         except NotYet as wait:
             _say_why_it_waits(trial, redact(str(wait)))

@@ -440,6 +440,19 @@ METRICS = Section(
     },
 )  # fmt: skip
 
+ELSEWHERE = Section(
+    "Trials run elsewhere: programs ask for them and tell what came of them. It stands in place of "
+    "trainingConfig, and not in a cluster's objects. A section of AutoTune Web's own.",
+    {
+        "lostAfterSeconds": Whole(
+            "After how many seconds of silence a trial is lost and given to another program; 60 if "
+            "absent.",
+            2, 604_800, hint="Seconds, e.g. 60.",
+        ),
+        "grows": Flag("Whether programs add to the search space as they meet parameters."),
+    },
+)  # fmt: skip
+
 SPEC = Section(
     "What is tuned, by which algorithm, on what, and within which limits.",
     {
@@ -464,7 +477,8 @@ SPEC = Section(
             "The hyperparameters by name, each with _type and _value: JSON text, or a mapping.",
             required=True,
         ),
-        "trainingConfig": TRAINING,
+        "trainingConfig": replace(TRAINING, required=False),
+        "elsewhere": ELSEWHERE,
         "tuner": _algorithm("tuner", "What chooses the parameters. It wins over an advisor."),
         "assessor": _algorithm("assessor", "What stops bad trials early, beside a tuner."),
         "advisor": _algorithm("advisor", "Tuner and assessor in one."),
@@ -479,5 +493,9 @@ SPEC = Section(
         **{name: replace(AISTORE, doc="An old spelling of 'aistore'.") for name in LEGACY_STORES},
     },
     required=True,
-    rules=(Rule("has(self.tuner) || has(self.advisor)", NO_TUNER),),
+    never_both=("trainingConfig", "elsewhere"),
+    rules=(
+        Rule("has(self.tuner) || has(self.advisor)", NO_TUNER),
+        Rule("has(self.trainingConfig) || has(self.elsewhere)", "trainingConfig is required."),
+    ),
 )  # fmt: skip

@@ -82,15 +82,16 @@ def forecast_of(
     if runs_here and spec.training.scheduler:
         message = "Local trials have no queues: of the scheduler only the priority counts."
         notes.warn("spec.trainingConfig.scheduler", message)
-    if not runs_here and spec.local != LocalSpec():
+    if not runs_here and spec.local != LocalSpec() and spec.elsewhere is None:
         message = "is for trials on one machine: on a cluster it is ignored."
         notes.warn("spec.local", message)
     _check_gpus(notes, spec, runs_here)
     n_distinct = spec.space.n_distinct()
     _check_direction(notes, spec)
-    _check_enough(notes, spec, n_distinct)
+    if spec.elsewhere is None or not spec.elsewhere.grows:
+        _check_enough(notes, spec, n_distinct)
     _check_assessor(notes, spec)
-    _check_checkpoints(notes, spec, runs_here)
+    _check_checkpoints(notes, spec, runs_here and spec.elsewhere is None)
     _check_metrics(notes, spec, runs_here)
     rng = np.random.default_rng(SAMPLE_SEED)
     samples = tuple(spec.space.sample(rng) for _ in range(N_SAMPLES))

@@ -21,6 +21,7 @@ from experiments.manifest.algorithm_spec import (
     parse_algorithm,
     read_json_mapping,
 )
+from experiments.manifest.elsewhere_spec import GROWING, ElsewhereSpec, parse_elsewhere
 from experiments.manifest.fields import (
     AISTORE,
     ALIKE,
@@ -52,6 +53,7 @@ from experiments.redaction import KEY
 __all__ = [
     "AIStoreSpec",
     "AlgorithmSpec",
+    "ElsewhereSpec",
     "ExperimentSpec",
     "LocalSpec",
     "Parsed",
@@ -106,6 +108,7 @@ class ExperimentSpec:
     alike: int = ALIKE  # failures alike that suspend it; 0: none do
     local: LocalSpec = field(default_factory=LocalSpec)  # read by the local engine only
     metrics: MetricsSpec | None = None  # None: trials report by themselves
+    elsewhere: ElsewhereSpec | None = None  # programs run the trials; ``training`` is empty then
     seed: int | None = None  # None: the server chooses one
 
     @property
@@ -255,14 +258,20 @@ def _spec(
         | {"maxTrialNumber": "Did you mean 'maxTrialNum'?"},
     )  # fmt: skip
     limits = _limits(notes, raw)
-    space = _space(notes, raw.get("searchSpace"), "spec.searchSpace")
+    elsewhere = parse_elsewhere(notes, raw, "spec.elsewhere")
+    grows = elsewhere is not None and elsewhere.grows
+    space = _space(notes, raw.get("searchSpace"), "spec.searchSpace", may_be_empty=grows)
     storage = _storage(notes, raw.get("storage"))
     aistore = _aistore(notes, raw)
     alike = _alike(notes, raw.get("breaker"))
     local = parse_local(notes, raw.get("local"))
     metrics = parse_metrics(notes, raw.get("metrics"), "spec.metrics")
-    training = parse_training(notes, raw.get("trainingConfig"), "spec.trainingConfig")
+    training = TrainingSpec("", ())
+    if elsewhere is None:
+        training = parse_training(notes, raw.get("trainingConfig"), "spec.trainingConfig")
     tuner, assessor, advisor = _algorithms(notes, raw, space)
+    if grows:
+        _check_growing(notes, tuner, advisor)
     if notes.problems or space is None:
         return None
     if tuner and tuner.name == "Batch":
@@ -284,6 +293,7 @@ def _spec(
         alike=alike,
         local=local,
         metrics=metrics,
+        elsewhere=elsewhere,
         seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
 
@@ -320,7 +330,19 @@ def _compare_limits(notes: Notes, max_trials: int | None, concurrency: int | Non
         )
 
 
-def _space(notes: Notes, raw: Any, path: str) -> SearchSpace | None:
+def _check_growing(
+    notes: Notes, tuner: AlgorithmSpec | None, advisor: AlgorithmSpec | None
+) -> None:
+    if advisor is not None or (tuner is not None and tuner.name not in GROWING):
+        chosen = tuner or advisor
+        assert chosen is not None
+        message = f"{chosen.name} cannot search a space that grows (spec.elsewhere.grows)."
+        notes.error(f"spec.{chosen.kind}", message, f"Take one of {', '.join(GROWING)}.")
+
+
+def _space(notes: Notes, raw: Any, path: str, *, may_be_empty: bool = False) -> SearchSpace | None:
+    if may_be_empty and (raw is None or raw == {} or str(raw).split() in (["{}"], ["{", "}"])):
+        return SearchSpace({})
     if raw is None or raw == {} or (isinstance(raw, str) and not raw.strip()):
         notes.error(
             path,
@@ -463,7 +485,10 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
         body["local"] = local
     if spec.metrics:
         body["metrics"] = spec.metrics.as_manifest()
-    body["trainingConfig"] = spec.training.as_manifest()
+    if spec.elsewhere is not None:
+        body["elsewhere"] = spec.elsewhere.as_manifest()
+    else:
+        body["trainingConfig"] = spec.training.as_manifest()
     for algorithm in (spec.tuner, spec.assessor, spec.advisor):
         if algorithm:
             body[algorithm.kind] = algorithm.as_manifest()

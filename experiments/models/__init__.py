@@ -2,6 +2,7 @@
 
 from experiments.models.artifacts import Artifact, ArtifactPiece
 from experiments.models.curves import Curve
+from experiments.models.elsewhere import Ask, Creation, Loan
 from experiments.models.many import change_trials
 from experiments.models.notices import Channel, Notice
 from experiments.models.project import Project
@@ -28,11 +29,14 @@ __all__ = [
     "ApiToken",
     "Artifact",
     "ArtifactPiece",
+    "Ask",
     "Channel",
     "ClusterObject",
+    "Creation",
     "Curve",
     "Event",
     "Experiment",
+    "Loan",
     "Metric",
     "Notice",
     "Project",

@@ -209,7 +209,7 @@ def _no_trials_here() -> bool:
 
 def _by_the_rules(spec: ExperimentSpec, line_of: LineOf | None) -> Forecast:
     forecast = forecast_of(spec, runs_here=backend().runs_here, line_of=line_of)
-    if not _no_trials_here():
+    if spec.elsewhere is not None or not _no_trials_here():
         return _within_capacity(forecast, spec, line_of)
     message = "Trials may not run on this server's own host (AUTOTUNE_LOCAL_TRIALS is 0)."
     return replace(forecast, problems=(*forecast.problems, Problem("spec.trainingConfig", message)))
@@ -246,7 +246,7 @@ def forecast_here(
     launch = sample_launch(parsed.spec, namespace=namespace)
     forbidden = (*_elsewhere(parsed, namespace), *_forbidden(parsed, launch))
     forecast = replace(forecast, problems=(*forecast.problems, *forbidden))
-    if _no_trials_here():
+    if _no_trials_here() and parsed.spec.elsewhere is None:
         return forecast
     unstored = tuple(
         replace(problem, line=parsed.line_of(problem.path) if parsed.line_of else None)

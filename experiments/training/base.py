@@ -96,6 +96,8 @@ class Launch:
     seconds_left: float | None = None  # of the experiment's time; a job is not to outlive it
     alone: str = ""  # it ran out of memory beside others: "gpu" (one of its own), or "machine"
     local: LocalSpec = field(default_factory=LocalSpec)  # nothing but the local backend reads it
+    # Nobody starts it: a program elsewhere takes it, and it is lost after so much silence.
+    lost_after_s: int | None = None
     metrics: Collected | None = None  # to be collected; None: the trial reports by itself
 
     @property

@@ -98,6 +98,7 @@ def form_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "assessor": _algorithm_form("assessor", spec.get("assessor")),
         "advisor": advisor,
         "training": _training_form(spec.get("trainingConfig")),
+        "elsewhere": spec.get("elsewhere") is not None,  # shown, changed in the text alone
         "aistore": {key: as_text(store.get(key)) for key in ("folder", "secret")},
     }
 
