@@ -269,6 +269,14 @@ def _check_checkpoints(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> N
 def _check_metrics(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> None:
     if spec.metrics is None:
         return
+    if not runs_here and not (spec.metrics.file or spec.metrics.stdout):
+        notes.warn(
+            "spec.metrics",
+            "What a trial prints is collected by the local engine only: on a cluster the metric "
+            "counts where the script logs it, to MLflow or by transformers' KubeflowCallback.",
+            "See docs/trials.md.",
+        )
+        return
     if not runs_here:
         notes.error(
             "spec.metrics",

@@ -21,6 +21,7 @@ from experiments.models.state import (
     raise_seq,
 )
 from experiments.models.tokens import ApiToken, SignInLink
+from experiments.models.tracked import TrackedTrial
 from experiments.models.uploads import Upload
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "SavedView",
     "Secret",
     "SignInLink",
+    "TrackedTrial",
     "Trial",
     "Upload",
     "change_trials",

@@ -174,7 +174,8 @@ def main() -> None:
     missing = collector.end(code)
     sender.finish()
     if missing:
-        say(missing)
+        if settings.get("is_named", True):
+            say(missing)
         _leave(missing, settings.get("directory") or "")
     if code < 0:  # as it died, so do we: who supervises us tells the signals apart
         with contextlib.suppress(OSError):  # SIGKILL has no handler to set
