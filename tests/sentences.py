@@ -24,6 +24,7 @@ EVENTS = (
         "reports/rows.py",
         "reports/wire.py",
         "reports/trial_api.py",
+        "reports/tracking.py",
     ),
     *("selectors/present.py", "services/actions.py", "services/generated/rows.py"),
     *("services/elsewhere.py", "services/growing.py"),

@@ -30,6 +30,9 @@ interface Trial {
   latest_sequence: number | null;
   n_reports: number;
   has_final: boolean;
+  /** 0 to 1, where its script tells */
+  progress: number | null;
+  expected_end: string | null;
   excluded: boolean;
   notes: string;
   retriable: boolean;
@@ -39,6 +42,15 @@ interface Trial {
   started_at: string | null;
   finished_at: string | null;
   seq: number;
+}
+
+/** What a trial logged to MLflow. */
+interface Logged {
+  metrics: string[];
+  params: Record<string, string>;
+  tags: Record<string, string>;
+  runs: { name: string; status: string }[];
+  files: number;
 }
 
 interface Metric {

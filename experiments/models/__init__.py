@@ -22,6 +22,7 @@ from experiments.models.state import (
     raise_seq,
 )
 from experiments.models.tokens import ApiToken, SignInLink
+from experiments.models.tracked import TrackedTrial
 from experiments.models.uploads import Upload
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "SavedView",
     "Secret",
     "SignInLink",
+    "TrackedTrial",
     "Trial",
     "Upload",
     "change_trials",

@@ -60,11 +60,9 @@ def new_seed() -> int:
 def raise_seq(cursor: Any, experiment_id: str, by: int = 1) -> int:
     """Raise an experiment's counter, and return the highest of its ``by`` new numbers.
 
-    Call inside the transaction of the rows that they number.
-
-    It locks the experiment's row, so whoever gets a higher number also commits later.
-    Plain SQL: every change and every report goes through here. A pass of the loop that lost its
-    lease gets no number, and so changes nothing.
+    Call inside the transaction of the rows that they number. It locks the experiment's row, so
+    whoever gets a higher number also commits later. Plain SQL: every change and every report goes
+    through here. A pass of the loop that lost its lease gets no number, and so changes nothing.
 
     Raises:
         Experiment.DoesNotExist: it was deleted.
@@ -357,8 +355,10 @@ class Trial(models.Model):
     n_reports = models.PositiveIntegerField(default=0)  # intermediate reports stored
     judged_sequence = models.IntegerField(default=-1)  # the assessor has seen reports up to here
     has_final = models.BooleanField(default=False)
-    # Neither read nor written any more: to be dropped in the release after this one.
-    asked_at = models.DateTimeField(null=True, blank=True)
+    logged_by = models.CharField(max_length=12, blank=True, default="", db_default="")  # tracked.py
+    progress = models.FloatField(null=True, blank=True)  # 0 to 1, where its script tells
+    expected_end = models.DateTimeField(null=True, blank=True)  # and when it will be done
+    asked_at = models.DateTimeField(null=True, blank=True)  # unused: to be dropped next release
 
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)

@@ -62,6 +62,7 @@ trial_urlpatterns: list[URLPattern | URLResolver] = [
     path("exclude/", trials.ExcludeTrial.as_view(), name="api-trial-exclude"),
     path("restore/", trials.RestoreTrial.as_view(), name="api-trial-restore"),
     path("metrics/", packed(trials.Metrics.as_view()), name="api-trial-metrics"),
+    path("logged/", trials.Logged.as_view(), name="api-trial-logged"),
     path("logs/", trials.Logs.as_view(), name="api-trial-logs"),
     path("log/", trials.Log.as_view(), name="api-trial-log"),
     path("job/", trials.Job.as_view(), name="api-trial-job"),

@@ -74,6 +74,7 @@ class Collected:
     pattern: str = ""
     file: str = ""
     stdout: bool = False
+    tensorboard: str = ""
 
 
 @dataclass(frozen=True)

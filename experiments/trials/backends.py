@@ -20,8 +20,10 @@ from experiments.training.local.gpus import Gpus
 from experiments.training.local.interpreter import trial_path
 from experiments.trials.elsewhere import Elsewhere, is_elsewhere
 
-_BY_LAUNCH = frozenset({"launch", "find", "room", "capacity", "forecast", "programs", "documents"})
-_BY_HANDLE = frozenset({"allow", "stop", "logs", "read_log", "forget"})
+_BY_LAUNCH = frozenset(
+    {"launch", "find", "room", "capacity", "forecast", "programs", "documents"}
+) | {"refusals"}
+_BY_HANDLE = frozenset({"allow", "stop", "logs", "read_log", "forget", "abandon"})
 
 
 class _Both:

@@ -74,6 +74,7 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
         trial + "tell/": {"post"},
         trial + "grow/": {"post"},
         trial + "metrics/": {"get"},
+        trial + "logged/": {"get"},
         trial + "logs/": {"get"},
         trial + "log/": {"get"},
         trial + "job/": {"get"},
