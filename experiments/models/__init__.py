@@ -22,6 +22,7 @@ from experiments.models.state import (
 )
 from experiments.models.tokens import ApiToken, SignInLink
 from experiments.models.uploads import Upload
+from experiments.models.warm_starts import WarmStart
 
 __all__ = [
     "MAY_BE_BEST",
@@ -42,6 +43,7 @@ __all__ = [
     "SignInLink",
     "Trial",
     "Upload",
+    "WarmStart",
     "change_trials",
     "new_experiment_id",
     "new_seed",

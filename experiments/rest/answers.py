@@ -160,6 +160,15 @@ class CreatedShape(CreatedHeadShape):
     more = CreatedHeadShape(many=True, help_text="The others, where a file held several.")
 
 
+class ImportedHeadShape(CreatedHeadShape):
+    n_trials = serializers.IntegerField()
+    left = ProblemShape(many=True, help_text="What is not as it was.")
+
+
+class ImportedShape(serializers.Serializer[Any]):
+    experiments = ImportedHeadShape(many=True)
+
+
 class ForecastShape(serializers.Serializer[Any]):
     manifest = JSONObject(help_text="The manifest as it would be stored.")
     yaml = serializers.CharField()

@@ -14,7 +14,6 @@ from django.db import transaction
 from django.db.models import Q
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import reverse
 from django.utils import translation
 from django.utils.cache import get_conditional_response
 from django.utils.translation import get_language
@@ -48,6 +47,7 @@ from experiments.rest.base import (
 )
 from experiments.rest.errors import InvalidManifest
 from experiments.rest.file_names import as_download, file_name
+from experiments.rest.heads import head
 from experiments.said import forecast_json, problems_json
 from experiments.selectors import chart_data, selection
 from experiments.selectors.export import CONTENT_TYPES, export, json_chunks
@@ -98,22 +98,10 @@ def _require_permission(user: Any) -> None:
 
 def _created(request: Request, made: list[Experiment], warnings: Iterable[Problem]) -> Response:
     """The first one's head; ``more`` holds those of the others, where a file held several."""
-    first, *others = [_head(request, experiment) for experiment in made]
+    first, *others = [head(request, experiment) for experiment in made]
     shown = problems_json(warnings)
     answer = {**first, "warnings": shown, "more": others}
     return Response(answer, status=status.HTTP_201_CREATED, headers={"Location": first["api_url"]})
-
-
-def _head(request: Request, experiment: Experiment) -> dict[str, Any]:
-    api_url = reverse("api-experiment", args=[experiment.pk])
-    page = reverse("experiment-detail", args=[experiment.pk])
-    return {
-        "id": experiment.pk,
-        "name": experiment.name,
-        "phase": experiment.phase,
-        "url": request.build_absolute_uri(page),
-        "api_url": request.build_absolute_uri(api_url),
-    }
 
 
 def _origin(request: Request) -> str:

@@ -317,6 +317,22 @@ class ExperimentsQuery(PageQuery):
     )
 
 
+class ImportQuery(StrictSerializer):
+    study = FreeWords(help_text="Of a file with several experiments: these, by name.")
+    all = serializers.BooleanField(required=False, help_text="Of a file with several: all.")
+    mode = serializers.ChoiceField(
+        ["minimize", "maximize"],
+        required=False,
+        help_text="Which way is better, where the file does not say it.",
+    )
+    objective = serializers.CharField(
+        required=False,
+        max_length=200,
+        help_text="The metric that decides; of several objectives one, by number from 0.",
+    )
+    parameters = FreeWords(help_text="Of a table without its configuration: these columns.")
+
+
 class SelectionQuery(StrictSerializer):
     """Which trials are looked at, the same wherever they are: ``selectors.selection``."""
 

@@ -11,6 +11,7 @@ from experiments.rest import (
     devices,
     experiments,
     failures,
+    imports,
     many,
     markdown,
     pace,
@@ -108,7 +109,8 @@ urlpatterns = [
     path("v1/secrets/", secrets.Secrets.as_view(), name="api-secrets"),
     path("v1/secrets/<str:name>/", secrets.OneSecret.as_view(), name="api-secret"),
     path("v1/experiments/", experiments.Experiments.as_view(), name="api-experiments"),
-    # Before the ids: "validate" and "compare" look like some.
+    # Before the ids: "import", "validate" and "compare" look like some.
+    path("v1/experiments/import/", imports.ImportResults.as_view(), name="api-import"),
     path(
         "v1/experiments/validate/",
         experiments.ValidateManifest.as_view(),

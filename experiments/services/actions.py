@@ -138,6 +138,8 @@ def edit_trial(
 def change_limits(experiment: Experiment, limits: Mapping[str, int]) -> None:
     """Set limits; raising one on a DONE or TIMEOUT experiment makes it run again."""
     _check_limits(experiment, limits)
+    if experiment.is_imported:
+        raise Refused("The experiment was imported, and cannot go on here: it has no limits.")
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         changes = {
@@ -286,6 +288,11 @@ def kill_trial(trial: Trial, *, reason: str = KILLED) -> None:
 
 def _open_for_trials(experiment: Experiment) -> None:
     """Refuse new trials where nothing would ever run them."""
+    if experiment.is_imported:
+        raise Refused(
+            "The experiment was imported, and cannot go on here: clone it, and let the new one "
+            "learn from its trials."
+        )
     if experiment.phase == Phase.ERROR or experiment.phase == Phase.TIMEOUT:
         raise Refused(f"The experiment has ended ({experiment.phase}); raise a limit first.")
     if experiment.finish_requested and experiment.phase != Phase.DONE:
