@@ -42,6 +42,7 @@ from experiments.manifest.quantity import HINT as QUANTITY_HINT
 from experiments.manifest.quantity import parse_quantity
 from experiments.manifest.reading import LineOf, Notes, at
 from experiments.manifest.training_spec import TaskSpec, TrainingSpec, parse_training
+from experiments.manifest.warm_start_spec import WarmStartSpec, parse_warm_start
 from experiments.manifest.yaml_text import load_yaml
 from experiments.problems import Problem, ProblemsError
 from experiments.redaction import KEY
@@ -102,6 +103,7 @@ class ExperimentSpec:
     alike: int = ALIKE  # failures alike that suspend it; 0: none do
     local: LocalSpec = field(default_factory=LocalSpec)  # read by the local engine only
     metrics: MetricsSpec | None = None  # None: trials report by themselves
+    warm_start: WarmStartSpec | None = None
     seed: int | None = None  # None: the server chooses one
 
     @property
@@ -261,6 +263,7 @@ def _spec(
     alike = _alike(notes, raw.get("breaker"))
     local = parse_local(notes, raw.get("local"))
     metrics = parse_metrics(notes, raw.get("metrics"), "spec.metrics")
+    warm_start = parse_warm_start(notes, raw.get("warmStart"))
     training = parse_training(notes, raw.get("trainingConfig"), "spec.trainingConfig")
     tuner, assessor, advisor = _algorithms(notes, raw, space)
     if notes.problems or space is None:
@@ -284,6 +287,7 @@ def _spec(
         alike=alike,
         local=local,
         metrics=metrics,
+        warm_start=warm_start,
         seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
 
@@ -439,6 +443,8 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
         body["local"] = local
     if spec.metrics:
         body["metrics"] = spec.metrics.as_manifest()
+    if spec.warm_start:
+        body["warmStart"] = spec.warm_start.as_manifest()
     body["trainingConfig"] = spec.training.as_manifest()
     for algorithm in (spec.tuner, spec.assessor, spec.advisor):
         if algorithm:

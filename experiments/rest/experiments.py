@@ -50,6 +50,7 @@ from experiments.rest.file_names import as_download, file_name
 from experiments.rest.heads import head
 from experiments.said import forecast_json, problems_json
 from experiments.selectors import chart_data, selection
+from experiments.selectors.borrowed import borrowed_json
 from experiments.selectors.export import CONTENT_TYPES, export, json_chunks
 from experiments.selectors.listing import listed
 from experiments.selectors.manifest import current_manifest, manifest_text
@@ -153,7 +154,7 @@ class Experiments(ApiView):
     def post(self, request: Request) -> Response:
         _require_permission(request.user)
         body = manifest_of(request)
-        found = take_in_file(body.raw, is_json=body.is_json)
+        found = take_in_file(body.raw, is_json=body.is_json, viewer=request.user)
         if found.problems:
             raise InvalidManifest(found.problems, found.warnings)
         if found.secrets and not policy.may_keep_secrets(request.user):
@@ -183,7 +184,7 @@ class ValidateManifest(ApiView):
     )
     def post(self, request: Request) -> Response:
         body = manifest_of(request)
-        found = take_in_file(body.raw, is_json=body.is_json)
+        found = take_in_file(body.raw, is_json=body.is_json, viewer=request.user)
         if found.problems:
             raise InvalidManifest(found.problems, found.warnings)
         first, *others = [_forecast(intake) for _, intake in found.experiments]
@@ -271,7 +272,11 @@ class Clone(ApiView):
         manifest = current_manifest(experiment)
         if "name" in wanted:
             manifest["metadata"] = {**manifest["metadata"], "name": wanted["name"]}
-        intake = take_in(manifest)
+        learns = None
+        if "warm_start" in wanted:
+            learns = {"experiments": [experiment.pk], "trials": wanted["warm_start"]}
+            manifest["spec"] = {**manifest["spec"], "warmStart": learns}
+        intake = take_in(manifest, request.user)
         if "name" in wanted and intake.problems:
             problems = [
                 Problem("name", p.message, p.hint) if p.path == "metadata.name" else p
@@ -282,9 +287,21 @@ class Clone(ApiView):
             _require_runnable(intake),
             owner=request.user,
             origin=_origin(request),
-            source=manifest_text(experiment, name=manifest["metadata"]["name"]),
+            source=manifest_text(
+                experiment, name=manifest["metadata"]["name"], warm_start=learns
+            ),
         )
         return _created(request, [copy], intake.warnings)
+
+
+class WarmStarts(ApiView):
+    @extend_schema(
+        operation_id="experiments_borrowed",
+        summary="What the experiment learns from: trials of earlier ones",
+        responses={200: answers.BorrowedShape, **COMMON},
+    )
+    def get(self, request: Request, experiment_id: str) -> Response:
+        return Response(borrowed_json(self.experiment(experiment_id)))
 
 
 class RetryFailed(ApiView):

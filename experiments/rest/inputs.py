@@ -216,6 +216,11 @@ class MarkdownBody(StrictSerializer):
 
 class CloneBody(StrictSerializer):
     name = Text(required=False, max_length=63, help_text="Name of the new experiment.")
+    warm_start = Text(
+        required=False,
+        max_length=20,
+        help_text="Let it learn from the trials of this one: `all`, or the best, as `top 20`.",
+    )
 
 
 class CustomTrialBody(StrictSerializer):

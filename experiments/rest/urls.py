@@ -73,6 +73,7 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("", experiments.OneExperiment.as_view(), name="api-experiment"),
     path("manifest/", experiments.Manifest.as_view(), name="api-manifest"),
     path("finish/", experiments.Finish.as_view(), name="api-finish"),
+    path("borrowed/", experiments.WarmStarts.as_view(), name="api-borrowed"),
     path("clone/", experiments.Clone.as_view(), name="api-clone"),
     path("retry-failed/", experiments.RetryFailed.as_view(), name="api-retry-failed"),
     path("charts/<slug:kind>/", packed(experiments.Chart.as_view()), name="api-chart"),

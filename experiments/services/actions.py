@@ -18,6 +18,7 @@ from experiments.manifest.fields import SPEC
 from experiments.manifest.spec import Parsed, to_manifest
 from experiments.models import Experiment, Project, Trial, clock, tags
 from experiments.problems import Problem, ProblemsError
+from experiments.services import borrowing
 from experiments.states import RETRIABLE, WENT_WRONG, EventKind, Phase, TrialState
 from experiments.trials.changes import add_trial, request_stop, update_best
 
@@ -47,8 +48,12 @@ def create_experiment(
     project: Project | None = None,
     notes: str = "",
 ) -> Experiment:
-    """Store a parsed manifest as a PENDING experiment; the loop takes it from there."""
+    """Store a parsed manifest as a PENDING experiment; the loop takes it from there.
+
+    Raises ProblemsError where an experiment that it is to learn from is not there for ``owner``.
+    """
     spec = parsed.spec
+    found = borrowing.borrowed(spec, owner)
     with transaction.atomic():
         experiment = Experiment.objects.create(
             project=project or Project.default(),
@@ -69,6 +74,7 @@ def create_experiment(
             new=Phase.PENDING,
             data={"warnings": [w.as_dict() for w in parsed.warnings]},
         )
+        borrowing.keep(experiment, found)
     _wake(experiment)
     return experiment
 
