@@ -71,7 +71,9 @@ class Suggestion:
 
 
 # How a suggestion came to be: shown as a badge, filterable. "exploit" goes on "… of #17".
-ORIGINS = ("start-up", "model", "grid", "batch", "random", "promoted", "exploit", "continued")
+ORIGINS = (
+    "start-up", "model", "grid", "batch", "random", "promoted", "exploit", "continued", "borrowed",
+)  # fmt: skip
 
 # What an advisor adds to the parameters of a trial: how long it may train. NNI's name.
 BUDGET_KEY = "TRIAL_BUDGET"

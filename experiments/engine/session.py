@@ -20,7 +20,7 @@ import random
 import re
 import traceback
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,6 +36,8 @@ from experiments.algorithms.base import (
     Tuner,
     Verdict,
 )
+from experiments.algorithms.borrowed.sources import Source
+from experiments.algorithms.borrowed.warm import WarmTuner
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.manifest.algorithm_spec import AlgorithmSpec
 from experiments.manifest.spec import ExperimentSpec
@@ -82,8 +84,14 @@ class AlgorithmError(Exception):
         self.detail = detail
 
 
-def propose(spec: ExperimentSpec, records: Sequence[TrialSoFar], count: int, seed: int) -> Proposal:
-    """Ask the tuner for up to ``count`` new trials.
+def propose(
+    spec: ExperimentSpec,
+    records: Sequence[TrialSoFar],
+    count: int,
+    seed: int,
+    borrowed: Sequence[Source] = (),
+) -> Proposal:
+    """Ask the tuner for up to ``count`` new trials; ``borrowed`` are those of earlier experiments.
 
     Built anew for each call from its whole history, so a restart changes nothing. Where it cannot
     compute they are drawn at random, with a remark.
@@ -102,6 +110,8 @@ def propose(spec: ExperimentSpec, records: Sequence[TrialSoFar], count: int, see
             ordered = [_completed(record, spec.space, seed) for record in ordered]
         history = [observation(record, maximizes=chosen.maximizes) for record in ordered]
         tuner: Tuner[Any] = chosen.entry.load()(spec.space, chosen.args, seed)
+        if borrowed:
+            tuner = WarmTuner(tuner, chosen.name, borrowed, spec.space, seed)
         proposal = _proposed(tuner, chosen, history, count)
     except Exception as error:
         raise _failure(chosen, error) from error
@@ -211,6 +221,15 @@ def unjudged(record: TrialSoFar, judged: int) -> Iterator[TrialSoFar]:
     for index, (sequence, _) in enumerate(curve):
         if sequence > judged:
             yield replace(record, curve=tuple(curve[: index + 1]))
+
+
+def source(
+    name: str, trials: Iterable[tuple[Mapping[str, Any], float]], *, maximizes: bool
+) -> Source:
+    """Trials of an earlier experiment, with the user's values, as algorithms see them."""
+    sign = -1.0 if maximizes else 1.0
+    pairs = list(trials)
+    return Source(name, [p for p, _ in pairs], [sign * _within(value) for _, value in pairs])
 
 
 def observation(record: TrialSoFar, *, maximizes: bool) -> Observation:

@@ -20,6 +20,7 @@ from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
 from experiments.loop import overtime, patience, starting, trip
+from experiments.loop.borrowing import borrowed_by
 from experiments.loop.history import trials_so_far
 from experiments.loop.lease import Lease
 from experiments.manifest.fields import MAX_EXEC_SECONDS
@@ -433,7 +434,8 @@ def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> 
 
 def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease) -> list[Trial]:
     """Ask the tuner for ``count`` trials and commit their rows; returns them."""
-    proposal = session.propose(spec, trials_so_far(experiment), count, experiment.seed)
+    borrowed = borrowed_by(experiment, spec)
+    proposal = session.propose(spec, trials_so_far(experiment), count, experiment.seed, borrowed)
     if not lease.renew():
         logger.warning("Experiment %s: the lease ran out while proposing", experiment.pk)
         return []

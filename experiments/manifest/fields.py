@@ -454,6 +454,25 @@ ELSEWHERE = Section(
     },
 )  # fmt: skip
 
+WARM_START = Section(
+    "Earlier experiments whose trials the tuner learns from. A field of AutoTune Web's own.",
+    {
+        "experiments": Rows(
+            "Their ids.",
+            Text(
+                "An experiment's id.", required=True, hint="Eight letters and digits, as its page "
+                "shows them.", max_length=8, pattern=re.compile(r"[a-z][a-z0-9]{7}\Z"),
+            ),
+            required=True, most=20, distinct=True,
+        ),
+        "trials": Text(
+            "Which of their trials: 'all', or 'top 20' for the best 20 of each; all if absent.",
+            hint="Write 'all', or e.g. 'top 20'.", max_length=20,
+            pattern=re.compile(r"(?:all|top [1-9][0-9]{0,5})\Z"),
+        ),
+    },
+)  # fmt: skip
+
 SPEC = Section(
     "What is tuned, by which algorithm, on what, and within which limits.",
     {
@@ -491,6 +510,7 @@ SPEC = Section(
         "breaker": BREAKER,
         "local": LOCAL,
         "metrics": METRICS,
+        "warmStart": WARM_START,
         **{name: replace(AISTORE, doc="An old spelling of 'aistore'.") for name in LEGACY_STORES},
     },
     required=True,

@@ -46,6 +46,7 @@ from experiments.manifest.quantity import HINT as QUANTITY_HINT
 from experiments.manifest.quantity import parse_quantity
 from experiments.manifest.reading import LineOf, Notes, at
 from experiments.manifest.training_spec import TaskSpec, TrainingSpec, parse_training
+from experiments.manifest.warm_start_spec import WarmStartSpec, parse_warm_start
 from experiments.manifest.yaml_text import load_yaml
 from experiments.problems import Problem, ProblemsError
 from experiments.redaction import KEY
@@ -109,6 +110,7 @@ class ExperimentSpec:
     local: LocalSpec = field(default_factory=LocalSpec)  # read by the local engine only
     metrics: MetricsSpec | None = None  # None: trials report by themselves
     elsewhere: ElsewhereSpec | None = None  # programs run the trials; ``training`` is empty then
+    warm_start: WarmStartSpec | None = None
     seed: int | None = None  # None: the server chooses one
 
     @property
@@ -266,6 +268,7 @@ def _spec(
     alike = _alike(notes, raw.get("breaker"))
     local = parse_local(notes, raw.get("local"))
     metrics = parse_metrics(notes, raw.get("metrics"), "spec.metrics")
+    warm_start = parse_warm_start(notes, raw.get("warmStart"))
     training = TrainingSpec("", ())
     if elsewhere is None:
         training = parse_training(notes, raw.get("trainingConfig"), "spec.trainingConfig")
@@ -294,6 +297,7 @@ def _spec(
         local=local,
         metrics=metrics,
         elsewhere=elsewhere,
+        warm_start=warm_start,
         seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
 
@@ -486,6 +490,8 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
         body["local"] = local
     if spec.metrics:
         body["metrics"] = spec.metrics.as_manifest()
+    if spec.warm_start:
+        body["warmStart"] = spec.warm_start.as_manifest()
     if spec.elsewhere is not None:
         body["elsewhere"] = spec.elsewhere.as_manifest()
     else:

@@ -24,6 +24,7 @@ from experiments.models.state import (
 from experiments.models.tokens import ApiToken, SignInLink
 from experiments.models.tracked import TrackedTrial
 from experiments.models.uploads import Upload
+from experiments.models.warm_starts import WarmStart
 
 __all__ = [
     "MAY_BE_BEST",
@@ -48,6 +49,7 @@ __all__ = [
     "TrackedTrial",
     "Trial",
     "Upload",
+    "WarmStart",
     "change_trials",
     "new_experiment_id",
     "new_seed",

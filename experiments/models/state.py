@@ -94,6 +94,7 @@ class Experiment(models.Model):
         CLI = "cli"
         KUBERNETES = "kubernetes"
         SAMPLE = "sample"
+        IMPORTED = "imported"  # its trials were run elsewhere: it cannot go on here
 
     id = models.CharField(primary_key=True, max_length=8, default=new_experiment_id, editable=False)
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="experiments")
@@ -106,6 +107,8 @@ class Experiment(models.Model):
     manifest = models.JSONField()  # what manifest.spec.to_manifest gives; read by ``spec`` below
     source = models.TextField(blank=True, default="")  # the text as given: what a clone starts from
     origin = models.CharField(max_length=12, choices=Origin.choices, default=Origin.API)
+    # Of an imported one: {product, whence, left}, see services/imports.py.
+    imported = models.JSONField(null=True, blank=True)
 
     optimize_mode = models.CharField(max_length=8, default="maximize")
     max_exec_seconds = models.PositiveBigIntegerField(null=True, blank=True)  # one of these two
@@ -197,6 +200,10 @@ class Experiment(models.Model):
     @property
     def is_ended(self) -> bool:
         return self.phase in PHASE_ENDED
+
+    @property
+    def is_imported(self) -> bool:
+        return self.origin == self.Origin.IMPORTED
 
     def active_seconds_at(self, now: datetime) -> float:
         """Seconds spent running, not suspended and awake, up to ``now``."""

@@ -215,6 +215,11 @@ class MarkdownBody(StrictSerializer):
 
 class CloneBody(StrictSerializer):
     name = Text(required=False, max_length=63, help_text="Name of the new experiment.")
+    warm_start = Text(
+        required=False,
+        max_length=20,
+        help_text="Let it learn from the trials of this one: `all`, or the best, as `top 20`.",
+    )
 
 
 class CustomTrialBody(StrictSerializer):
@@ -314,6 +319,22 @@ class ExperimentsQuery(PageQuery):
         signed=True,
         help_text=f"One or several of {', '.join(EXPERIMENT_ORDERS)}; '-' first for descending.",
     )
+
+
+class ImportQuery(StrictSerializer):
+    study = FreeWords(help_text="Of a file with several experiments: these, by name.")
+    all = serializers.BooleanField(required=False, help_text="Of a file with several: all.")
+    mode = serializers.ChoiceField(
+        ["minimize", "maximize"],
+        required=False,
+        help_text="Which way is better, where the file does not say it.",
+    )
+    objective = serializers.CharField(
+        required=False,
+        max_length=200,
+        help_text="The metric that decides; of several objectives one, by number from 0.",
+    )
+    parameters = FreeWords(help_text="Of a table without its configuration: these columns.")
 
 
 class SelectionQuery(StrictSerializer):

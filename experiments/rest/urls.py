@@ -12,6 +12,7 @@ from experiments.rest import (
     elsewhere,
     experiments,
     failures,
+    imports,
     many,
     markdown,
     pace,
@@ -78,6 +79,7 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("manifest/", experiments.Manifest.as_view(), name="api-manifest"),
     path("finish/", experiments.Finish.as_view(), name="api-finish"),
     path("ask/", elsewhere.Ask.as_view(), name="api-ask"),
+    path("borrowed/", experiments.WarmStarts.as_view(), name="api-borrowed"),
     path("clone/", experiments.Clone.as_view(), name="api-clone"),
     path("retry-failed/", experiments.RetryFailed.as_view(), name="api-retry-failed"),
     path("charts/<slug:kind>/", packed(experiments.Chart.as_view()), name="api-chart"),
@@ -114,7 +116,8 @@ urlpatterns = [
     path("v1/secrets/", secrets.Secrets.as_view(), name="api-secrets"),
     path("v1/secrets/<str:name>/", secrets.OneSecret.as_view(), name="api-secret"),
     path("v1/experiments/", experiments.Experiments.as_view(), name="api-experiments"),
-    # Before the ids: "validate" and "compare" look like some.
+    # Before the ids: "import", "validate" and "compare" look like some.
+    path("v1/experiments/import/", imports.ImportResults.as_view(), name="api-import"),
     path(
         "v1/experiments/validate/",
         experiments.ValidateManifest.as_view(),

@@ -19,6 +19,7 @@ from experiments.manifest.fields import EITHER, NO_END, NO_END_HINT, SPEC
 from experiments.manifest.spec import Parsed, to_manifest
 from experiments.models import Experiment, Project, Trial, clock, tags
 from experiments.problems import Problem, ProblemsError
+from experiments.services import borrowing
 from experiments.states import RETRIABLE, WENT_WRONG, EventKind, Phase, TrialState
 from experiments.trials.changes import add_trial, request_stop, update_best
 
@@ -49,8 +50,12 @@ def create_experiment(
     project: Project | None = None,
     notes: str = "",
 ) -> Experiment:
-    """Store a parsed manifest as a PENDING experiment; the loop takes it from there."""
+    """Store a parsed manifest as a PENDING experiment; the loop takes it from there.
+
+    Raises ProblemsError where an experiment that it is to learn from is not there for ``owner``.
+    """
     spec = parsed.spec
+    found = borrowing.borrowed(spec, owner)
     with transaction.atomic():
         experiment = Experiment.objects.create(
             project=project or Project.default(),
@@ -71,6 +76,7 @@ def create_experiment(
             new=Phase.PENDING,
             data={"warnings": [w.as_dict() for w in parsed.warnings]},
         )
+        borrowing.keep(experiment, found)
     _wake(experiment)
     return experiment
 
@@ -151,6 +157,8 @@ def change_limits(experiment: Experiment, limits: Mapping[str, int | None]) -> N
 
     None takes one of ``MAY_LACK`` away.
     """
+    if experiment.is_imported:
+        raise Refused("The experiment was imported, and cannot go on here: it has no limits.")
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         _check_limits(locked, limits)
@@ -303,6 +311,11 @@ def kill_trial(trial: Trial, *, reason: str = KILLED) -> None:
 
 def _open_for_trials(experiment: Experiment) -> None:
     """Refuse new trials where nothing would ever run them."""
+    if experiment.is_imported:
+        raise Refused(
+            "The experiment was imported, and cannot go on here: clone it, and let the new one "
+            "learn from its trials."
+        )
     if experiment.phase == Phase.ERROR or experiment.phase == Phase.TIMEOUT:
         raise Refused(f"The experiment has ended ({experiment.phase}); raise a limit first.")
     if experiment.finish_requested and experiment.phase != Phase.DONE:

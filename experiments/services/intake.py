@@ -26,6 +26,7 @@ from experiments.manifest.spec import (
 )
 from experiments.manifest.working_dir import resolved
 from experiments.problems import Problem, ProblemsError
+from experiments.services import borrowing
 from experiments.services.conversions import foreign
 from experiments.training.base import Launch
 from experiments.trials.backends import backend
@@ -86,10 +87,13 @@ def decoded(raw: bytes) -> str:
         raise ProblemsError([Problem("", "The manifest must be UTF-8 text.", line=line)]) from None
 
 
-def take_in_file(raw: bytes, *, is_json: bool = False, directory: Path | None = None) -> FileIntake:
+def take_in_file(
+    raw: bytes, *, is_json: bool = False, directory: Path | None = None, viewer: Any = None
+) -> FileIntake:
     """Parse a file as ``kubectl apply -f`` takes it and look ahead; never raises for bad input.
 
     Args:
+        viewer: whose experiments it may borrow from; None: anybody's.
         directory: where the file is; a relative ``workingDir`` in it is relative to that.
     """
     try:
@@ -104,7 +108,7 @@ def take_in_file(raw: bytes, *, is_json: bool = False, directory: Path | None = 
     for given in contents.manifests:
         if directory is not None:
             given = resolved(given, directory)
-        found.append((given, _take_in_one(given, {secret.name for secret in kept})))
+        found.append((given, _take_in_one(given, {secret.name for secret in kept}, viewer)))
     return FileIntake(
         tuple(found),
         kept,
@@ -157,15 +161,15 @@ def keep_secrets(secrets: Sequence[GivenSecret], project: Any) -> None:
         outbox.secret_changed(project, secret.name)
 
 
-def _take_in_one(given: GivenManifest, known_secrets: Collection[str]) -> Intake:
+def _take_in_one(given: GivenManifest, known_secrets: Collection[str], viewer: Any) -> Intake:
     try:
         parsed = parse_manifest(given.data, line_of=given.line_of)
     except ProblemsError as error:
         return Intake(None, None, error.problems, ())
-    return _with_forecast(parsed, known_secrets)
+    return _with_forecast(parsed, known_secrets, viewer)
 
 
-def take_in(source: bytes | dict[str, Any], namespace: str = "") -> Intake:
+def take_in(source: bytes | dict[str, Any], namespace: str = "", viewer: Any = None) -> Intake:
     """Parse a manifest (its text or its data) and look ahead; never raises for bad input.
 
     What the forecast finds impossible counts as a problem like any other. ``namespace`` is where
@@ -176,15 +180,34 @@ def take_in(source: bytes | dict[str, Any], namespace: str = "") -> Intake:
     except ProblemsError as error:
         other = foreign(source, None) if isinstance(source, dict) else None
         return Intake(None, None, error.problems if other is None else (other,), ())
-    return _with_forecast(parsed, namespace=namespace)
+    return _with_forecast(parsed, namespace=namespace, viewer=viewer)
 
 
 def _with_forecast(
-    parsed: Parsed, known_secrets: Collection[str] = (), namespace: str = ""
+    parsed: Parsed,
+    known_secrets: Collection[str] = (),
+    viewer: Any = None,
+    namespace: str = "",
 ) -> Intake:
     forecast = forecast_here(parsed, known_secrets, namespace)
-    warnings = (*parsed.warnings, *forecast.warnings, *_not_sent(parsed))
-    return Intake(parsed, forecast, tuple(forecast.problems), warnings)
+    problems, warned = _borrowing(parsed, viewer)
+    warnings = (*parsed.warnings, *forecast.warnings, *_not_sent(parsed), *warned)
+    return Intake(parsed, forecast, (*forecast.problems, *problems), warnings)
+
+
+def _borrowing(parsed: Parsed, viewer: Any) -> tuple[list[Problem], list[Problem]]:
+    """Problems and warnings of what it is to learn from."""
+    if parsed.spec.warm_start is None:
+        return [], []
+
+    def placed(found: Sequence[Problem]) -> list[Problem]:
+        line_of = parsed.line_of
+        return [replace(p, line=line_of(p.path) if line_of else None) for p in found]
+
+    try:
+        return [], placed(borrowing.warnings(parsed.spec, borrowing.borrowed(parsed.spec, viewer)))
+    except ProblemsError as error:
+        return placed(error.problems), []
 
 
 def _not_sent(parsed: Parsed) -> list[Problem]:

@@ -12,6 +12,7 @@ import { drawForecast, drawProblems } from "./forecast.js";
 import { listenToImports } from "./imports.js";
 import { InStep } from "./in_step.js";
 import { drawLocal } from "./local.js";
+import { listenToResults } from "./results.js";
 import { listenToSources } from "./sources.js";
 import { addRow, drawSpace, showPreviews } from "./space.js";
 import { drawTraining } from "./training.js";
@@ -205,6 +206,7 @@ listenToSources({
   onText: replaceText,
 });
 listenToImports({ url: catalogue.urls.import, onText: replaceText });
+listenToResults();
 byId("discard").addEventListener("click", () => {
   dropDraft();
   byId("draft-note").hidden = true;

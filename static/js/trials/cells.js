@@ -14,6 +14,8 @@ export const ORIGIN_WORDS = {
   random: gettext("random"),
   custom: gettext("added by hand"),
   retry: gettext("retry of a failed trial"),
+  imported: gettext("run elsewhere, and imported"),
+  borrowed: gettext("from the best trials of earlier experiments"),
 };
 /** @type {Record<string, string>} */
 const ORIGINS = {
@@ -24,6 +26,8 @@ const ORIGINS = {
   random: gettext("random"),
   custom: gettext("custom"),
   retry: gettext("retry"),
+  imported: gettext("imported"),
+  borrowed: gettext("borrowed"),
 };
 
 /**
