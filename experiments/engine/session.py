@@ -34,6 +34,7 @@ from experiments.algorithms.base import (
     Tuner,
     Verdict,
 )
+from experiments.engine.initial import propose_initial
 from experiments.manifest.algorithm_spec import AlgorithmSpec
 from experiments.manifest.spec import ExperimentSpec
 from experiments.states import FINISHED, TrialState
@@ -79,11 +80,18 @@ class AlgorithmError(Exception):
         self.detail = detail
 
 
-def propose(spec: ExperimentSpec, records: Sequence[TrialSoFar], count: int, seed: int) -> Proposal:
-    """Ask the tuner for up to ``count`` new trials.
+def propose(
+    spec: ExperimentSpec,
+    records: Sequence[TrialSoFar],
+    count: int,
+    seed: int,
+    max_trials: int | None = None,
+) -> Proposal:
+    """Ask the tuner for up to ``count`` new trials, the first of them as ``spec.initial`` says.
 
     Built anew for each call from its whole history, so a restart changes nothing. Where it cannot
-    compute they are drawn at random, with a remark.
+    compute they are drawn at random, with a remark. ``max_trials`` is how many there will be in
+    all, where that is not what the spec says.
 
     Raises:
         AlgorithmError: the tuner has a defect: it raised, or proposed what it must not.
@@ -95,7 +103,12 @@ def propose(spec: ExperimentSpec, records: Sequence[TrialSoFar], count: int, see
     try:
         history = [observation(record, maximizes=chosen.maximizes) for record in ordered]
         tuner: Tuner[Any] = chosen.entry.load()(spec.space, chosen.args, seed)
-        proposal = _proposed(tuner, chosen, history, count)
+        tuner.budget = spec.max_trials if max_trials is None else max_trials
+
+        def ask(seen: Sequence[Observation], wanted: int) -> Proposal:
+            return _proposed(tuner, chosen, seen, wanted)
+
+        proposal = propose_initial(ask, spec.initial, spec.space, history, count, seed)
     except Exception as error:
         raise _failure(chosen, error) from error
     _check_proposal(spec, chosen, proposal, count)

@@ -32,6 +32,7 @@ from experiments.manifest.fields import (
     NO_TUNER,
     SPEC,
 )
+from experiments.manifest.initial_spec import Initial, parse_initial
 from experiments.manifest.json_text import pretty_json
 from experiments.manifest.local_section import parse_local
 from experiments.manifest.local_spec import LocalSpec
@@ -103,6 +104,7 @@ class ExperimentSpec:
     local: LocalSpec = field(default_factory=LocalSpec)  # read by the local engine only
     metrics: MetricsSpec | None = None  # None: trials report by themselves
     seed: int | None = None  # None: the server chooses one
+    initial: Initial = ()  # tried first, in order; partial ones too
 
     @property
     def optimize_mode(self) -> str:
@@ -265,6 +267,7 @@ def _spec(
     tuner, assessor, advisor = _algorithms(notes, raw, space)
     if notes.problems or space is None:
         return None
+    initial = parse_initial(notes, raw.get("initial"), space, tuner, limits["maxTrialNum"])
     if tuner and tuner.name == "Batch":
         space = BatchSpace(space)
     _check_placeholders(notes, training, metrics, space, tuner or advisor)
@@ -284,6 +287,7 @@ def _spec(
         alike=alike,
         local=local,
         metrics=metrics,
+        initial=initial,
         seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
 
@@ -429,6 +433,8 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
         "trialConcurrency": spec.concurrency,
         "searchSpace": pretty_json(spec.space.as_json()),
     }
+    if spec.initial:
+        body["initial"] = [dict(values) for values in spec.initial]
     if spec.storage:
         body["storage"] = spec.storage
     if spec.aistore:

@@ -25,6 +25,7 @@ _SPEC_FIELDS = {
     "trialConcurrency": "concurrency",
     "maxExecSeconds": "time",
     "breaker": "alike",
+    "initial": "initial",
 }
 _CONTAINER_FIELDS = frozenset({"image", "command", "args", "workingDir", "env"})
 

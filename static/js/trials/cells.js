@@ -12,6 +12,7 @@ export const ORIGIN_WORDS = {
   grid: gettext("from the grid"),
   batch: gettext("from the batch"),
   random: gettext("random"),
+  initial: gettext("set by the manifest, to be tried first"),
   custom: gettext("added by hand"),
   retry: gettext("retry of a failed trial"),
 };
@@ -22,6 +23,7 @@ const ORIGINS = {
   grid: gettext("grid"),
   batch: gettext("batch"),
   random: gettext("random"),
+  initial: gettext("initial"),
   custom: gettext("custom"),
   retry: gettext("retry"),
 };
