@@ -84,6 +84,8 @@ interface Form {
   max_trials: string;
   concurrency: string;
   alike: string;
+  /** Configurations tried first, one a line, as JSON. */
+  initial: string;
   local: LocalForm;
   time: { amount: string; unit: string };
   trial_time: { amount: string; unit: string };

@@ -39,6 +39,7 @@ from experiments.algorithms.base import (
 from experiments.algorithms.borrowed.sources import Source
 from experiments.algorithms.borrowed.warm import WarmTuner
 from experiments.algorithms.space.search_space import SearchSpace
+from experiments.engine.initial import propose_initial
 from experiments.manifest.algorithm_spec import AlgorithmSpec
 from experiments.manifest.spec import ExperimentSpec
 from experiments.states import FINISHED, TrialState
@@ -90,11 +91,15 @@ def propose(
     count: int,
     seed: int,
     borrowed: Sequence[Source] = (),
+    max_trials: int | None = None,
 ) -> Proposal:
-    """Ask the tuner for up to ``count`` new trials; ``borrowed`` are those of earlier experiments.
+    """Ask the tuner for up to ``count`` new trials, the first of them as ``spec.initial`` says.
+
+    ``borrowed`` are the trials of earlier experiments.
 
     Built anew for each call from its whole history, so a restart changes nothing. Where it cannot
-    compute they are drawn at random, with a remark.
+    compute they are drawn at random, with a remark. ``max_trials`` is how many there will be in
+    all, where that is not what the spec says.
 
     Raises:
         AlgorithmError: the tuner has a defect: it raised, or proposed what it must not.
@@ -110,9 +115,14 @@ def propose(
             ordered = [_completed(record, spec.space, seed) for record in ordered]
         history = [observation(record, maximizes=chosen.maximizes) for record in ordered]
         tuner: Tuner[Any] = chosen.entry.load()(spec.space, chosen.args, seed)
+        tuner.budget = spec.max_trials if max_trials is None else max_trials
         if borrowed:
             tuner = WarmTuner(tuner, chosen.name, borrowed, spec.space, seed)
-        proposal = _proposed(tuner, chosen, history, count)
+
+        def ask(seen: Sequence[Observation], wanted: int) -> Proposal:
+            return _proposed(tuner, chosen, seen, wanted)
+
+        proposal = propose_initial(ask, spec.initial, spec.space, history, count, seed)
     except Exception as error:
         raise _failure(chosen, error) from error
     _check_proposal(spec, chosen, proposal, count)

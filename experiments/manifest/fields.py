@@ -497,6 +497,12 @@ SPEC = Section(
             "The hyperparameters by name, each with _type and _value: JSON text, or a mapping.",
             required=True,
         ),
+        "initial": Rows(
+            "Configurations tried first, in this order; what one leaves open the tuner chooses. A "
+            "field of AutoTune Web's own.",
+            JsonMapping("Some or all parameters by name.", required=True),
+            most=1000,
+        ),
         "trainingConfig": replace(TRAINING, required=False),
         "elsewhere": ELSEWHERE,
         "tuner": _algorithm("tuner", "What chooses the parameters. It wins over an advisor."),

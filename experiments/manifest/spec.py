@@ -36,6 +36,7 @@ from experiments.manifest.fields import (
     NO_TUNER,
     SPEC,
 )
+from experiments.manifest.initial_spec import Initial, parse_initial
 from experiments.manifest.json_text import pretty_json
 from experiments.manifest.local_section import parse_local
 from experiments.manifest.local_spec import LocalSpec
@@ -112,6 +113,7 @@ class ExperimentSpec:
     elsewhere: ElsewhereSpec | None = None  # programs run the trials; ``training`` is empty then
     warm_start: WarmStartSpec | None = None
     seed: int | None = None  # None: the server chooses one
+    initial: Initial = ()  # tried first, in order; partial ones too
 
     @property
     def optimize_mode(self) -> str:
@@ -277,6 +279,7 @@ def _spec(
         _check_growing(notes, tuner, advisor)
     if notes.problems or space is None:
         return None
+    initial = parse_initial(notes, raw.get("initial"), space, tuner, limits["maxTrialNum"])
     if tuner and tuner.name == "Batch":
         space = BatchSpace(space)
     _check_placeholders(notes, training, metrics, space, tuner or advisor)
@@ -298,6 +301,7 @@ def _spec(
         metrics=metrics,
         elsewhere=elsewhere,
         warm_start=warm_start,
+        initial=initial,
         seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
 
@@ -480,6 +484,8 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
         "trialConcurrency": spec.concurrency,
         "searchSpace": pretty_json(spec.space.as_json()),
     }
+    if spec.initial:
+        body["initial"] = [dict(values) for values in spec.initial]
     if spec.storage:
         body["storage"] = spec.storage
     if spec.aistore:

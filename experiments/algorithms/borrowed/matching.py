@@ -71,7 +71,9 @@ def _member(choice: Choice, values: Mapping[str, Any], full: str, rng: np.random
             if member.name == value:
                 below = _below(member.product.parameters, values, f"{full}.", rng)
                 return {"_name": member.name, **below}
-        elif freeze(member) == freeze(value) or (is_number(member) and is_number(value) and math.isclose(member, value, rel_tol=1e-9)):
+        elif freeze(member) == freeze(value) or (
+            is_number(member) and is_number(value) and math.isclose(member, value, rel_tol=1e-9)
+        ):
             return member
     if choice.is_numeric and is_number(value):
         return _nearest(choice, float(value), full)

@@ -4,7 +4,7 @@ import { ApiError, api, wordsOf } from "../api.js";
 import { all, byId, debounce, find, h, icon, pageData, toast } from "../dom.js";
 import { gettext, ngettext } from "../language.js";
 import { drawAlgorithms, showFit } from "./algorithms.js";
-import { drawBasics, drawMetrics, drawStore } from "./basics.js";
+import { drawBasics, drawInitial, drawMetrics, drawStore } from "./basics.js";
 import { dropDraft, keepDraft, readDraft } from "./draft.js";
 import { Editor } from "./editor.js";
 import { focusField, showProblems } from "./fields.js";
@@ -150,6 +150,7 @@ function drawForm() {
   const caret = isText(before) ? before.selectionStart : null;
   const redrawAlgorithms = () => drawAlgorithms(byId("algorithms"), app);
   drawBasics(app, redrawAlgorithms);
+  drawInitial(app);
   drawSpace(byId("space"), app);
   redrawAlgorithms();
   drawTraining(byId("training"), app);
