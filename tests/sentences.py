@@ -26,6 +26,7 @@ EVENTS = (
         "reports/trial_api.py",
     ),
     *("selectors/present.py", "services/actions.py", "services/generated/rows.py"),
+    "services/repeats.py",
     *("strict_json.py", "training/**/*.py", "trials/*.py"),
 )
 # What is answered at once to who wrote something.

@@ -19,6 +19,7 @@ from experiments.rest import (
     secrets,
     tables,
     trials,
+    winner,
 )
 
 
@@ -85,6 +86,7 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("failures/", failures.Failures.as_view(), name="api-failures"),
     path("pace/", pace.Pace.as_view(), name="api-pace"),
+    path("winner/", winner.Winner.as_view(), name="api-winner"),
     path("export/", experiments.Export.as_view(), name="api-export"),
     path("views/", saved_views.SavedViews.as_view(), name="api-views"),
     path("views/<number:view>/", saved_views.OneSavedView.as_view(), name="api-view"),
@@ -95,6 +97,7 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("trials/kill/", many.KillTrials.as_view(), name="api-trials-kill"),
     path("trials/retry/", many.RetryTrials.as_view(), name="api-trials-retry"),
     path("trials/exclude/", many.ExcludeTrials.as_view(), name="api-trials-exclude"),
+    path("trials/repeat/", winner.RepeatTrials.as_view(), name="api-trials-repeat"),
     path("trials/restore/", many.RestoreTrials.as_view(), name="api-trials-restore"),
     path("trials/<number:number>/", include(trial_urlpatterns)),
 ]

@@ -55,6 +55,8 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
         one + "trials/retry/": {"post"},
         one + "trials/exclude/": {"post"},
         one + "trials/restore/": {"post"},
+        one + "trials/repeat/": {"post"},
+        one + "winner/": {"get"},
         one + "charts/{kind}/": {"get"},
         one + "charts/{kind}/table/": {"get"},
         one + "compare/curves/table/": {"get"},

@@ -26,6 +26,7 @@ import { ManyTrials } from "./many_trials.js";
 import { drawBest, drawProgress, drawTime } from "./overview.js";
 import { PaceLine } from "./pace.js";
 import { SavedViews } from "./saved_views.js";
+import { WinnerWords } from "./winner.js";
 
 const root = byId("experiment-page");
 /**
@@ -144,6 +145,10 @@ const failures = new Failures(urls, {
   mayChange: state.may_change,
   onRetried: () => table.refresh(),
 });
+const winner = new WinnerWords(urls, {
+  mayChange: state.may_change,
+  onAdded: () => table.refresh(),
+});
 const devices = new Devices({ api: root.dataset.devices ?? "", list: urls.list }, experiment.id);
 const changed = onChange();
 const browserNotices = new BrowserNotices(experiment);
@@ -158,6 +163,7 @@ function draw() {
   changed("aistore", experiment.aistore, () => drawAIStore(experiment.aistore, state.may_change));
   limits.show(experiment);
   pace.follow(experiment);
+  winner.follow(experiment);
   failures.follow(experiment);
   devices.follow(experiment);
 }

@@ -14,6 +14,7 @@ export const ORIGIN_WORDS = {
   random: gettext("random"),
   custom: gettext("added by hand"),
   retry: gettext("retry of a failed trial"),
+  repeat: gettext("the same parameters again"),
 };
 /** @type {Record<string, string>} */
 const ORIGINS = {
@@ -24,6 +25,7 @@ const ORIGINS = {
   random: gettext("random"),
   custom: gettext("custom"),
   retry: gettext("retry"),
+  repeat: gettext("repeat"),
 };
 
 /**
