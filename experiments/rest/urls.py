@@ -13,6 +13,7 @@ from experiments.rest import (
     failures,
     many,
     markdown,
+    notifications,
     pace,
     saved_views,
     schema,
@@ -110,6 +111,18 @@ urlpatterns = [
     path("v1/devices/", devices.Devices.as_view(), name="api-devices"),
     path("v1/secrets/", secrets.Secrets.as_view(), name="api-secrets"),
     path("v1/secrets/<str:name>/", secrets.OneSecret.as_view(), name="api-secret"),
+    path("v1/notifications/", notifications.Notifications.as_view(), name="api-notifications"),
+    path("v1/notifications/told/", notifications.Notices.as_view(), name="api-notices"),
+    path(
+        "v1/notifications/<row:channel>/",
+        notifications.OneNotification.as_view(),
+        name="api-notification",
+    ),
+    path(
+        "v1/notifications/<row:channel>/test/",
+        notifications.TestNotification.as_view(),
+        name="api-notification-test",
+    ),
     path("v1/experiments/", experiments.Experiments.as_view(), name="api-experiments"),
     # Before the ids: "validate" and "compare" look like some.
     path(

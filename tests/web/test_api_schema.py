@@ -39,6 +39,10 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
     one = "/api/v1/experiments/{experiment_id}/"
     trial = one + "trials/{number}/"
     contracted = {
+        "/api/v1/notifications/": {"get", "post"},
+        "/api/v1/notifications/told/": {"get"},
+        "/api/v1/notifications/{channel}/": {"delete"},
+        "/api/v1/notifications/{channel}/test/": {"post"},
         "/api/v1/experiments/": {"get", "post"},
         "/api/v1/experiments/validate/": {"post"},
         "/api/v1/experiments/compare/": {"get"},

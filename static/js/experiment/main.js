@@ -55,6 +55,11 @@ const charts = new Charts(urls, {
   },
   onBrush: (conditions, trials) => table.brushed(conditions, trials),
 });
+const failures = new Failures(urls, {
+  mayChange: state.may_change,
+  onRetried: () => table.refresh(),
+  onTicked: (trials) => table.selection.set(trials, true),
+});
 const table = new TrialTable({
   url: trialsUrl,
   page: urls.page,
@@ -65,7 +70,10 @@ const table = new TrialTable({
   mayChange: state.may_change,
   onAction: rowAction,
   onState: (changes) => remember(changes),
-  onSelected: (asked) => charts.select(asked),
+  onSelected(asked) {
+    charts.select(asked);
+    failures.select(asked);
+  },
 });
 new ManyTrials({ url: trialsUrl, onAdded: () => table.refresh() });
 if (state.may_change) {
@@ -141,10 +149,6 @@ async function reasonFor({ number: n }) {
 }
 
 const pace = new PaceLine(urls.api);
-const failures = new Failures(urls, {
-  mayChange: state.may_change,
-  onRetried: () => table.refresh(),
-});
 const winner = new WinnerWords(urls, {
   mayChange: state.may_change,
   onAdded: () => table.refresh(),
@@ -186,6 +190,7 @@ function receive(news) {
 
 const badge = connectionBadge();
 table.update([], experiment.best);
+failures.select(table.selection.asked());
 draw();
 charts.select(table.selection.asked());
 charts.start();
