@@ -165,7 +165,14 @@ interface Winner {
   noise: number | null;
   gap: number | null;
   n_different: number;
-  outlook: { n_more: number; chance: number; gain: number; gained: number; since: number } | null;
+  outlook: {
+    n_more: number;
+    as_many_again: boolean;
+    chance: number;
+    gain: number;
+    gained: number;
+    since: number;
+  } | null;
   seconds_each: number | null;
 }
 

@@ -65,6 +65,7 @@ trial_urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics/", packed(trials.Metrics.as_view()), name="api-trial-metrics"),
     path("logs/", trials.Logs.as_view(), name="api-trial-logs"),
     path("log/", trials.Log.as_view(), name="api-trial-log"),
+    path("command/", trials.Command.as_view(), name="api-trial-command"),
     path("job/", trials.Job.as_view(), name="api-trial-job"),
     path("artifacts/", artifacts.Artifacts.as_view(), name="api-artifacts"),
     path("artifacts/<row:artifact_id>/", artifacts.OneArtifact.as_view(), name="api-artifact"),

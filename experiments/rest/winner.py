@@ -36,6 +36,7 @@ class OutlookShape(serializers.Serializer[Any]):
     n_more = serializers.IntegerField(
         help_text="Trials more: those that are left, or as many again where it has ended."
     )
+    as_many_again = serializers.BooleanField(help_text="None are left: as many as there were.")
     chance = serializers.FloatField(help_text="That one of them is better than the best so far.")
     gain = serializers.FloatField(help_text="How much better the best is then, on average.")
     gained = serializers.FloatField(help_text="By how much the later half of the trials did.")

@@ -12,6 +12,7 @@ from experiments.engine.winner import Run, judge
 from experiments.models import Experiment
 from experiments.selectors import fast_rows
 from experiments.selectors.kept import Once
+from experiments.selectors.present import count_trials
 from experiments.states import FINISHED, REPEAT, TrialState
 
 _COLUMNS = ("number", "state", "origin", "value", "parameters", "started_at", "finished_at")
@@ -57,12 +58,19 @@ def _outlook(
     """
     searched = [row for row in rows if row[2] != REPEAT]
     told = [row for row in well_ones if row[2] != REPEAT]
-    n_left = 0 if experiment.is_ended else experiment.max_trials - len(searched)
+    n_left = 0 if experiment.is_ended else _n_left(experiment)
     n_more = n_left if n_left > 0 else len(searched)
     values = [row[3] for row in sorted(told, key=lambda row: (row[6], row[0]))]
     n_telling = round(n_more * len(told) / max(1, len(searched)))
     found = outlook(values, n_more=n_telling, maximize=maximize)
-    return found and {**asdict(found), "n_more": n_more}
+    return found and {**asdict(found), "n_more": n_more, "as_many_again": n_left <= 0}
+
+
+def _n_left(experiment: Experiment) -> int:
+    """Trials of the budget that have not ended; repeats are no search."""
+    n_ended = count_trials([experiment])[experiment.pk].finished
+    open_repeats = experiment.trials.filter(origin=REPEAT).exclude(state__in=FINISHED)
+    return experiment.max_trials - n_ended - open_repeats.count()
 
 
 def _seconds(start: datetime, end: datetime) -> float:

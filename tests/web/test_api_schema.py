@@ -79,6 +79,7 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
         trial + "logs/": {"get"},
         trial + "log/": {"get"},
         trial + "job/": {"get"},
+        trial + "command/": {"get"},
         trial + "artifacts/": {"get"},
         trial + "artifacts/{artifact_id}/": {"get", "delete"},
         one + "aistore/retry/": {"post"},

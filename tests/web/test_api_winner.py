@@ -90,11 +90,11 @@ def test_the_outlook_is_of_the_trials_that_are_left(client: Client, ended: Any) 
     values = [0.1 + 0.01 * ((7 * n) % 30) for n in range(30)]
     done = winner(client, ended(*values, optimize_mode="maximize"))["outlook"]
     assert set(done) == set(OutlookShape().fields)
-    assert done["n_more"] == 30
+    assert (done["n_more"], done["as_many_again"]) == (30, True)
     running = ended(*values, optimize_mode="maximize")
     Experiment.objects.filter(pk=running.pk).update(phase=Phase.RUNNING, max_trials=36)
     left = winner(client, running)["outlook"]
-    assert left["n_more"] == 6
+    assert (left["n_more"], left["as_many_again"]) == (6, False)
     assert left["chance"] < done["chance"]
     assert winner(client, ended(*values[:10]))["outlook"] is None
 

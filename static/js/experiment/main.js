@@ -162,7 +162,7 @@ function draw() {
   drawHead(experiment, state.may_change);
   drawProgress(experiment);
   drawTime(experiment, receivedAt);
-  drawBest(experiment, urls.page);
+  drawBest(experiment, urls);
   changed("chips", experiment.counts, () => table.drawChips(experiment.counts));
   changed("aistore", experiment.aistore, () => drawAIStore(experiment.aistore, state.may_change));
   limits.show(experiment);

@@ -3,7 +3,7 @@
 import { api } from "../api.js";
 import { byId, onChange } from "../dom.js";
 import { isEnded, duration as words } from "../format.js";
-import { gettext, ngettext } from "../language.js";
+import { gettext, ngettext, together } from "../language.js";
 import { steadily } from "../steadily.js";
 
 const EVERY_MS = 5000; // at most so often; the server reads every trial for it
@@ -103,6 +103,6 @@ export class PaceLine {
   }
 
   async ask() {
-    byId("pace").textContent = sentences(await api("GET", `${this.url}pace/`)).join(" ");
+    byId("pace").textContent = together(sentences(await api("GET", `${this.url}pace/`)));
   }
 }

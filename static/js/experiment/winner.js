@@ -3,8 +3,8 @@
 
 import { api, wordsOf } from "../api.js";
 import { all, byId, find, h, onChange, toast } from "../dom.js";
-import { duration, isEnded, number } from "../format.js";
-import { gettext, ngettext } from "../language.js";
+import { duration, number } from "../format.js";
+import { gettext, ngettext, together } from "../language.js";
 import { steadily } from "../steadily.js";
 
 const EVERY_MS = 5000; // at most so often; the server reads every trial for it
@@ -20,16 +20,12 @@ const percent = (share) => {
 };
 
 /**
- * What its repeats gave, as "0.9 on average (0.88 to 0.92)".
+ * What its repeats gave: the mean, and half of its interval.
  * @param {Contender} contender
  */
-function meanWords({ mean, low, high }) {
-  if (low === null || high === null) return gettext("{mean} on average", { mean: number(mean) });
-  return gettext("{mean} on average ({low} to {high})", {
-    mean: number(mean),
-    low: number(low),
-    high: number(high),
-  });
+function meanWords({ mean, high }) {
+  if (mean === null || high === null) return number(mean, 5);
+  return `${number(mean, 5)} ± ${number(high - mean, 2)}`;
 }
 
 /**
@@ -42,9 +38,12 @@ export function verdict({ verdict: found, contenders, likeliest, noise, gap }) {
   if (!best) return [];
   const n = best.again.length;
   const again = () =>
-    ngettext("Run once more, it gave {mean}.", "Run {n} times more, it gave {mean}.", n, {
-      mean: meanWords(best),
-    });
+    ngettext(
+      "Run once more, it gave {mean}.",
+      "Run {n} times more, it gave {mean} on average.",
+      n,
+      { mean: meanWords(best) },
+    );
   const chance = percent(best.chance ?? 0);
   const others = contenders.filter((c) => c.chance !== null).length;
   switch (found) {
@@ -96,7 +95,12 @@ export function verdict({ verdict: found, contenders, likeliest, noise, gap }) {
       ];
     }
     case "open":
-      return [gettext("Too close to call: run the best again more often."), again()];
+      return [
+        gettext(
+          "Too close to call: any of the best few may be it. Take the simplest of them, or run them again more often.",
+        ),
+        again(),
+      ];
     default:
       return [];
   }
@@ -105,14 +109,13 @@ export function verdict({ verdict: found, contenders, likeliest, noise, gap }) {
 /**
  * Whether more trials would help, a sentence each.
  * @param {Winner} winner
- * @param {boolean} hasEnded
  * @returns {string[]}
  */
-export function outlook({ outlook: found, noise }, hasEnded) {
+export function outlook({ outlook: found, noise }) {
   if (!found) return [];
   const values = { n: found.n_more, chance: percent(found.chance), gain: rough(found.gain) };
   const said = [
-    hasEnded
+    found.as_many_again
       ? gettext(
           "As many trials again ({n}) find a better one with a chance of {chance}, and gain {gain} on average.",
           values,
@@ -138,10 +141,13 @@ export function outlook({ outlook: found, noise }, hasEnded) {
  */
 export function details({ outlook: found }) {
   if (!found) return "";
-  return gettext(
-    "The later half of the trials bettered the best by {gained}; {since} trials have ended since the best one.",
-    { gained: rough(found.gained), since: found.since },
-  );
+  const { since, gained } = found;
+  return gained > 0
+    ? gettext(
+        "The later half of the trials bettered the best by {gained}; {since} have ended since it came.",
+        { gained: rough(gained), since },
+      )
+    : gettext("The later half of the trials found nothing better.");
 }
 
 export class WinnerWords {
@@ -185,24 +191,26 @@ export class WinnerWords {
     /** @type {Winner} */
     const winner = await api("GET", `${this.urls.api}winner/`);
     this.winner = winner;
-    const hasEnded = isEnded(this.experiment);
     const [first = "", ...more] = verdict(winner);
-    const help = outlook(winner, hasEnded);
-    byId("winner-verdict").textContent = [first, ...help].join(" ");
-    byId("winner-said").textContent = [first, ...more].join(" ");
-    byId("winner-outlook").textContent = [...help, details(winner)].join(" ");
+    const help = outlook(winner);
+    byId("winner-verdict").textContent = together([first, ...help]);
+    byId("winner-said").textContent = together([first, ...more]);
+    byId("winner-outlook").textContent = together([...help, details(winner)]);
     this.box.hidden = !first;
     this.changed("contenders", winner.contenders, () => this.draw(winner));
     this.forecast();
   }
 
   /** @param {Winner} winner */
-  draw({ contenders }) {
-    this.rows.replaceChildren(...contenders.map((contender) => this.row(contender)));
+  draw({ contenders, likeliest }) {
+    this.rows.replaceChildren(...contenders.map((one) => this.row(one, one.trial === likeliest)));
   }
 
-  /** @param {Contender} contender */
-  row(contender) {
+  /**
+   * @param {Contender} contender
+   * @param {boolean} isLikeliest
+   */
+  row(contender, isLikeliest) {
     const { trial, value, again, n_failed, mean, chance } = contender;
     const name = gettext("trial {n}", { n: trial });
     const box = h("input", {
@@ -218,7 +226,7 @@ export class WinnerWords {
     ];
     return h(
       "tr",
-      { "data-testid": "contender" },
+      { "data-testid": "contender", class: isLikeliest ? "is-likeliest" : "" },
       h("td", {}, this.mayChange && box),
       h("td", {}, h("a", { href: `${this.urls.page}trials/${trial}/` }, name)),
       h("td", { class: "num" }, number(value)),
