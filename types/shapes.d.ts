@@ -149,6 +149,45 @@ interface Pace {
   let_finish: { trials: number[]; ended: number; wrong: number[] } | null;
 }
 
+interface Contender {
+  trial: number;
+  value: number;
+  /** trials that ran the same parameters later, with a result */
+  again: number[];
+  n_failed: number;
+  mean: number | null;
+  low: number | null;
+  high: number | null;
+  chance: number | null;
+}
+
+interface Winner {
+  verdict:
+    | "nothing"
+    | "not_repeated"
+    | "too_few"
+    | "identical"
+    | "alone"
+    | "confirmed"
+    | "likely"
+    | "open"
+    | "lucky";
+  contenders: Contender[];
+  likeliest: number | null;
+  noise: number | null;
+  gap: number | null;
+  n_different: number;
+  outlook: {
+    n_more: number;
+    as_many_again: boolean;
+    chance: number;
+    gain: number;
+    gained: number;
+    since: number;
+  } | null;
+  seconds_each: number | null;
+}
+
 interface Upload {
   state: "off" | "waiting" | "retrying" | "failed" | "done";
   folder: string;

@@ -45,6 +45,7 @@ class TrialRecord:
     latest_value: float | None = None
     latest_sequence: int | None = None  # of the report with the latest value
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)  # of its final report
     excluded: bool = False
     created_at: datetime | None = None
     started_at: datetime | None = None
@@ -138,6 +139,7 @@ class Record:
 
 NOTHING: frozenset[str] = frozenset()
 PARAMETERS = frozenset({"parameters"})
+METRICS = frozenset({"metrics"})
 TIMES = frozenset({"created_at", "started_at", "finished_at"})
 
 

@@ -30,7 +30,15 @@ from experiments.models.leases import LostLease
 from experiments.problems import ProblemsError
 from experiments.redaction import redact
 from experiments.services.intake import obstacles
-from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, EventKind, Phase, TrialState
+from experiments.states import (
+    FINISHED,
+    PHASE_ENDED,
+    REPEAT,
+    WENT_WRONG,
+    EventKind,
+    Phase,
+    TrialState,
+)
 from experiments.training.base import ENDED, BackendRefused, BackendUnavailable, Handle, name_of_job
 from experiments.trials import changes, checkpoints
 from experiments.trials.backends import backend
@@ -308,7 +316,9 @@ def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
         return
     fresh = [
         trial
-        for trial in experiment.trials.filter(state=TrialState.RUNNING, stop_as="")
+        for trial in experiment.trials.filter(state=TrialState.RUNNING, stop_as="").exclude(
+            origin=REPEAT  # it is to tell what its parameters give in the end
+        )
         if trial.latest_sequence is not None and trial.latest_sequence > trial.judged_sequence
     ]
     if not fresh:

@@ -19,6 +19,7 @@ from experiments.models import Metric, tags
 from experiments.problems import nearest
 from experiments.selectors.trial_filter import split_names
 from experiments.services.actions import LIMIT_HIGHEST, LIMITS, MAY_LACK
+from experiments.services.repeats import MOST_TIMES
 from experiments.states import Phase, TrialState
 
 PHASES = [phase.value for phase in Phase]
@@ -294,6 +295,16 @@ class SelectedBody(StrictSerializer):
 
 class ExcludeSelectedBody(SelectedBody):
     reason = Text(required=False, allow_blank=True, default="", max_length=2000)
+
+
+class RepeatBody(SelectedBody):
+    times = WholeNumber(
+        required=False,
+        default=3,
+        min_value=1,
+        max_value=MOST_TIMES,
+        help_text="How often each; trials with the same parameters count as one.",
+    )
 
 
 class ExcludeBody(StrictSerializer):

@@ -21,6 +21,7 @@ from experiments.algorithms.space.batch import spread
 from experiments.charts import CHARTS, words
 from experiments.charts.base import (
     DEFAULT_METRIC,
+    METRICS,
     PARAMETERS,
     TIMES,
     Chart,
@@ -38,7 +39,8 @@ from experiments.states import FINISHED, PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
 MOST_KEPT = 64
-_COSTLY = PARAMETERS | TIMES
+_COSTLY = PARAMETERS | TIMES | METRICS
+_SHARED = PARAMETERS | TIMES
 MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 
 _kept: Kept[tuple[Any, ...], Figure] = Kept(MOST_KEPT)
@@ -151,10 +153,10 @@ def record(
 def _rows(experiment: Experiment, wanted: frozenset[str], chosen: Collection[int] | None) -> _Rows:
     """Its trials; of an experiment that has ended, whole, once for all the charts of a page."""
     is_large = (experiment.max_trials or MOST_SHARED + 1) > MOST_SHARED  # it may be without limit
-    if experiment.phase not in PHASE_ENDED or is_large:
+    if experiment.phase not in PHASE_ENDED or is_large or not wanted <= _SHARED:
         return _among(_read(experiment, wanted, chosen), chosen)
     key = (experiment.pk, experiment.last_seq)
-    rows = _shared.get(key, lambda: _read(experiment, _COSTLY), for_s=SHARE_S)
+    rows = _shared.get(key, lambda: _read(experiment, _SHARED), for_s=SHARE_S)
     return _among(rows, chosen)
 
 

@@ -309,7 +309,7 @@ def kill_trial(trial: Trial, *, reason: str = KILLED) -> None:
     _wake(trial.experiment)
 
 
-def _open_for_trials(experiment: Experiment) -> None:
+def open_for_trials(experiment: Experiment) -> None:
     """Refuse new trials where nothing would ever run them."""
     if experiment.is_imported:
         raise Refused(
@@ -322,7 +322,13 @@ def _open_for_trials(experiment: Experiment) -> None:
         raise Refused("The experiment is being finished.")
 
 
-def _reopen(experiment: Experiment) -> None:
+def make_room(experiment: Experiment) -> None:
+    """Raise the budget where trials were asked for on top of it."""
+    if (n := n_in_budget(experiment)) > _or_endless(experiment.max_trials):
+        change_limits(experiment, {"max_trials": n})
+
+
+def reopen(experiment: Experiment) -> None:
     """A DONE experiment runs again for a trial somebody asked for."""
     if experiment.phase == Phase.DONE:
         experiment.move(
@@ -353,7 +359,7 @@ def custom_trials(
 
     ``paths`` are what problems of each are called by; by default ``trials[0]`` and so on.
     """
-    _open_for_trials(experiment)
+    open_for_trials(experiment)
     names = paths or [f"trials[{place}]" for place in range(len(many))]
     problems: list[Problem] = []
     wanted: list[Mapping[str, Any]] = []
@@ -365,11 +371,9 @@ def custom_trials(
         raise ProblemsError(problems[:MOST_PROBLEMS])
     with transaction.atomic():
         trials = [add_trial(experiment, checked, origin="custom") for checked in wanted]
-        if n_in_budget(experiment) > _or_endless(experiment.max_trials):
-            # It was asked for on top of the budget: the budget follows.
-            change_limits(experiment, {"max_trials": n_in_budget(experiment)})
+        make_room(experiment)
         experiment.refresh_from_db()
-        _reopen(experiment)
+        reopen(experiment)
     _wake(experiment)
     return trials
 
@@ -390,7 +394,7 @@ def _checked(
 def retry_trial(trial: Trial) -> Trial:
     """Try the same parameters again as a new trial that replaces this one in the budget."""
     experiment = trial.experiment
-    _open_for_trials(experiment)
+    open_for_trials(experiment)
     if trial.state not in RETRIABLE:
         raise Refused(
             f"Trial {trial.number} is {trial.state}; only one that ended without success can be "
@@ -411,7 +415,7 @@ def retry_trial(trial: Trial) -> Trial:
         Trial.objects.filter(pk=trial.pk).update(retried=True)
         trial.retried = True
         experiment.record(EventKind.RETRIED, trial=trial, reason=f"As trial {again.number}.")
-        _reopen(experiment)
+        reopen(experiment)
     _wake(experiment)
     return again
 
@@ -421,7 +425,7 @@ def retry_failed(experiment: Experiment, numbers: Collection[int] | None = None)
 
     A number of any other trial is passed over: it may have been retried a moment ago.
     """
-    _open_for_trials(experiment)
+    open_for_trials(experiment)
     failed = experiment.trials.filter(state__in=WENT_WRONG, retried=False).order_by("number")
     wanted = None if numbers is None else set(numbers)
     return [retry_trial(trial) for trial in failed if wanted is None or trial.number in wanted]

@@ -39,6 +39,10 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
     one = "/api/v1/experiments/{experiment_id}/"
     trial = one + "trials/{number}/"
     contracted = {
+        "/api/v1/notifications/": {"get", "post"},
+        "/api/v1/notifications/told/": {"get"},
+        "/api/v1/notifications/{channel}/": {"delete"},
+        "/api/v1/notifications/{channel}/test/": {"post"},
         "/api/v1/experiments/": {"get", "post"},
         "/api/v1/experiments/validate/": {"post"},
         "/api/v1/experiments/compare/": {"get"},
@@ -56,6 +60,8 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
         one + "trials/retry/": {"post"},
         one + "trials/exclude/": {"post"},
         one + "trials/restore/": {"post"},
+        one + "trials/repeat/": {"post"},
+        one + "winner/": {"get"},
         one + "charts/{kind}/": {"get"},
         one + "charts/{kind}/table/": {"get"},
         one + "compare/curves/table/": {"get"},
@@ -78,6 +84,7 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
         trial + "logs/": {"get"},
         trial + "log/": {"get"},
         trial + "job/": {"get"},
+        trial + "command/": {"get"},
         trial + "artifacts/": {"get"},
         trial + "artifacts/{artifact_id}/": {"get", "delete"},
         one + "aistore/retry/": {"post"},

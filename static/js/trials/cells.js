@@ -17,6 +17,7 @@ export const ORIGIN_WORDS = {
   retry: gettext("retry of a failed trial"),
   imported: gettext("run elsewhere, and imported"),
   borrowed: gettext("from the best trials of earlier experiments"),
+  repeat: gettext("the same parameters again"),
 };
 /** @type {Record<string, string>} */
 const ORIGINS = {
@@ -30,6 +31,7 @@ const ORIGINS = {
   retry: gettext("retry"),
   imported: gettext("imported"),
   borrowed: gettext("borrowed"),
+  repeat: gettext("repeat"),
 };
 
 /**
