@@ -5,12 +5,15 @@ Called by ``selectors.triage``. What counts as alike is what the circuit breaker
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from experiments.algorithms.space.parameters import freeze, is_number
 from experiments.engine.breaker import masked
@@ -152,14 +155,19 @@ def _judged(name: str, look: _Look, n_bad: int, n_good: int) -> tuple[float, Whe
 
 def _chance(failed: int, of: int, n_failed: int, n: int) -> float:
     """That at least ``failed`` of ``of`` fail, if the ``n_failed`` of ``n`` fell anywhere."""
-    whole = _log_choose(n, of)
     most = min(of, n_failed)
-    return math.fsum(
-        math.exp(_log_choose(n_failed, k) + _log_choose(n - n_failed, of - k) - whole)
-        for k in range(failed, most + 1)
-        if of - k <= n - n_failed
-    )
+    k = np.arange(max(failed, of - (n - n_failed)), most + 1)
+    logs = _log_factorials(n)
+
+    def log_choose(n: int, k: Any) -> Any:
+        return logs[n] - logs[k] - logs[n - k]
+
+    each = log_choose(n_failed, k) + log_choose(n - n_failed, of - k) - log_choose(n, of)
+    return float(np.exp(each).sum())
 
 
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+@lru_cache(8)
+def _log_factorials(n: int) -> NDArray[np.float64]:
+    """Of 0 to n."""
+    found: NDArray[np.float64] = np.cumsum(np.log(np.maximum(np.arange(n + 1), 1)))
+    return found
