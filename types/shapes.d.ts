@@ -413,6 +413,9 @@ interface Theme {
 interface PlotElement extends HTMLElement {
   layout: Layout;
   data: Trace[];
+  _promises?: Promise<unknown>[];
+  /** asked between two steps of a drawing */
+  betweenPieces?: () => void;
   on(event: string, listener: (event: any) => void): void;
 }
 
