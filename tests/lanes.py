@@ -48,6 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     if option.fast_lane:
         option.markexpr = " and ".join(f"not {marker}" for marker in LEFT_OUT)
+        if getattr(option, "dist", "no") == "loadgroup":
+            # No group is left in it. One by one, which groups need, thousands cost much more.
+            option.dist = "worksteal"
 
 
 @pytest.hookimpl(optionalhook=True)
