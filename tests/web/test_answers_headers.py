@@ -11,8 +11,6 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import Client
 
-from tests.web.test_api_schema import schema  # noqa: F401 (a fixture)
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -61,7 +59,7 @@ def test_two_installations_on_a_host_have_cookies_of_their_own(tmp_path: Path):
     assert django_settings.MESSAGE_STORAGE.endswith("SessionStorage"), "no third cookie"
 
 
-def test_pages_of_lists_hold_lists(schema: dict[str, Any]):  # noqa: F811
+def test_pages_of_lists_hold_lists(schema: dict[str, Any]):
     shapes = schema["components"]["schemas"]
     for name in ("EventPage", "TrialPage", "ExperimentPage"):
         assert shapes[name]["properties"]["results"]["type"] == "array", name
@@ -71,7 +69,7 @@ def test_pages_of_lists_hold_lists(schema: dict[str, Any]):  # noqa: F811
 def test_every_400_is_as_described(
     client: Client,
     make_experiment: Any,
-    schema: dict[str, Any],  # noqa: F811
+    schema: dict[str, Any],
     body: Any,
 ):
     one = f"/api/v1/experiments/{make_experiment().pk}"
