@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import yaml
 from django.test import Client
 from django.utils import timezone
@@ -19,6 +20,7 @@ from experiments.selectors.present import event_json, experiment_json, metric_js
 from tests.conftest import MANIFEST
 
 
+@pytest.mark.long  # spectacular's own check of it stands in the fixture
 def test_the_schema_is_valid_openapi(schema: dict[str, Any]) -> None:
     assert schema["openapi"].startswith("3.")
     validate(schema)
