@@ -1,6 +1,7 @@
 """Everything that is stored, and its legal moves. Import the rows from here."""
 
 from experiments.models.artifacts import Artifact, ArtifactPiece
+from experiments.models.cluster_objects import ClusterObject
 from experiments.models.curves import Curve
 from experiments.models.elsewhere import Ask, Creation, Loan
 from experiments.models.many import change_trials
@@ -11,7 +12,6 @@ from experiments.models.saved_views import SavedView
 from experiments.models.secrets import Secret
 from experiments.models.state import (
     MAY_BE_BEST,
-    ClusterObject,
     Event,
     Experiment,
     Metric,

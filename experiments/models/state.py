@@ -1,4 +1,4 @@
-"""State: experiments, trials, metrics, events, and the cluster objects that they came from.
+"""State: experiments, trials, metrics, events.
 
 Rows change state only through ``move()``, which compares, sets and writes the Event in one
 transaction. Everything a browser can see carries ``seq``: one counter per experiment, raised in
@@ -12,7 +12,7 @@ import secrets
 import string
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.conf import settings
 from django.db import connection, models, transaction
@@ -36,6 +36,9 @@ from experiments.states import (
     Phase,
     TrialState,
 )
+
+if TYPE_CHECKING:
+    from experiments.models.cluster_objects import ClusterObject
 
 _Read = TypeVar("_Read")
 _ALPHANUMERIC = string.ascii_lowercase + string.digits
@@ -295,34 +298,6 @@ class Experiment(models.Model):
             notices.phase_changed(self, reason)
             self.record(EventKind.PHASE, old=old, new=to, reason=reason, data=data)
         return True
-
-
-class ClusterObject(models.Model):
-    """The AutoTuneExperiment of a cluster that an experiment came from, or was sent to.
-
-    Outlives its experiment until the object is gone too, so that an object whose experiment was
-    deleted here is never taken for a new one.
-    """
-
-    experiment = models.OneToOneField(
-        Experiment, null=True, blank=True, on_delete=models.SET_NULL, related_name="cluster_object"
-    )
-    namespace = models.CharField(max_length=63)
-    name = models.CharField(max_length=253)
-    uid = models.CharField(max_length=64, null=True, unique=True)  # null: about to be created
-    # Limits and suspension as both sides had them last: who differs from it was edited.
-    agreed = models.JSONField(default=dict)
-    announced_seq = models.PositiveBigIntegerField(default=0)  # events so far told to the cluster
-    trouble = models.TextField(blank=True, default="")  # why the cluster refused it
-
-    class Meta:
-        indexes = [
-            # an object of this name that we meant to create
-            models.Index(fields=["namespace", "name"], name="cluster_object_place")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
 
 
 # The trials among which an experiment's best is.

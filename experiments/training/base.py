@@ -271,7 +271,7 @@ class Backend(ABC):
         """
 
     def abandon(self, handle: Handle) -> None:
-        """Remove what is kept on our side for a job that can be reached no more, whatever it does."""
+        """Remove what we keep for a job that can be reached no more, whatever it does."""
         self.forget(handle)
 
 
