@@ -43,10 +43,11 @@ class Command(BaseCommand):
         if words := health.refusal():
             raise CommandError(words)
         self._stopping = False
-        signal.signal(signal.SIGTERM, self._stop)
-        signal.signal(signal.SIGINT, self._stop)
+        health.wait_until_migrated(self.stderr.write)
         restart_clocks()
         elsewhere.restart_silence()
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
         engine = backend()
         pause_s = WATCH_S if engine.tells_exits else min(0.5, PERIOD_S)
         due = 0.0
