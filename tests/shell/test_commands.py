@@ -204,6 +204,12 @@ def test_the_list_of_commands_names_what_there_is():
     assert all(len(line) <= 80 for line in words.help_text().splitlines())
 
 
+def test_a_mistyped_command_is_guessed():
+    said: list[str] = []
+    assert main.unknown("trails", said.append) == 2
+    assert said[0].startswith("Unknown command 'trails'. Did you mean 'trials'?\n")
+
+
 @pytest.mark.parametrize("word", sorted(main.COMMANDS))
 def test_every_command_explains_itself(shell, word):
     told = shell(word, "--help")
