@@ -84,6 +84,8 @@ interface Form {
   max_trials: string;
   concurrency: string;
   alike: string;
+  /** Configurations tried first, one a line, as JSON. */
+  initial: string;
   local: LocalForm;
   time: { amount: string; unit: string };
   trial_time: { amount: string; unit: string };
@@ -95,6 +97,8 @@ interface Form {
   assessor: Chosen;
   advisor: Chosen;
   training: { type: string; tasks: Task[] | null };
+  /** programs elsewhere run the trials: there is nothing to train here */
+  elsewhere: boolean;
   aistore: { folder: string; secret: string };
 }
 

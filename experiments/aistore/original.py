@@ -28,7 +28,7 @@ def profile(facts: ExperimentFacts, manifest: Mapping[str, Any]) -> tuple[str, b
         "trialConcurrency": spec["trialConcurrency"],
         "optimizeMode": facts.optimize_mode,
         "searchSpace": _unpacked(spec["searchSpace"]),
-        "trainingConfig": spec["trainingConfig"],
+        "trainingConfig": spec.get("trainingConfig") or {},  # programs elsewhere run the trials
         **{name: spec[name] for name in chosen if name in spec},
     }
     return "profile.json", _json(data)

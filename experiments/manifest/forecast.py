@@ -86,15 +86,16 @@ def forecast_of(
     if runs_here and spec.training.scheduler:
         message = "Local trials have no queues: of the scheduler only the priority counts."
         notes.warn("spec.trainingConfig.scheduler", message)
-    if not runs_here and spec.local != LocalSpec():
+    if not runs_here and spec.local != LocalSpec() and spec.elsewhere is None:
         message = "is for trials on one machine: on a cluster it is ignored."
         notes.warn("spec.local", message)
     _check_gpus(notes, spec, runs_here)
     n_distinct = spec.space.n_distinct()
     _check_direction(notes, spec)
-    _check_enough(notes, spec, n_distinct)
+    if spec.elsewhere is None or not spec.elsewhere.grows:
+        _check_enough(notes, spec, n_distinct)
     _check_assessor(notes, spec)
-    _check_checkpoints(notes, spec, runs_here)
+    _check_checkpoints(notes, spec, runs_here and spec.elsewhere is None)
     _check_metrics(notes, spec, runs_here)
     rng = np.random.default_rng(SAMPLE_SEED)
     samples = tuple(spec.space.sample(rng) for _ in range(N_SAMPLES))
@@ -283,6 +284,15 @@ def _check_checkpoints(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> N
 def _check_metrics(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> None:
     if spec.metrics is None:
         return
+    named = spec.metrics.file or spec.metrics.tensorboard
+    if not runs_here and not (named or spec.metrics.stdout):
+        notes.warn(
+            "spec.metrics",
+            "What a trial prints is collected by the local engine only: on a cluster the metric "
+            "counts where the script logs it, to MLflow or by transformers' KubeflowCallback.",
+            "See docs/trials.md.",
+        )
+        return
     if not runs_here:
         notes.error(
             "spec.metrics",
@@ -298,11 +308,14 @@ def _check_metrics(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> None:
             'Write "optimize_mode": "minimize" in classArgs.',
         )
     first = containers_of(spec.training.tasks[0].template)[0]
-    shared = spec.metrics.file.startswith("/") or bool(first.get("workingDir"))
-    if spec.metrics.file and "$(" not in spec.metrics.file and shared and spec.concurrency > 1:
+    shared = named.startswith("/") or bool(first.get("workingDir"))
+    if named and "$(" not in named and shared and spec.concurrency > 1:
+        is_file = bool(spec.metrics.file)
         notes.warn(
-            "spec.metrics.file",
-            "Trials that run at once would all write to this file.",
+            "spec.metrics.file" if is_file else "spec.metrics.tensorboard",
+            "Trials that run at once would all write to this file."
+            if is_file
+            else "Trials that run at once would all write to this directory.",
             "Let its name hold $(TUNER_TRIAL_JOB_ID), and tell the script so.",
         )
 

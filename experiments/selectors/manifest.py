@@ -22,8 +22,12 @@ def current_manifest(experiment: Experiment) -> dict[str, Any]:
     return _with_limits(experiment.manifest, experiment)
 
 
-def manifest_text(experiment: Experiment, *, name: str = "") -> str:
+def manifest_text(
+    experiment: Experiment, *, name: str = "", warm_start: Mapping[str, Any] | None = None
+) -> str:
     """The manifest as YAML with today's limits, and with another ``name`` where one is given.
+
+    ``warm_start``: another ``spec.warmStart``.
 
     Where it came as YAML it is the author's own text, comments and all; else it is written anew.
     """
@@ -37,6 +41,8 @@ def manifest_text(experiment: Experiment, *, name: str = "") -> str:
     if name:
         manifest["metadata"] = {**manifest["metadata"], "name": name}
         manifest["metadata"].pop("generateName", None)
+    if warm_start is not None:
+        manifest["spec"] = {**manifest["spec"], "warmStart": dict(warm_start)}
     return edit_text(text, manifest) if text and not is_json(text) else dump_yaml(manifest)
 
 

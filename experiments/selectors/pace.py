@@ -12,7 +12,7 @@ from experiments.engine import pace
 from experiments.manifest.forecast import gpus_of_a_trial
 from experiments.models import Experiment
 from experiments.problems import ProblemsError
-from experiments.selectors import fast_rows
+from experiments.selectors import trial_columns
 from experiments.selectors.let_finish import let_finish_json
 from experiments.selectors.present import count_trials
 from experiments.states import Phase, TrialState
@@ -29,7 +29,8 @@ def pace_json(experiment: Experiment) -> dict[str, Any]:
     """
     now = timezone.now()
     columns = ("state", "created_at", "started_at", "finished_at", "n_reports")
-    found = fast_rows.columns(experiment.trials.order_by("number"), columns)
+    trials = trial_columns.of(experiment, columns)
+    found = [trials[name] for name in columns]
     *times, n_reports = found
     rows = list(zip(*times, strict=True))
     reports = list(zip(found[0], n_reports, strict=True))

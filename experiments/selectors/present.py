@@ -41,6 +41,8 @@ def trial_json(trial: Trial) -> dict[str, Any]:
         "latest_sequence": trial.latest_sequence,
         "n_reports": trial.n_reports,
         "has_final": trial.has_final,
+        "progress": trial.progress,
+        "expected_end": iso(trial.expected_end),
         "excluded": trial.excluded,
         "notes": trial.notes,
         "retriable": trial.is_retriable,

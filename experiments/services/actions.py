@@ -19,6 +19,7 @@ from experiments.manifest.fields import EITHER, NO_END, NO_END_HINT, SPEC
 from experiments.manifest.spec import Parsed, to_manifest
 from experiments.models import Experiment, Project, Trial, clock, tags
 from experiments.problems import Problem, ProblemsError
+from experiments.services import borrowing
 from experiments.states import RETRIABLE, WENT_WRONG, EventKind, Phase, TrialState
 from experiments.trials.changes import add_trial, request_stop, update_best
 
@@ -49,8 +50,12 @@ def create_experiment(
     project: Project | None = None,
     notes: str = "",
 ) -> Experiment:
-    """Store a parsed manifest as a PENDING experiment; the loop takes it from there."""
+    """Store a parsed manifest as a PENDING experiment; the loop takes it from there.
+
+    Raises ProblemsError where an experiment that it is to learn from is not there for ``owner``.
+    """
     spec = parsed.spec
+    found = borrowing.borrowed(spec, owner)
     with transaction.atomic():
         experiment = Experiment.objects.create(
             project=project or Project.default(),
@@ -71,6 +76,7 @@ def create_experiment(
             new=Phase.PENDING,
             data={"warnings": [w.as_dict() for w in parsed.warnings]},
         )
+        borrowing.keep(experiment, found)
     _wake(experiment)
     return experiment
 
@@ -151,6 +157,8 @@ def change_limits(experiment: Experiment, limits: Mapping[str, int | None]) -> N
 
     None takes one of ``MAY_LACK`` away.
     """
+    if experiment.is_imported:
+        raise Refused("The experiment was imported, and cannot go on here: it has no limits.")
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
         _check_limits(locked, limits)
@@ -301,15 +309,26 @@ def kill_trial(trial: Trial, *, reason: str = KILLED) -> None:
     _wake(trial.experiment)
 
 
-def _open_for_trials(experiment: Experiment) -> None:
+def open_for_trials(experiment: Experiment) -> None:
     """Refuse new trials where nothing would ever run them."""
+    if experiment.is_imported:
+        raise Refused(
+            "The experiment was imported, and cannot go on here: clone it, and let the new one "
+            "learn from its trials."
+        )
     if experiment.phase == Phase.ERROR or experiment.phase == Phase.TIMEOUT:
         raise Refused(f"The experiment has ended ({experiment.phase}); raise a limit first.")
     if experiment.finish_requested and experiment.phase != Phase.DONE:
         raise Refused("The experiment is being finished.")
 
 
-def _reopen(experiment: Experiment) -> None:
+def make_room(experiment: Experiment) -> None:
+    """Raise the budget where trials were asked for on top of it."""
+    if (n := n_in_budget(experiment)) > _or_endless(experiment.max_trials):
+        change_limits(experiment, {"max_trials": n})
+
+
+def reopen(experiment: Experiment) -> None:
     """A DONE experiment runs again for a trial somebody asked for."""
     if experiment.phase == Phase.DONE:
         experiment.move(
@@ -340,7 +359,7 @@ def custom_trials(
 
     ``paths`` are what problems of each are called by; by default ``trials[0]`` and so on.
     """
-    _open_for_trials(experiment)
+    open_for_trials(experiment)
     names = paths or [f"trials[{place}]" for place in range(len(many))]
     problems: list[Problem] = []
     wanted: list[Mapping[str, Any]] = []
@@ -352,11 +371,9 @@ def custom_trials(
         raise ProblemsError(problems[:MOST_PROBLEMS])
     with transaction.atomic():
         trials = [add_trial(experiment, checked, origin="custom") for checked in wanted]
-        if n_in_budget(experiment) > _or_endless(experiment.max_trials):
-            # It was asked for on top of the budget: the budget follows.
-            change_limits(experiment, {"max_trials": n_in_budget(experiment)})
+        make_room(experiment)
         experiment.refresh_from_db()
-        _reopen(experiment)
+        reopen(experiment)
     _wake(experiment)
     return trials
 
@@ -377,7 +394,7 @@ def _checked(
 def retry_trial(trial: Trial) -> Trial:
     """Try the same parameters again as a new trial that replaces this one in the budget."""
     experiment = trial.experiment
-    _open_for_trials(experiment)
+    open_for_trials(experiment)
     if trial.state not in RETRIABLE:
         raise Refused(
             f"Trial {trial.number} is {trial.state}; only one that ended without success can be "
@@ -398,7 +415,7 @@ def retry_trial(trial: Trial) -> Trial:
         Trial.objects.filter(pk=trial.pk).update(retried=True)
         trial.retried = True
         experiment.record(EventKind.RETRIED, trial=trial, reason=f"As trial {again.number}.")
-        _reopen(experiment)
+        reopen(experiment)
     _wake(experiment)
     return again
 
@@ -408,7 +425,7 @@ def retry_failed(experiment: Experiment, numbers: Collection[int] | None = None)
 
     A number of any other trial is passed over: it may have been retried a moment ago.
     """
-    _open_for_trials(experiment)
+    open_for_trials(experiment)
     failed = experiment.trials.filter(state__in=WENT_WRONG, retried=False).order_by("number")
     wanted = None if numbers is None else set(numbers)
     return [retry_trial(trial) for trial in failed if wanted is None or trial.number in wanted]

@@ -10,7 +10,7 @@ from typing import Any
 from django import template
 from django.conf import settings
 from django.templatetags.static import static
-from django.utils.html import format_html, json_script
+from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -21,6 +21,7 @@ from experiments.models import Experiment
 from experiments.said import ENGLISH, EVENTS, catalogue
 from experiments.said import said as said_of
 from experiments.states import TrialState
+from experiments.web.modules import modules as imported_by
 
 register = template.Library()
 
@@ -42,6 +43,13 @@ def icon(name: str, css: str = "") -> SafeString:
         static("img/icons.svg"),
         name,
     )
+
+
+@register.simple_tag
+def modules(name: str) -> SafeString:
+    """Have the browser fetch what the page's script imports while it reads the page."""
+    links = ((static(module),) for module in imported_by(name))
+    return format_html_join("", '<link rel="modulepreload" href="{}">', links)
 
 
 @register.inclusion_tag("partials/_phase_badge.html")

@@ -27,6 +27,7 @@ _SPEC_FIELDS = {
     "maxExecSeconds": "time",
     "maxTrialSeconds": "trial_time",
     "breaker": "alike",
+    "initial": "initial",
 }
 _CONTAINER_FIELDS = frozenset({"image", "command", "args", "workingDir", "env"})
 

@@ -31,6 +31,7 @@ from experiments.web.form_values import (
     comparable,
     read_mapping,
 )
+from experiments.web.initial_form import initial_form, merge_initial
 from experiments.web.local_form import gpus_form, local_form, merge_gpus, merge_local
 from experiments.web.metrics_form import merge_metrics, metrics_form
 
@@ -90,6 +91,7 @@ def form_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "time": _time_form(spec.get("maxExecSeconds")),
         "trial_time": _time_form(spec.get("maxTrialSeconds")),
         "alike": as_text(as_dict(spec.get("breaker")).get("alike")),
+        "initial": initial_form(spec.get("initial")),
         "local": local_form(spec.get("local")),
         "metrics": metrics_form(spec.get("metrics")),
         "optimize_mode": mode,
@@ -98,6 +100,7 @@ def form_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "assessor": _algorithm_form("assessor", spec.get("assessor")),
         "advisor": advisor,
         "training": _training_form(spec.get("trainingConfig")),
+        "elsewhere": spec.get("elsewhere") is not None,  # shown, changed in the text alone
         "aistore": {key: as_text(store.get(key)) for key in ("folder", "secret")},
     }
 
@@ -240,6 +243,8 @@ def merge_form(manifest: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str
     if new["alike"] != old["alike"]:
         _put(_below(spec, "breaker"), "alike", as_value(new["alike"]))
         _put(spec, "breaker", spec["breaker"])
+    if new["initial"] != old["initial"]:
+        merge_initial(spec, new["initial"])
     if new["local"] != old["local"]:
         merge_local(spec, old["local"], as_dict(new["local"]))
     if new["metrics"] != old["metrics"]:

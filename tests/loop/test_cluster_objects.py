@@ -273,3 +273,25 @@ def test_phase_changes_and_edits_are_told_to_the_cluster(make_trial):
         ("Running", "PENDING → RUNNING. Started.", False),
         ("Error", "RUNNING → ERROR. It broke.", True),
     ]
+
+
+def test_an_object_whose_trials_run_elsewhere_is_refused_with_the_reason():
+    body = an_object(elsewhere={})
+    del body["spec"]["trainingConfig"]
+    with pytest.raises(ProblemsError) as refused:
+        objects.create_from(body)
+    (problem,) = refused.value.problems
+    assert problem.path == "spec.elsewhere"
+    shown = status.refused_status((problem,), 1, {})
+    (accepted,) = [each for each in shown["conditions"] if each["type"] == "Accepted"]
+    assert accepted["status"] == "False"
+    assert "not for a cluster's objects" in accepted["message"]
+
+
+def test_what_runs_elsewhere_is_not_sent_to_the_cluster(make_experiment):
+    manifest = copy.deepcopy(MANIFEST)
+    manifest["spec"] |= {"elsewhere": {}}
+    del manifest["spec"]["trainingConfig"]
+    make_experiment(manifest=manifest)
+    there = make_experiment()
+    assert objects.to_send() == [there]

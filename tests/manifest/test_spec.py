@@ -15,6 +15,7 @@ from experiments.manifest.spec import (
 from experiments.manifest.training_spec import main_container_index
 from experiments.manifest.yaml_text import dump_yaml
 from tests.manifest.manifests import ABSENT, CONTAINER, SPECIFICATION, TASK, at_random, small
+from tests.many_cases import each
 
 
 def test_the_specifications_own_manifest_is_accepted_without_a_warning() -> None:
@@ -44,7 +45,7 @@ def test_the_specifications_manifest_is_written_back_with_the_same_meaning() -> 
     assert again.spec == parse_text(text).spec
 
 
-@pytest.mark.parametrize("seed", range(60))
+@each("seed", range(60))
 def test_parse_emit_parse_is_the_same(seed: int) -> None:
     given = at_random(seed)
     spec = parse_manifest(given).spec

@@ -199,7 +199,7 @@ def test_names_of_wide_characters_stand_in_line(shell, digits, make_experiment):
 
 def test_the_list_of_commands_names_what_there_is():
     listed = words.summaries()
-    django = {"up", "run", "validate", "convert", "gpus", "manage", "test"}
+    django = {"up", "run", "validate", "convert", "import", "gpus", "manage", "test"}
     assert set(listed) == (set(main.COMMANDS) - {"complete-words"}) | django
     assert all(len(line) <= 80 for line in words.help_text().splitlines())
 

@@ -33,6 +33,7 @@ RICH: dict[str, Any] = {
         "trialConcurrency": 2,
         "storage": "1Gi",
         "aistore": {"folder": "f1", "secret": "s1"},
+        "initial": [{"lr": 0.01, "opt": 1.0}, '{"lr": 1e-3}'],
         "searchSpace": {
             "lr": {"_type": "loguniform", "_value": [1e-5, 1.0]},
             "opt": {"_type": "choice", "_value": ["sgd", 1.0, True, None]},
@@ -539,3 +540,12 @@ def test_gpus_of_a_task_are_edited_and_all_else_it_asks_for_stays() -> None:
 )
 def test_problems_of_our_own_fields_are_marked_at_theirs(path: str, field: str) -> None:
     assert field_of(path, form_from_manifest(RICH)) == field
+
+
+def test_what_is_tried_first_is_a_line_of_json_each() -> None:
+    form = form_from_manifest(RICH)
+    assert form["initial"] == '{"lr": 0.01, "opt": 1.0}\n{"lr": 1e-3}'
+    edited = merge_form(RICH, {**form, "initial": '{"lr": 1e-3}\n\n {"opt": "sgd"}\n{"lr"'})
+    assert edited["spec"]["initial"] == ['{"lr": 1e-3}', {"opt": "sgd"}, '{"lr"']
+    assert field_of("spec.initial[1].lr", form) == "initial"
+    assert "initial" not in merge_form(RICH, {**form, "initial": " \n"})["spec"]

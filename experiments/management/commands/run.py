@@ -186,7 +186,7 @@ class Command(BaseCommand):
             preferred = None
         try:
             port = free_port("127.0.0.1", preferred)
-            supervisor = Supervisor("127.0.0.1", port, self._nursery, for_a_run=True)
+            supervisor = Supervisor("127.0.0.1", port, self._nursery, purpose="run")
             supervisor.prepare()
         except CannotStart as error:
             raise CommandError(str(error)) from None

@@ -56,12 +56,12 @@ export function drawTime(experiment, receivedAt) {
 
 /**
  * @param {Experiment} experiment
- * @param {string} page address of the experiment's page
+ * @param {{ page: string, api: string }} urls of the experiment's page, and of it in REST
  */
-export function drawBest(experiment, page) {
+export function drawBest(experiment, urls) {
   const { best } = experiment;
   changed("best", [best, isEnded(experiment), experiment.n_finished], () => {
-    byId("best").replaceChildren(...(best ? bestParts(best, page) : [noBest(experiment)]));
+    byId("best").replaceChildren(...(best ? bestParts(best, urls) : [noBest(experiment)]));
   });
 }
 
@@ -82,9 +82,9 @@ function noBest(experiment) {
 
 /**
  * @param {Best} best
- * @param {string} page
+ * @param {{ page: string, api: string }} urls
  */
-function bestParts(best, page) {
+function bestParts(best, { page, api }) {
   const rows = Object.entries(flat(best.parameters)).map(([name, value]) =>
     h(
       "tr",
@@ -105,7 +105,7 @@ function bestParts(best, page) {
       { class: "best-head" },
       h("span", value, number(best.value)),
       h("a", link, gettext("trial {n}", { n: best.number })),
-      copyMenu(best.parameters),
+      copyMenu(best.parameters, `${api}trials/${best.number}/`),
     ),
     h("div", { class: "best-table" }, h("table", { class: "kv-table" }, h("tbody", {}, rows))),
   ];

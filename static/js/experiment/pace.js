@@ -3,7 +3,7 @@
 import { api } from "../api.js";
 import { byId, onChange } from "../dom.js";
 import { isEnded, duration as words } from "../format.js";
-import { gettext, ngettext } from "../language.js";
+import { gettext, ngettext, together } from "../language.js";
 import { steadily } from "../steadily.js";
 
 const EVERY_MS = 5000; // at most so often; the server reads every trial for it
@@ -111,6 +111,6 @@ export class PaceLine {
 
   async ask() {
     const pace = await api("GET", `${this.url}pace/`);
-    byId("pace").textContent = sentences(pace, this.isCounted).join(" ");
+    byId("pace").textContent = together(sentences(pace, this.isCounted));
   }
 }

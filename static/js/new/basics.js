@@ -48,6 +48,31 @@ export function drawBasics(app, redrawAlgorithms) {
 }
 
 /**
+ * What is tried first: one configuration a line.
+ * @param {FormApp} app
+ */
+export function drawInitial({ form, changed }) {
+  const area = h("textarea", {
+    class: "form-control mono",
+    rows: Math.min(6, Math.max(2, form.initial.split("\n").length)),
+    "data-field": "initial",
+    "data-testid": "initial",
+    spellcheck: "false",
+    placeholder: '{"lr": 0.01}',
+  });
+  area.value = form.initial;
+  area.addEventListener("input", () => {
+    form.initial = area.value;
+    changed();
+  });
+  byId("initial").replaceChildren(
+    field(gettext("Try first"), area, {
+      help: gettext("One configuration a line, as JSON; what it leaves out the tuner chooses"),
+    }),
+  );
+}
+
+/**
  * @param {FormApp} app
  * @param {"time" | "trial_time"} key
  * @param {string} label
