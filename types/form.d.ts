@@ -89,7 +89,7 @@ interface Form {
   local: LocalForm;
   time: { amount: string; unit: string };
   trial_time: { amount: string; unit: string };
-  metrics: { objective: string; pattern: string; file: string };
+  metrics: { objective: string; pattern: string; file: string; tensorboard: string };
   optimize_mode: string;
   /** null: it cannot be read */
   space: SpaceRow[] | null;

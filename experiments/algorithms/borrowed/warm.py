@@ -25,6 +25,7 @@ from scipy import special
 from experiments.algorithms import surrogate
 from experiments.algorithms.base import Observation, Outcome, Proposal, Suggestion, Tuner
 from experiments.algorithms.borrowed.ensemble import Ensemble, corrected
+from experiments.algorithms.borrowed.matching import DEAF
 from experiments.algorithms.borrowed.sources import Source, SourceModel, models_of
 from experiments.algorithms.borrowed.trust import Trust, trust
 from experiments.algorithms.numerics.acquisition import Acquisition
@@ -35,8 +36,6 @@ from experiments.algorithms.one_by_one import derive_rng
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.space.vectors import VectorSpace
 
-# What never learns, or from its own batches alone.
-DEAF = frozenset({"Random", "GridSearch", "Batch", "PPOTuner"})
 # What learns from any trial in its history.
 FED = frozenset({"TPE", "Anneal", "Evolution", "CMA-ES", "MetisTuner"})
 # Their new configurations are drawn, and may be others.
