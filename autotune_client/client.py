@@ -1,9 +1,9 @@
 """Experiments of a server, typed: create, find, watch, read, change.
 
-    client = Client()                      # the server of the data directory, or AUTOTUNE_URL
-    experiment = client.create("digits.yaml")
-    for info in experiment.watch(): print(info.phase, info.n_finished)
-    experiment.to_pandas()
+client = Client()                      # the server of the data directory, or AUTOTUNE_URL
+experiment = client.create("digits.yaml")
+for info in experiment.watch(): print(info.phase, info.n_finished)
+experiment.to_pandas()
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Optional, TypeVar, Union
+from typing import Any, TypeVar
 
 from autotune_client import finding
 from autotune_client.errors import Refused
@@ -30,7 +31,7 @@ ENDED = frozenset({"DONE", "TIMEOUT", "ERROR"})
 PAGE = 200
 
 T = TypeVar("T")
-Manifest = Union[str, "os.PathLike[str]", Mapping[str, Any]]
+Manifest = str | os.PathLike[str] | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -41,20 +42,20 @@ class TrialInfo:
     id: str
     state: str
     parameters: dict[str, Any]
-    value: Optional[float]
+    value: float | None
     metrics: dict[str, Any]
-    latest_value: Optional[float]
+    latest_value: float | None
     n_reports: int
     reason: str
     origin: str
     attempt: int
-    created_at: Optional[datetime]
-    started_at: Optional[datetime]
-    finished_at: Optional[datetime]
+    created_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
     raw: dict[str, Any]
 
     @property
-    def duration(self) -> Optional[float]:
+    def duration(self) -> float | None:
         """Seconds from its start to its end; None where it has none yet."""
         if self.started_at is None or self.finished_at is None:
             return None
@@ -78,11 +79,11 @@ class ExperimentInfo:
     n_trials: int
     n_finished: int
     counts: dict[str, int]
-    best: Optional[TrialInfo]
+    best: TrialInfo | None
     tags: list[str]
-    created_at: Optional[datetime]
-    started_at: Optional[datetime]
-    finished_at: Optional[datetime]
+    created_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
     seq: int
     raw: dict[str, Any]
 
@@ -98,7 +99,7 @@ class MetricPoint:
     trial: int
     kind: str  # PERIODICAL or FINAL
     sequence: int
-    step: Optional[float]
+    step: float | None
     name: str
     value: float
 
@@ -133,10 +134,10 @@ class Client:
 
     def __init__(
         self,
-        server: Optional[str] = None,
-        token: Optional[str] = None,
+        server: str | None = None,
+        token: str | None = None,
         *,
-        data: Optional[os.PathLike[str]] = None,
+        data: os.PathLike[str] | None = None,
         patience: float = PATIENCE_S,
     ) -> None:
         self.wire = Wire(finding.place(server, token, data), patience)
@@ -180,7 +181,7 @@ class Client:
         return found[0]
 
     def experiments(self, **query: Any) -> Iterator[Experiment]:
-        """Experiments, the newest first; ``search``, ``phase``, ``tag`` and ``order`` as in REST."""
+        """Experiments, the newest first; ``search``, ``phase``, ``tag``, ``order`` as in REST."""
         for raw in self.pages("experiments/", **query):
             yield Experiment(self, raw["id"], _typed(ExperimentInfo, raw))
 
@@ -210,9 +211,9 @@ def _kind(is_json: bool) -> str:
 
 
 class Experiment:
-    """One experiment. ``info`` is how it stood when it was read last; ``refresh`` reads it again."""
+    """One experiment. ``info`` is how it stood when it was read last; ``refresh`` reads it."""
 
-    def __init__(self, client: Client, id_: str, info: Optional[ExperimentInfo] = None) -> None:
+    def __init__(self, client: Client, id_: str, info: ExperimentInfo | None = None) -> None:
         self.client = client
         self.id = id_
         self._info = info
@@ -247,7 +248,7 @@ class Experiment:
         return f"{self.client.url}/experiments/{self.id}/"
 
     @property
-    def best(self) -> Optional[TrialInfo]:
+    def best(self) -> TrialInfo | None:
         """The best trial, as it stands now; None where none has succeeded."""
         return self.refresh().best
 
@@ -310,8 +311,7 @@ class Experiment:
 
         Raises ImportError where pandas is not installed.
         """
-        import pandas  # an optional companion
-
+        pandas = import_module("pandas")  # an optional companion
         rows = []
         for trial in self.trials():
             row = {"number": trial.number, "state": trial.state, "value": trial.value}

@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO, Any, Optional
+from typing import IO, Any
 
 from autotune_client.errors import NoServer
 
@@ -33,6 +33,8 @@ _HERE = Path(__file__).resolve().parent.parent  # of a clone of the repository, 
 
 class Place:
     """Where to send requests, and how to show that we may."""
+
+    is_own = False  # of a data directory that we may read
 
     def address(self) -> str:
         """The server's address, without a slash at its end. Raises NoServer."""
@@ -51,8 +53,6 @@ class Place:
 
 class Named(Place):
     """A server that somebody named, with a token."""
-
-    is_own = False
 
     def __init__(self, url: str, token: str) -> None:
         if not url.startswith(("http://", "https://")):
@@ -78,10 +78,10 @@ class Directory(Place):
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self._use: Optional[IO[bytes]] = None
+        self._use: IO[bytes] | None = None
         self._address = ""
         self._pid = os.getpid()
-        self._started: Optional[subprocess.Popen[bytes]] = None
+        self._started: subprocess.Popen[bytes] | None = None
         self._others_until = 0.0  # monotonic: till then somebody else's server may come back
         self._lock = threading.Lock()
 
@@ -206,7 +206,7 @@ def data_directory() -> Path:
 _directories: dict[Path, Directory] = {}  # one hold on a server for each, as long as we live
 
 
-def place(server: Optional[str], token: Optional[str], data: Optional[os.PathLike[str]]) -> Place:
+def place(server: str | None, token: str | None, data: os.PathLike[str] | None) -> Place:
     """The server that arguments name, else the environment, else that of the data directory."""
     if server and data:
         raise ValueError("Give server= or data=, not both.")

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from autotune_client.client import Experiment, ExperimentInfo, TrialInfo
@@ -68,7 +68,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:199]}…"
 
 
-def _number(value: Optional[float]) -> str:
+def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.6g}"
 
 
@@ -109,7 +109,7 @@ def _curves(
         return trial.state not in RUNNING, math.inf if value is None else sign * value
 
     chosen = sorted(reporting, key=order)[:MOST_CURVES]
-    found = []
+    found: list[tuple[int, Points]] = []
     for trial in sorted(chosen, key=lambda t: t.number):
         points = experiment.metrics(trial.number, kind="PERIODICAL", name="default")
         kept = [

@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Any, Optional, Union
+from typing import Any
 
 from autotune_client.client import Client, Experiment, TrialInfo, same_key
 from autotune_client.errors import Refused, Stopped, StudyEnded, StudySuspended, Unreachable
@@ -29,7 +29,7 @@ __all__ = ["Study", "Trial"]
 
 WAIT_S = 10  # that one request waits for a trial
 LONGEST_S = 10**9  # of an experiment, in seconds
-Algorithm = Union[str, Mapping[str, Any]]
+Algorithm = str | Mapping[str, Any]
 
 
 class Trial(Suggesting):
@@ -73,8 +73,8 @@ class Trial(Suggesting):
     def report(
         self,
         value: float,
-        step: Optional[float] = None,
-        metrics: Optional[Mapping[str, float]] = None,
+        step: float | None = None,
+        metrics: Mapping[str, float] | None = None,
     ) -> None:
         """Report an intermediate value, and further metrics by name.
 
@@ -142,7 +142,7 @@ class _Beats:
     def __init__(self) -> None:
         self._trials: dict[int, Trial] = {}  # by number
         self._changed = threading.Condition()
-        self._thread: Optional[threading.Thread] = None
+        self._thread: threading.Thread | None = None
         self._pid = os.getpid()
         self.every_s = 15.0
 
@@ -198,18 +198,18 @@ class Study:
     @classmethod
     def create(
         cls,
-        space: Optional[Space] = None,
+        space: Space | None = None,
         *,
         trials: int = 100,
         mode: str = "maximize",
-        seconds: Optional[float] = None,
+        seconds: float | None = None,
         tuner: Algorithm = "Auto",
-        assessor: Optional[Algorithm] = None,
-        concurrency: Optional[int] = None,
-        lost_after: Optional[int] = None,
-        name: Optional[str] = None,
+        assessor: Algorithm | None = None,
+        concurrency: int | None = None,
+        lost_after: int | None = None,
+        name: str | None = None,
         called: str = "",
-        client: Optional[Client] = None,
+        client: Client | None = None,
         **connection: Any,
     ) -> Study:
         """Make a study, or go on with the unfinished one of this name and this space.
@@ -245,13 +245,13 @@ class Study:
         return cls(client.create(manifest, key=key))
 
     @classmethod
-    def open(cls, name: str, *, client: Optional[Client] = None, **connection: Any) -> Study:
+    def open(cls, name: str, *, client: Client | None = None, **connection: Any) -> Study:
         """The study of this id, or the newest of this name. Raises KeyError."""
         return cls((client or Client(**connection)).get(name))
 
     # ---------------------------------------------------------------- asking and telling
 
-    def ask(self, *, wait: Optional[float] = None) -> Optional[Trial]:
+    def ask(self, *, wait: float | None = None) -> Trial | None:
         """A trial to run; None once there are none any more.
 
         Waits while as many run as may, or the study is suspended by a person.
@@ -290,13 +290,13 @@ class Study:
 
     def tell(
         self,
-        trial: Union[Trial, int],
-        value: Optional[float] = None,
+        trial: Trial | int,
+        value: float | None = None,
         *,
-        metrics: Optional[Mapping[str, float]] = None,
-        failed: Optional[str] = None,
-        stopped: Optional[str] = None,
-        lost: Optional[str] = None,
+        metrics: Mapping[str, float] | None = None,
+        failed: str | None = None,
+        stopped: str | None = None,
+        lost: str | None = None,
         attempt: int = 1,
     ) -> bool:
         """Say what came of a trial: its value, or why there is none.
@@ -330,22 +330,12 @@ class Study:
         try:
             path = f"{self.experiment.path}trials/{number}/tell/"
             told = self.wire.post(path, word)
-        except Refused as refused:
-            if isinstance(trial, Trial) and self._is_anothers(trial, refused):
-                return False
-            raise
         finally:
             if isinstance(trial, Trial):
                 self._beats.remove(trial)
         return bool(told["used"])
 
-    def _is_anothers(self, trial: Trial, refused: Refused) -> bool:
-        if refused.status != 409:
-            return False
-        trial.beat()
-        return trial.should_stop
-
-    def best(self) -> Optional[TrialInfo]:
+    def best(self) -> TrialInfo | None:
         """The best trial so far; None where none has succeeded."""
         return self.experiment.best
 
@@ -357,7 +347,7 @@ class Study:
         raise StudyEnded(f"No trial succeeded ({info.phase}). {info.message}".strip())
 
 
-def _json_number(name: str, value: Any) -> Union[float, str]:
+def _json_number(name: str, value: Any) -> float | str:
     if value is None or isinstance(value, (str, bytes)):
         raise TypeError(f"{name} must be a number, but got {value!r}.")
     try:
@@ -376,15 +366,15 @@ def slug(name: str) -> str:
 
 
 def manifest_of(
-    space: Optional[Space],
+    space: Space | None,
     *,
     trials: int,
     mode: str,
-    seconds: Optional[float],
+    seconds: float | None,
     tuner: Algorithm,
-    assessor: Optional[Algorithm],
+    assessor: Algorithm | None,
     concurrency: int,
-    lost_after: Optional[int],
+    lost_after: int | None,
     name: str,
 ) -> dict[str, Any]:
     """The manifest of a study. What is wrong in it the server says, by its path."""

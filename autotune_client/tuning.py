@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 from autotune_client import showing, worker
 from autotune_client.client import Client, TrialInfo
@@ -33,20 +33,20 @@ class Best:
 
 def tune(
     objective: worker.Objective,
-    space: Optional[Space] = None,
+    space: Space | None = None,
     *,
     trials: int = 100,
     mode: Literal["minimize", "maximize"] = "maximize",
-    seconds: Optional[float] = None,
+    seconds: float | None = None,
     tuner: Algorithm = "Auto",
-    assessor: Optional[Algorithm] = None,
-    concurrency: Optional[int] = None,
+    assessor: Algorithm | None = None,
+    concurrency: int | None = None,
     workers: Literal["threads", "processes"] = "threads",
-    server: Optional[str] = None,
-    token: Optional[str] = None,
-    data: Optional[os.PathLike[str]] = None,
-    name: Optional[str] = None,
-    lost_after: Optional[int] = None,
+    server: str | None = None,
+    token: str | None = None,
+    data: os.PathLike[str] | None = None,
+    name: str | None = None,
+    lost_after: int | None = None,
     quiet: bool = False,
 ) -> Best:
     """Find the best parameters for an objective; returns once all trials have ended.

@@ -13,8 +13,9 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from typing import Any, Optional, Union
+from typing import Any
 
 from autotune_client.errors import AutoTuneError
 from autotune_client.study import Study, Trial
@@ -23,12 +24,12 @@ from autotune_client.suggest import is_prune
 __all__ = ["Objective", "run_processes", "run_threads"]
 
 Objective = Callable[[Trial], Any]
-Said = Callable[[Optional[Trial]], None]  # which trial is at work, None behind it
+Said = Callable[[Trial | None], None]  # which trial is at work, None behind it
 RESTARTS = 3  # of processes that died in a row without telling of a trial
 
 
 def work(
-    study: Study, objective: Objective, stopping: threading.Event, said: Optional[Said] = None
+    study: Study, objective: Objective, stopping: threading.Event, said: Said | None = None
 ) -> None:
     """Run trials until there are none any more, or ``stopping`` is set."""
     while not stopping.is_set():
@@ -69,7 +70,7 @@ def run_one(study: Study, objective: Objective, trial: Trial) -> None:
         study.tell(trial, failed=f"The objective returned no result: {error}")
 
 
-def _parted(found: Any) -> tuple[Any, Optional[dict[str, float]]]:
+def _parted(found: Any) -> tuple[Any, dict[str, float] | None]:
     """The value, and further metrics: of ``value`` or ``(value, {"name": …})``."""
     if isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], dict):
         return found
@@ -132,7 +133,7 @@ class _Process:
         self.process.start()
         said.close()
         alive.close()
-        self.at_work: Optional[tuple[int, int]] = None  # number and attempt
+        self.at_work: tuple[int, int] | None = None  # number and attempt
         self.n_done = 0
         self.error = ""
 
@@ -176,7 +177,7 @@ def _main(
 
     threading.Thread(target=watch, daemon=True).start()
 
-    def say(trial: Optional[Trial]) -> None:
+    def say(trial: Trial | None) -> None:
         said.send(None if trial is None else (trial.number, trial.attempt))
 
     try:
@@ -190,9 +191,7 @@ def _main(
     sys.stderr.flush()
 
 
-def run_processes(
-    study: Study, objective: Objective, n: int
-) -> Optional[str]:
+def run_processes(study: Study, objective: Objective, n: int) -> str | None:
     """``n`` trials at once, each in a process of its own; returns why they gave up, if they did.
 
     They are forked, so the objective may be any function; a process that dies is replaced.
@@ -231,12 +230,10 @@ def _give_back(study: Study, dead: _Process) -> None:
     if dead.at_work is None:
         return
     number, attempt = dead.at_work
-    code: Union[int, None] = dead.process.exitcode
+    code: int | None = dead.process.exitcode
     how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    try:
+    with suppress(AutoTuneError):  # told already, or somebody else's
         study.tell(number, lost=f"Its process ended ({how}).", attempt=attempt)
-    except AutoTuneError:
-        pass  # told already, or somebody else's
 
 
 def _may_fork() -> bool:

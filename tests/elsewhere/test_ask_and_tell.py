@@ -131,8 +131,9 @@ def test_silence_loses_a_trial_and_another_program_gets_it(program: Make) -> Non
     again = app.take("b")
     assert (again["number"], again["attempt"]) == (0, 2)
     assert again["parameters"] == trial["parameters"]
-    refusal = app.tell(trial, 409, value=1)["errors"][0]["message"]
-    assert "started the trial anew" in refusal
+    late = app.tell(trial, value=1)
+    assert late["used"] is False
+    assert "started the trial anew" in late["reason"]
     assert app.say("heartbeat", trial)["stop"] is True
     assert app.say("heartbeat", again)["stop"] is False
     assert app.tell(again, value=2)["used"]
