@@ -89,7 +89,8 @@ class Directory(Place):
         with self._lock:
             if self._address and self._pid == os.getpid():
                 return self._address
-            self._pid = os.getpid()
+            if self._pid != os.getpid():  # forked: what was started is our parent's to wait for
+                self._pid, self._started = os.getpid(), None
             self._hold()
             self._address = self._find()
             return self._address

@@ -88,7 +88,7 @@ class Suggesting:
             entry = spaces.randint(int(low), int(high) + 1)
         else:
             entry = _stepped(int(low), int(high), int(step))
-        return int(round(self._value(name, entry)))
+        return round(float(self._value(name, entry)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """One of these; those that are no JSON are told apart by their place."""

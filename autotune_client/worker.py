@@ -17,7 +17,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from autotune_client.errors import AutoTuneError
+from autotune_client.errors import AutoTuneError, NoServer, Unreachable
 from autotune_client.study import Study, Trial
 from autotune_client.suggest import is_prune
 
@@ -54,7 +54,7 @@ def run_one(study: Study, objective: Objective, trial: Trial) -> None:
     except Exception as error:
         if is_prune(error):
             _tell_stopped(study, trial)
-        elif isinstance(error, AutoTuneError):  # the server's, not the objective's
+        elif isinstance(error, Unreachable | NoServer):  # no fault of the objective's
             study.tell(trial, lost=f"{type(error).__name__}: {error}")
             raise
         else:

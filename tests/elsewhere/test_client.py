@@ -99,9 +99,8 @@ def test_exceptions_fail_trials_and_failures_alike_end_it(at_work: at.Client, ca
     def objective(trial: at.Trial) -> float:
         raise ValueError(f"no data for {trial.parameters['x']}")
 
-    with pytest.raises(
-        at.StudySuspended, match=r"first 3 trials failed alike.*ValueError: no data"
-    ):
+    words = r"first 3 trials failed alike.*ValueError: no data"
+    with pytest.raises(at.StudySuspended, match=words):
         tuned(at_work, objective, trials=9)
     assert "ValueError: no data" in capfd.readouterr().err
 
