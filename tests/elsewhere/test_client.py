@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import http.client
 import math
+import re
+import sys
 import threading
+import time
+import types
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +224,46 @@ def test_a_picture_of_a_study_is_escaped_and_offline(at_work: at.Client) -> None
     assert shown.count("<circle") == 3
     assert "Best (lowest): <strong>0</strong>" in shown
     assert "3 of 3 trials" in shown
-    assert not [word for word in ("src=", "<link", "@import", "url(") if word in shown]
+    assert not [word for word in ("<link", "@import", "url(", "javascript:") if word in shown]
+    assert set(re.findall('https?://[^/"]*', shown)) == {at_work.url}, "its page, as a link"
+
+
+def test_a_notebook_shows_it_live(
+    at_work: at.Client, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
+    """By the display handle of IPython, as a kernel's; in a terminal's nothing is drawn."""
+    shell = types.SimpleNamespace()
+    drawn: list[str] = []
+    handle = types.SimpleNamespace(update=lambda each: drawn.append(each._repr_html_()))
+
+    def display(each: Any, display_id: bool) -> Any:
+        drawn.append(each._repr_html_())
+        return handle
+
+    fake = types.ModuleType("IPython")
+    fake.get_ipython = lambda: shell  # type: ignore[attr-defined]
+    module = types.ModuleType("IPython.display")
+    module.display = display  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", fake)
+    monkeypatch.setitem(sys.modules, "IPython.display", module)
+    monkeypatch.setattr("autotune_client.showing.EVERY_S", 0.05)
+    tuned(at_work, lambda trial: 1.0, trials=1, quiet=False)
+    assert drawn == []
+    assert "Study lambda" in capfd.readouterr().err
+    shell.kernel = object()
+
+    def slow(trial: at.Trial) -> float:
+        if trial.number == 1:
+            seen = len(drawn)
+            until = time.monotonic() + 30
+            while len(drawn) < seen + 2 and time.monotonic() < until:
+                time.sleep(0.02)
+        return 1.0
+
+    tuned(at_work, slow, trials=2, quiet=False)
+    assert "0 of 2 trials" in drawn[0]
+    assert any("1 of 2 trials" in each for each in drawn[1:-1]), "while it runs"
+    assert "2 of 2 trials" in drawn[-1]
 
 
 def test_space_helpers_are_the_specifications_types() -> None:
