@@ -44,7 +44,7 @@ def _head(info: ExperimentInfo, url: str) -> str:
         "</div></div>"
     )
     phase = "suspended" if info.suspended and not info.is_ended else info.phase
-    link = f'<a href="{escape(url)}" target="_blank" rel="noopener">{escape(info.name)}</a>'
+    link = f'<a href="{escape(url)}" target="_blank" rel="noopener" style="color:inherit">{escape(info.name)}</a>'
     counts = ", ".join(f"{n} {escape(s.lower())}" for s, n in sorted(info.counts.items()) if n)
     note = f"<div>{escape(info.message)}</div>" if info.message else ""
     return f"<div><strong>{link}</strong> · {escape(phase)} · {done} ({counts})</div>{bar}{note}"
@@ -60,7 +60,7 @@ def _best(info: ExperimentInfo) -> str:
     )
     words = "lowest" if info.optimize_mode == "minimize" else "highest"
     value = f"Best ({words}): <strong>{_number(info.best.value)}</strong>"
-    return f"<div>{value}, trial {info.best.number}</div><table>{rows}</table>"
+    return f"<div>{value}, trial {info.best.number}</div><table style="font-size:inherit">{rows}</table>"
 
 
 def _shown(value: Any) -> str:
@@ -91,7 +91,7 @@ def _history(info: ExperimentInfo, trials: Sequence[TrialInfo]) -> str:
     frame = _Frame(found)
     dots = "".join(
         f'<circle cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="3" fill="{SHADES[0]}" '
-        f'fill-opacity="0.55"><title>trial {x:.0f}: {y:.6g}</title></circle>'
+        f'fill-opacity="0.8"><title>trial {x:.0f}: {y:.6g}</title></circle>'
         for x, y in found
     )
     return frame.drawn("Results by trial; the line is the best so far", dots + frame.line(best, 1))

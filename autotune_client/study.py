@@ -28,7 +28,7 @@ from autotune_client.suggest import Suggesting
 __all__ = ["Study", "Trial"]
 
 WAIT_S = 10  # that one request waits for a trial
-LONGEST_S = 10**9  # of an experiment, in seconds
+LONGEST_S = 365 * 24 * 3600  # of running, where nobody says
 Algorithm = str | Mapping[str, Any]
 
 
