@@ -72,8 +72,8 @@ class ExperimentInfo:
     message: str
     optimize_mode: str
     suspended: bool
-    max_trials: int
-    max_exec_seconds: int
+    max_trials: int | None  # None: time alone ends it
+    max_exec_seconds: int | None
     concurrency: int
     active_seconds: float
     n_trials: int

@@ -28,7 +28,6 @@ from autotune_client.suggest import Suggesting
 __all__ = ["Study", "Trial"]
 
 WAIT_S = 10  # that one request waits for a trial
-LONGEST_S = 365 * 24 * 3600  # of running, where nobody says
 Algorithm = str | Mapping[str, Any]
 
 
@@ -384,7 +383,7 @@ def manifest_of(
     if lost_after is not None:
         elsewhere["lostAfterSeconds"] = lost_after
     spec: dict[str, Any] = {
-        "maxExecSeconds": LONGEST_S if seconds is None else max(1, math.ceil(seconds)),
+        **({} if seconds is None else {"maxExecSeconds": max(1, math.ceil(seconds))}),
         "maxTrialNum": trials,
         "trialConcurrency": min(concurrency, trials, 10_000) if trials >= 1 else 1,
         "searchSpace": {} if space is None else {name: dict(e) for name, e in space.items()},

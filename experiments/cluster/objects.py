@@ -15,7 +15,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from experiments.manifest.fields import API_GROUP, API_VERSION, KIND
-from experiments.manifest.spec import parse_manifest, to_manifest
+from experiments.manifest.spec import lacks_limits, parse_manifest, to_manifest
 from experiments.models import ClusterObject, Experiment, Project
 from experiments.problems import Problem, ProblemsError
 from experiments.selectors.manifest import current_manifest
@@ -100,11 +100,14 @@ def create_from(body: Mapping[str, Any]) -> None:
         ProblemsError: with everything that keeps it from running.
     """
     key = ObjectKey.of(body)
-    intake = take_in(manifest_of(body))
-    if intake.parsed is None or intake.problems:
+    intake = take_in(manifest_of(body), key.namespace)
+    if intake.parsed is None:
         raise ProblemsError(intake.problems)
     if intake.parsed.spec.elsewhere is not None:
         raise ProblemsError([Problem("spec.elsewhere", _NOT_HERE, _MAKE_IT_THERE)])
+    # The API server refuses it too, unless it was given another schema than ours.
+    if problems := (*lacks_limits(intake.parsed.spec), *intake.problems):
+        raise ProblemsError(problems)
     try:
         with transaction.atomic():
             experiment = actions.create_experiment(
@@ -234,9 +237,10 @@ def release(uid: str) -> bool:
 
 
 def to_send() -> list[Experiment]:
-    """Experiments made elsewhere that the cluster does not show yet."""
+    """Experiments made elsewhere that the cluster does not show yet; objects have both limits."""
+    both = {f"{name}__isnull": False for name in actions.MAY_LACK}
     return list(
-        Experiment.objects.filter(cluster_object=None, deleting=False, finished_at=None)
+        Experiment.objects.filter(cluster_object=None, deleting=False, finished_at=None, **both)
         .exclude(origin=Experiment.Origin.KUBERNETES)
         .exclude(manifest__spec__has_key="elsewhere")  # see ``create_from``
         .select_related("project")

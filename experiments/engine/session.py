@@ -20,7 +20,7 @@ import random
 import re
 import traceback
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -36,7 +36,10 @@ from experiments.algorithms.base import (
     Tuner,
     Verdict,
 )
+from experiments.algorithms.borrowed.sources import Source
+from experiments.algorithms.borrowed.warm import WarmTuner
 from experiments.algorithms.space.search_space import SearchSpace
+from experiments.engine.initial import propose_initial
 from experiments.manifest.algorithm_spec import AlgorithmSpec
 from experiments.manifest.spec import ExperimentSpec
 from experiments.states import FINISHED, TrialState
@@ -82,11 +85,21 @@ class AlgorithmError(Exception):
         self.detail = detail
 
 
-def propose(spec: ExperimentSpec, records: Sequence[TrialSoFar], count: int, seed: int) -> Proposal:
-    """Ask the tuner for up to ``count`` new trials.
+def propose(
+    spec: ExperimentSpec,
+    records: Sequence[TrialSoFar],
+    count: int,
+    seed: int,
+    borrowed: Sequence[Source] = (),
+    max_trials: int | None = None,
+) -> Proposal:
+    """Ask the tuner for up to ``count`` new trials, the first of them as ``spec.initial`` says.
+
+    ``borrowed`` are the trials of earlier experiments.
 
     Built anew for each call from its whole history, so a restart changes nothing. Where it cannot
-    compute they are drawn at random, with a remark.
+    compute they are drawn at random, with a remark. ``max_trials`` is how many there will be in
+    all, where that is not what the spec says.
 
     Raises:
         AlgorithmError: the tuner has a defect: it raised, or proposed what it must not.
@@ -102,7 +115,14 @@ def propose(spec: ExperimentSpec, records: Sequence[TrialSoFar], count: int, see
             ordered = [_completed(record, spec.space, seed) for record in ordered]
         history = [observation(record, maximizes=chosen.maximizes) for record in ordered]
         tuner: Tuner[Any] = chosen.entry.load()(spec.space, chosen.args, seed)
-        proposal = _proposed(tuner, chosen, history, count)
+        tuner.budget = spec.max_trials if max_trials is None else max_trials
+        if borrowed:
+            tuner = WarmTuner(tuner, chosen.name, borrowed, spec.space, seed)
+
+        def ask(seen: Sequence[Observation], wanted: int) -> Proposal:
+            return _proposed(tuner, chosen, seen, wanted)
+
+        proposal = propose_initial(ask, spec.initial, spec.space, history, count, seed)
     except Exception as error:
         raise _failure(chosen, error) from error
     _check_proposal(spec, chosen, proposal, count)
@@ -211,6 +231,15 @@ def unjudged(record: TrialSoFar, judged: int) -> Iterator[TrialSoFar]:
     for index, (sequence, _) in enumerate(curve):
         if sequence > judged:
             yield replace(record, curve=tuple(curve[: index + 1]))
+
+
+def source(
+    name: str, trials: Iterable[tuple[Mapping[str, Any], float]], *, maximizes: bool
+) -> Source:
+    """Trials of an earlier experiment, with the user's values, as algorithms see them."""
+    sign = -1.0 if maximizes else 1.0
+    pairs = list(trials)
+    return Source(name, [p for p, _ in pairs], [sign * _within(value) for _, value in pairs])
 
 
 def observation(record: TrialSoFar, *, maximizes: bool) -> Observation:

@@ -150,8 +150,9 @@ def _why_not_now(experiment: Experiment) -> str:
     n_out = counts.get(TrialState.RUNNING, 0)
     if n_out >= experiment.concurrency:
         return f"{n_out} trials run, and trialConcurrency is {experiment.concurrency}."
-    if actions.n_in_budget(experiment) >= experiment.max_trials:
-        return f"All of maxTrialNum={experiment.max_trials} trials were given out; {n_out} run yet."
+    limit = experiment.max_trials
+    if limit is not None and actions.n_in_budget(experiment) >= limit:
+        return f"All of maxTrialNum={limit} trials were given out; {n_out} run yet."
     if experiment.exhausted:
         return f"The tuner has nothing left to try; {n_out} trials run yet."
     return experiment.message or "The tuner has not proposed a trial yet."

@@ -20,8 +20,10 @@ from experiments.training.local.gpus import Gpus
 from experiments.training.local.interpreter import trial_path
 from experiments.trials.elsewhere import Elsewhere, is_elsewhere
 
-_BY_LAUNCH = frozenset({"launch", "find", "room", "capacity", "forecast", "programs", "documents"})
-_BY_HANDLE = frozenset({"allow", "stop", "logs", "read_log", "forget"})
+_BY_LAUNCH = frozenset(
+    {"launch", "find", "room", "capacity", "forecast", "programs", "documents"}
+) | {"refusals"}
+_BY_HANDLE = frozenset({"allow", "stop", "logs", "read_log", "forget", "abandon"})
 
 
 class _Both:
@@ -78,5 +80,10 @@ def _engine() -> Backend:
         )
     # Imported where it is used: the client of Kubernetes takes half a second to load.
     from experiments.training.kubernetes.backend import KubernetesBackend
+    from experiments.training.kubernetes.policy import read_policies
 
-    return KubernetesBackend(settings.TRAINING_ENGINE, settings.TRIALS_DIR)
+    return KubernetesBackend(
+        settings.TRAINING_ENGINE,
+        settings.TRIALS_DIR,
+        policies=read_policies(settings.POD_POLICY, settings.OWN_NAMESPACE),
+    )

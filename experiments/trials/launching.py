@@ -61,7 +61,7 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         namespace=link.namespace if link else experiment.project.namespace,
         owner=_owner(link) if link else None,
         metrics=_collected(spec),
-        seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
+        seconds_left=experiment.seconds_left_at(timezone.now()),
         local=spec.local,
         lost_after_s=_lost_after_s(spec),
         alone=alone(trial),
@@ -114,7 +114,7 @@ def _sample_parameters(spec: ExperimentSpec) -> dict[str, Any]:
     return {**dict.fromkeys(spec.adds, ""), **sample}
 
 
-def sample_launch(spec: ExperimentSpec, experiment_id: str = "x") -> Launch:
+def sample_launch(spec: ExperimentSpec, experiment_id: str = "x", namespace: str = "") -> Launch:
     """A launch of nobody's trial, for a backend to look at and never to start."""
     return Launch(
         experiment_id=experiment_id,
@@ -128,7 +128,7 @@ def sample_launch(spec: ExperimentSpec, experiment_id: str = "x") -> Launch:
         server_url=settings.TRIAL_URL,
         token="",
         scheduler=spec.training.scheduler or {},
-        namespace=settings.NAMESPACE,
+        namespace=namespace or settings.NAMESPACE,
         local=spec.local,
         lost_after_s=_lost_after_s(spec),
         metrics=_collected(spec),

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('experiments', '0016_event_kinds'),
+        ('experiments', '0017_one_limit_may_lack'),
     ]
 
     operations = [
