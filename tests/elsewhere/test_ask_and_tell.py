@@ -315,3 +315,21 @@ def base_local() -> dict[str, Any]:
         "tasks": [{"type": "worker", "template": {"spec": {"containers": [{"command": ["x"]}]}}}],
     }
     return whole
+
+
+def test_its_pages_say_that_trials_run_elsewhere(program: Make, client: Client) -> None:
+    app = program()
+    app.take()
+    words = "Trials run elsewhere: programs ask for them"
+    shown = client.get(f"/experiments/{app.experiment.pk}/").content.decode()
+    assert words in shown
+    report = client.get(url(app.experiment, "export/"), {"format": "html"}).content.decode()
+    assert words in report
+    trial = client.get(f"/experiments/{app.experiment.pk}/trials/0/")
+    assert trial.status_code == 200
+    job = client.get(trials_url(app.experiment, "0/job/"))
+    assert job.status_code == 409
+    assert "Nothing is started for it" in job.json()["errors"][0]["message"]
+    assert "elsewhere: {}" in client.get(url(app.experiment, "manifest/")).content.decode()
+    clone = post(client, url(app.experiment, "clone/"))
+    assert clone.status_code == 201

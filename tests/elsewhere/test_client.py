@@ -12,6 +12,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 import yaml
 
@@ -196,7 +197,6 @@ def test_experiments_are_typed(at_work: at.Client, tmp_path: Path) -> None:
     (last,) = [t for t in made.trials() if t.number == 3]
     assert last.duration is not None
     assert last.duration >= 0
-    pandas = pytest.importorskip("pandas")
     frame = made.to_pandas()
     assert list(frame["value"]) == [0.0, 1.0, 2.0, 3.0]
     assert list(frame["metrics_loss"]) == [math.inf] * 4

@@ -6,6 +6,7 @@ import json
 import math
 from typing import Any
 
+import optuna
 import pytest
 
 import autotune_client as at
@@ -50,7 +51,6 @@ def layers(trial: Any) -> float:
 
 
 def pruned(trial: Any) -> float:
-    optuna = pytest.importorskip("optuna")
     for step in range(10):
         trial.report(1.0 if trial.number < 3 else 9.0, step)
         if trial.should_prune() or trial.number == 11:
