@@ -40,7 +40,8 @@ TAKEOVER = "tests/loop/test_takeover.py"
 ROWS = [
     *("tests/loop", f"--ignore={TAKEOVER}", "tests/web/test_hub.py", "tests/web/test_trial_api.py"),
     *("tests/web/test_trial_api_reports.py", "tests/web/test_trial_api_late.py"),
-    "tests/web/test_trial_api_nni.py",
+    *("tests/web/test_trial_api_nni.py", "tests/elsewhere/test_ask_and_tell.py"),
+    "tests/elsewhere/test_client.py",
 ]
 
 
