@@ -4,12 +4,11 @@
 import { gettext } from "../language.js";
 import { fileStem } from "./image.js";
 import { ChartKeys } from "./keys.js";
-import { pause } from "./library.js";
+import { inPieces, pause } from "./library.js";
 import { dressed, fit, theme, themed } from "./theme.js";
 import { axesOf, View } from "./view.js";
 
 const REDRAW = 350; // milliseconds between two drawings of one chart
-const PIECE = 40; // milliseconds of a drawing before the page has a turn
 const AFTER_DRAG = 100; // until Plotly has told where a drag has ended
 const RESET_ICON = {
   width: 24,
@@ -23,27 +22,6 @@ let turns = Promise.resolve();
 export function turn() {
   turns = turns.then(pause);
   return turns;
-}
-
-/**
- * Have Plotly pause between the steps of a drawing: it waits, after each, for what is in `_promises`
- * (pictures, formulas). The server has put the question into the bundle (plotly_parts.py); one that
- * it does not know draws in one go. Returns what ends this.
- * @param {PlotElement} element
- */
-function inPieces(element) {
-  let began = performance.now();
-  element.betweenPieces = () => {
-    const waiting = element._promises ?? [];
-    if (waiting.length || performance.now() - began < PIECE) return;
-    const over = pause().then(() => {
-      began = performance.now();
-    });
-    element._promises = [over];
-  };
-  return () => {
-    delete element.betweenPieces;
-  };
 }
 
 export class Plot {
