@@ -9,6 +9,8 @@ import { dressed, fit, theme, themed } from "./theme.js";
 import { axesOf, View } from "./view.js";
 
 const REDRAW = 350; // milliseconds between two drawings of one chart
+const REST = 12; // times as long as a drawing took the page is left alone after it
+const MOST_REST = 2000; // milliseconds
 const AFTER_DRAG = 100; // until Plotly has told where a drag has ended
 const RESET_ICON = {
   width: 24,
@@ -46,6 +48,7 @@ export class Plot {
     this.figure = null;
     this.revision = 0;
     this.drawnAt = 0;
+    this.took = 0; // milliseconds, the last drawing
     this.timer = 0;
     this.isDrawn = false;
     /** @type {Promise<void> | null} the first drawing, while it is under way */
@@ -131,7 +134,8 @@ export class Plot {
   /** The figure's data have changed. */
   drawSoon() {
     if (this.timer || document.hidden) return;
-    const wait = Math.max(0, this.drawnAt + REDRAW - Date.now());
+    const rest = Math.max(REDRAW, Math.min(REST * this.took, MOST_REST));
+    const wait = Math.max(0, this.drawnAt + rest - Date.now());
     this.timer = window.setTimeout(() => {
       this.timer = 0;
       this.draw();
@@ -161,7 +165,9 @@ export class Plot {
       turns = turns.then(() => this.drawing);
       return;
     }
+    const began = performance.now();
     window.Plotly.react(element, data, layout, this.config);
+    this.took = performance.now() - began;
     element.dataset.drawn = String(this.revision);
   }
 
