@@ -45,6 +45,7 @@ class TrialRecord(NamedTuple):
     latest_value: float | None = None
     latest_sequence: int | None = None  # of the report with the latest value
     parameters: Mapping[str, Any] = MappingProxyType({})
+    metrics: Mapping[str, Any] = MappingProxyType({})  # of its final report
     excluded: bool = False
     created_at: datetime | None = None
     started_at: datetime | None = None

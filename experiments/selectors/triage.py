@@ -7,7 +7,8 @@ from typing import Any
 
 from experiments.engine import triage
 from experiments.models import Experiment
-from experiments.selectors import trial_columns
+from experiments.selectors import selection, trial_columns
+from experiments.selectors.selection import WHOLE, Selection
 from experiments.selectors.trial_columns import FLAT
 from experiments.states import WENT_WRONG, TrialState
 
@@ -17,11 +18,17 @@ MOST_NUMBERS = 200  # of a group
 _WELL = frozenset({TrialState.SUCCEEDED, TrialState.EARLY_STOPPED})
 
 
-def failures_json(experiment: Experiment) -> dict[str, Any]:
-    """Failures that nobody retried or excluded, in groups; and parameters that tell them apart."""
-    wanted = ("number", "exit_code", "reason", FLAT, "state", "excluded", "retried")
+def failures_json(experiment: Experiment, asked: Selection = WHOLE) -> dict[str, Any]:
+    """Failures that nobody retried or excluded, in groups; and parameters that tell them apart.
+
+    Of the selected trials. Raises ProblemsError for a condition that makes no sense.
+    """
+    chosen = selection.keys(experiment, asked)
+    is_in = selection.is_in(chosen) if chosen is not None else lambda _: True
+    wanted = ("number", "exit_code", "reason", FLAT, "state", "excluded", "retried", "id")
     trials = trial_columns.of(experiment, wanted)
-    rows = list(zip(*(trials[name] for name in wanted), strict=True))[::-1]
+    rows = [row for row in zip(*(trials[name] for name in wanted), strict=True) if is_in(row[7])]
+    rows.reverse()
     failed = [
         row for row in rows if row[4] in WENT_WRONG and not row[5] and not row[6]
     ][:NEWEST]  # fmt: skip

@@ -107,14 +107,14 @@ def said(text: str) -> str:
 
 
 @register.inclusion_tag("partials/_trial_bar.html")
-def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int) -> dict[str, Any]:
-    """One stacked bar of trials by state, out of ``max_trials``, with the counts beneath.
+def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int | None) -> dict[str, Any]:
+    """One stacked bar of trials by state, out of ``max_trials`` if any, with the counts beneath.
 
     ``n_finished`` is how many of ``max_trials`` are done: of retried trials the retries count.
     """
     n_trials = sum(counts.values())
-    max_trials = max(max_trials, n_finished)  # the limit may be lowered below what is done
-    whole = max(max_trials, n_trials, 1)
+    most = max(max_trials or 0, n_finished)  # the limit may be lowered below what is done
+    whole = max(most, n_trials, 1)
     segments, x = [], 0.0
     for state, look in looks.STATES.items():
         n = counts.get(state, 0)
@@ -133,14 +133,14 @@ def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int) -> dict[
         )
         x += width
     words = ", ".join(f"{s['n']} {s['label']}" for s in segments)
-    label = _("%(finished)d of %(max)d trials finished") % {
-        "finished": n_finished,
-        "max": max_trials,
-    }
+    if max_trials is None:
+        label = _("%(finished)d trials finished") % {"finished": n_finished}
+    else:
+        label = _("%(finished)d of %(max)d trials finished") % {"finished": n_finished, "max": most}
     return {
         "segments": segments,
         "n_finished": n_finished,
-        "max_trials": max_trials,
+        "max_trials": None if max_trials is None else most,
         "label": f"{label}: {words}" if words else label,
     }
 

@@ -130,8 +130,8 @@ def test_method_numbers_and_what_is_left_out_are_said() -> None:
     trials[4] = trials[4]._replace(excluded=True, value=1e9)
     trials.append(trial(100, None, "RUNNING"))
     meta = importance.draw(record(trials, space=SPACE), {})["layout"]["meta"]
-    assert (meta["method"], meta["n_trials"], meta["n_best"]) == ("PED-ANOVA", 98, 10)
-    assert meta["note"].startswith("PED-ANOVA on 98 trials: how far the best 10 ")
+    assert (meta["method"], meta["n_trials"], meta["n_best"]) == ("PED-ANOVA", 98, 25)
+    assert meta["note"].startswith("PED-ANOVA on 98 trials: how far the best 25 ")
     assert meta["note"].endswith("Left out: 1 without a value, 1 excluded.")
 
 
