@@ -16,7 +16,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from experiments import wake
 from experiments.access.throttle import sign_ins
-from experiments.loop import history
+from experiments.loop import borrowing, history
 from experiments.models import Experiment, Project, Trial
 from experiments.selectors import across, compare, selection, trend
 from experiments.services import channels
@@ -112,6 +112,7 @@ def no_broker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def nothing_kept() -> None:
     """Curves are kept by trial id, and a database that is rolled back gives ids again."""
     history.forget()
+    borrowing.forget()
     sign_ins.forget()
     channels.forget_tests()
     trend.forget()

@@ -175,6 +175,15 @@ def test_too_few_configurations_end_or_repeat_by_tuner(tuner: str, words: str) -
     assert enough.warnings == ()
 
 
+def test_without_a_number_of_trials_few_configurations_end_or_repeat() -> None:
+    space = {"spec.searchSpace": {"n": {"_type": "choice", "_value": [1, 2]}}}
+    few = {**LOCALLY_FINE, **space, "spec.maxTrialNum": ABSENT}
+    told = forecast_here(few)
+    assert "tried again until the time is up" in told.warnings[0].message
+    assert forecast_here({**few, "spec.tuner.builtinTunerName": "GridSearch"}).warnings == ()
+    assert told.peak.pods == 2, "of trialConcurrency"
+
+
 def test_peak_counts_every_replica_of_every_trial_at_once() -> None:
     resources = {
         "requests": {"cpu": "500m", "memory": "1Gi"},
