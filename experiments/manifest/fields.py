@@ -434,6 +434,7 @@ METRICS = Section(
             },
         ),
         "file": Text("A file that grows, read in place of stdout: lines, CSV, or JSON."),
+        "tensorboard": Text("A directory of TensorBoard's event files, read in place of stdout."),
     },
 )  # fmt: skip
 

@@ -269,7 +269,8 @@ def _check_checkpoints(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> N
 def _check_metrics(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> None:
     if spec.metrics is None:
         return
-    if not runs_here and not (spec.metrics.file or spec.metrics.stdout):
+    named = spec.metrics.file or spec.metrics.tensorboard
+    if not runs_here and not (named or spec.metrics.stdout):
         notes.warn(
             "spec.metrics",
             "What a trial prints is collected by the local engine only: on a cluster the metric "
@@ -285,11 +286,14 @@ def _check_metrics(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> None:
         )
         return
     first = containers_of(spec.training.tasks[0].template)[0]
-    shared = spec.metrics.file.startswith("/") or bool(first.get("workingDir"))
-    if spec.metrics.file and "$(" not in spec.metrics.file and shared and spec.concurrency > 1:
+    shared = named.startswith("/") or bool(first.get("workingDir"))
+    if named and "$(" not in named and shared and spec.concurrency > 1:
+        is_file = bool(spec.metrics.file)
         notes.warn(
-            "spec.metrics.file",
-            "Trials that run at once would all write to this file.",
+            "spec.metrics.file" if is_file else "spec.metrics.tensorboard",
+            "Trials that run at once would all write to this file."
+            if is_file
+            else "Trials that run at once would all write to this directory.",
             "Let its name hold $(TUNER_TRIAL_JOB_ID), and tell the script so.",
         )
 

@@ -326,6 +326,7 @@ def _check_placeholders(
     adds = chooser.entry.adds if chooser else ()
     if metrics is not None:
         check_word(notes, metrics.file, "spec.metrics.file", space, adds)
+        check_word(notes, metrics.tensorboard, "spec.metrics.tensorboard", space, adds)
     for number, task in enumerate(training.tasks):
         path = f"{at('spec.trainingConfig.tasks', number)}.template.spec"
         pod = task.template["spec"]

@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='trial',
             name='logged_by',
-            field=models.CharField(blank=True, db_default='', default='', max_length=8),
+            field=models.CharField(blank=True, db_default='', default='', max_length=12),
         ),
         migrations.AddField(
             model_name='trial',

@@ -345,7 +345,7 @@ class Trial(models.Model):
     n_reports = models.PositiveIntegerField(default=0)  # intermediate reports stored
     judged_sequence = models.IntegerField(default=-1)  # the assessor has seen reports up to here
     has_final = models.BooleanField(default=False)
-    logged_by = models.CharField(max_length=8, blank=True, default="", db_default="")  # tracked.py
+    logged_by = models.CharField(max_length=12, blank=True, default="", db_default="")  # tracked.py
     progress = models.FloatField(null=True, blank=True)  # 0 to 1, where its script tells
     expected_end = models.DateTimeField(null=True, blank=True)  # and when it will be done
     asked_at = models.DateTimeField(null=True, blank=True)  # unused: to be dropped next release

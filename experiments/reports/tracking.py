@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from experiments.reports.wire import BadReport, show, wrong_name
 from experiments.strict_json import JsonRefused, read_json
 
-MLFLOW, TRAINER = "mlflow", "trainer"
+MLFLOW, TRAINER, TENSORBOARD = "mlflow", "trainer", "tensorboard"
 MAX_METRICS = 1000  # of a request, as MLflow has it
 MAX_PAIRS = 100  # parameters, and tags, of a request: MLflow's too
 MAX_TEXT = 500  # characters kept of a parameter's or tag's value
@@ -45,7 +45,7 @@ class Run(NamedTuple):
 class Tracked(NamedTuple):
     """One request of a tracker's client."""
 
-    door: str  # MLFLOW or TRAINER
+    door: str  # MLFLOW, TRAINER or TENSORBOARD
     digest: str = ""  # the same again is the same request, sent twice; "" where that may be meant
     entries: tuple[Entry, ...] = ()
     params: Mapping[str, str] = {}
@@ -127,6 +127,18 @@ def number(value: Any) -> float | None:
         return float(value)
     except (ValueError, OverflowError):
         return None
+
+
+def collected(body: bytes) -> Tracked:
+    """What our own collector found in TensorBoard's files: ``{"id", "metrics"}``. Raises BadReport.
+
+    ``id`` tells a request that comes again from one that says the same.
+    """
+    fields = json_object(body)
+    name = fields.get("id")
+    if not isinstance(name, str) or not name:
+        raise BadReport(f"id must be text, but is {show(name)}")
+    return Tracked(TENSORBOARD, digest_of(name, b""), metrics(fields.get("metrics")))
 
 
 def trainer_status(body: bytes) -> Tracked:

@@ -57,6 +57,7 @@ _FULL = Answer(503, "not stored: too many reports wait; send it again in a secon
 _TOO_LARGE = Answer(413, f"not stored: a report must have at most {MAX_BODY} bytes")
 # nni.load runs code for such keys
 _MAGIC_KEY = re.compile(r"__\w+__")
+_TRACKED = {"trainer": tracking.trainer_status, "tracked": tracking.collected}
 _CLIENT_PATH = ["client", "autotune_trial.py"]
 
 
@@ -140,9 +141,9 @@ class TrialApi:
             await self._artifact(claim, route[1:], scope, receive, send)
         elif parts[0] == "t" and route[:1] == ["mlflow"]:
             await self._mlflow(claim, route[1:], scope, receive, send)
-        elif parts[0] == "t" and route == ["trainer"]:
+        elif parts[0] == "t" and len(route) == 1 and route[0] in _TRACKED:
             if method == "POST":
-                parse = tracking.trainer_status
+                parse = _TRACKED[route[0]]
                 await _reply(send, await self._report(claim, scope, receive, parse))
             else:
                 await _reply(send, Answer(405, "use POST"), allow=b"POST")

@@ -70,6 +70,7 @@ class Collected:
     pattern: str = ""
     file: str = ""
     stdout: bool = False
+    tensorboard: str = ""
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ pytestmark = [
 HERE = Path(__file__).parent
 CLIENTS = (
     *("mlflow-skinny==3.17.2", "transformers==5.24.0", "xgboost-cpu==3.2.0", "lightgbm==4.7.0"),
+    *("tensorboardX==2.6.5", "tensorboard==2.21.0"),
     *("keras==3.15.1", "jax==0.10.2", "scikit-learn==1.9.1", "pandas==3.1.1"),
 )
 
@@ -43,7 +44,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> str:
     return python
 
 
-def run(tmp_path: Path, python: str, what: str, objective: str, **env: str) -> list[dict[str, Any]]:
+def run(tmp_path: Path, python: str, what: str, **metrics: str) -> list[dict[str, Any]]:
     """The trials of a run of one of ``tracking_trial.py``'s scripts."""
     made = base_manifest(
         "tracked",
@@ -51,12 +52,12 @@ def run(tmp_path: Path, python: str, what: str, objective: str, **env: str) -> l
         maxTrialNum=2,
         maxExecSeconds=300,
         searchSpace={"x": {"_type": "uniform", "_value": [-1, 1]}},
-        metrics={"objective": objective},
+        metrics=metrics,
         tuner={"builtinTunerName": "Random", "classArgs": {"optimize_mode": "minimize"}},
     )
     file = tmp_path / "tracked.yaml"
     file.write_text(yaml.safe_dump(made))
-    answer = manage(tmp_path / "data", "run", str(file), "--json", timeout_s=300, **env)
+    answer = manage(tmp_path / "data", "run", str(file), "--json", timeout_s=300)
     logs = [path.read_text() for path in (tmp_path / "data").glob("trials/*/*.log")]
     assert answer.returncode == 0, (answer.stderr, logs)
     trials: list[dict[str, Any]] = json.loads(answer.stdout)["trials"]
@@ -69,7 +70,7 @@ def curve(trial: dict[str, Any], name: str = "default") -> list[tuple[Any, Any]]
 
 
 def test_a_script_that_logs_to_mlflow_runs_unedited(tmp_path: Path, python: str) -> None:
-    for trial in run(tmp_path, python, "mlflow", "loss"):
+    for trial in run(tmp_path, python, "mlflow", objective="loss"):
         least = (trial["parameters"]["x"] - 1) ** 2
         assert trial["value"] == least
         assert curve(trial) == [(step, least * (4 - step)) for step in range(4)]
@@ -78,18 +79,26 @@ def test_a_script_that_logs_to_mlflow_runs_unedited(tmp_path: Path, python: str)
 
 
 def test_autolog_draws_curves_and_doubles_nothing(tmp_path: Path, python: str) -> None:
-    for trial in run(tmp_path, python, "autolog", "train-rmse"):
+    for trial in run(tmp_path, python, "autolog", objective="train-rmse"):
         assert [step for step, _ in curve(trial)] == [0, 1, 2, 3, 4]
         assert trial["value"] == curve(trial)[-1][1]
         assert len(curve(trial, "training_r2_score")) == 1
 
 
 def test_transformers_own_callback_switches_itself_on(tmp_path: Path, python: str) -> None:
-    for trial in run(tmp_path, python, "trainer", "eval_loss"):
+    for trial in run(tmp_path, python, "trainer", objective="eval_loss"):
         least = (trial["parameters"]["x"] - 1) ** 2
         assert curve(trial) == [(5, 6 * least), (10, least)]
         assert curve(trial, "loss") == [(5, 0.2), (10, 0.1)]
         assert trial["value"] == least
+
+
+def test_event_files_of_both_kinds_are_followed(tmp_path: Path, python: str) -> None:
+    given = {"objective": "validation/epoch_loss", "tensorboard": "logs"}
+    for trial in run(tmp_path, python, "tensorboard", **given):
+        assert curve(trial) == [(0, 4), (1, 3), (2, 2), (3, 1)]
+        assert trial["value"] == 1
+        assert [step for step, _ in curve(trial, "epoch_loss")] == [0, 1, 2, 3]
 
 
 # ---------------------------------------------------------------- callbacks

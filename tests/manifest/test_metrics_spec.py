@@ -54,6 +54,9 @@ def test_what_is_given_is_kept_and_written_back(given: Any, found: MetricsSpec) 
         ({"objective": "loss", "stdout": {"pattern": "(?P<name>.)"}}, ".stdout.pattern", "'value'"),
         ({"objective": "loss", "stdout": {"pattern": "x" * 1001}}, ".stdout.pattern", "at most"),
         ({"objective": "loss", "file": ["a"]}, ".file", "must be text"),
+        ({"objective": "loss", "tensorboard": 7}, ".tensorboard", "must be text"),
+        ({"objective": "a", "tensorboard": "b", "file": "c"}, ".tensorboard", "must stand alone"),
+        ({"objective": "a", "tensorboard": "b", "stdout": {}}, ".tensorboard", "must stand alone"),
     ],
 )
 def test_what_is_wrong_is_said_at_its_field(given: Any, path: str, words: str) -> None:
@@ -65,7 +68,7 @@ def test_what_is_wrong_is_said_at_its_field(given: Any, path: str, words: str) -
 
 
 def test_a_cluster_collects_none_and_a_file_of_all_trials_is_warned_of() -> None:
-    for named in ({"file": "a.csv"}, {"stdout": {}}):
+    for named in ({"file": "a.csv"}, {"stdout": {}}, {"tensorboard": "runs"}):
         spec = parsed({"objective": "loss", **named})
         said = [p.path for p in forecast_of(spec, runs_here=False).problems]
         assert said == ["spec.metrics"]

@@ -89,6 +89,20 @@ def test_what_cannot_be_read_is_one_line(
     assert "\n" not in reply.text
 
 
+def test_what_the_collector_found_in_event_files_is_there_once(
+    server: Server, trial: Trial
+) -> None:
+    metrics = [{"key": "eval_loss", "value": 0.5, "step": 3}, {"key": "acc", "value": 1, "step": 3}]
+    for _ in range(2):
+        server.ask("POST", f"{t9k_path(trial)}/tracked", {"id": "events 1", "metrics": metrics})
+    server.ask("POST", f"{t9k_path(trial)}/tracked", {"id": "events 2", "metrics": metrics[:1]})
+
+    assert curve(trial, "default") == [(3, 0.5), (3, 0.5)]
+    assert curve(trial, "acc") == [(3, 1)]
+    reply = server.ask("POST", f"{t9k_path(trial)}/tracked", {"metrics": []})
+    assert (reply.status, reply.text) == (400, "not stored: id must be text, but is null")
+
+
 def test_wrong_tokens_and_methods(server: Server, trial: Trial) -> None:
     assert server.ask("POST", f"{t9k_path(trial)}!/trainer", {"trainerStatus": {}}).status == 404
     assert server.ask("GET", f"{t9k_path(trial)}/trainer").headers["allow"] == "POST"

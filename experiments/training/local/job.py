@@ -171,12 +171,14 @@ def _replica_command(
     collect = None
     if launch.metrics is not None and replica.rank == 0:
         file = expand(launch.metrics.file, known, launch.parameters)
+        folder = expand(launch.metrics.tensorboard, known, launch.parameters)
         collect = {
             "objective": launch.metrics.objective,
             "pattern": launch.metrics.pattern,
             "file": os.path.join(cwd, file) if file else "",
+            "tensorboard": os.path.join(cwd, folder) if folder else "",
             # where none is named the script may log to a tracker instead
-            "is_named": bool(file or launch.metrics.stdout),
+            "is_named": bool(file or folder or launch.metrics.stdout),
         }
     spec = {
         "name": replica.name,
