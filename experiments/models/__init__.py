@@ -3,6 +3,7 @@
 from experiments.models.artifacts import Artifact, ArtifactPiece
 from experiments.models.curves import Curve
 from experiments.models.many import change_trials
+from experiments.models.mirrors import Mirror
 from experiments.models.notices import Channel, Notice
 from experiments.models.project import Project
 from experiments.models.release import Release
@@ -35,6 +36,7 @@ __all__ = [
     "Event",
     "Experiment",
     "Metric",
+    "Mirror",
     "Notice",
     "Project",
     "Release",

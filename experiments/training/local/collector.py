@@ -194,7 +194,7 @@ def main() -> None:
     """With the settings and the command as arguments: see the module's head."""
     settings, words = json.loads(sys.argv[1]), sys.argv[2:]
     sys.path.append(settings["client_dir"])
-    import autotune_trial  # type: ignore[import-not-found]
+    import autotune_trial
 
     autotune_trial.retry_seconds = RETRY_S
     # A handler, not "ignore", which the command would inherit. Who stops the trial stops both.
