@@ -15,7 +15,7 @@ import requests
 
 from experiments.mirrors.batch import Batch, NotMirrored, Sent, named
 
-TIMEOUT_S = (3.0, 10.0)  # to connect, to hear something
+TIMEOUT_S = (3.0, 30.0)  # to connect, to hear something
 MOST_METRICS, MOST_PARAMS = 1000, 100  # of a request: MLflow's limits
 _SHOWN = 200  # characters of a server's text that an error repeats
 _TAG = "autotune.trial"

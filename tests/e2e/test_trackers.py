@@ -133,13 +133,17 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server = subprocess.Popen(
             [python, *words, "--backend-store-uri", store],
             cwd=place,
-            env={**os.environ, "PATH": f"{place}/environment/bin:{os.environ['PATH']}"},
+            env={
+                **os.environ,
+                "PATH": f"{place}/environment/bin:{os.environ['PATH']}",
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # ten processes for nothing
+            },
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
     try:
-        until(lambda: _is_served(port), "MLflow's server", 120)
+        until(lambda: _is_served(port), "MLflow's server", 300)
         yield f"http://127.0.0.1:{port}"
     finally:
         os.killpg(server.pid, signal.SIGKILL)
