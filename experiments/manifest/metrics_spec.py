@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.manifest import reading
-from experiments.manifest.fields import METRICS, Section
+from experiments.manifest.field_kinds import Section
+from experiments.manifest.fields import METRICS
 from experiments.manifest.reading import Notes, at
 
 

@@ -1,7 +1,9 @@
 """Everything that is stored, and its legal moves. Import the rows from here."""
 
 from experiments.models.artifacts import Artifact, ArtifactPiece
+from experiments.models.cluster_objects import ClusterObject
 from experiments.models.curves import Curve
+from experiments.models.elsewhere import Ask, Creation, Loan
 from experiments.models.many import change_trials
 from experiments.models.mirrors import Mirror
 from experiments.models.notices import Channel, Notice
@@ -11,7 +13,6 @@ from experiments.models.saved_views import SavedView
 from experiments.models.secrets import Secret
 from experiments.models.state import (
     MAY_BE_BEST,
-    ClusterObject,
     Event,
     Experiment,
     Metric,
@@ -24,17 +25,21 @@ from experiments.models.state import (
 from experiments.models.tokens import ApiToken, SignInLink
 from experiments.models.tracked import TrackedTrial
 from experiments.models.uploads import Upload
+from experiments.models.warm_starts import WarmStart
 
 __all__ = [
     "MAY_BE_BEST",
     "ApiToken",
     "Artifact",
     "ArtifactPiece",
+    "Ask",
     "Channel",
     "ClusterObject",
+    "Creation",
     "Curve",
     "Event",
     "Experiment",
+    "Loan",
     "Metric",
     "Mirror",
     "Notice",
@@ -46,6 +51,7 @@ __all__ = [
     "TrackedTrial",
     "Trial",
     "Upload",
+    "WarmStart",
     "change_trials",
     "new_experiment_id",
     "new_seed",

@@ -49,6 +49,7 @@ class Answer(NamedTuple):
 
     status: int
     line: str
+    stop: bool = False  # the trial is being stopped, or has ended: go no further
 
 
 STORED = Answer(200, "ok")
@@ -84,6 +85,8 @@ class _TrialRow:
     has_final: bool
     latest_sequence: int | None
     latest_value: float | None
+    stop_as: str
+    attempt: int
     logged_by: str
     n_new: int = 0
     final: dict[str, float | str] | None = None  # set once a FINAL of this batch counts
@@ -139,14 +142,15 @@ class _Batch:
         lock = " FOR NO KEY UPDATE" if connection.vendor == "postgresql" else ""
         self._cursor.execute(
             "SELECT id, experiment_id, number, state, has_final, latest_sequence, latest_value,"
-            f" logged_by, key FROM {_TRIAL} WHERE id IN ({marks}) ORDER BY id{lock}",
+            f" stop_as, attempt, logged_by, key FROM {_TRIAL} WHERE id IN ({marks})"
+            f" ORDER BY id{lock}",
             sorted(keys),
         )
         # The key guards against a token that outlived its database.
         return {
-            row[0]: _TrialRow(row[0], row[1], row[2], row[3], bool(row[4]), *row[5:8])
+            row[0]: _TrialRow(row[0], row[1], row[2], row[3], bool(row[4]), *row[5:10])
             for row in self._cursor.fetchall()
-            if keys[row[0]] == row[8]
+            if keys[row[0]] == row[10]
         }
 
     def _raise_seqs(self, experiment_ids: set[str]) -> dict[str, int]:
@@ -160,6 +164,9 @@ class _Batch:
         trial = self._trials.get(claim.trial_id)
         if trial is None:
             return unknown_trial(claim.key)
+        if claim.attempt not in (0, trial.attempt):
+            line = f"not stored: attempt {claim.attempt} was lost, and the trial starts anew"
+            return Answer(410, line)
         if isinstance(item, BadText):
             text = item.text[:KEPT_LENGTH].replace("\0", "\ufffd")
             data = {"text": text, **({"final": True} if item.is_final else {})}
@@ -169,8 +176,8 @@ class _Batch:
             return self._take_tracked(trial, item)
         answer = self._final(trial, item) if item.kind == FINAL else self._periodical(trial, item)
         if item.remark and answer is STORED:
-            return Answer(200, f"ok, but {item.remark}")
-        return answer
+            answer = Answer(200, f"ok, but {item.remark}")
+        return answer._replace(stop=True) if trial.stop_as or trial.is_ended else answer
 
     def _periodical(self, trial: _TrialRow, report: Report) -> Answer:
         if trial.logged_by:

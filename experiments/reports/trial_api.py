@@ -451,6 +451,8 @@ async def _reply(send: Send, answer: Answer, *, allow: bytes = b"") -> None:
     extra = [(b"allow", allow)] if allow else []
     if answer.status == 503:
         extra.append((b"retry-after", b"1"))
+    if answer.stop:
+        extra.append((b"autotune-verdict", b"stop"))
     await _respond(send, answer.status, _TEXT, answer.line.encode("utf-8", "replace"), extra)
 
 

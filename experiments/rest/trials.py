@@ -24,6 +24,7 @@ from experiments.services import actions
 from experiments.services.actions import Refused
 from experiments.training.base import LaunchError
 from experiments.trials.backends import backend
+from experiments.trials.by_hand import command_line
 from experiments.trials.launching import job_text
 from experiments.trials.logs import log_files, read_log
 
@@ -215,6 +216,23 @@ class Job(ApiView):
             content_type="application/yaml; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
+
+
+class Command(ApiView):
+    @extend_schema(
+        operation_id="trials_command",
+        summary="The command that runs its parameters by hand, as one line for a shell",
+        responses={(200, "text/plain"): OpenApiTypes.STR, 409: REFUSED, **COMMON},
+    )
+    def get(self, request: Request, experiment_id: str, number: int) -> HttpResponse:
+        experiment = self.experiment(experiment_id)
+        trial = self.trial(experiment, number)
+        try:
+            line = command_line(experiment.spec, trial.parameters)
+        except ProblemsError as error:
+            words = "; ".join(f"{p.path} {p.message}" for p in error.problems)
+            raise Refused(f"This version does not take its manifest: {words}") from None
+        return HttpResponse(f"{line}\n", content_type="text/plain; charset=utf-8")
 
 
 class Logs(ApiView):

@@ -10,7 +10,8 @@
     autotune_trial.report_final(accuracy)
 
 The server that runs the trial says in the environment where it is. Without one, when the script is
-run by hand, ``get_parameters`` returns its default and reports are printed.
+run by hand, ``get_parameters`` returns its default and what ``AUTOTUNE_PARAMETERS`` holds as JSON,
+and reports are printed.
 
 From a shell:  python -m autotune_trial get lr | report 0.5 --step 3 loss=0.1 | final 0.9
                python -m autotune_trial attach confusion.png
@@ -232,11 +233,24 @@ _client = _Client(os.environ)
 def get_parameters(default: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
     """Return this trial's parameters; ``default`` fills in what the server does not set."""
     parameters = dict(default or {})
-    if _client.standalone:
+    given = os.environ.get("AUTOTUNE_PARAMETERS")
+    if _client.standalone and given:
+        parameters.update(_given_by_hand(given))
+    elif _client.standalone:
         print("autotune_trial: not started by AutoTune, defaults are used", file=sys.stderr)
     else:
         parameters.update(_client.parameters())
     return parameters
+
+
+def _given_by_hand(text: str) -> Dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"AUTOTUNE_PARAMETERS must be a JSON object, but got {text[:80]!r}.")
+    return found
 
 
 def report(value: Any, step: Optional[Any] = None, **metrics: Any) -> None:

@@ -98,7 +98,7 @@ root.addEventListener("click", async (event) => {
 function draw() {
   const isBest = experiment.best?.number === trialNumber;
   shownNotes.show(trial.notes).catch(() => {}); // then they stand as plain text
-  drawTrial(trial, { isBest, mayChange: state.may_change, stop });
+  drawTrial(trial, { url: trialUrl, isBest, mayChange: state.may_change, stop });
 }
 
 /** @param {Trial} fresh */

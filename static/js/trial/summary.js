@@ -30,10 +30,10 @@ function pairs(rows) {
 
 /**
  * @param {Trial} trial
- * @param {{ isBest: boolean, mayChange: boolean, stop: HappenedEvent | null }} about stop: the
- *   event by which an assessor stopped it
+ * @param {{ url: string, isBest: boolean, mayChange: boolean, stop: HappenedEvent | null }} about
+ *   url: of the trial in REST; stop: the event by which an assessor stopped it
  */
-export function drawTrial(trial, { isBest, mayChange, stop }) {
+export function drawTrial(trial, { url, isBest, mayChange, stop }) {
   byId("state").replaceChildren(stateBadge(trial.state, trial));
   const marks = [
     isBest && h("span", { class: "tag tag-accent" }, icon("star"), gettext("best")),
@@ -48,7 +48,7 @@ export function drawTrial(trial, { isBest, mayChange, stop }) {
     h("table", { class: "kv-table" }, h("tbody", {}, parameterRows(trial.parameters))),
   );
   const copies = byId("copy-parameters");
-  if (!copies.firstChild) copies.append(copyMenu(trial.parameters)); // they never change
+  if (!copies.firstChild) copies.append(copyMenu(trial.parameters, url)); // they never change
   byId("facts").replaceChildren(pairs(facts(trial)));
 }
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('experiments', '0017_tracked'),
+        ('experiments', '0020_earlier_results'),
     ]
 
     operations = [
