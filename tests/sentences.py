@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent / "experiments"
 EVENTS = (
     *("aistore/client.py", "aistore/uploader.py", "aistore/vault.py", "algorithms/assessors/*.py"),
     *("cluster/objects.py", "cluster/sync.py", "engine/*.py", "loop/*.py", "models/secrets.py"),
+    *("mirrors/mlflow.py", "mirrors/passing.py", "mirrors/tensorboard.py"),
     *("notices/delivery.py", "notices/webhook.py"),
     *(
         "redaction.py",
@@ -87,6 +88,7 @@ NOT_SAID = re.compile(
     r"|^(?:mapping values are|cannot start any|expected key|expected <|unexpected end|PR_SET)"
     r"|errors in the manifest$|^(?:Numbers|Ids) of \{|^AutoTune Web API|^application/"
     r"|^(?:<|failed: |HTTP \{|a \{kind\}$)"
+    r"|^Bearer \{|^ \(attempt \{|^trial \{number\}\{again\}$"  # of runs elsewhere
 )
 # Words of libraries that we pass on, and single ones that stand in places of a sentence.
 ALSO = {

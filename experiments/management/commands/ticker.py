@@ -25,6 +25,7 @@ from experiments.loop.reconcile import (
     unfinished_ids,
     waiting_ids,
 )
+from experiments.mirrors import passing
 from experiments.notices import delivery
 from experiments.training.base import experiment_of_job
 from experiments.trials import elsewhere
@@ -87,6 +88,8 @@ class Command(BaseCommand):
                 wake.reconcile_soon(experiment_id, min_gap=0.5)
             for experiment_id in outbox.due_ids():
                 wake.upload_soon(experiment_id, min_gap=0.5)
+            for mirror_id in passing.due_ids():
+                wake.mirror_soon(mirror_id, min_gap=0.5)
             for channel_id in delivery.due_channels():
                 wake.notify_soon(channel_id, min_gap=0.5)
             now = time.monotonic()
