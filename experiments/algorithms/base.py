@@ -50,6 +50,8 @@ class Observation:
     curve: Curve = ()  # finite losses, by sequence
     note: Mapping[str, Any] = field(default_factory=dict)  # what Suggestion.note held
     completed: bool = False  # ran to its own end; False for early-stopped trials
+    # FAILED for reasons outside its parameters: stopped by the user, lost, or its result excluded
+    blameless: bool = False
 
     def __post_init__(self) -> None:
         finite = self.loss is not None and abs(self.loss) < float("inf")

@@ -5,7 +5,7 @@ trials that still run count. Everything here is a function of the history alone.
 
 *Scale*: losses become targets with mean 0 and deviation 1, after a Yeo-Johnson power transform
 chosen by maximum likelihood, so that a few huge losses do not flatten all others (Cowen-Rivers et
-al., "HEBO", JAIR 2022, section 4.2). Failed trials count as the worst finished one.
+al., "HEBO", JAIR 2022, section 4.2). Failed trials are left to ``failures``.
 
 *Size*: beyond ``MAX_ROWS`` finished trials the model sees the best, the latest and some spread over
 the rest; beyond ``MAX_FIT_ROWS`` the hyper-parameters are fitted to fewer still.
@@ -48,9 +48,9 @@ N_COVERING = 64  # points of the even covering that are drawn at once
 class Data:
     """What a history says, as numbers."""
 
-    rows: Floats  # of finished trials # (n, d)
+    rows: Floats  # of trials that have a loss # (n, d)
     targets: Floats  # their losses on the model's scale # (n,)
-    n_done: int  # how many of them have a loss
+    n_finished: int  # those, and the ones that failed
     running: Floats  # rows of trials that still run # (n_running, d)
     taken: frozenset[bytes]  # keys of the rows of all trials
 
@@ -151,7 +151,9 @@ class Modeller:
 
     def read(self, history: Sequence[Observation]) -> Data:
         """Turn a history into numbers; trials outside the space are left out."""
+        n_finished = 0
         rows: list[Floats] = []
+        failed: list[Floats] = []
         losses: list[float] = []
         running: list[Floats] = []
         for observation in history:
@@ -161,18 +163,23 @@ class Modeller:
             if observation.outcome is Outcome.RUNNING:
                 running.append(row)
                 continue
+            n_finished += 1
+            if observation.loss is None:
+                failed.append(row)
+                continue
             rows.append(row)
-            losses.append(np.nan if observation.loss is None else observation.loss)
+            losses.append(observation.loss)
         n_columns = self._domain.n_columns
         finished = np.array(rows).reshape(len(rows), n_columns)
         unfinished = np.array(running).reshape(len(running), n_columns)
-        taken = frozenset(row_keys(finished) + row_keys(unfinished))
-        n_done = int(np.isfinite(losses).sum())
-        return Data(finished, to_targets(np.array(losses)), n_done, unfinished, taken)
+        lost = np.array(failed).reshape(len(failed), n_columns)
+        taken = frozenset(row_keys(finished) + row_keys(lost) + row_keys(unfinished))
+        targets = to_targets(np.array(losses)) if losses else np.zeros(0)
+        return Data(finished, targets, n_finished, unfinished, taken)
 
     def is_ready(self, data: Data, n_start: int) -> bool:
         """Say whether there is enough to model: ``n_start`` finished trials, not all failed."""
-        return bool(len(data.rows) >= n_start and data.n_done and self._domain.n_columns)
+        return bool(data.n_finished >= n_start and len(data.rows) and self._domain.n_columns)
 
     def start_up(
         self, data: Data, seed: int, number: int, rng: np.random.Generator

@@ -42,6 +42,7 @@ from experiments.states import FINISHED, TrialState
 logger = logging.getLogger(__name__)
 
 LARGEST = 1e300
+_BLAMELESS = frozenset({TrialState.CANCELED, TrialState.LOST})  # not for their parameters
 # What float arithmetic, numpy and scipy raise for numbers that they cannot use: overflow, division
 # by zero, a matrix that has no factor.
 CANNOT_COMPUTE = (ArithmeticError, np.linalg.LinAlgError)
@@ -223,6 +224,7 @@ def observation(record: TrialSoFar, *, maximizes: bool) -> Observation:
         curve=curve,
         note=dict(record.note),
         completed=record.state == TrialState.SUCCEEDED and outcome is Outcome.DONE,
+        blameless=outcome is Outcome.FAILED and (record.excluded or record.state in _BLAMELESS),
     )
 
 

@@ -49,7 +49,7 @@ class AutoTuner(Tuner[AutoArgs]):
             n_running = sum(o.outcome is Outcome.RUNNING for o in seen)
             name = pick(self._n_parameters, len(seen) - n_running, n_running)
             (found,) = self._tuner(name).propose(seen, 1).suggestions
-            suggestion = Suggestion(found.parameters, {"tuner": name}, found.origin)
+            suggestion = Suggestion(found.parameters, {"tuner": name, **found.note}, found.origin)
             suggestions.append(suggestion)
             number = max((o.number for o in seen), default=-1) + 1
             running = Observation(
