@@ -77,6 +77,9 @@ ORIGINS = (
     "start-up", "model", "grid", "batch", "random", "promoted", "exploit", "continued", "initial",
 )  # fmt: skip
 
+# In a note: how likely the trial was to run, where its tuner had learnt from failures
+LIKELY = "likely"
+
 # What an advisor adds to the parameters of a trial: how long it may train. NNI's name.
 BUDGET_KEY = "TRIAL_BUDGET"
 # What population based training adds: where a trial resumes from and where it must save to.

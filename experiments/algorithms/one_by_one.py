@@ -19,12 +19,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from experiments.algorithms.base import Observation, Outcome, Proposal, Suggestion, Tuner
+from experiments.algorithms.base import LIKELY, Observation, Outcome, Proposal, Suggestion, Tuner
 from experiments.algorithms.space.search_space import SearchSpace
 
 A = TypeVar("A")
 
-LIKELY = "likely"  # in a note: the probability of running, where failures were learnt from
 MAX_DRAWS = 8  # draws for one proposal before taking an untried grid point
 
 

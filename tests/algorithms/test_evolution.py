@@ -21,8 +21,8 @@ def xs(history: list[Observation], count: int, seed: int = 0, size: int = 32) ->
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_first_generation_covers_the_space_evenly(seed: int) -> None:
-    places = sorted(int(32 * x) for x in xs([], 32, seed))
-    assert places == list(range(32))  # one in each thirty-second
+    places = sorted(int(16 * x) for x in xs([], 16, seed))
+    assert places == list(range(16))  # one in each sixteenth
 
 
 def test_children_descend_from_the_best_of_the_population_only() -> None:

@@ -4,7 +4,8 @@ After NNI's Evolution and Real et al., "Regularized Evolution for Image Classifi
 Search", AAAI 2019, Algorithm 1: parents win a tournament among the population, children mutate.
 Where this differs, for experiments of tens of trials rather than thousands:
 
-- The first ``population_size`` trials cover the space evenly (a scrambled Sobol sequence).
+- The first 16 trials (fewer for a smaller population) cover the space evenly (a scrambled Sobol
+  sequence): a whole generation of chance would be most of many experiments.
 - The population is the ``population_size`` best finished trials, not the youngest, and a quarter of
   it enters each tournament.
 - Three children in ten take each parameter from either of two parents.
@@ -34,6 +35,7 @@ from experiments.algorithms.space.vectors import VectorSpace
 TOURNAMENT_SHARE = 0.25
 CROSSOVER = 0.3
 MUTATED_SHARE = 0.4
+N_START_UP = 16
 MIN_SCALE, MAX_SCALE = 0.01, 0.2
 
 
@@ -48,7 +50,7 @@ class EvolutionTuner(OneByOneTuner[EvolutionArgs]):
         self, history: Sequence[Observation], rng: np.random.Generator
     ) -> tuple[dict[str, Any], str]:
         rows, is_inside = self._vectors.encode_many([o.parameters for o in history])
-        if len(history) < self.args.population_size:
+        if len(history) < min(self.args.population_size, N_START_UP):
             return self._vectors.decode(self._start(len(history), rows, rng)), "start-up"
         losses = np.array([math.inf if o.loss is None else o.loss for o in history])
         is_alive = is_inside & np.array([o.outcome is Outcome.DONE for o in history])
@@ -61,7 +63,7 @@ class EvolutionTuner(OneByOneTuner[EvolutionArgs]):
     def _start(self, number: int, rows: Floats, rng: np.random.Generator) -> Floats:
         """Return point ``number`` of the even covering, or any if it has been tried."""
         domain = self._vectors.domain
-        point: Floats = domain.sobol(self.args.population_size, derive_rng(self.seed))[number]
+        point: Floats = domain.sobol(N_START_UP, derive_rng(self.seed))[number]
         if (rows == point).all(axis=1).any():
             point = domain.snap(rng.random((1, domain.n_columns)))[0]
         return point
