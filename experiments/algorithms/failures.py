@@ -60,6 +60,8 @@ class Failures:
     def _read(self, history: Sequence[Observation]) -> tuple[Floats, Bools]:
         """Return distinct rows, oldest first, and which of them ran."""
         telling = [o for o in history if o.outcome is Outcome.DONE or _failed(o)]
+        if len(telling) > FITTED_AT[-1] + MAX_ROWS:  # what is fitted, and what the model sees
+            telling = telling[: FITTED_AT[-1]] + telling[-MAX_ROWS:]
         rows, is_inside = self._vectors.encode_many([o.parameters for o in telling])
         ran = np.array([o.outcome is Outcome.DONE for o in telling], dtype=bool)
         rows, ran = rows[is_inside], ran[is_inside]

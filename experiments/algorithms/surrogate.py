@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+from scipy import special, stats
 
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.numerics.domain import Domain, Floats
@@ -151,30 +151,14 @@ class Modeller:
 
     def read(self, history: Sequence[Observation]) -> Data:
         """Turn a history into numbers; trials outside the space are left out."""
-        n_finished = 0
-        rows: list[Floats] = []
-        failed: list[Floats] = []
-        losses: list[float] = []
-        running: list[Floats] = []
-        for observation in history:
-            row = self._vectors.encode(observation.parameters)
-            if row is None:
-                continue
-            if observation.outcome is Outcome.RUNNING:
-                running.append(row)
-                continue
-            n_finished += 1
-            if observation.loss is None:
-                failed.append(row)
-                continue
-            rows.append(row)
-            losses.append(observation.loss)
-        n_columns = self._domain.n_columns
-        finished = np.array(rows).reshape(len(rows), n_columns)
-        unfinished = np.array(running).reshape(len(running), n_columns)
-        lost = np.array(failed).reshape(len(failed), n_columns)
-        taken = frozenset(row_keys(finished) + row_keys(lost) + row_keys(unfinished))
-        targets = to_targets(np.array(losses)) if losses else np.zeros(0)
+        rows, is_inside = self._vectors.encode_many([o.parameters for o in history])
+        is_running = np.array([o.outcome is Outcome.RUNNING for o in history], dtype=bool)
+        losses = np.array([np.nan if o.loss is None else o.loss for o in history], dtype=float)
+        is_done = is_inside & np.isfinite(losses)
+        finished, unfinished = rows[is_done], rows[is_inside & is_running]
+        n_finished = int((is_inside & ~is_running).sum())
+        taken = frozenset(row_keys(rows[is_inside]))
+        targets = to_targets(losses[is_done]) if is_done.any() else np.zeros(0)
         return Data(finished, targets, n_finished, unfinished, taken)
 
     def is_ready(self, data: Data, n_start: int) -> bool:
@@ -214,6 +198,20 @@ class Modeller:
         normals = np.concatenate([half, -half], axis=1)
         process = process.extended(running, sample_jointly(mean[:, 0], covariance, normals))
         return Model(process, np.minimum(best, process.predict(running)[0].min(axis=0)))
+
+    def trust(self, data: Data) -> float:
+        """Return how well the model predicts each trial from the others: a rank correlation.
+
+        Nought is no better than a guess; below it the mean of all would be the better model.
+        """
+        if len(data.rows) < 3 or not np.ptp(data.targets):
+            return 0.0
+        process, _ = self._process(data)
+        predicted = process.leave_one_out()[0]
+        if not np.ptp(predicted):
+            return 0.0
+        ranks = [stats.rankdata(numbers) for numbers in (predicted, process.y[:, 0])]
+        return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
     def believer(self, data: Data) -> GaussianProcess:
         """Return what is believed if running trials reach exactly what the model predicts."""

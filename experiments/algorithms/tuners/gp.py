@@ -71,6 +71,14 @@ class GPTuner(OneByOneTuner[GPArgs]):
             objective = Feasible(acquisition, known) if known is not None else acquisition
             return self._vectors.decode(self._search(objective, data, rng)), "model"
 
+    def trust(self, history: Sequence[Observation]) -> float | None:
+        """Return how well the model predicts (``surrogate``); None before it has begun."""
+        data = self._modeller.read(history)
+        if not self._modeller.is_ready(data, self.args.cold_start_num):
+            return None
+        with one_thread():
+            return self._modeller.trust(data)
+
     def likely(self, history: Sequence[Observation], params: Mapping[str, Any]) -> float | None:
         row = self._vectors.encode(params)
         return None if row is None else self._failures.likely(history, row)

@@ -55,6 +55,8 @@ GAMMA_HYPEROPT = 0.25  # hyperopt's own, as all of its other defaults
 GOOD_SHARE = 0.1
 MAX_GOOD = 25
 MAX_BAD = 500  # kernels of g; of more trials some are taken evenly by rank
+MAX_BAD_NUMBERS = 12_000  # in their rows: fewer kernels where there are more than 24 parameters
+MAX_READ = 1_000  # trials of a history that are read
 LIES = {"min": 1.0, "mean": 0.5, "max": 0.0}  # how much of a good trial a running one is
 
 
@@ -89,6 +91,8 @@ class _Parzen:
         self._vectors = VectorSpace(space)
         self._cells = Cells(self._vectors.domain)
         self._failures = Failures(self._vectors)
+        n_columns = max(1, self._vectors.domain.n_columns)
+        self._max_bad = min(MAX_BAD, MAX_BAD_NUMBERS // n_columns)
         self._lie = LIES[args.constant_liar_type]
 
     def start(self, number: int, seed: int) -> dict[str, Any] | None:
@@ -106,6 +110,8 @@ class _Parzen:
         self, history: Sequence[Observation], rng: np.random.Generator
     ) -> dict[str, Any] | None:
         """Return a configuration, or None without a trial to learn from."""
+        failures = history
+        history = readable(history)
         rows, is_inside = self._vectors.encode_many([o.parameters for o in history])
         is_running = np.array([o.outcome is Outcome.RUNNING for o in history])
         losses = np.array([math.inf if o.loss is None else o.loss for o in history])
@@ -120,11 +126,11 @@ class _Parzen:
         least = LEAST_SPREAD * min(1.0, n_since / PATIENCE)
         best = rows[done[is_good]]
         good = self._good(best, weights, running, least)
-        spots = np.concatenate([rows[done[is_again]], running])[-MAX_BAD:]
+        spots = np.concatenate([rows[done[is_again]], running])[-self._max_bad :]
         bad = self._bad(rows[done[~is_good]], spots, scott_scales(self._cells, best, weights))
         candidates = good.sample(self._args.n_ei_candidates, rng)
         gains = good.log_density(candidates) - bad.log_density(candidates)
-        known = self._failures.learn(history)
+        known = self._failures.learn(failures)
         if known is not None:
             gains += known.merit(candidates)
         if not self._vectors.is_continuous():
@@ -160,12 +166,30 @@ class _Parzen:
         Kernels of spots are as narrow as Scott's rule makes those of good trials: wide ones would
         push a new trial from the region, not from the spot.
         """
-        if len(rows) > MAX_BAD:
-            rows = rows[np.arange(MAX_BAD) * len(rows) // MAX_BAD]
+        if len(rows) > self._max_bad:
+            rows = rows[np.arange(self._max_bad) * len(rows) // self._max_bad]
         scales = np.tile(scott_scales(self._cells, rows, np.ones(len(rows))), (len(rows), 1))
         scales = np.concatenate([scales, np.tile(narrow, (len(spots), 1))])
         rows = np.concatenate([rows, spots])
         return Parzen(self._cells, rows, np.ones(len(rows)), scales, self._args.prior_weight)
+
+
+def readable(history: Sequence[Observation]) -> Sequence[Observation]:
+    """Return the trials to learn from: all, or of very many the best, the rest evenly by rank.
+
+    Beside them the newest of those that run; in order, as they were.
+    """
+    if len(history) <= MAX_READ:
+        return history
+    losses = np.array([math.inf if o.loss is None else o.loss for o in history])
+    done = np.argsort(losses, kind="stable")[: int(np.isfinite(losses).sum())]
+    n_best = MAX_READ // 4
+    rest = done[n_best:]
+    n_rest = min(len(rest), MAX_READ - n_best)
+    evenly = rest[np.arange(n_rest) * len(rest) // max(1, n_rest)]
+    running = [n for n, o in enumerate(history) if o.outcome is Outcome.RUNNING][-MAX_BAD:]
+    kept = sorted({*done[:n_best].tolist(), *evenly.tolist(), *running})
+    return [history[n] for n in kept]
 
 
 class _Hyperopt:
