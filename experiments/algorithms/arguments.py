@@ -76,7 +76,12 @@ class TunerArgs(Args):
 
 @dataclass(frozen=True)
 class AutoArgs(TunerArgs):
-    """Auto takes no settings of its own."""
+    """Auto."""
+
+    costAware: bool = setting(
+        False,
+        help="Weigh what a trial promises against how long it will take, by the trials so far.",
+    )
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ class Observation:
     completed: bool = False  # ran to its own end; False for early-stopped trials
     # FAILED for reasons outside its parameters: stopped by the user, lost, or its result excluded
     blameless: bool = False
+    seconds: float | None = None  # from its start to its end, where both are known
 
     def __post_init__(self) -> None:
         finite = self.loss is not None and abs(self.loss) < float("inf")

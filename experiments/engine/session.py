@@ -66,6 +66,7 @@ class TrialSoFar:
     curve: Curve = ()  # (sequence, value) of its intermediate reports; non-finite ones may be there
     note: Mapping[str, Any] = field(default_factory=dict)  # what the tuner's suggestion carried
     excluded: bool = False  # the user wants its result left out
+    seconds: float | None = None  # from its start to its end
 
 
 class AlgorithmError(Exception):
@@ -224,6 +225,7 @@ def observation(record: TrialSoFar, *, maximizes: bool) -> Observation:
         curve=curve,
         note=dict(record.note),
         completed=record.state == TrialState.SUCCEEDED and outcome is Outcome.DONE,
+        seconds=record.seconds,
         blameless=outcome is Outcome.FAILED and (record.excluded or record.state in _BLAMELESS),
     )
 

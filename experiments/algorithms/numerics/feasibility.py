@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from experiments.algorithms.numerics.acquisition import LOG_ROOT_2PI, Acquisition
+from experiments.algorithms.numerics.acquisition import LOG_ROOT_2PI
 from experiments.algorithms.numerics.gaussian_process import GaussianProcess, Hyper, Prior, fit
+from experiments.algorithms.numerics.search import Objective
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -83,7 +84,7 @@ class Feasibility:
 class Feasible:
     """An acquisition with the merit of running added: their product, on a logarithmic scale."""
 
-    acquisition: Acquisition
+    acquisition: Objective
     feasibility: Feasibility
 
     def __call__(self, rows: Floats) -> Floats:

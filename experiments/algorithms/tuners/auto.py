@@ -14,6 +14,10 @@ correlation of its leave-one-out predictions falls from 0.4 to 0). How many tria
 known (``maxTrialNum``), so that share is half as much again at the beginning and falls to half of
 it, never to nothing, with the last.
 
+With ``costAware`` GPTuner maximises what a trial promises per second, by a model of how long
+finished trials took (``durations``): for spaces in which some trials take many times as long as
+others. Trials that TPE proposes do not weigh seconds.
+
 Both learn from the whole history, whoever proposed what, so changing over loses nothing. Each
 trial's note names the tuner it came from. Cost per proposal: that of the tuner picked, about 0.1 s
 for GPTuner and 5 ms for TPE.
@@ -104,4 +108,6 @@ class AutoTuner(Tuner[AutoArgs]):
             entry = TUNERS[name]
             self._tuners[name] = entry.load()(self.space, entry.args(), self.seed)
             self._tuners[name].budget = self.budget
+            if name == "GPTuner":
+                self._tuners[name].per_second = self.args.costAware
         return self._tuners[name]

@@ -9,8 +9,8 @@ Where this differs, for experiments of tens of trials rather than thousands:
 - The population is the ``population_size`` best finished trials, not the youngest, and a quarter of
   it enters each tournament.
 - Three children in ten take each parameter from either of two parents.
-- A child differs from its parent in two fifths of its parameters, at least one; how far is drawn
-  anew for each child, evenly in the logarithm from 0.01 to 0.2 of the range, so that no schedule is
+- A child differs from its parent in two fifths of its numbers and a seventh of its categories, where
+  no step is small, at least one of all; how far is drawn anew for each child, evenly in the logarithm from 0.01 to 0.2 of the range, so that no schedule is
   needed. A discrete value moves by a step at least, a category to any other.
 
 A running trial is not in the population; as no two draws are alike, running trials need no care.
@@ -35,6 +35,7 @@ from experiments.algorithms.space.vectors import VectorSpace
 TOURNAMENT_SHARE = 0.25
 CROSSOVER = 0.3
 MUTATED_SHARE = 0.4
+MUTATED_CATEGORIES = 0.15
 N_START_UP = 16
 MIN_SCALE, MAX_SCALE = 0.01, 0.2
 
@@ -90,7 +91,8 @@ def mutate(domain: Domain, row: Floats, scale: float, rng: np.random.Generator) 
     """Return a copy with some of the columns that count moved by about ``scale``."""
     fresh = rng.random(domain.n_columns)
     moves = rng.normal(size=domain.n_columns) * scale
-    chosen = rng.random(domain.n_columns) < MUTATED_SHARE
+    shares = np.where(domain.categorical, MUTATED_CATEGORIES, MUTATED_SHARE)
+    chosen = rng.random(domain.n_columns) < shares
     counting = np.flatnonzero(domain.active(row))
     if not len(counting):
         return row

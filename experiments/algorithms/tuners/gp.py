@@ -30,6 +30,7 @@ import numpy as np
 from experiments.algorithms import surrogate
 from experiments.algorithms.arguments import GPArgs
 from experiments.algorithms.base import Observation
+from experiments.algorithms.durations import Durations
 from experiments.algorithms.failures import Failures
 from experiments.algorithms.numerics.acquisition import Acquisition
 from experiments.algorithms.numerics.domain import Floats
@@ -49,12 +50,15 @@ N_AROUND = 512
 class GPTuner(OneByOneTuner[GPArgs]):
     """Proposes what promises most by the model."""
 
+    per_second = False  # whether what a trial promises is divided by what it takes; set by Auto
+
     def __init__(self, space: SearchSpace, args: GPArgs, seed: int) -> None:
         super().__init__(space, args, seed)
         self._vectors = VectorSpace(space)
         self._grid = self._vectors.domain.grid(MAX_ENUMERATED)
         self._modeller = surrogate.Modeller(self._vectors, args.nu, args.alpha)
         self._failures = Failures(self._vectors)
+        self._durations = Durations(self._vectors)
 
     def draw(
         self, history: Sequence[Observation], rng: np.random.Generator
@@ -68,7 +72,11 @@ class GPTuner(OneByOneTuner[GPArgs]):
                 model.process, self.args.utility, model.thresholds - self.args.xi, self.args.kappa
             )
             known = self._failures.learn(history)
-            objective = Feasible(acquisition, known) if known is not None else acquisition
+            objective: Objective = acquisition
+            if self.per_second:
+                objective = self._durations.per_second(objective, history)
+            if known is not None:
+                objective = Feasible(objective, known)
             return self._vectors.decode(self._search(objective, data, rng)), "model"
 
     def trust(self, history: Sequence[Observation]) -> float | None:
