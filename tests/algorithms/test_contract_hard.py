@@ -54,7 +54,7 @@ def test_a_model_is_no_worse_than_random(
         history = run(tuner, space, n_trials, seed, loss, rebuild=False)
         return min(o.loss for o in history if o.loss is not None)
 
-    n_seeds, n_trials = (2, 25) if entry in EXPENSIVE else (6, 40)
+    n_seeds, n_trials = (2, 25) if entry in EXPENSIVE else (12, 40)
     found = np.mean([best(entry, n_trials, seed) for seed in range(n_seeds)])
     randoms = np.mean([best(TUNERS["Random"], 40, seed) for seed in range(40)])
     assert found <= randoms
