@@ -75,7 +75,8 @@ class Suggestion:
 
 # How a suggestion came to be: shown as a badge, filterable. "exploit" goes on "… of #17".
 ORIGINS = (
-    "start-up", "model", "grid", "batch", "random", "promoted", "exploit", "continued", "initial",
+    "start-up", "model", "grid", "batch", "random", "promoted", "exploit", "continued", "borrowed",
+    "initial",
 )  # fmt: skip
 
 # In a note: how likely the trial was to run, where its tuner had learnt from failures

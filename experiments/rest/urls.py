@@ -9,16 +9,20 @@ from experiments.rest import (
     artifacts,
     comparing,
     devices,
+    elsewhere,
     experiments,
     failures,
+    imports,
     many,
     markdown,
+    notifications,
     pace,
     saved_views,
     schema,
     secrets,
     tables,
     trials,
+    winner,
 )
 
 
@@ -61,9 +65,14 @@ trial_urlpatterns: list[URLPattern | URLResolver] = [
     path("exclude/", trials.ExcludeTrial.as_view(), name="api-trial-exclude"),
     path("restore/", trials.RestoreTrial.as_view(), name="api-trial-restore"),
     path("metrics/", packed(trials.Metrics.as_view()), name="api-trial-metrics"),
+    path("logged/", trials.Logged.as_view(), name="api-trial-logged"),
     path("logs/", trials.Logs.as_view(), name="api-trial-logs"),
     path("log/", trials.Log.as_view(), name="api-trial-log"),
+    path("command/", trials.Command.as_view(), name="api-trial-command"),
     path("job/", trials.Job.as_view(), name="api-trial-job"),
+    path("heartbeat/", elsewhere.Heartbeat.as_view(), name="api-trial-heartbeat"),
+    path("tell/", elsewhere.Tell.as_view(), name="api-trial-tell"),
+    path("grow/", elsewhere.Grow.as_view(), name="api-trial-grow"),
     path("artifacts/", artifacts.Artifacts.as_view(), name="api-artifacts"),
     path("artifacts/<row:artifact_id>/", artifacts.OneArtifact.as_view(), name="api-artifact"),
 ]
@@ -72,6 +81,8 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("", experiments.OneExperiment.as_view(), name="api-experiment"),
     path("manifest/", experiments.Manifest.as_view(), name="api-manifest"),
     path("finish/", experiments.Finish.as_view(), name="api-finish"),
+    path("ask/", elsewhere.Ask.as_view(), name="api-ask"),
+    path("borrowed/", experiments.WarmStarts.as_view(), name="api-borrowed"),
     path("clone/", experiments.Clone.as_view(), name="api-clone"),
     path("retry-failed/", experiments.RetryFailed.as_view(), name="api-retry-failed"),
     path("charts/<slug:kind>/", packed(experiments.Chart.as_view()), name="api-chart"),
@@ -85,6 +96,7 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("failures/", failures.Failures.as_view(), name="api-failures"),
     path("pace/", pace.Pace.as_view(), name="api-pace"),
+    path("winner/", winner.Winner.as_view(), name="api-winner"),
     path("export/", experiments.Export.as_view(), name="api-export"),
     path("views/", saved_views.SavedViews.as_view(), name="api-views"),
     path("views/<number:view>/", saved_views.OneSavedView.as_view(), name="api-view"),
@@ -95,6 +107,7 @@ experiment_urlpatterns: list[URLPattern | URLResolver] = [
     path("trials/kill/", many.KillTrials.as_view(), name="api-trials-kill"),
     path("trials/retry/", many.RetryTrials.as_view(), name="api-trials-retry"),
     path("trials/exclude/", many.ExcludeTrials.as_view(), name="api-trials-exclude"),
+    path("trials/repeat/", winner.RepeatTrials.as_view(), name="api-trials-repeat"),
     path("trials/restore/", many.RestoreTrials.as_view(), name="api-trials-restore"),
     path("trials/<number:number>/", include(trial_urlpatterns)),
 ]
@@ -107,8 +120,21 @@ urlpatterns = [
     path("v1/devices/", devices.Devices.as_view(), name="api-devices"),
     path("v1/secrets/", secrets.Secrets.as_view(), name="api-secrets"),
     path("v1/secrets/<str:name>/", secrets.OneSecret.as_view(), name="api-secret"),
+    path("v1/notifications/", notifications.Notifications.as_view(), name="api-notifications"),
+    path("v1/notifications/told/", notifications.Notices.as_view(), name="api-notices"),
+    path(
+        "v1/notifications/<row:channel>/",
+        notifications.OneNotification.as_view(),
+        name="api-notification",
+    ),
+    path(
+        "v1/notifications/<row:channel>/test/",
+        notifications.TestNotification.as_view(),
+        name="api-notification-test",
+    ),
     path("v1/experiments/", experiments.Experiments.as_view(), name="api-experiments"),
-    # Before the ids: "validate" and "compare" look like some.
+    # Before the ids: "import", "validate" and "compare" look like some.
+    path("v1/experiments/import/", imports.ImportResults.as_view(), name="api-import"),
     path(
         "v1/experiments/validate/",
         experiments.ValidateManifest.as_view(),

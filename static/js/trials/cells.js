@@ -15,6 +15,9 @@ export const ORIGIN_WORDS = {
   initial: gettext("set by the manifest, to be tried first"),
   custom: gettext("added by hand"),
   retry: gettext("retry of a failed trial"),
+  imported: gettext("run elsewhere, and imported"),
+  borrowed: gettext("from the best trials of earlier experiments"),
+  repeat: gettext("the same parameters again"),
 };
 /** @type {Record<string, string>} */
 const ORIGINS = {
@@ -26,6 +29,9 @@ const ORIGINS = {
   initial: gettext("initial"),
   custom: gettext("custom"),
   retry: gettext("retry"),
+  imported: gettext("imported"),
+  borrowed: gettext("borrowed"),
+  repeat: gettext("repeat"),
 };
 
 /**
