@@ -57,6 +57,7 @@ class TunerArgs(Args):
             "n_ei_candidates",
             "prior_weight",
             "tpe_args",
+            "costAware",
         }
     )
 
