@@ -23,7 +23,7 @@ import numpy as np
 from scipy import special
 
 from experiments.algorithms import surrogate
-from experiments.algorithms.base import Observation, Outcome, Proposal, Suggestion, Tuner
+from experiments.algorithms.base import LIKELY, Observation, Outcome, Proposal, Suggestion, Tuner
 from experiments.algorithms.borrowed.ensemble import Ensemble, corrected
 from experiments.algorithms.borrowed.matching import DEAF
 from experiments.algorithms.borrowed.sources import Source, SourceModel, models_of
@@ -114,7 +114,9 @@ class WarmTuner(Tuner[Any]):
             for model, weight in zip(self._models, believed.trust.weights, strict=True)
             if weight > 0.0
         }
-        note = {**inner.note, "borrowed": shares}
+        # how likely the other parameters were to run says nothing of these
+        kept = {name: value for name, value in inner.note.items() if name != LIKELY}
+        note = {**kept, "borrowed": shares}
         remark = f"Learnt from {', '.join(shares)}."
         return Proposal((Suggestion(parameters, note, "borrowed", remark),), proposal.exhausted)
 
