@@ -45,10 +45,10 @@ def axis_layout(axis: Axis, title: str, **changes: Any) -> dict[str, Any]:
     return layout | changes
 
 
-def short_label(axis: Axis) -> str:
+def short_label(axis: Axis, most: int = LABEL_LENGTH) -> str:
     label = axis.label
-    if len(label) > LABEL_LENGTH:
-        label = "…" + label[1 - LABEL_LENGTH :]
+    if len(label) > most:
+        label = "…" + label[1 - most :]
     return style.plain_text(label)
 
 
