@@ -171,8 +171,9 @@ def figure(info: SliceInfo) -> Figure:
         x_name, y_name = f"xaxis{_suffix(panel.index)}", f"yaxis{_suffix(panel.index)}"
         frame[x_name] = panels.axis_layout(
             panel.axis, _title(info, panel, is_narrow=n_columns == FEW_COLUMNS),
-            domain=_domain(column, n_columns, 0.02 if n_columns > FEW_COLUMNS else 0.09), anchor=f"y{_suffix(panel.index)}",
-            nticks=6 if n_columns > 2 else 5,
+            domain=_domain(column, n_columns, 0.02 if n_columns > FEW_COLUMNS else 0.09),
+            anchor=f"y{_suffix(panel.index)}",
+            nticks=6 if n_columns > FEW_COLUMNS else 5,
         )  # fmt: skip
         if info.is_dense and panel.axis.kind != "choice":
             places = np.array(panel.axis.places)[panel.active]
