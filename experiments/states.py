@@ -72,6 +72,7 @@ class EventKind(StrEnum):
     """What an Event tells of. New kinds may come: whoever reads events lets unknown ones pass."""
 
     CREATED = "created"
+    BORROWED = "borrowed"  # trials of an earlier experiment, for the tuner to learn from
     PHASE = "phase"  # of the experiment; from_state, to_state
     STATE = "state"  # of a trial; without a from_state it is new
     STOPPING = "stopping"  # it was decided to stop a trial; to_state is what it will end as

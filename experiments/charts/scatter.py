@@ -17,10 +17,7 @@ import numpy as np
 from experiments.charts import axes, brush, panels, style
 from experiments.charts.axes import Axis
 from experiments.charts.base import (
-    METRICS,
-    PARAMETERS,
     STOPS,
-    TIMES,
     Chart,
     Figure,
     Floats,
@@ -367,4 +364,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs=lambda _: PARAMETERS | TIMES | METRICS)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS)

@@ -18,7 +18,7 @@ from rest_framework.exceptions import ErrorDetail
 from experiments.models import Metric, tags
 from experiments.problems import nearest
 from experiments.selectors.trial_filter import split_names
-from experiments.services.actions import LIMIT_HIGHEST, LIMITS
+from experiments.services.actions import LIMIT_HIGHEST, LIMITS, MAY_LACK
 from experiments.services.repeats import MOST_TIMES
 from experiments.states import Phase, TrialState
 
@@ -155,17 +155,19 @@ class FreeWords(serializers.ListField):
 
 
 def _limit(column: str, **kwargs: Any) -> WholeNumber:
-    return WholeNumber(
-        required=False, min_value=1, max_value=LIMIT_HIGHEST[column], source=column, **kwargs
-    )
+    if column in MAY_LACK:
+        kwargs["allow_null"] = True  # no such limit
+    return WholeNumber(required=False, min_value=1, max_value=LIMIT_HIGHEST[column], **kwargs)
 
 
 class _Editable(StrictSerializer):
     """Limits in both spellings: the API's own and the manifest's."""
 
-    maxExecSeconds = _limit("max_exec_seconds", help_text="Same as max_exec_seconds.")
-    maxTrialNum = _limit("max_trials", help_text="Same as max_trials.")
-    trialConcurrency = _limit("concurrency", help_text="Same as concurrency.")
+    maxExecSeconds = _limit(
+        "max_exec_seconds", source="max_exec_seconds", help_text="Same as max_exec_seconds."
+    )
+    maxTrialNum = _limit("max_trials", source="max_trials", help_text="Same as max_trials.")
+    trialConcurrency = _limit("concurrency", source="concurrency", help_text="Same as concurrency.")
     suspended = TrueOrFalse(required=False)
     name = Text(required=False, max_length=63)
     notes = Text(required=False, allow_blank=True, max_length=100_000, trim_whitespace=False)
@@ -175,10 +177,7 @@ class _Editable(StrictSerializer):
 
     def get_fields(self) -> dict[str, Any]:
         # DRF refuses source == name, so the plain spellings are made here.
-        plain = {
-            column: WholeNumber(required=False, min_value=1, max_value=LIMIT_HIGHEST[column])
-            for column in LIMITS
-        }
+        plain = {column: _limit(column) for column in LIMITS}
         return {**plain, **super().get_fields()}
 
     def to_internal_value(self, data: Any) -> Any:
@@ -217,6 +216,11 @@ class MarkdownBody(StrictSerializer):
 
 class CloneBody(StrictSerializer):
     name = Text(required=False, max_length=63, help_text="Name of the new experiment.")
+    warm_start = Text(
+        required=False,
+        max_length=20,
+        help_text="Let it learn from the trials of this one: `all`, or the best, as `top 20`.",
+    )
 
 
 class CustomTrialBody(StrictSerializer):
@@ -326,6 +330,22 @@ class ExperimentsQuery(PageQuery):
         signed=True,
         help_text=f"One or several of {', '.join(EXPERIMENT_ORDERS)}; '-' first for descending.",
     )
+
+
+class ImportQuery(StrictSerializer):
+    study = FreeWords(help_text="Of a file with several experiments: these, by name.")
+    all = serializers.BooleanField(required=False, help_text="Of a file with several: all.")
+    mode = serializers.ChoiceField(
+        ["minimize", "maximize"],
+        required=False,
+        help_text="Which way is better, where the file does not say it.",
+    )
+    objective = serializers.CharField(
+        required=False,
+        max_length=200,
+        help_text="The metric that decides; of several objectives one, by number from 0.",
+    )
+    parameters = FreeWords(help_text="Of a table without its configuration: these columns.")
 
 
 class SelectionQuery(StrictSerializer):

@@ -17,6 +17,7 @@ from experiments.problems import Problem, ProblemsError
 from experiments.rest import answers, inputs
 from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, Pages, page_of, selected
 from experiments.selectors import selection
+from experiments.selectors.logged import logged_json
 from experiments.selectors.present import metric_json, trial_json
 from experiments.selectors.trial_filter import unquoted
 from experiments.services import actions
@@ -179,6 +180,16 @@ class Metrics(ApiView):
             found = found.filter(name__in=[unquoted(name) for name in names])
         rows = [metric_json(metric, trial.number) for metric in found]
         return Response({"count": len(rows), "results": rows})
+
+
+class Logged(ApiView):
+    @extend_schema(
+        operation_id="trials_logged",
+        summary="What a trial logged to MLflow, beside its metrics",
+        responses={200: answers.LoggedShape, **COMMON},
+    )
+    def get(self, request: Request, experiment_id: str, number: int) -> Response:
+        return Response(logged_json(self.trial(self.experiment(experiment_id), number)))
 
 
 class Job(ApiView):

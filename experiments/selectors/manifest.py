@@ -22,8 +22,12 @@ def current_manifest(experiment: Experiment) -> dict[str, Any]:
     return _with_limits(experiment.manifest, experiment)
 
 
-def manifest_text(experiment: Experiment, *, name: str = "") -> str:
+def manifest_text(
+    experiment: Experiment, *, name: str = "", warm_start: Mapping[str, Any] | None = None
+) -> str:
     """The manifest as YAML with today's limits, and with another ``name`` where one is given.
+
+    ``warm_start``: another ``spec.warmStart``.
 
     Where it came as YAML it is the author's own text, comments and all; else it is written anew.
     """
@@ -37,6 +41,8 @@ def manifest_text(experiment: Experiment, *, name: str = "") -> str:
     if name:
         manifest["metadata"] = {**manifest["metadata"], "name": name}
         manifest["metadata"].pop("generateName", None)
+    if warm_start is not None:
+        manifest["spec"] = {**manifest["spec"], "warmStart": dict(warm_start)}
     return edit_text(text, manifest) if text and not is_json(text) else dump_yaml(manifest)
 
 
@@ -46,4 +52,5 @@ def _with_limits(manifest: Mapping[str, Any], experiment: Experiment) -> dict[st
         "maxTrialNum": experiment.max_trials,
         "trialConcurrency": experiment.concurrency,
     }
-    return {**manifest, "spec": {**manifest["spec"], **limits}}
+    spec = {**manifest["spec"], **limits}
+    return {**manifest, "spec": {k: v for k, v in spec.items() if v is not None or k not in limits}}

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import asdict
-from itertools import islice
 from typing import Any
 
-from django.db.models import QuerySet
-
-from experiments.algorithms.space.flat import flat
 from experiments.engine import triage
 from experiments.models import Experiment
-from experiments.selectors import selection
+from experiments.selectors import selection, trial_columns
 from experiments.selectors.selection import WHOLE, Selection
+from experiments.selectors.trial_columns import FLAT
 from experiments.states import WENT_WRONG, TrialState
 
 NEWEST = 5000  # of either kind; what went wrong before them is of another day
 MOST_GROUPS = 20
 MOST_NUMBERS = 200  # of a group
+_WELL = frozenset({TrialState.SUCCEEDED, TrialState.EARLY_STOPPED})
 
 
 def failures_json(experiment: Experiment, asked: Selection = WHOLE) -> dict[str, Any]:
@@ -27,16 +24,17 @@ def failures_json(experiment: Experiment, asked: Selection = WHOLE) -> dict[str,
     Of the selected trials. Raises ProblemsError for a condition that makes no sense.
     """
     chosen = selection.keys(experiment, asked)
-    counted = selection.rows(experiment, chosen).filter(excluded=False).order_by("-number")
-    open_ones = counted.filter(state__in=WENT_WRONG, retried=False)
-    columns = ("pk", "number", "exit_code", "reason", "parameters")
-    failed = [row[1:] for row in _newest(open_ones.values_list(*columns), chosen)]
-    well_ones: list[Any] = []
-    if failed:
-        well = counted.filter(state__in=[TrialState.SUCCEEDED, TrialState.EARLY_STOPPED])
-        well_ones = [row[1] for row in _newest(well.values_list("pk", "parameters"), chosen)]
+    is_in = selection.is_in(chosen) if chosen is not None else lambda _: True
+    wanted = ("number", "exit_code", "reason", FLAT, "state", "excluded", "retried", "id")
+    trials = trial_columns.of(experiment, wanted)
+    rows = [row for row in zip(*(trials[name] for name in wanted), strict=True) if is_in(row[7])]
+    rows.reverse()
+    failed = [
+        row for row in rows if row[4] in WENT_WRONG and not row[5] and not row[6]
+    ][:NEWEST]  # fmt: skip
+    well = [row[3] for row in rows if row[4] in _WELL and not row[5]][:NEWEST] if failed else []
     groups = triage.groups([triage.Failure(*row[:3]) for row in failed])
-    places = triage.where([flat(row[3]) for row in failed], [flat(p) for p in well_ones])
+    places = triage.where([row[3] for row in failed], well)
     return {
         "failed": len(failed),
         "groups": [
@@ -50,11 +48,3 @@ def failures_json(experiment: Experiment, asked: Selection = WHOLE) -> dict[str,
         ],
         "where": [{**asdict(place), "values": list(place.values)} for place in places],
     }
-
-
-def _newest(rows: QuerySet[Any, Any], chosen: Collection[int] | None) -> list[Any]:
-    """Of these rows, whose first column is the key, those that are chosen."""
-    if chosen is None:
-        return list(rows[:NEWEST])
-    is_in = selection.is_in(chosen)
-    return list(islice((row for row in rows.iterator(2000) if is_in(row[0])), NEWEST))

@@ -11,17 +11,24 @@ from experiments.engine.outlook import outlook
 from experiments.engine.winner import Run, judge
 from experiments.models import Experiment
 from experiments.selectors import fast_rows
-from experiments.selectors.kept import Once
+from experiments.selectors.kept import Kept, Turns
 from experiments.selectors.present import count_trials
 from experiments.states import FINISHED, REPEAT, TrialState
 
 _COLUMNS = ("number", "state", "origin", "value", "parameters", "started_at", "finished_at")
-_told: Once[tuple[str, int], dict[str, Any]] = Once(16)
+_told: Kept[tuple[str, int], dict[str, Any]] = Kept(16)
+_turns: Turns[str] = Turns()
 
 
 def winner_json(experiment: Experiment) -> dict[str, Any]:
     """The verdict on the best parameters, and the outlook; kept while nothing is new."""
-    return _told.get((experiment.pk, experiment.last_seq), lambda: _winner(experiment))
+    key = (experiment.pk, experiment.last_seq)
+    with _turns.of(experiment.pk):
+        found = _told.get(key)
+        if found is None:
+            found = _winner(experiment)
+            _told.put(key, found)
+    return found
 
 
 def _winner(experiment: Experiment) -> dict[str, Any]:
@@ -63,14 +70,16 @@ def _outlook(
     values = [row[3] for row in sorted(told, key=lambda row: (row[6], row[0]))]
     n_telling = round(n_more * len(told) / max(1, len(searched)))
     found = outlook(values, n_more=n_telling, maximize=maximize)
-    return found and {**asdict(found), "n_more": n_more, "as_many_again": n_left <= 0}
+    if found is None:
+        return None
+    return {**asdict(found), "n_more": n_more, "as_many_again": n_left <= 0}
 
 
 def _n_left(experiment: Experiment) -> int:
     """Trials of the budget that have not ended; repeats are no search."""
     n_ended = count_trials([experiment])[experiment.pk].finished
     open_repeats = experiment.trials.filter(origin=REPEAT).exclude(state__in=FINISHED)
-    return experiment.max_trials - n_ended - open_repeats.count()
+    return (experiment.max_trials or 0) - n_ended - open_repeats.count()
 
 
 def _seconds(start: datetime, end: datetime) -> float:

@@ -7,6 +7,7 @@ and hints the loop; none waits for a backend. What cannot be done raises ``Refus
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -14,10 +15,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from experiments import wake
-from experiments.manifest.fields import SPEC
+from experiments.manifest.fields import EITHER, NO_END, NO_END_HINT, SPEC
 from experiments.manifest.spec import Parsed, to_manifest
 from experiments.models import Experiment, Project, Trial, clock, tags
 from experiments.problems import Problem, ProblemsError
+from experiments.services import borrowing
 from experiments.states import RETRIABLE, WENT_WRONG, EventKind, Phase, TrialState
 from experiments.trials.changes import add_trial, request_stop, update_best
 
@@ -28,7 +30,8 @@ LIMITS = {
     "concurrency": "spec.trialConcurrency",
 }
 LIMIT_HIGHEST = {name: SPEC.whole(path.removeprefix("spec.")).high for name, path in LIMITS.items()}
-
+# One of these may be None: no such limit.
+MAY_LACK = tuple(name for name, path in LIMITS.items() if path.removeprefix("spec.") in EITHER)
 
 MOST_PROBLEMS = 50  # told at once
 KILLED = "Killed by the user."
@@ -47,8 +50,12 @@ def create_experiment(
     project: Project | None = None,
     notes: str = "",
 ) -> Experiment:
-    """Store a parsed manifest as a PENDING experiment; the loop takes it from there."""
+    """Store a parsed manifest as a PENDING experiment; the loop takes it from there.
+
+    Raises ProblemsError where an experiment that it is to learn from is not there for ``owner``.
+    """
     spec = parsed.spec
+    found = borrowing.borrowed(spec, owner)
     with transaction.atomic():
         experiment = Experiment.objects.create(
             project=project or Project.default(),
@@ -69,6 +76,7 @@ def create_experiment(
             new=Phase.PENDING,
             data={"warnings": [w.as_dict() for w in parsed.warnings]},
         )
+        borrowing.keep(experiment, found)
     _wake(experiment)
     return experiment
 
@@ -76,11 +84,20 @@ def create_experiment(
 def _check_limits(experiment: Experiment, limits: Mapping[str, Any]) -> None:
     problems = []
     for name, value in limits.items():
+        if value is None and name in MAY_LACK:
+            continue
         highest = LIMIT_HIGHEST[name]
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= highest:
             problems.append(
                 Problem(name, f"must be a whole number from 1 to {highest}, but got {value!r}.")
             )
+    after = {name: limits.get(name, getattr(experiment, name)) for name in MAY_LACK}
+    for name in (name for name, value in after.items() if value is None):
+        if experiment.link is not None:
+            wrong = "is required: its AutoTuneExperiment in the cluster must have it."
+            problems.append(Problem(name, wrong))
+    if all(value is None for value in after.values()):
+        problems.append(Problem("max_trials", NO_END, NO_END_HINT))
     if problems:
         raise ProblemsError(problems)
 
@@ -135,11 +152,16 @@ def edit_trial(
         trial.experiment.record(EventKind.DETAILS, trial=trial, data={"changed": ["notes"]})
 
 
-def change_limits(experiment: Experiment, limits: Mapping[str, int]) -> None:
-    """Set limits; raising one on a DONE or TIMEOUT experiment makes it run again."""
-    _check_limits(experiment, limits)
+def change_limits(experiment: Experiment, limits: Mapping[str, int | None]) -> None:
+    """Set limits; raising one on a DONE or TIMEOUT experiment makes it run again.
+
+    None takes one of ``MAY_LACK`` away.
+    """
+    if experiment.is_imported:
+        raise Refused("The experiment was imported, and cannot go on here: it has no limits.")
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        _check_limits(locked, limits)
         changes = {
             name: [getattr(locked, name), value]
             for name, value in limits.items()
@@ -153,22 +175,21 @@ def change_limits(experiment: Experiment, limits: Mapping[str, int]) -> None:
         for name, (_, new) in changes.items():
             setattr(locked, name, new)
             setattr(experiment, name, new)
-        words = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changes.items())
+        words = ", ".join(f"{n} {old or '–'} → {new or '–'}" for n, (old, new) in changes.items())
         locked.record(EventKind.LIMITS, reason=words, data={"changes": changes})
         _resume_if_raised(locked, changes)
         experiment.phase = locked.phase
     _wake(experiment)
 
 
-def _resume_if_raised(experiment: Experiment, changes: Mapping[str, list[int]]) -> None:
-    raised = {name for name, (old, new) in changes.items() if new > old}
+def _resume_if_raised(experiment: Experiment, changes: Mapping[str, list[int | None]]) -> None:
+    raised = {name for name, (old, new) in changes.items() if _or_endless(new) > _or_endless(old)}
     if experiment.phase not in (Phase.DONE, Phase.TIMEOUT) or not raised:
         return
-    n_counted = n_in_budget(experiment)
     now = timezone.now()
-    time_left = experiment.active_seconds < experiment.max_exec_seconds
-    trials_left = n_counted < experiment.max_trials and not experiment.exhausted
-    if time_left and trials_left:
+    time_left = experiment.active_seconds < _or_endless(experiment.max_exec_seconds)
+    trials_left = n_in_budget(experiment) < _or_endless(experiment.max_trials)
+    if time_left and trials_left and not experiment.exhausted:
         experiment.move(
             Phase.RUNNING,
             reason="A limit was raised.",
@@ -177,6 +198,10 @@ def _resume_if_raised(experiment: Experiment, changes: Mapping[str, list[int]]) 
             **clock.columns(None if experiment.suspended else now),
             message="",
         )
+
+
+def _or_endless(limit: int | None) -> float:
+    return math.inf if limit is None else limit
 
 
 def n_in_budget(experiment: Experiment) -> int:
@@ -286,6 +311,11 @@ def kill_trial(trial: Trial, *, reason: str = KILLED) -> None:
 
 def open_for_trials(experiment: Experiment) -> None:
     """Refuse new trials where nothing would ever run them."""
+    if experiment.is_imported:
+        raise Refused(
+            "The experiment was imported, and cannot go on here: clone it, and let the new one "
+            "learn from its trials."
+        )
     if experiment.phase == Phase.ERROR or experiment.phase == Phase.TIMEOUT:
         raise Refused(f"The experiment has ended ({experiment.phase}); raise a limit first.")
     if experiment.finish_requested and experiment.phase != Phase.DONE:
@@ -294,7 +324,7 @@ def open_for_trials(experiment: Experiment) -> None:
 
 def make_room(experiment: Experiment) -> None:
     """Raise the budget where trials were asked for on top of it."""
-    if (n := n_in_budget(experiment)) > experiment.max_trials:
+    if (n := n_in_budget(experiment)) > _or_endless(experiment.max_trials):
         change_limits(experiment, {"max_trials": n})
 
 

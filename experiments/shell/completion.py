@@ -46,16 +46,18 @@ OPTIONS = {
     "logs": ("--follow", "--log"),
     "export": ("--format", "--output"),
     "rm": ("--yes",),
+    "import": ("--study", "--all", "--mode", "--objective", "--parameters", "--json", "--data"),
     "run": ("--detach", "--python", "--json", "--data"),
     "up": ("--host", "--port", "--python", "--no-sample", "--data"),
 }
 VALUES = {
+    "--mode": ("minimize", "maximize"),
     "--format": ("json", "csv", "yaml", "html"),
     "--phase": ("PENDING", "RUNNING", "DONE", "TIMEOUT", "ERROR"),
     "--state": ("WAITING", "RUNNING", "SUCCEEDED", "FAILED", "EARLY_STOPPED", "CANCELED", "LOST"),
 }
 SETTINGS = ("maxTrialNum=", "maxExecSeconds=", "trialConcurrency=", "name=", "notes=")
-TAKE_NO_ID = frozenset({"ls", "completion", "up", "run", "validate", "manage", "test"})
+TAKE_NO_ID = frozenset({"ls", "completion", "up", "run", "validate", "import", "manage", "test"})
 MOST_NAMED = 200  # experiments, the newest first
 
 
@@ -92,7 +94,7 @@ def candidates(call: Call, before: list[str], last: str) -> list[str]:
     if rest and rest[-1] in VALUES:
         return list(VALUES[rest[-1]])
     if last.startswith("-"):
-        shared = () if command in ("up", "run", "validate", "manage", "test") else OF_ALL
+        shared = () if command in ("up", "run", "validate", "import", "manage", "test") else OF_ALL
         return [*OPTIONS.get(command, ()), *shared]
     if command == "completion":
         return sorted(SCRIPTS)

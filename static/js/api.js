@@ -52,7 +52,7 @@ function errorsOf(body, status) {
  * Send a request and return the parsed JSON (null where there is none). Throws ApiError.
  * @param {string} method
  * @param {string} url
- * @param {unknown} [data] sent as JSON
+ * @param {unknown} [data] sent as JSON; a form's data, with its files, as it is
  * @param {{ signal?: AbortSignal, text?: string }} [options] text: YAML to send instead
  * @returns {Promise<any>}
  */
@@ -63,6 +63,8 @@ export async function api(method, url, data, { signal, text } = {}) {
   if (text !== undefined) {
     headers["Content-Type"] = "application/yaml";
     body = text;
+  } else if (data instanceof FormData) {
+    body = data; // the browser names the type, with its boundary
   } else if (data !== undefined) {
     headers["Content-Type"] = "application/json";
     body = stringify(data);

@@ -30,7 +30,7 @@ from experiments.models import (
     curves,
     new_trial_key,
 )
-from experiments.reports.rows import json_number
+from experiments.reports.wire import json_number
 from experiments.services.generated.course import N_STARTUP, Course, Ints, course
 from experiments.services.generated.wish import ENDED, Wish
 from experiments.states import FINISHED, EventKind, Phase, TrialState
@@ -152,7 +152,7 @@ class _Writer:
         self.ids = np.zeros(len(gone.states), dtype=np.int64)
 
     def write(self, until: datetime) -> None:
-        keys = _free_keys(len(self.gone.states))
+        keys = free_keys(len(self.gone.states))
         over, unfinished = np.flatnonzero(~self.running), np.flatnonzero(self.running)
         for part in _chunks(over.tolist(), 10 * _BATCH):
             with transaction.atomic():
@@ -367,7 +367,7 @@ def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _free_keys(n: int) -> list[str]:
+def free_keys(n: int) -> list[str]:
     """So many keys that no trial has."""
     found: dict[str, None] = {}
     while len(found) < n:

@@ -43,9 +43,12 @@ __all__ = [
     "ServerUnreachable",
     "attach",
     "get_parameters",
+    "has_final",
+    "is_standalone",
     "report",
     "report_final",
     "sequence_id",
+    "should_stop",
     "trial_id",
 ]
 
@@ -74,6 +77,8 @@ class _Client:
         self.prefix = self.url.path.rstrip("/")
         self.record: Optional[Dict[str, Any]] = None
         self.last_value: Optional[float] = None
+        self.is_told_to_stop = False
+        self.has_final = False
         self._sequence = 0
         self._sequence_file = ""
         folder = environment.get("NNI_OUTPUT_DIR", "")
@@ -169,6 +174,8 @@ class _Client:
         self._connection.request(method, self.prefix + path, body, headers)
         response = self._connection.getresponse()
         answer = response.read().decode("utf-8", "replace")
+        if response.headers.get("autotune-verdict") == "stop":
+            self.is_told_to_stop = True
         if response.will_close:
             self._close()
         return response.status, answer
@@ -270,6 +277,7 @@ def report_final(value: Optional[Any] = None, **metrics: Any) -> None:
     if value is None:
         raise ValueError("report_final() needs a value, as nothing was reported before it")
     payload = _payload(value, metrics)
+    _client.has_final = True
     if _client.standalone:
         print(f"autotune_trial: final: {json.dumps(payload)}", flush=True)
     else:
@@ -297,6 +305,21 @@ def attach(path: Union[str, "os.PathLike[str]"], name: Optional[str] = None) -> 
             print(f"autotune_trial: attached {called} ({size} bytes)", flush=True)
         else:
             _client.attach(file, called)
+
+
+def should_stop() -> bool:
+    """Whether AutoTune answered a report with: stop, the result would not be used."""
+    return _client.is_told_to_stop
+
+
+def has_final() -> bool:
+    """Whether this process reported the trial's result."""
+    return _client.has_final
+
+
+def is_standalone() -> bool:
+    """Whether the script was started by hand, and not by AutoTune."""
+    return _client.standalone
 
 
 def trial_id() -> str:

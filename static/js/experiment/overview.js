@@ -11,12 +11,13 @@ const changed = onChange();
 /** @param {Experiment} experiment */
 export function drawProgress(experiment) {
   const { counts, n_finished: n, started_at, finished_at } = experiment;
-  const most = Math.max(experiment.max_trials, n); // the limit may be lowered below what is done
+  const limit = experiment.max_trials;
+  const most = limit === null ? null : Math.max(limit, n); // it may be lowered below what is done
   changed("bar", [counts, most, n], () => {
     byId("trials-bar").replaceChildren(trialBar(counts, most));
     byId("trials-text").replaceChildren(
       h("strong", {}, n),
-      gettext(" of {n} finished", { n: most }),
+      most === null ? gettext(" finished") : gettext(" of {n} finished", { n: most }),
     );
   });
   changed("started", [started_at, finished_at], () => {
@@ -39,16 +40,16 @@ export function drawProgress(experiment) {
 export function drawTime(experiment, receivedAt) {
   const running = experiment.clock_running ? (Date.now() - receivedAt) / 1000 : 0;
   const active = experiment.active_seconds + running;
-  const share = Math.min(100, (100 * active) / experiment.max_exec_seconds);
+  const limit = experiment.max_exec_seconds;
+  const share = limit === null ? 0 : Math.min(100, (100 * active) / limit);
   const bar = byId("time-bar");
+  bar.hidden = limit === null;
   /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${share}%`;
   bar.setAttribute("aria-valuenow", share.toFixed(0));
   bar.classList.toggle("is-running", experiment.clock_running);
   bar.classList.toggle("is-full", experiment.phase === "TIMEOUT");
-  const text = gettext("{time} of {most}", {
-    time: duration(Math.floor(active)),
-    most: duration(experiment.max_exec_seconds),
-  });
+  const time = duration(Math.floor(active));
+  const text = limit === null ? time : gettext("{time} of {most}", { time, most: duration(limit) });
   const box = byId("time-text");
   if (box.textContent !== text) box.textContent = text;
 }

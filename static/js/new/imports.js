@@ -123,7 +123,7 @@ function table(rows) {
 const side = (name, value) => [h("strong", {}, name), h("code", {}, value)];
 
 /** @param {Problem[]} problems */
-function list(problems) {
+export function list(problems) {
   if (!problems.length) return null;
   return h(
     "ul",

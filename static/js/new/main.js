@@ -4,7 +4,7 @@ import { ApiError, api, wordsOf } from "../api.js";
 import { all, byId, debounce, find, h, icon, pageData, toast } from "../dom.js";
 import { gettext, ngettext } from "../language.js";
 import { drawAlgorithms, showFit } from "./algorithms.js";
-import { drawBasics, drawStore } from "./basics.js";
+import { drawBasics, drawInitial, drawMetrics, drawStore } from "./basics.js";
 import { dropDraft, keepDraft, readDraft } from "./draft.js";
 import { Editor } from "./editor.js";
 import { focusField, showProblems } from "./fields.js";
@@ -12,6 +12,7 @@ import { drawForecast, drawProblems } from "./forecast.js";
 import { listenToImports } from "./imports.js";
 import { InStep } from "./in_step.js";
 import { drawLocal } from "./local.js";
+import { listenToResults } from "./results.js";
 import { listenToSources } from "./sources.js";
 import { addRow, drawSpace, showPreviews } from "./space.js";
 import { drawTraining } from "./training.js";
@@ -149,9 +150,11 @@ function drawForm() {
   const caret = isText(before) ? before.selectionStart : null;
   const redrawAlgorithms = () => drawAlgorithms(byId("algorithms"), app);
   drawBasics(app, redrawAlgorithms);
+  drawInitial(app);
   drawSpace(byId("space"), app);
   redrawAlgorithms();
   drawTraining(byId("training"), app);
+  drawMetrics(app);
   drawLocal(app);
   drawStore(app);
   if (!focused) return;
@@ -204,6 +207,7 @@ listenToSources({
   onText: replaceText,
 });
 listenToImports({ url: catalogue.urls.import, onText: replaceText });
+listenToResults();
 byId("discard").addEventListener("click", () => {
   dropDraft();
   byId("draft-note").hidden = true;

@@ -1,0 +1,197 @@
+"""A tuner that learns from earlier experiments before it has trials of its own.
+
+Made by ``engine.session`` around whichever tuner or advisor an experiment has, where it borrows.
+While the own trials are few, proposals are where an ensemble of models, the sources' and the own
+one, promises most; ``trust`` says how much each is believed. To find out whether a source may be
+believed at all the second trial is the tuner's own, and so are further ones while the evidence is
+against all sources. So a source that misleads costs one trial, two at most.
+
+After ``LAST_LED`` own trials the tuner goes on alone, from its own history. Those that learn from
+any trial (TPE, Anneal, …) see besides, until they have as many of their own, some of the trusted
+sources' trials as if they were theirs: their ranks become quantiles of the own losses.
+
+A function of the history and the sources, as every tuner: nothing is kept that is not rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from experiments.algorithms import surrogate
+from experiments.algorithms.base import Observation, Outcome, Proposal, Suggestion, Tuner
+from experiments.algorithms.borrowed.ensemble import Ensemble, corrected
+from experiments.algorithms.borrowed.sources import Source, SourceModel, models_of
+from experiments.algorithms.borrowed.trust import Trust, trust
+from experiments.algorithms.numerics.acquisition import Acquisition
+from experiments.algorithms.numerics.domain import Floats
+from experiments.algorithms.numerics.search import best_row, row_keys
+from experiments.algorithms.numerics.threads import one_thread
+from experiments.algorithms.one_by_one import derive_rng
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.algorithms.space.vectors import VectorSpace
+
+# What never learns, or from its own batches alone.
+DEAF = frozenset({"Random", "GridSearch", "Batch", "PPOTuner"})
+# What learns from any trial in its history.
+FED = frozenset({"TPE", "Anneal", "Evolution", "CMA-ES", "MetisTuner"})
+# Their new configurations are drawn, and may be others.
+DRAWN = ("start-up", "random")
+LAST_LED = 30  # own finished trials from which the tuner goes on alone
+OWN_TURN = 1  # the trial (from 0) that is the tuner's own, to judge the sources by
+N_FED = 20  # borrowed trials that a tuner sees as its own
+MAX_FED = 50  # own trials after which it sees none
+MAX_ENUMERATED = 4096
+N_POOL = 1024
+N_AROUND = 256
+N_STARTS = 3
+N_BEST = 8
+SMOOTHNESS, LEAST_NOISE = 2.5, 1e-6
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What is believed after some trials."""
+
+    data: surrogate.Data
+    trust: Trust
+
+
+class WarmTuner(Tuner[Any]):
+    """Leads another tuner through its first trials."""
+
+    def __init__(
+        self, inner: Tuner[Any], name: str, sources: Sequence[Source], space: SearchSpace, seed: int
+    ) -> None:
+        super().__init__(space, inner.args, seed)
+        self._inner = inner
+        self._name = name
+        self._vectors = VectorSpace(space)
+        self._modeller = surrogate.Modeller(self._vectors, SMOOTHNESS, LEAST_NOISE)
+        is_open = self._vectors.domain.n_columns > 0 and name not in DEAF
+        self._models = models_of(sources, self._vectors) if is_open else []
+        self._grid = self._vectors.domain.grid(MAX_ENUMERATED) if self._models else None
+
+    def propose(self, history: Sequence[Observation], count: int) -> Proposal:
+        seen = list(history)
+        suggestions: list[Suggestion] = []
+        for place in range(count):
+            n_done = sum(o.outcome is not Outcome.RUNNING for o in seen)
+            if not self._models or (n_done >= LAST_LED and n_done >= MAX_FED):
+                rest = self._inner.propose(seen, count - place)
+                return replace(rest, suggestions=(*suggestions, *rest.suggestions))
+            proposal = self._one(seen, n_done)
+            suggestions += proposal.suggestions
+            if not proposal.suggestions or proposal.exhausted:
+                return Proposal(tuple(suggestions), proposal.exhausted)
+            (found,) = proposal.suggestions
+            number = max((o.number for o in seen), default=-1) + 1
+            seen.append(
+                Observation(number, found.parameters, Outcome.RUNNING, note=found.note)
+            )  # fmt: skip
+        return Proposal(tuple(suggestions))
+
+    def propose_blind(self, history: Sequence[Observation], count: int) -> Proposal:
+        return self._inner.propose_blind(history, count)
+
+    def _one(self, seen: Sequence[Observation], n_done: int) -> Proposal:
+        believed = self._believed(seen)
+        fed = self._fed(seen, believed.trust) if n_done < MAX_FED else []
+        proposal = self._inner.propose([*fed, *seen], 1)
+        if n_done >= LAST_LED or len(seen) == OWN_TURN or believed.trust.is_none:
+            return proposal
+        if not proposal.suggestions or not self._may_lead(proposal.suggestions[0]):
+            return proposal
+        (inner,) = proposal.suggestions
+        with one_thread():
+            row = self._best(believed, derive_rng(self.seed, len(seen)))
+        parameters = {**inner.parameters, **self._vectors.decode(row)}
+        shares = {
+            model.name: round(float(weight), 3)
+            for model, weight in zip(self._models, believed.trust.weights, strict=True)
+            if weight > 0.0
+        }
+        note = {**inner.note, "borrowed": shares}
+        remark = f"Learnt from {', '.join(shares)}."
+        return Proposal((Suggestion(parameters, note, "borrowed", remark),), proposal.exhausted)
+
+    def _may_lead(self, suggestion: Suggestion) -> bool:
+        """Whether a suggestion is a new configuration, which may be another one."""
+        return suggestion.origin in DRAWN or (
+            suggestion.origin == "model" and not self._is_advisor()
+        )
+
+    def _is_advisor(self) -> bool:
+        return self._name not in FED and self._name not in ("Auto", "GPTuner")
+
+    # ---- what is believed
+
+    def _believed(self, seen: Sequence[Observation]) -> _Seen:
+        data = self._modeller.read(seen)
+        rng = derive_rng(self.seed, len(data.rows), 1)
+        with one_thread():
+            return _Seen(data, trust(self._models, data.rows, data.targets, rng))
+
+    def _best(self, believed: _Seen, rng: np.random.Generator) -> Floats:
+        """Where the sources, corrected by the own trials, expect most."""
+        data, domain = believed.data, self._vectors.domain
+        members = [
+            (float(weight), model.process)
+            for weight, model in zip(believed.trust.weights, self._models, strict=True)
+            if weight > 0.0
+        ]
+        tops = np.concatenate([model.rows[:N_BEST] for model in self._trusted(believed.trust)])
+        if len(data.rows):
+            ensemble, reached = corrected(
+                members, data.rows, data.targets, believed.trust.misranked, domain.categorical
+            )
+        else:
+            ensemble = Ensemble(members)
+            reached = float(ensemble.predict(tops)[0].min())
+        acquisition = Acquisition(ensemble, "ei", np.array([reached]))  # type: ignore[arg-type]
+        taken = data.taken
+        if self._grid is not None:
+            return best_row(domain, acquisition, self._grid, taken, n_starts=0)
+        around = tops[rng.integers(len(tops), size=N_AROUND)]
+        scales = 10.0 ** rng.uniform(-2.5, -0.5, size=N_AROUND)
+        pool = np.concatenate([domain.sobol(N_POOL, rng), tops, domain.around(around, scales, rng)])
+        return best_row(domain, acquisition, pool, taken, N_STARTS)
+
+    def _trusted(self, found: Trust) -> list[SourceModel]:
+        return [m for m, w in zip(self._models, found.weights, strict=True) if w > 0.0]
+
+    # ---- trials of others as if they were its own
+
+    def _fed(self, seen: Sequence[Observation], found: Trust) -> list[Observation]:
+        """Some of the trusted sources' trials, the best and every so many of the others."""
+        if self._name not in FED:
+            return []
+        models = self._trusted(found)
+        own = np.sort([o.loss for o in seen if o.loss is not None])
+        taken = set(row_keys(self._vectors.encode_many([o.parameters for o in seen])[0]))
+        rows: list[tuple[float, Floats]] = []
+        for model in models:
+            n_of_it = max(2, N_FED // len(models))
+            places = np.unique(np.linspace(0, len(model.rows) - 1, n_of_it).astype(int))
+            rows += [(float(model.scores[p]), model.rows[p]) for p in places]
+        fed = []
+        for number, (score, row) in enumerate(sorted(rows, key=lambda each: each[0])):
+            if row_keys(row[None, :])[0] in taken:
+                continue
+            loss = _as_own(score, own)
+            fed.append(
+                Observation(number - len(rows), self._vectors.decode(row), Outcome.DONE, loss,
+                            completed=True)
+            )  # fmt: skip
+        return fed
+
+
+def _as_own(score: float, own: Floats) -> float:
+    """The loss that has, among the own ones, the quantile that a score has among a source's."""
+    if len(own) < 2:
+        return score
+    return float(np.quantile(own, float(special.ndtr(score))))
