@@ -55,6 +55,7 @@ PROBLEMS = (
 # Generated pages and schemas, descriptions of the API, programs of their own, headers.
 NEVER = (
     *("algorithms/reference.py", "algorithms/numerics/*.py", "manifest/crd.py", "rest/answers.py"),
+    "trials/by_hand.py",
     *("rest/urls.py", "training/client/*.py", "training/local/log.py", "web/account_*.py"),
 )
 # Of other modules of ours: calls whose texts nobody is shown, and errors that are defects of ours.
@@ -92,7 +93,7 @@ NOT_SAID = re.compile(
 )
 # Words of libraries that we pass on, and single ones that stand in places of a sentence.
 ALSO = {
-    "events": ("tuner", "assessor", "advisor", "nothing"),
+    "events": ("tuner", "assessor", "advisor", "nothing", "Started."),
     "problems": (
         *("Expecting value", "Expecting ',' delimiter", "Expecting ':' delimiter", "Extra data"),
         *("Expecting property name enclosed in double quotes", "Invalid \\escape"),

@@ -14,6 +14,7 @@ from experiments.web import (
     list_page,
     new_page,
     notification_pages,
+    server_logs,
 )
 
 urlpatterns = [
@@ -58,6 +59,7 @@ urlpatterns = [
         notification_pages.notification_delete,
         name="notification-delete",
     ),
+    path("server-logs/", server_logs.server_logs, name="server-logs"),
     path("tokens/", account_pages.api_tokens, name="api-tokens"),
     path("tokens/<int:pk>/delete/", account_pages.api_token_delete, name="api-token-delete"),
 ]
