@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from experiments.models import Experiment
+from experiments.selectors.borrowed import borrowed_json
 from experiments.strict_json import unmistakable
 
 
@@ -44,6 +45,7 @@ def configuration(experiment: Experiment) -> dict[str, Any]:
     training = spec.get("trainingConfig") or {}
     return {
         "algorithms": _algorithms(spec),
+        "borrowed": borrowed_json(experiment)["experiments"] if spec.get("warmStart") else [],
         "space": _space_rows(spec["searchSpace"], 0),
         "training_type": training.get("type", ""),
         "tasks": [_task(task) for task in training.get("tasks") or []],

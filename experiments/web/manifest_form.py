@@ -32,6 +32,7 @@ from experiments.web.form_values import (
     read_mapping,
 )
 from experiments.web.local_form import gpus_form, local_form, merge_gpus, merge_local
+from experiments.web.warm_start_form import merge_warm_start, warm_start_form
 
 # Arguments of each numeric _type, in the order of its _value.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
@@ -88,6 +89,7 @@ def form_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "time": _time_form(spec.get("maxExecSeconds")),
         "alike": as_text(as_dict(spec.get("breaker")).get("alike")),
         "local": local_form(spec.get("local")),
+        "warm_start": warm_start_form(spec.get("warmStart")),
         "optimize_mode": mode,
         "space": _space_form(spec.get("searchSpace")),
         "tuner": tuner,
@@ -237,6 +239,8 @@ def merge_form(manifest: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str
         _put(spec, "breaker", spec["breaker"])
     if new["local"] != old["local"]:
         merge_local(spec, old["local"], as_dict(new["local"]))
+    if new["warm_start"] != old["warm_start"]:
+        merge_warm_start(spec, as_dict(new["warm_start"]))
     rows = rows_of(new)
     if rows is not None and comparable(rows) != comparable(old["space"]):
         _merge_space(spec, old["space"] or [], rows)
