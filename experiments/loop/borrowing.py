@@ -25,9 +25,7 @@ def borrowed_by(experiment: Experiment, spec: ExperimentSpec) -> tuple[Source, .
 def _read(experiment_id: str, maximizes: bool) -> tuple[Source, ...]:
     rows = WarmStart.objects.filter(experiment=experiment_id).order_by("place")
     return tuple(
-        session.source(row.label, row.trials, maximizes=maximizes)
-        for row in rows
-        if row.trials
+        session.source(row.label, row.trials, maximizes=maximizes) for row in rows if row.trials
     )
 
 

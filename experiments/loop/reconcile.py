@@ -424,9 +424,7 @@ def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> 
 def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease) -> list[Trial]:
     """Ask the tuner for ``count`` trials and commit their rows; returns them."""
     borrowed = borrowed_by(experiment, spec)
-    proposal = session.propose(
-        spec, trials_so_far(experiment), count, experiment.seed, borrowed
-    )
+    proposal = session.propose(spec, trials_so_far(experiment), count, experiment.seed, borrowed)
     if not lease.renew():
         logger.warning("Experiment %s: the lease ran out while proposing", experiment.pk)
         return []

@@ -287,9 +287,7 @@ class Clone(ApiView):
             _require_runnable(intake),
             owner=request.user,
             origin=_origin(request),
-            source=manifest_text(
-                experiment, name=manifest["metadata"]["name"], warm_start=learns
-            ),
+            source=manifest_text(experiment, name=manifest["metadata"]["name"], warm_start=learns),
         )
         return _created(request, [copy], intake.warnings)
 

@@ -133,9 +133,7 @@ def keep_secrets(secrets: Sequence[GivenSecret], project: Any) -> None:
         outbox.secret_changed(project, secret.name)
 
 
-def _take_in_one(
-    given: GivenManifest, known_secrets: Collection[str], viewer: Any
-) -> Intake:
+def _take_in_one(given: GivenManifest, known_secrets: Collection[str], viewer: Any) -> Intake:
     try:
         parsed = parse_manifest(given.data, line_of=given.line_of)
     except ProblemsError as error:

@@ -38,7 +38,11 @@ def learning(found: FileIntake, words: Sequence[str], trials: str | None) -> Fil
 def _id_of(word: str) -> str:
     """The one experiment that a word means: an id, a name, or the beginning of an id."""
     there = Experiment.objects.filter(deleting=False)
-    for found in (there.filter(pk=word), there.filter(name=word), there.filter(pk__startswith=word)):
+    for found in (
+        there.filter(pk=word),
+        there.filter(name=word),
+        there.filter(pk__startswith=word),
+    ):
         keys = list(found.values_list("pk", flat=True)[:10])
         if len(keys) == 1:
             return str(keys[0])

@@ -46,7 +46,9 @@ def merge_warm_start(spec: dict[str, Any], new: Mapping[str, Any]) -> None:
 def offered(user: Any) -> list[dict[str, Any]]:
     """Experiments with results, the newest first, and what of them tells whether they fit."""
     n_good = Count("trials", filter=Q(trials__state=TrialState.SUCCEEDED))
-    found = policy.visible_experiments(user).annotate(n_good=n_good).filter(n_good__gte=LEAST_TRIALS)
+    found = (
+        policy.visible_experiments(user).annotate(n_good=n_good).filter(n_good__gte=LEAST_TRIALS)
+    )
     return [
         {
             "id": each.pk,

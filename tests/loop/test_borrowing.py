@@ -71,7 +71,7 @@ def test_the_loop_begins_where_the_past_was_best(
     look(experiment)
     first = experiment.trials.get(number=0)
     assert first.origin == "borrowed"
-    assert list(first.note["borrowed"]) == ["parent (parent00)"]
+    assert first.note["borrowed"] == "parent (parent00)"
     assert abs(math.log10(first.parameters["lr"]) + 2) < 0.5
     start = experiment.events.get(trial=first, from_state="", what=EventKind.STATE)
     assert start.reason == "Learnt from parent (parent00)."
@@ -121,13 +121,15 @@ def test_bad_sources_are_named(parent: Experiment, make_experiment: Make) -> Non
     Experiment.objects.filter(pk="parent00").update(deleting=True)
     assert problems(manifest()) == [(place, "There is no experiment 'parent00'.")]
     Experiment.objects.filter(pk="parent00").update(deleting=False, optimize_mode="minimize")
-    assert "has optimize_mode minimize, but this experiment has maximize" in (
-        problems(manifest())[0][1]
+    assert (
+        "has optimize_mode minimize, but this experiment has maximize"
+        in (problems(manifest())[0][1])
     )
     make_experiment(spec={"searchSpace": {"x": {"_type": "uniform", "_value": [0, 1]}}},
                     id="other000")  # fmt: skip
-    assert "has no parameter of this search space" in (
-        problems(manifest(experiments=["other000"]))[0][1]
+    assert (
+        "has no parameter of this search space"
+        in (problems(manifest(experiments=["other000"]))[0][1])
     )
 
 

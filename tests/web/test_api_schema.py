@@ -41,6 +41,7 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
     contracted = {
         "/api/v1/experiments/": {"get", "post"},
         "/api/v1/experiments/validate/": {"post"},
+        "/api/v1/experiments/import/": {"post"},
         "/api/v1/experiments/compare/": {"get"},
         "/api/v1/experiments/compare/charts/{kind}/": {"get"},
         "/api/v1/experiments/compare/charts/{kind}/table/": {"get"},
@@ -48,6 +49,7 @@ def test_the_schema_names_every_contracted_route(schema: dict[str, Any]) -> None
         one + "manifest/": {"get"},
         one + "finish/": {"post"},
         one + "clone/": {"post"},
+        one + "borrowed/": {"get"},
         one + "retry-failed/": {"post"},
         one + "trials/": {"get", "post"},
         one + "trials/many/": {"post"},

@@ -40,8 +40,8 @@ from experiments.selectors import present
 from experiments.selectors.export import export_json
 from experiments.selectors.pace import pace_json
 from experiments.services import actions
-from experiments.services.learning import learning
 from experiments.services.intake import FileIntake, keep_secrets
+from experiments.services.learning import learning
 from experiments.shell import handing, screen, server
 from experiments.shell.asking import Choice, Question
 from experiments.shell.bar import Progress, ProgressLine
