@@ -103,29 +103,33 @@ class WarmTuner(Tuner[Any]):
 
     def _one(self, seen: Sequence[Observation], n_done: int) -> Proposal:
         believed = self._believed(seen)
+        leads = n_done < LAST_LED and not len(seen) % LEADS_EVERY and not believed.trust.is_none
+        if leads and self._is_free():
+            return Proposal((self._led(Suggestion({}, origin="model"), believed, len(seen)),))
         fed = self._fed(seen, believed.trust) if n_done < MAX_FED else []
         proposal = self._inner.propose([*fed, *seen], 1)
-        if n_done >= LAST_LED or len(seen) % LEADS_EVERY or believed.trust.is_none:
-            return proposal
-        if not proposal.suggestions or not self._may_lead(proposal.suggestions[0]):
+        if not leads or not proposal.suggestions:
             return proposal
         (inner,) = proposal.suggestions
-        leader = self._leader(believed.trust, len(seen))
-        with one_thread():
-            row = self._best(leader, believed, derive_rng(self.seed, len(seen)))
-        parameters = {**inner.parameters, **self._vectors.decode(row)}
-        note = {**inner.note, "borrowed": leader.name}
-        remark = f"Learnt from {leader.name}."
-        return Proposal((Suggestion(parameters, note, "borrowed", remark),), proposal.exhausted)
+        if inner.origin not in DRAWN:  # it goes on with a trial: with more budget, or from a parent
+            return proposal
+        return replace(proposal, suggestions=(self._led(inner, believed, len(seen)),))
 
-    def _may_lead(self, suggestion: Suggestion) -> bool:
-        """Whether a suggestion is a new configuration, which may be another one."""
-        return suggestion.origin in DRAWN or (
-            suggestion.origin == "model" and not self._is_advisor()
+    def _led(self, inner: Suggestion, believed: _Seen, number: int) -> Suggestion:
+        """The inner tuner's suggestion, with parameters that the past proposes."""
+        leader = self._leader(believed.trust, number)
+        with one_thread():
+            row = self._best(leader, believed, derive_rng(self.seed, number))
+        return Suggestion(
+            {**inner.parameters, **self._vectors.decode(row)},
+            {**inner.note, "borrowed": leader.name},
+            "borrowed",
+            f"Learnt from {leader.name}.",
         )
 
-    def _is_advisor(self) -> bool:
-        return self._name not in FED and self._name not in ("Auto", "GPTuner")
+    def _is_free(self) -> bool:
+        """Whether any trial is as good to the tuner as one of its own, which need no notes."""
+        return self._name in FED or self._name in ("Auto", "GPTuner")
 
     # ---- what is believed
 
