@@ -1,4 +1,4 @@
-"""ASGI entry point: probes and the trial API first, then websockets and Django's pages.
+"""ASGI entry point: probes, static files and the trial API first, then websockets and pages.
 
 Served by uvicorn. The trial API stands ahead of Django because its endpoints take every metric of
 every trial and Django's request path would cost more than the work itself.
@@ -11,7 +11,7 @@ from typing import cast
 
 from asgiref.typing import ASGI3Application
 
-# WhiteNoise's files are read whole under ASGI, which is right for what we serve.
+# Who develops gets WhiteNoise's files from Django, read whole.
 warnings.filterwarnings(
     "ignore", message="StreamingHttpResponse must consume synchronous iterators", category=Warning
 )
@@ -24,6 +24,7 @@ django_application = get_asgi_application()  # sets Django up; the imports below
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from experiments.embedded.health import Health  # noqa: E402
+from experiments.embedded.static_files import StaticFiles  # noqa: E402
 from experiments.live.door import WebsocketDoor  # noqa: E402
 from experiments.live.refusal import RefusalIsNoError  # noqa: E402
 from experiments.redaction import RedactingFilter  # noqa: E402
@@ -44,4 +45,4 @@ pages_and_sockets = cast(
     ),
 )
 trial_api = TrialApi(pages_and_sockets)
-application = Health(cast(ASGI3Application, trial_api))
+application = Health(StaticFiles(cast(ASGI3Application, trial_api)))

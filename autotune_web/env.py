@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+# Where Kubernetes tells a pod its namespace, beside its account's token.
+POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _TRUE = {"1", "true", "yes", "on"}
 _ENGINES = ("django.db.backends.postgresql", "django.db.backends.sqlite3")
 _FALSE = {"0", "false", "no", "off", ""}
@@ -81,6 +84,22 @@ def env_indices(name: str) -> tuple[int, ...] | None:
             f"{name} must be numbers of GPUs, each once, like 0,1,3, but is {given!r}."
         )
     return found
+
+
+def env_own_namespace(name: str) -> str:
+    """The namespace of the pod we are in, as given or as the pod's account has it; else ""."""
+    with suppress(OSError):
+        return env_str(name) or POD_NAMESPACE.read_text().strip()
+    return ""
+
+
+def env_file(name: str) -> str:
+    """The text of the file at this path; "" where none is named."""
+    path = env_str(name)
+    try:
+        return Path(path).read_text() if path else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}: {path} cannot be read: {error}") from None
 
 
 def env_path(name: str) -> list[str]:

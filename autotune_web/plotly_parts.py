@@ -5,7 +5,8 @@ has in one go, maps and three dimensions among it. What is made of it here, when
 looks for its static files, has the same modules, less those that our charts never ask for, and
 evaluates nothing by itself: it leaves ``window.PlotlyParts``, functions that
 ``static/js/charts/plotly.js`` calls one after the other with pauses between. The last one returns
-Plotly. A bundle that is not built as those known is served as it is: it works, in one go.
+Plotly. And between two steps of a drawing it asks ``betweenPieces`` of the element, where there is
+one, so that ``static/js/charts/plot.js`` can pause there. A bundle that is not built as those known is served as it is: it works, in one go.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from django.core.files.storage import FileSystemStorage
 NAME = "plotly.parts.js"
 PREFIX = "vendor/plotly"
 TRACES = frozenset({"bar", "contour", "heatmap"})  # beside scatter, which is part of the core
-FORM = 1  # counted up with every change of what is made here
+FORM = 2  # counted up with every change of what is made here
 
 # esbuild wraps each CommonJS module in W(), which runs it when it is first called. The last one
 # registers every kind of trace with the core.
@@ -45,6 +46,8 @@ _KIND = re.compile(r'moduleType:"trace",name:"(\w+)"')
 _CALL = re.compile(r"(?<![\w$.])([\w$]+)\(\)")
 _GLOBAL = "window.Plotly = Plotly;"
 _ESM = re.compile(r"([\w$]+)=Ea\(")  # modules of the newer kind lie between the others, not in them
+# What each step of a drawing ends with: a promise of what is to be waited for, if there is any.
+_STEP_ENDS = re.compile(r"\w+\.previousPromises=function\((\w+)\)\{")
 _MAPS = "maplibregl-"  # the largest of those, of no use without traces of maps
 
 
@@ -106,7 +109,14 @@ def in_parts(bundle: str, traces: Iterable[str] = TRACES) -> str:
         f"return [{','.join(f'()=>{name}()' for name in parts)},()=>{entry['entry']}()];}})();"
     )
     rest = bundle[entry.end() :].replace(_GLOBAL, "window.PlotlyParts = Plotly;")
-    return _without(bundle[: entry.start()], modules, _asked_for(modules, parts)) + tail + rest
+    kept_text = _without(bundle[: entry.start()], modules, _asked_for(modules, parts))
+    return _asking(kept_text) + tail + rest
+
+
+def _asking(bundle: str) -> str:
+    if len(_STEP_ENDS.findall(bundle)) != 1:
+        raise UnknownBundle("the end of a step of a drawing is not the one that is known")
+    return _STEP_ENDS.sub(r"\g<0>\1.betweenPieces&&\1.betweenPieces();", bundle)
 
 
 def _modules(bundle: str, end: int) -> dict[str, Module]:

@@ -22,8 +22,10 @@ from autotune_web.env import (
     env_choice,
     env_database,
     env_directory,
+    env_file,
     env_indices,
     env_list,
+    env_own_namespace,
     env_path,
     env_python,
     env_str,
@@ -81,6 +83,18 @@ if TRAINING_ENGINE != "local":
     need_extra("kubernetes", "kubernetes", f"AUTOTUNE_TRAINING_ENGINE={TRAINING_ENGINE}")
 # On a cluster a project is the namespace of its name; only the default project's can be chosen.
 NAMESPACE = env_str("AUTOTUNE_NAMESPACE", "default")
+# Where our own pods run, and trials never; "" outside a cluster.
+OWN_NAMESPACE = env_own_namespace("AUTOTUNE_OWN_NAMESPACE")
+# What trials may ask of the cluster: strict, unless a file says otherwise.
+POD_POLICY = env_file("AUTOTUNE_POD_POLICY")
+if TRAINING_ENGINE != "local":
+    # Only here: it loads more than a server that runs trials itself needs.
+    from experiments.training.kubernetes.policy import PolicyError, read_policies
+
+    try:
+        read_policies(POD_POLICY)
+    except PolicyError as error:
+        raise ImproperlyConfigured(f"AUTOTUNE_POD_POLICY: {error}.") from None
 # Where trials reach the trial API; differs from PUBLIC_URL behind a proxy.
 TRIAL_URL = env_str("AUTOTUNE_TRIAL_URL", PUBLIC_URL).rstrip("/")
 LOCAL_TRIALS = env_bool("AUTOTUNE_LOCAL_TRIALS", True)  # may manifests run commands on this host?
@@ -102,6 +116,12 @@ ARTIFACT_LIMITS_MIB = {
 # ---- cluster: the operator's
 NAMESPACES = env_list("AUTOTUNE_NAMESPACES", NAMESPACE)  # served; *: every one
 SEND_TO_CLUSTER = env_bool("AUTOTUNE_SEND_TO_CLUSTER", False)  # experiments made here too
+if OWN_NAMESPACE and TRAINING_ENGINE != "local" and OWN_NAMESPACE in (NAMESPACE, *NAMESPACES):
+    raise ImproperlyConfigured(
+        f"AUTOTUNE_NAMESPACE and AUTOTUNE_NAMESPACES must not name {OWN_NAMESPACE!r}, which is "
+        "AutoTune's own namespace: a trial there could read its Secrets and take its traffic. "
+        "Give trials a namespace of their own (deploy/trials)."
+    )
 
 # Touched by worker and ticker while they live, for a probe to look at.
 HEARTBEAT_FILE = env_str("AUTOTUNE_HEARTBEAT_FILE", "")

@@ -50,6 +50,9 @@ FINISHED = frozenset(
     }
 )
 
+# The origin of a trial that runs the parameters of another again, to see how much was luck.
+REPEAT = "repeat"
+
 # Ended by no decision of anybody's.
 WENT_WRONG = frozenset({TrialState.FAILED, TrialState.LOST})
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.core.management.commands import flush
 from django.db import connection
 from django.test import Client
 from whitenoise.middleware import WhiteNoiseMiddleware
@@ -20,6 +21,7 @@ from experiments.models import Experiment, Project, Trial
 from experiments.selectors import across, compare, selection, trend
 from experiments.services import channels
 from experiments.training.local.spawner import spawner
+from tests import tables
 from tests.base_manifest import base_manifest
 
 MANIFEST = base_manifest(
@@ -31,6 +33,7 @@ MANIFEST = base_manifest(
         "units": {"_type": "choice", "_value": [16, 32, 64]},
     },
 )
+WRITTEN_BY_MIGRATIONS = {"django_content_type", "auth_permission", "experiments_release"}
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -49,7 +52,31 @@ def django_db_modify_db_settings(
     """SQLite as it is in use, in a file: one in memory locks differently between threads."""
     if connection.vendor == "sqlite":
         path = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        tables.lay(path)
         connection.settings_dict["TEST"]["NAME"] = str(path)
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(django_db_keepdb: bool) -> bool:
+    """Whether tables that are there stay; they always do where we laid them."""
+    return django_db_keepdb or connection.vendor == "sqlite"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def what_migrations_wrote_stays() -> Iterator[None]:
+    """After a test with transactions of its own Django empties every table, and then spends more
+    time than most of these tests take on writing the same kinds of content and rights again."""
+
+    def all_others(style: Any, connection: Any, **options: Any) -> list[str]:
+        names = connection.introspection.django_table_names(only_existing=True, include_views=False)
+        others = [name for name in names if name not in WRITTEN_BY_MIGRATIONS]
+        found: list[str] = connection.ops.sql_flush(style, others, **options)
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush, "sql_flush", all_others)
+        patch.setattr(flush, "emit_post_migrate_signal", lambda *_: None)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,7 @@ what it names. ``--second-chance`` is for CI: see ``.ci/run``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -23,8 +23,18 @@ LEFT_OUT = {
 }
 TIMEOUT_S = 300.0  # of those; the limit of the others is in pyproject.toml
 
+# Whose tests must reach every line of them; coverage nearly doubles what a test takes.
+MEASURED = ("algorithms", "charts", "engine", "manifest", "training")
+
+# The groups that xdist keeps together and that take longest, in the order in which they begin.
+LONG_GROUPS = (
+    *("browser", "cluster-jobs", "services", "live-charts", "cluster-objects", "algorithms"),
+    *("install", "bad-input", "shell"),
+)
+
 FAST = "fast_lane"
 COUNT = pytest.StashKey[int]()
+MEASURES = pytest.StashKey[bool]()  # whether coverage is on; it is when a process starts
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,6 +58,11 @@ def pytest_configure(config: pytest.Config) -> None:
         )
     if option.fast_lane:
         option.markexpr = " and ".join(f"not {marker}" for marker in LEFT_OUT)
+        # No group is left in it, and to deal out tests one by one costs much with thousands.
+        if getattr(option, "dist", "no") == "loadgroup":
+            option.dist = "worksteal"
+        option.loadgroup = False  # of a worker, which reads the user's arguments again
+    option.loadscopereorder = False  # the order is that of _turn
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -56,12 +71,58 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput[FAST] = node.config.option.fast_lane
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Iterator[None]:
+    is_grouped = getattr(config.option, "loadgroup", False)
     for item in items:
         slow = any(item.get_closest_marker(marker) for marker in LEFT_OUT)
         if slow and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+        if is_grouped and not slow and not item.get_closest_marker("xdist_group"):
+            # xdist deals out group by group, and what it does for each grows with their number.
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(config.rootpath)))
+    yield
+    if is_grouped:
+        items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    """What takes long begins first, so that all workers end at about one time."""
+    group = item.get_closest_marker("xdist_group")
+    if group is None:
+        return len(LONG_GROUPS)
+    names = [str(name) for name in group.args]
+    return next((n for n, each in enumerate(LONG_GROUPS) if each in names), len(LONG_GROUPS) + 1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Take off the group that xdist hangs on: it is no part of the name that ran, or may again."""
+    dealt_out = hasattr(report, "node")  # here, where workers send their reports
+    if dealt_out and report.nodeid.rfind("@") > max(
+        report.nodeid.rfind("]"), report.nodeid.rfind("::")
+    ):
+        report.nodeid = report.nodeid.rpartition("@")[0]
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let coverage look at the quick tests of what is measured, and at no others."""
+    plugin = item.config.pluginmanager.getplugin("_cov")
+    controller = getattr(plugin, "cov_controller", None)
+    if controller is not None and controller.cov is not None:
+        measure(controller.cov, item)
+    return (yield)
+
+
+def measure(coverage: Any, item: pytest.Item) -> None:
+    place = item.path.relative_to(item.config.rootpath).parts
+    wanted = place[1] in MEASURED and not item.get_closest_marker("long")
+    if wanted is not item.config.stash.get(MEASURES, True):
+        (coverage.start if wanted else coverage.stop)()
+        item.config.stash[MEASURES] = wanted
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:

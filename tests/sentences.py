@@ -25,9 +25,12 @@ EVENTS = (
         "reports/rows.py",
         "reports/wire.py",
         "reports/trial_api.py",
+        "reports/tracking.py",
     ),
     *("selectors/present.py", "services/actions.py", "services/generated/rows.py"),
+    *("services/elsewhere.py", "services/growing.py"),
     *("services/imports.py", "services/borrowing.py", "earlier/reasons.py"),
+    "services/repeats.py",
     *("strict_json.py", "training/**/*.py", "trials/*.py"),
 )
 # What is answered at once to who wrote something.
@@ -36,6 +39,7 @@ PROBLEMS = (
     *(
         "charts/base.py",
         "charts/pair.py",
+        "charts/scatter.py",
         "convert/*.py",
         "earlier/[!r]*.py",
         "earlier/reading.py",
@@ -45,7 +49,7 @@ PROBLEMS = (
     ),
     *("selectors/chart_data.py", "selectors/compare.py", "selectors/selection.py"),
     *("selectors/trial_facts.py", "selectors/trial_filter.py", "services/channels.py"),
-    *("services/many.py", "services/saved_views.py"),
+    *("services/creations.py", "services/many.py", "services/saved_views.py"),
     *("services/conversions.py", "services/intake.py", "services/samples.py", "web/*.py"),
     *("services/borrowing.py", "services/learning.py"),
 )
@@ -67,7 +71,15 @@ FIELDS = frozenset(
 )
 UNSHOWN_WORDS = frozenset({"help_text", "help", "label", "summary", "doc", "target", "headers"})
 DEFECTS = frozenset(
-    {"ValueError", "TypeError", "KeyError", "RuntimeError", "AssertionError", "LookupError"}
+    {
+        "ValueError",
+        "TypeError",
+        "KeyError",
+        "RuntimeError",
+        "AssertionError",
+        "LookupError",
+        "PolicyError",
+    }
     | {"IllegalMove", "NotImplementedError", "ImproperlyConfigured", "UploadDefect"}
 )
 # What else has words in it: SQL, code, what is looked for in texts of others.

@@ -11,6 +11,7 @@ import pytest
 from experiments.algorithms.registry import ADVISORS, ASSESSORS, TUNERS
 from experiments.charts import CHARTS
 from experiments.rest.urls import urlpatterns
+from tests.many_cases import each
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
@@ -43,7 +44,7 @@ def test_there_are_routes_to_look_for():
     assert len(routes()) > 15
 
 
-@pytest.mark.parametrize("route", routes())
+@each("route", routes())
 def test_every_rest_route_is_documented(route: str):
     last = route.rstrip("/").rsplit("/", 1)[-1]
     assert f"`{route}`" in REST or f"`{last}/" in REST, f"{route} has no entry in docs/rest.md"
@@ -53,7 +54,7 @@ def test_every_chart_is_documented():
     assert [kind for kind in CHARTS if f"`{kind}`" not in REST] == []
 
 
-@pytest.mark.parametrize("name", [*TUNERS, *ASSESSORS, *ADVISORS])
+@each("name", [*TUNERS, *ASSESSORS, *ADVISORS])
 def test_every_algorithm_has_an_entry(name: str):
     assert re.search(rf"^#+ .*\b{name}\b", (ROOT / "docs" / "algorithms.md").read_text(), re.M)
 

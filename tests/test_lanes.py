@@ -29,6 +29,7 @@ def test_page(request):
     assert request.node.get_closest_marker("timeout").args == (7,)
 
 @pytest.mark.skipif("FLAKY" not in os.environ, reason="always right")
+@pytest.mark.xdist_group("those")
 def test_flaky():
     assert os.environ["FLAKY"] == "right"
 """
@@ -81,6 +82,8 @@ def run(project: Path, *words: str, **env: str) -> tuple[int, list[str]]:
         (["-q", "--durations=3"], 1, True),
         (["--all"], 3, False),
         (["-n", "2", "--all"], 3, False),
+        (["-n", "2", "--dist", "loadgroup"], 1, True),
+        (["-n", "2", "--dist", "loadgroup", "--all"], 3, False),
         (["tests"], 3, False),
         (["-k", "whole"], 1, False),
         (["-m", "browser"], 1, False),
@@ -97,7 +100,9 @@ def test_what_is_named_runs_and_what_is_left_out_is_said(
 
 
 def test_what_passes_only_the_second_time_is_named(project: Path):
-    assert run(project, "--all", "-n", "2", FLAKY="wrong")[0] == 1
+    code, lines = run(project, "--all", "-n", "2", "--dist", "loadgroup", FLAKY="wrong")
+    assert code == 1
+    assert any(line.startswith("FAILED tests/test_some.py::test_flaky -") for line in lines)
     code, lines = run(project, "--second-chance", FLAKY="right")
     assert code == 0
     assert "Needed a second chance: tests/test_some.py::test_flaky" in lines

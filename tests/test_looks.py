@@ -21,6 +21,7 @@ from experiments.engine.plan import TIME_UP
 from experiments.models import Event, Experiment, Project, Trial
 from experiments.services.actions import n_in_budget
 from experiments.states import EventKind, Phase, TrialState
+from tests.many_cases import each
 
 ROOT = Path(__file__).resolve().parent.parent
 CSS = (ROOT / "static/css/app.css").read_text()
@@ -41,7 +42,7 @@ def experiment(db: None) -> Experiment:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("look", sorted(set(ALL)), ids=lambda look: look.label)
+@each("look", sorted(set(ALL)))
 def test_every_look_has_a_word_an_icon_and_a_tone_that_exist(look: looks.Look) -> None:
     assert look.label[0].isupper()
     assert look.icon in ICONS

@@ -33,6 +33,7 @@ WIDTH = 100
 Words = str | tuple[str, ...]  # the forms of a plural
 STRING = r'("(?:[^"\\]|\\.)*")'
 CALL = re.compile(rf"\b(?:gettext\(|ngettext\()\s*{STRING}(?:,\s*{STRING})?")
+KEYWORD = re.compile(rf"\b(?:{'|'.join(DEFAULT_KEYWORDS)})\s*\(")
 UNDATED = datetime(2026, 1, 1, tzinfo=UTC)  # the same words give the same bytes
 
 
@@ -63,7 +64,10 @@ def _in_scripts() -> Iterator[tuple[Path, Words, None]]:
 
 def _on_the_server() -> Iterator[tuple[Path, Words, str | None]]:
     for path in sorted((ROOT / "experiments").rglob("*.py")):
-        for _line, words, _comments, context in _extracted("python", path.read_text()):
+        text = path.read_text()
+        if not KEYWORD.search(text):
+            continue
+        for _line, words, _comments, context in _extracted("python", text):
             yield path, words, context
     for words in _of_algorithms():
         yield ROOT / "experiments" / "algorithms" / "registry.py", words, None

@@ -95,9 +95,13 @@ interface Form {
   max_trials: string;
   concurrency: string;
   alike: string;
+  /** Configurations tried first, one a line, as JSON. */
+  initial: string;
   local: LocalForm;
   warm_start: { experiments: string[]; trials: string };
   time: { amount: string; unit: string };
+  trial_time: { amount: string; unit: string };
+  metrics: { objective: string; pattern: string; file: string };
   optimize_mode: string;
   /** null: it cannot be read */
   space: SpaceRow[] | null;
@@ -105,12 +109,14 @@ interface Form {
   assessor: Chosen;
   advisor: Chosen;
   training: { type: string; tasks: Task[] | null };
+  /** programs elsewhere run the trials: there is nothing to train here */
+  elsewhere: boolean;
   aistore: { folder: string; secret: string };
 }
 
 interface Forecast {
   n_distinct: number | null;
-  max_trials: number;
+  max_trials: number | null;
   concurrency: number;
   peak: { pods: number; cpu: number; gpu: number; memory: number };
   samples: Record<string, Json>[];

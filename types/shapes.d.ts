@@ -30,6 +30,9 @@ interface Trial {
   latest_sequence: number | null;
   n_reports: number;
   has_final: boolean;
+  /** 0 to 1, where its script tells */
+  progress: number | null;
+  expected_end: string | null;
   excluded: boolean;
   notes: string;
   retriable: boolean;
@@ -39,6 +42,15 @@ interface Trial {
   started_at: string | null;
   finished_at: string | null;
   seq: number;
+}
+
+/** What a trial logged to MLflow. */
+interface Logged {
+  metrics: string[];
+  params: Record<string, string>;
+  tags: Record<string, string>;
+  runs: { name: string; status: string }[];
+  files: number;
 }
 
 interface Metric {
@@ -137,6 +149,45 @@ interface Pace {
   let_finish: { trials: number[]; ended: number; wrong: number[] } | null;
 }
 
+interface Contender {
+  trial: number;
+  value: number;
+  /** trials that ran the same parameters later, with a result */
+  again: number[];
+  n_failed: number;
+  mean: number | null;
+  low: number | null;
+  high: number | null;
+  chance: number | null;
+}
+
+interface Winner {
+  verdict:
+    | "nothing"
+    | "not_repeated"
+    | "too_few"
+    | "identical"
+    | "alone"
+    | "confirmed"
+    | "likely"
+    | "open"
+    | "lucky";
+  contenders: Contender[];
+  likeliest: number | null;
+  noise: number | null;
+  gap: number | null;
+  n_different: number;
+  outlook: {
+    n_more: number;
+    as_many_again: boolean;
+    chance: number;
+    gain: number;
+    gained: number;
+    since: number;
+  } | null;
+  seconds_each: number | null;
+}
+
 interface Upload {
   state: "off" | "waiting" | "retrying" | "failed" | "done";
   folder: string;
@@ -163,9 +214,9 @@ interface Experiment {
   breaker: { trials: number[]; reason: string; log: string } | null;
   suspended: boolean;
   finishing: boolean;
-  max_trials: number;
+  max_trials: number | null; // null: no such limit
   concurrency: number;
-  max_exec_seconds: number;
+  max_exec_seconds: number | null;
   optimize_mode: string;
   counts: Partial<Record<TrialState, number>>;
   n_trials: number;
@@ -362,6 +413,9 @@ interface Theme {
 interface PlotElement extends HTMLElement {
   layout: Layout;
   data: Trace[];
+  _promises?: Promise<unknown>[];
+  /** asked between two steps of a drawing */
+  betweenPieces?: () => void;
   on(event: string, listener: (event: any) => void): void;
 }
 

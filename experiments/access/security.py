@@ -43,7 +43,11 @@ class SecurityHeadersMiddleware:
         response.headers.setdefault("Content-Security-Policy", POLICY)
         if request.path.startswith("/api/"):
             response.headers.setdefault("Cache-Control", "no-store")
-        # Django's own needs to be told that the proxy speaks TLS; we know it from the address.
-        if settings.PUBLIC_URL.startswith("https://"):
-            response.headers.setdefault("Strict-Transport-Security", HSTS)
+        if value := hsts():
+            response.headers.setdefault("Strict-Transport-Security", value)
         return response
+
+
+def hsts() -> str:
+    """Django's own needs to be told that the proxy speaks TLS; we know it from the address."""
+    return HSTS if settings.PUBLIC_URL.startswith("https://") else ""

@@ -32,6 +32,7 @@ class TrialClaim(NamedTuple):
     key: str
     number: int
     experiment_id: str
+    attempt: int = 0  # the only one that it is good for; 0: any
 
 
 def _sign(text: str) -> str:
@@ -40,9 +41,13 @@ def _sign(text: str) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def trial_token(trial: Trial) -> str:
-    """Signed capability of one trial; safe in a URL path."""
+def trial_token(trial: Trial, *, attempt: int = 0) -> str:
+    """Signed capability of one trial, or of one ``attempt`` of it; safe in a URL path.
+
+    A job of ours has ended before the next attempt starts. Elsewhere nobody can tell.
+    """
     text = f"{trial.pk}.{trial.key}.{trial.number}.{trial.experiment_id}"
+    text += f".{attempt}" if attempt else ""
     return f"{text}.{_sign(text)}"
 
 
@@ -51,8 +56,8 @@ def read_trial_token(token: str) -> TrialClaim | None:
     text, _, signature = token.rpartition(".")
     if not text or not hmac.compare_digest(_sign(text).encode(), signature.encode()):
         return None
-    trial_id, key, number, experiment_id = text.split(".")
-    return TrialClaim(int(trial_id), key, int(number), experiment_id)
+    trial_id, key, number, experiment_id, *attempt = text.split(".")
+    return TrialClaim(int(trial_id), key, int(number), experiment_id, *map(int, attempt))
 
 
 def _digest(token: str) -> str:

@@ -13,6 +13,7 @@ from experiments.aistore.run_files import ExperimentFacts, Report, RunFacts
 from experiments.models import Experiment, Metric, Trial
 from experiments.training.base import BackendUnavailable
 from experiments.trials.backends import backend
+from experiments.trials.elsewhere import is_elsewhere
 from experiments.trials.logs import log_files, read_log
 
 LOG_TAIL = 256 * 1024  # bytes of a trial's log that go along
@@ -42,8 +43,8 @@ def experiment_facts(experiment: Experiment) -> ExperimentFacts:
 
 def run_facts(experiment: Experiment, trial: Trial, *, log: bytes = b"") -> RunFacts:
     finished = trial.finished_at or timezone.now()
-    is_here = backend().runs_here
-    training = experiment.configuration["trainingConfig"]
+    is_here = backend().runs_here and not is_elsewhere(trial.handle)
+    training = experiment.configuration.get("trainingConfig") or {}
     return RunFacts(
         experiment_id=experiment.pk,
         experiment_name=experiment.name,

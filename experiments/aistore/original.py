@@ -24,12 +24,11 @@ def profile(facts: ExperimentFacts, manifest: Mapping[str, Any]) -> tuple[str, b
         "name": facts.name,
         "status": facts.phase,
         "startTime": timestamp(facts.started_at),
-        "maxExecSeconds": spec["maxExecSeconds"],
-        "maxTrialNum": spec["maxTrialNum"],
+        **{name: spec[name] for name in ("maxExecSeconds", "maxTrialNum") if name in spec},
         "trialConcurrency": spec["trialConcurrency"],
         "optimizeMode": facts.optimize_mode,
         "searchSpace": _unpacked(spec["searchSpace"]),
-        "trainingConfig": spec["trainingConfig"],
+        "trainingConfig": spec.get("trainingConfig") or {},  # programs elsewhere run the trials
         **{name: spec[name] for name in chosen if name in spec},
     }
     return "profile.json", _json(data)

@@ -73,6 +73,7 @@ class Suggestion:
 # How a suggestion came to be: shown as a badge, filterable. "exploit" goes on "… of #17".
 ORIGINS = (
     "start-up", "model", "grid", "batch", "random", "promoted", "exploit", "continued", "borrowed",
+    "initial",
 )  # fmt: skip
 
 # What an advisor adds to the parameters of a trial: how long it may train. NNI's name.
@@ -115,6 +116,9 @@ A = TypeVar("A")
 
 class Tuner(ABC, Generic[A]):
     """Chooses parameters of new trials."""
+
+    # Trials of the whole experiment, where the caller knows: explore while many are left
+    budget: int | None = None
 
     def __init__(self, space: SearchSpace, args: A, seed: int) -> None:
         self.space = space

@@ -14,6 +14,7 @@ from experiments.charts import (
     importance,
     pair,
     parallel,
+    scatter,
     slices,
     slots,
 )
@@ -30,6 +31,7 @@ CHARTS: dict[str, Chart] = {
         slices.CHART,
         edf.CHART,
         pair.CHART,
+        scatter.CHART,
         slots.CHART,
         cost.CHART,
     )

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,16 +36,16 @@ NEVER_RAN: Moves = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class TrialRecord:
-    """One trial as a chart sees it."""
+class TrialRecord(NamedTuple):
+    """One trial as a chart sees it; a tuple, as a chart may see a hundred thousand."""
 
     number: int
     state: str
     value: float | None = None  # finite final value, or the last one of a stopped trial
     latest_value: float | None = None
     latest_sequence: int | None = None  # of the report with the latest value
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = MappingProxyType({})
+    metrics: Mapping[str, Any] = MappingProxyType({})  # of its final report
     excluded: bool = False
     created_at: datetime | None = None
     started_at: datetime | None = None
@@ -136,11 +137,6 @@ class Record:
         return self.optimize_mode != "minimize"
 
 
-NOTHING: frozenset[str] = frozenset()
-PARAMETERS = frozenset({"parameters"})
-TIMES = frozenset({"created_at", "started_at", "finished_at"})
-
-
 Cell = str | float | bool | None
 
 
@@ -161,8 +157,6 @@ class Chart:
     tabulate: Callable[[Record, Options], Table]  # what ``draw`` draws
     redrawn_at: Moves  # of a trial; at others the drawn figure stays true
     needs_curves: bool = False
-    # Which of a trial's costlier columns it looks at: the others are left as they are by default.
-    needs: Callable[[Options], frozenset[str]] = lambda _: PARAMETERS | TIMES
     # the numbers of the trials whose first report's time it wants in ``first_reports``
     needs_first_reports: Callable[[Record, Options], Sequence[int]] | None = None
 

@@ -43,6 +43,11 @@ def lasting(start: str, end: str) -> Selects:
     return {"name": start, "end": end, "time": True}
 
 
+def metric(name: str) -> Selects:
+    """A final metric."""
+    return {"name": style.escaped(f"metric:{_quoted(name)}")}
+
+
 def parameter(axis: Axis, *, by_place: bool = False) -> Selects:
     """A parameter; ``by_place``: the axis has decimal logarithms where the parameter's is log."""
     found: Selects = {"name": style.escaped(f"param:{_quoted(axis.label)}")}

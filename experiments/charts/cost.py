@@ -16,7 +16,6 @@ import numpy as np
 from experiments.charts import brush, scale, style
 from experiments.charts.base import (
     STOPS,
-    TIMES,
     Chart,
     Figure,
     Options,
@@ -200,4 +199,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs=lambda _: TIMES)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS)

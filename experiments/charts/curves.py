@@ -15,7 +15,6 @@ import numpy as np
 from experiments import looks
 from experiments.charts import bands, crowd, reported, scale, smooth, style, threshold
 from experiments.charts.base import (
-    NOTHING,
     STOPS,
     Chart,
     Figure,
@@ -418,4 +417,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs_curves=True, needs=lambda _: NOTHING)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs_curves=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments import looks
 from experiments.charts import bands, brush, scale, style
-from experiments.charts.base import NEVER_RAN, STOPS, TIMES, Chart, Figure, Options, Record, Table
+from experiments.charts.base import NEVER_RAN, STOPS, Chart, Figure, Options, Record, Table
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
@@ -146,4 +146,4 @@ def draw(record: Record, options: Options) -> Figure:
 
 
 STARTS = frozenset({("", TrialState.WAITING), (TrialState.WAITING, TrialState.RUNNING)})
-CHART = Chart(KIND, draw, tabulate, redrawn_at=STARTS | STOPS | NEVER_RAN, needs=lambda _: TIMES)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STARTS | STOPS | NEVER_RAN)

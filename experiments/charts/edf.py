@@ -14,7 +14,6 @@ import numpy as np
 from experiments import looks
 from experiments.charts import brush, scale, style
 from experiments.charts.base import (
-    NOTHING,
     STOPS,
     Chart,
     Figure,
@@ -169,4 +168,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs=lambda _: NOTHING)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS)

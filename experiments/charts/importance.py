@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments import looks
 from experiments.charts import axes, ped_anova, style
-from experiments.charts.base import PARAMETERS, STOPS, Cell, Chart, Figure, Options, Record, Table
+from experiments.charts.base import STOPS, Cell, Chart, Figure, Options, Record, Table
 from experiments.charts.comparable import Comparable, comparable
 from experiments.charts.ped_anova import LEAST, Score
 from experiments.charts.words import gettext as _
@@ -302,4 +302,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs=lambda _: PARAMETERS)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS)

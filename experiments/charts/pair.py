@@ -15,7 +15,6 @@ import numpy as np
 from experiments.charts import axes, brush, panels, ped_anova, scale, style
 from experiments.charts.axes import Axis
 from experiments.charts.base import (
-    PARAMETERS,
     STOPS,
     Chart,
     Figure,
@@ -26,6 +25,7 @@ from experiments.charts.base import (
     choice_option,
 )
 from experiments.charts.comparable import Comparable, comparable, goodness
+from experiments.charts.interaction import Together, acting_together
 from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
 from experiments.charts.table import with_parameters
 from experiments.charts.words import gettext as _
@@ -51,6 +51,7 @@ class PairInfo:
     ranks: Floats  # (n,) of all trials, 1 for the best
     offered: tuple[str, ...]  # the most important first: two of them are shown at first
     value_range: tuple[float, float]
+    together: tuple[Together, ...] = ()
 
 
 def info(record: Record, options: Options) -> PairInfo:
@@ -83,6 +84,7 @@ def info(record: Record, options: Options) -> PairInfo:
         ranks=goodness(trials.losses),
         offered=tuple(labels),
         value_range=scale.robust_range(trials.values, keep=best) or (0.0, 1.0),
+        together=tuple(acting_together(ranked, goodness(trials.losses))),
     )
 
 
@@ -126,6 +128,9 @@ def figure(info: PairInfo) -> Figure:
         "choices": _choices(info),
         "n_trials": int(info.both.size),
         "note": _note(info),
+        "together": [
+            [style.escaped(t.first.label), style.escaped(t.second.label)] for t in info.together
+        ],
         "selects": {"x": brush.parameter(info.x), "y": brush.parameter(info.y)},
     }
     return {"data": traces, "layout": frame}
@@ -169,9 +174,26 @@ def _note(info: PairInfo) -> str:
         parts.append(_("Each cell has the colour of its trials' mean rank."))
     else:
         parts.append(_("Colour: the trial's rank among all."))
+    parts.append(_together(info))
     if info.trials.left_out:
         parts.append(info.trials.left_out)
     return " ".join(parts)
+
+
+def _together(info: PairInfo) -> str:
+    """Which parameters act together, in words: what each does depends on the other."""
+    if not info.together:
+        return _("No two parameters act together beyond chance.")
+    pairs = [
+        _(
+            "{first} × {second} ({share} % of the spread)",
+            first=style.plain_text(t.first.label),
+            second=style.plain_text(t.second.label),
+            share=round(100 * t.share),
+        )
+        for t in info.together
+    ]
+    return _("Act together: {pairs}.", pairs=", ".join(pairs))
 
 
 def _scale_of(*, reverse: bool = False) -> dict[str, Any]:
@@ -331,4 +353,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs=lambda _: PARAMETERS)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS)

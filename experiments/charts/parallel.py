@@ -14,7 +14,6 @@ import numpy as np
 
 from experiments.charts import axes, bands, brush, scale, style
 from experiments.charts.base import (
-    PARAMETERS,
     VALUED_STATES,
     Chart,
     Figure,
@@ -261,4 +260,4 @@ def draw(record: Record, options: Options) -> Figure:
 
 
 REDRAWN_AT = frozenset((TrialState.RUNNING, to) for to in VALUED_STATES)
-CHART = Chart(KIND, draw, tabulate, redrawn_at=REDRAWN_AT, needs=lambda _: PARAMETERS)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=REDRAWN_AT)

@@ -27,6 +27,9 @@ from experiments.charts.comparable import goodness
 LEAST = 30  # trials; of fewer nothing is said
 BEST_SHARE = 0.1
 LEAST_BEST = 10  # trials: of a hundred or fewer, more than a tenth count as best
+# Where a tuner came near the optimum all trials are alike, and ten of them tell nothing from
+# chance: of few trials the best quarter counts, up to so many.
+FEW_BEST, FEW_SHARE = 25, 0.25
 MOST_BEST_SHARE = 0.8  # where so many share the best value, no one's parameters stand out
 N_DRAWS = 200
 SEED = 20230625
@@ -165,7 +168,8 @@ def active_in(axis: Axis, places: Floats) -> NDArray[np.bool_]:
 def best_of(losses: Floats) -> NDArray[np.bool_] | None:
     """Which losses count as best; None where that can't be told. Equal ones are judged alike."""
     n = losses.size
-    n_wanted = max(LEAST_BEST, math.ceil(BEST_SHARE * n))
+    few = min(FEW_BEST, math.ceil(FEW_SHARE * n))
+    n_wanted = max(LEAST_BEST, few, math.ceil(BEST_SHARE * n))
     limit = np.partition(losses, n_wanted - 1)[n_wanted - 1]
     best: NDArray[np.bool_] = losses <= limit
     if best.sum() <= MOST_BEST_SHARE * n:

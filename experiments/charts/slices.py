@@ -16,7 +16,6 @@ from experiments import looks
 from experiments.charts import axes, brush, panels, ped_anova, scale, style
 from experiments.charts.axes import Axis
 from experiments.charts.base import (
-    PARAMETERS,
     STOPS,
     Chart,
     Figure,
@@ -369,4 +368,4 @@ def draw(record: Record, options: Options) -> Figure:
     return figure(info(record, options))
 
 
-CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS, needs=lambda _: PARAMETERS)
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS)

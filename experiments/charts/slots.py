@@ -19,7 +19,6 @@ from experiments.charts import brush, style
 from experiments.charts.base import (
     NEVER_RAN,
     STOPS,
-    TIMES,
     Cell,
     Chart,
     Figure,
@@ -399,6 +398,5 @@ CHART = Chart(
     draw,
     tabulate,
     redrawn_at=STARTS | STOPS | NEVER_RAN,
-    needs=lambda _: TIMES,
     needs_first_reports=shown_numbers,
 )

@@ -15,9 +15,9 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from experiments.manifest.fields import API_GROUP, API_VERSION, KIND
-from experiments.manifest.spec import parse_manifest, to_manifest
+from experiments.manifest.spec import lacks_limits, parse_manifest, to_manifest
 from experiments.models import ClusterObject, Experiment, Project
-from experiments.problems import ProblemsError
+from experiments.problems import Problem, ProblemsError
 from experiments.selectors.manifest import current_manifest
 from experiments.services import actions
 from experiments.services.intake import take_in
@@ -86,6 +86,13 @@ def manifest_of(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
 
 
+_NOT_HERE = (
+    "is not for a cluster's objects: nothing would run in the cluster, as programs elsewhere ask "
+    "for the trials."
+)
+_MAKE_IT_THERE = "Make it by REST or autotune_client, or write trainingConfig instead."
+
+
 def create_from(body: Mapping[str, Any]) -> None:
     """Make the experiment of a new object; where another process did so already, do nothing.
 
@@ -93,9 +100,14 @@ def create_from(body: Mapping[str, Any]) -> None:
         ProblemsError: with everything that keeps it from running.
     """
     key = ObjectKey.of(body)
-    intake = take_in(manifest_of(body))
-    if intake.parsed is None or intake.problems:
+    intake = take_in(manifest_of(body), key.namespace)
+    if intake.parsed is None:
         raise ProblemsError(intake.problems)
+    if intake.parsed.spec.elsewhere is not None:
+        raise ProblemsError([Problem("spec.elsewhere", _NOT_HERE, _MAKE_IT_THERE)])
+    # The API server refuses it too, unless it was given another schema than ours.
+    if problems := (*lacks_limits(intake.parsed.spec), *intake.problems):
+        raise ProblemsError(problems)
     try:
         with transaction.atomic():
             experiment = actions.create_experiment(
@@ -225,10 +237,12 @@ def release(uid: str) -> bool:
 
 
 def to_send() -> list[Experiment]:
-    """Experiments made elsewhere that the cluster does not show yet."""
+    """Experiments made elsewhere that the cluster does not show yet; objects have both limits."""
+    both = {f"{name}__isnull": False for name in actions.MAY_LACK}
     return list(
-        Experiment.objects.filter(cluster_object=None, deleting=False, finished_at=None)
+        Experiment.objects.filter(cluster_object=None, deleting=False, finished_at=None, **both)
         .exclude(origin=Experiment.Origin.KUBERNETES)
+        .exclude(manifest__spec__has_key="elsewhere")  # see ``create_from``
         .select_related("project")
         .order_by("created_at")
     )

@@ -2,7 +2,7 @@
 
 Thin adapters: what an object is to a row is ``objects``' business, rows are brought back
 to objects by ``sync``. Guarantees: every handler may run twice or be killed anywhere; an
-object makes one experiment (its uid is unique); an object goes only once its jobs are gone.
+object makes one experiment (its uid is unique); an object that is to go is held up by nobody.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import functools
 import itertools
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import kopf
@@ -29,28 +28,32 @@ from experiments.problems import ProblemsError
 
 logger = logging.getLogger(__name__)
 
-FINALIZER = f"{API_GROUP}/autotune"
+FINALIZER = f"{API_GROUP}/autotune"  # of earlier releases; kopf takes it off what it sees
 AGAIN_S = 3.0  # after trouble that passes by itself
-LINGER_S = 2.0  # wait so long for an experiment to go before the handler is left and comes again
 WORKERS = 16  # handlers at once
 WATCHDOG_S = 2.0
 ENDING_S = 10.0  # then it is killed
 
 
-def run(sync: Sync, health: str = "") -> bool:
+def run(sync: Sync, health: str = "", kept_out: Collection[str] = ()) -> bool:
     """Serve until SIGTERM or SIGINT. ``health`` is the URL to answer probes at, if any.
 
-    Returns False where we ended by ourselves, since objects could not be watched any more.
+    Args:
+        kept_out: namespaces that may not be listed, and so cannot be watched now.
+
+    Returns False where we ended by ourselves: since objects could not be watched any more, or
+    since a namespace that was kept out can be.
     """
     everywhere = sync.namespaces == [ALL_NAMESPACES]
+    watched = [] if everywhere else [n for n in sync.namespaces if n not in kept_out]
     deaf = threading.Event()
     kopf.run(
-        registry=_registry(sync, deaf),
+        registry=_registry(sync, deaf, max(1, len(watched)), kept_out),
         stop_flag=deaf,
         settings=_settings(),
         standalone=True,  # one replica is deployed, and two would do no harm
         clusterwide=everywhere,
-        namespaces=[] if everywhere else sync.namespaces,
+        namespaces=watched,
         liveness_endpoint=health or None,
     )
     return not deaf.is_set()
@@ -63,7 +66,9 @@ class _Patiently:
         return itertools.chain((0.5, 1, 2, 3), itertools.repeat(5))
 
 
-async def _listen_for_silence(n_watchers: int, deaf: threading.Event) -> None:
+async def _listen_for_silence(
+    sync: Sync, n_watchers: int, deaf: threading.Event, kept_out: Collection[str]
+) -> None:
     """Set ``deaf`` once kopf has given a watch up (the CRD was deleted, a token is refused).
 
     kopf would live on without it; we end, and are started again by whoever started us.
@@ -73,6 +78,10 @@ async def _listen_for_silence(n_watchers: int, deaf: threading.Event) -> None:
         await asyncio.sleep(WATCHDOG_S)
         alive = sum(task.get_name().startswith("watcher for ") for task in asyncio.all_tasks())
         highest = max(highest, alive)
+        if opened := [name for name in kept_out if name not in sync.trouble()]:
+            logger.warning("%s can be watched now; ending, to be started again.", opened)
+            deaf.set()
+            return
         if alive < min(highest, n_watchers):
             logger.error("Objects are not watched any more; ending, to be started again.")
             deaf.set()
@@ -100,7 +109,9 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-def _registry(sync: Sync, deaf: threading.Event) -> kopf.OperatorRegistry:
+def _registry(
+    sync: Sync, deaf: threading.Event, n_watchers: int, kept_out: Collection[str]
+) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
     resource = (API_GROUP, API_VERSION_NAME, PLURAL)
     thread = threading.Thread(target=sync.run, name="cluster-sync", daemon=True)
@@ -113,7 +124,7 @@ def _registry(sync: Sync, deaf: threading.Event) -> kopf.OperatorRegistry:
     @kopf.on.startup(registry=registry, id="startup")
     async def begin(**_: Any) -> None:
         thread.start()
-        watchdog.append(asyncio.create_task(_listen_for_silence(len(sync.namespaces), deaf)))
+        watchdog.append(asyncio.create_task(_listen_for_silence(sync, n_watchers, deaf, kept_out)))
 
     @kopf.on.cleanup(registry=registry, id="cleanup")
     def end(**_: Any) -> None:
@@ -137,15 +148,19 @@ def _registry(sync: Sync, deaf: threading.Event) -> kopf.OperatorRegistry:
                 _create(sync, plain)
         sync.follow_edits(ObjectKey.of(plain))
 
-    @kopf.on.delete(*resource, registry=registry, id="release")
+    # No finalizer: one that nobody may take away any more (the rights went with the namespace)
+    # would hold object and namespace for ever. The cluster itself deletes the jobs, which the
+    # object owns; what we miss while we are away, ``Sync`` finds by listing.
+    @kopf.on.event(*resource, registry=registry, id="release")
     @_handler
-    def release(body: kopf.Body, **_: Any) -> None:
-        """An object is to go: so must its experiment, with whatever of it runs."""
-        deadline = time.monotonic() + LINGER_S
-        while not objects.release(str(body.metadata.uid)):
-            if time.monotonic() > deadline:
-                raise kopf.TemporaryError("Its trials are being stopped.", delay=AGAIN_S)
-            time.sleep(0.1)
+    def release(type: str | None, body: kopf.Body, **_: Any) -> None:
+        """An object has gone: so must its experiment, with whatever of it runs."""
+        if type == "DELETED":
+            objects.release(str(body.metadata.uid))
+
+    @kopf.on.probe(registry=registry, id="not served")
+    def not_served(**_: Any) -> dict[str, str]:
+        return sync.trouble()
 
     return registry
 

@@ -83,7 +83,7 @@ def status_of(
         "startTime": _iso(experiment.started_at),
         "completionTime": _iso(experiment.finished_at),
         "activeSeconds": int(experiment.active_seconds_at(now)),
-        "progress": f"{counts.finished}/{counts.out_of(experiment.max_trials)}",
+        "progress": f"{counts.finished}/{counts.out_of(experiment.max_trials) or '-'}",
         "trials": {count_key(TrialState(state)): n for state, n in counts.by_state.items()},
         "best": None
         if best is None

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,18 @@ logger = logging.getLogger(__name__)
 
 PERIOD_S = 1.0
 LIST_AGAIN_S = 300.0  # then every object is looked at afresh
+REFUSED_S = 2.0  # doubled with each refusal
 ALL_NAMESPACES = "*"
+KEPT_OUT = "Its namespace cannot be looked at:"
+
+
+@dataclass
+class _Place:
+    """A namespace that is served (or all of them, by ""): when to list it, and what keeps us."""
+
+    due: float = 0.0  # monotonic
+    refused: int = 0  # times in a row
+    trouble: str = ""
 
 
 @dataclass
@@ -51,7 +62,8 @@ class Sync:
         self.namespaces = namespaces
         self.lock = threading.RLock()  # held while an object and its row are compared and changed
         self._seen: dict[str, _Seen] = {}
-        self._listed_at = -LIST_AGAIN_S
+        everywhere = namespaces == [ALL_NAMESPACES]
+        self._places = {name: _Place() for name in ([""] if everywhere else namespaces)}
         self._wake = threading.Event()
         self._stopping = False
         self._trouble = ""
@@ -90,15 +102,22 @@ class Sync:
 
     def one_pass(self) -> None:
         """Bring every object up to date with its row."""
-        if time.monotonic() - self._listed_at >= LIST_AGAIN_S:
-            self._look_at_all()
+        for name, place in self._places.items():
+            if time.monotonic() >= place.due:
+                self._look_at(name, place)
         if settings.SEND_TO_CLUSTER:
             for experiment in objects.to_send():
                 self._each(self._intend, experiment)
         links = ClusterObject.objects.select_related("experiment__best_trial")
         live = []
         for link in links:
-            if link.experiment is None or link.experiment.deleting:
+            goes = link.experiment is None or link.experiment.deleting
+            if not self._is_served(link.namespace):
+                if link.experiment is None:  # and the object is nobody's business of ours any more
+                    link.delete()
+            elif self._is_kept_out(link.namespace):
+                continue  # until it can be listed again
+            elif goes:
                 self._each(self._delete, link)
             elif link.uid is None:
                 if not link.trouble:
@@ -125,21 +144,58 @@ class Sync:
         seen.written_seq = -1
         return seen
 
-    def _look_at_all(self) -> None:
-        """Compare with what is there: an object may have gone without a word to us."""
-        linked = {link.uid: link for link in ClusterObject.objects.exclude(uid=None)}
-        everywhere = self.namespaces == [ALL_NAMESPACES]
+    def trouble(self) -> dict[str, str]:
+        """Why which namespaces cannot be served now, by name."""
+        return {name: place.trouble for name, place in self._places.items() if place.trouble}
+
+    def _is_served(self, namespace: str) -> bool:
+        return "" in self._places or namespace in self._places
+
+    def _is_kept_out(self, namespace: str) -> bool:
+        place = self._places.get(namespace)
+        return place is not None and bool(place.trouble)
+
+    def _look_at(self, namespace: str, place: _Place) -> None:
+        """Compare with what is there: an object may have gone without a word to us.
+
+        A namespace that may not be listed (its Role is forgotten, or it is going) keeps nobody
+        else waiting; it is asked again less and less often.
+        """
+        links = ClusterObject.objects.exclude(uid=None)
+        if namespace:
+            links = links.filter(namespace=namespace)
+        linked = {link.uid: link for link in links.select_related("experiment")}
         there = set()
-        for namespace in [""] if everywhere else self.namespaces:
+        try:
             for body in self.api.list(namespace):
                 with self.lock:
                     there.add(ObjectKey.of(body).uid)
                     self.saw(body)
+        except ClusterRefused as error:
+            place.refused += 1
+            place.due = time.monotonic() + min(LIST_AGAIN_S, REFUSED_S * 2**place.refused)
+            self._kept_out(namespace, place, str(error), linked.values())
+            return
+        if place.trouble:
+            self._kept_out(namespace, place, "", linked.values())
+        place.refused = 0
+        place.due = time.monotonic() + LIST_AGAIN_S
         for uid, link in linked.items():
-            if uid not in there and (everywhere or link.namespace in self.namespaces):
+            if uid not in there:
                 logger.info("%s is gone from the cluster.", link)
                 self._gone(link)
-        self._listed_at = time.monotonic()
+
+    def _kept_out(
+        self, namespace: str, place: _Place, words: str, links: Iterable[ClusterObject]
+    ) -> None:
+        """Say where it can be read, in the log and on the experiments' pages, what keeps us out."""
+        if words != place.trouble:
+            logger.warning("Namespace %s: %s", namespace or "*", words or "all is well again.")
+            place.trouble = words
+        for link in links:
+            known = link.trouble.startswith(KEPT_OUT)
+            if words or known:
+                self._note_trouble(link, f"{KEPT_OUT} {words}" if words else "")
 
     def _gone(self, link: ClusterObject) -> None:
         if objects.release(str(link.uid)):
@@ -149,8 +205,7 @@ class Sync:
 
     def _intend(self, experiment: Experiment) -> None:
         wanted = experiment.project.namespace
-        served = self.namespaces == [ALL_NAMESPACES] or wanted in self.namespaces
-        objects.intend(experiment, wanted if served else self.namespaces[0])
+        objects.intend(experiment, wanted if self._is_served(wanted) else self.namespaces[0])
 
     def _create(self, link: ClusterObject) -> None:
         """Make the object of an experiment that was made here; a taken name gets our id added."""
@@ -275,7 +330,8 @@ class Sync:
             self.api.patch_status(key.namespace, key.name, key.uid, patch)
         except ClusterRefused as error:
             if error.is_missing or error.is_conflict:
-                self._listed_at = -LIST_AGAIN_S  # look whether it is gone
+                for place in self._places.values():  # look whether it is gone
+                    place.due = place.due if place.trouble else 0.0
             raise
         seen.status = {**seen.status, **after}
 

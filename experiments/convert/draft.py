@@ -18,7 +18,6 @@ from experiments.manifest.reading import LineOf, at, kind_of
 from experiments.problems import Problem, ProblemsError
 
 MANY_TRIALS = 1000  # where the file sets no end
-MANY_SECONDS = 30 * 86400
 
 
 @dataclass(frozen=True)
@@ -184,20 +183,20 @@ def limits(
     draft: Draft, *, trials: tuple[int | None, str], at_once: tuple[int | None, str],
     seconds: tuple[int | None, str], duration: Any = None,
 ) -> None:  # fmt: skip
-    """The three limits, each a value and its path in the file; a manifest needs them all.
+    """The three limits, each a value and its path in the file; a manifest needs one that ends it.
 
     ``duration``: the seconds as the file writes them.
     """
-    for (value, source), target, default, what in (
-        (seconds, "maxExecSeconds", MANY_SECONDS, "30 days"),
-        (trials, "maxTrialNum", MANY_TRIALS, f"{MANY_TRIALS} trials"),
-        (at_once, "trialConcurrency", 1, ""),
-    ):
-        given = duration if target == "maxExecSeconds" and duration else value
-        draft.put(f"spec.{target}", value or default, source if value else "", given)
-        if not value and what:
-            message = f"The file sets no end here: {target} is {what}."
-            draft.leave("", message, f"Set spec.{target} to what you want.")
+    if seconds[0]:
+        draft.put("spec.maxExecSeconds", seconds[0], seconds[1], duration or seconds[0])
+    if trials[0] or not seconds[0]:
+        draft.put("spec.maxTrialNum", trials[0] or MANY_TRIALS, trials[1] if trials[0] else "",
+                  trials[0])  # fmt: skip
+    draft.put("spec.trialConcurrency", at_once[0] or 1, at_once[1] if at_once[0] else "",
+              at_once[0])  # fmt: skip
+    if not (trials[0] or seconds[0]):
+        message = f"The file sets no end: maxTrialNum is {MANY_TRIALS} trials."
+        draft.leave("", message, "Set spec.maxTrialNum, or spec.maxExecSeconds, to what you want.")
 
 
 def shell_line(line: str) -> list[str]:

@@ -11,6 +11,7 @@ from experiments.models import Trial
 from experiments.states import TrialState
 from experiments.training.base import ENDED
 from experiments.trials.backends import backend
+from experiments.trials.elsewhere import is_elsewhere
 from experiments.trials.ends import end_trial
 from experiments.trials.launching import launched
 
@@ -24,7 +25,8 @@ def requeue_local_trials(grace: timedelta = timedelta(seconds=1.2)) -> int:
     if not backend().runs_here:
         return 0
     _own_up_to_launches()
-    running = list(Trial.objects.filter(state=TrialState.RUNNING).select_related("experiment"))
+    found = Trial.objects.filter(state=TrialState.RUNNING).select_related("experiment")
+    running = [trial for trial in found if not is_elsewhere(trial.handle)]
     for trial in running:
         if trial.handle:
             backend().stop(trial.handle)

@@ -29,6 +29,7 @@ from experiments.embedded import addresses, role_logs, serving
 from experiments.embedded.nursery import CannotFork, Nursery
 from experiments.embedded.shutdown import requeue_local_trials
 from experiments.models import Experiment, Upload, leases, release
+from experiments.trials import elsewhere
 
 logger = logging.getLogger(__name__)
 
@@ -195,11 +196,11 @@ class Supervisor:
 
     Args:
         nursery: made before the command opened anything.
-        for_a_run: whether it ends with what one command runs.
+        purpose: what the lock says: "up"; "run" or "tune" where it ends with what runs.
     """
 
-    def __init__(self, host: str, port: int, nursery: Nursery, *, for_a_run: bool = False) -> None:
-        self._for = "run" if for_a_run else "up"
+    def __init__(self, host: str, port: int, nursery: Nursery, *, purpose: str = "up") -> None:
+        self._for = purpose
         self.host = host
         self.port = port
         here = f"http://{addresses.here(host)}:{port}"
@@ -229,6 +230,7 @@ class Supervisor:
             raise CannotStart(words)
         call_command("migrate", verbosity=0, interactive=False)
         leases.forget_all(Experiment, Upload)
+        elsewhere.restart_silence()  # before a worker counts the time in which nobody served
         for stale in (settings.DATA_DIR / "queue").glob("*.msg"):
             stale.unlink(missing_ok=True)  # hints for a worker that is gone
 

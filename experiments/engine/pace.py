@@ -5,6 +5,7 @@ Called by ``selectors.pace``. The same trials give the same answer: the draws ha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,14 +30,15 @@ def time_left(
     taken_s: Sequence[float],
     running_s: Sequence[float],
     *,
-    n_to_come: int,
+    n_to_come: float,
     at_once: int,
     limit_s: float,
 ) -> Left | None:
     """Forecast the end from how long trials took so far; None while too few have ended.
 
     ``taken_s``: seconds in which each ended trial held its slot. ``running_s``: the same so far, of
-    those that run. ``n_to_come``: trials not started yet. ``limit_s``: active time until the limit.
+    those that run. ``n_to_come``: trials not started yet, perhaps without end. ``limit_s``: active
+    time until the limit, infinite where there is none.
 
     Each draw plays the rest: from a bootstrap sample of what trials took (Efron 1979), as the mean
     and spread of few are uncertain themselves, smoothed on the log scale (Silverman's width of the
@@ -45,6 +47,8 @@ def time_left(
     Measured with 40 of 100 trials ended: 78 to 84 % end within the range; 65 % where many slots
     share durations with a long tail.
     """
+    if math.isinf(n_to_come):
+        return Left(limit_s, limit_s, "time")
     taken = np.asarray(taken_s, dtype=float)
     if taken.size < LEAST or not (running_s or n_to_come):
         return None
@@ -56,14 +60,15 @@ def time_left(
         rest = longer - so_far if longer.size else np.array([0.1 * so_far])
         slots[:, place] = draw.choice(rest, size=N_DRAWS)
     slots[:, at_once:][slots[:, at_once:] == 0] = np.inf  # a limit that was lowered below them
-    n_summed = max(0, n_to_come - MOST_PLAYED)
+    n_played = min(int(n_to_come), MOST_PLAYED)
+    n_summed = n_to_come - n_played
     summed = n_summed * samples.mean(axis=1)
     summed += np.sqrt(n_summed) * samples.std(axis=1) * draw.standard_normal(N_DRAWS)
     slots += summed[:, None] / at_once
     longest = np.sort(taken)[-max(2, taken.size // 4) :]
     width = 1.06 * np.log(np.maximum(longest, 1e-3)).std() * longest.size**-0.2
     each = np.arange(N_DRAWS)
-    for _ in range(min(n_to_come, MOST_PLAYED)):
+    for _ in range(n_played):
         first = slots.argmin(axis=1)
         drawn = samples[each, draw.integers(taken.size, size=N_DRAWS)]
         slots[each, first] += drawn * np.exp(width * draw.standard_normal(N_DRAWS) - width**2 / 2)

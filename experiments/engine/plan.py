@@ -47,13 +47,13 @@ def plan(now: Snapshot) -> Plan:
     if now.finish_requested:
         reason = "The experiment was finished early."
         return _stop_all(now, reason) if now.active else Plan(finish=Phase.DONE, reason=reason)
-    if not now.active and now.n_finished >= now.max_trials:
+    if not now.active and now.is_complete:
         return Plan(finish=Phase.DONE, reason=f"{now.n_finished} trials have finished.")
     if not now.active and now.exhausted:
         return Plan(finish=Phase.DONE, reason="The tuner has nothing left to try.")
     if now.phase == Phase.PENDING:
         return Plan()
-    if now.seconds_left <= 0:
+    if now.is_out_of_time:
         return Plan(stop=_stoppable(now), finish=Phase.TIMEOUT, reason=TIME_UP)
     if now.suspended:
         return Plan()
@@ -86,6 +86,4 @@ def _work(now: Snapshot) -> Plan:
     launch = tuple(waiting[:free])
     if now.exhausted:
         return Plan(launch=launch)
-    n_left = now.max_trials - now.n_finished - len(now.active)
-    ask = max(0, min(free - len(waiting), n_left))
-    return Plan(ask=ask, launch=launch)
+    return Plan(ask=now.n_to_ask(free - len(waiting)), launch=launch)

@@ -19,6 +19,7 @@ import math
 import random
 import re
 import traceback
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,11 +32,14 @@ from experiments.algorithms.base import (
     Observation,
     Outcome,
     Proposal,
+    Suggestion,
     Tuner,
     Verdict,
 )
 from experiments.algorithms.borrowed.sources import Source
 from experiments.algorithms.borrowed.warm import WarmTuner
+from experiments.algorithms.space.search_space import SearchSpace
+from experiments.engine.initial import propose_initial
 from experiments.manifest.algorithm_spec import AlgorithmSpec
 from experiments.manifest.spec import ExperimentSpec
 from experiments.states import FINISHED, TrialState
@@ -87,11 +91,15 @@ def propose(
     count: int,
     seed: int,
     borrowed: Sequence[Source] = (),
+    max_trials: int | None = None,
 ) -> Proposal:
-    """Ask the tuner for up to ``count`` new trials; ``borrowed`` are those of earlier experiments.
+    """Ask the tuner for up to ``count`` new trials, the first of them as ``spec.initial`` says.
+
+    ``borrowed`` are the trials of earlier experiments.
 
     Built anew for each call from its whole history, so a restart changes nothing. Where it cannot
-    compute they are drawn at random, with a remark.
+    compute they are drawn at random, with a remark. ``max_trials`` is how many there will be in
+    all, where that is not what the spec says.
 
     Raises:
         AlgorithmError: the tuner has a defect: it raised, or proposed what it must not.
@@ -101,11 +109,20 @@ def propose(
         raise AlgorithmError("tuner", "(none)", "the experiment has neither tuner nor advisor.")
     ordered = sorted(records, key=lambda record: record.number)
     try:
+        if spec.elsewhere is not None and spec.elsewhere.grows:
+            if not spec.space.parameters:  # nobody has met any yet
+                return Proposal(tuple(Suggestion({}, origin="start-up") for _ in range(count)))
+            ordered = [_completed(record, spec.space, seed) for record in ordered]
         history = [observation(record, maximizes=chosen.maximizes) for record in ordered]
         tuner: Tuner[Any] = chosen.entry.load()(spec.space, chosen.args, seed)
+        tuner.budget = spec.max_trials if max_trials is None else max_trials
         if borrowed:
             tuner = WarmTuner(tuner, chosen.name, borrowed, spec.space, seed)
-        proposal = _proposed(tuner, chosen, history, count)
+
+        def ask(seen: Sequence[Observation], wanted: int) -> Proposal:
+            return _proposed(tuner, chosen, seen, wanted)
+
+        proposal = propose_initial(ask, spec.initial, spec.space, history, count, seed)
     except Exception as error:
         raise _failure(chosen, error) from error
     _check_proposal(spec, chosen, proposal, count)
@@ -115,6 +132,20 @@ def propose(
             chosen.kind, chosen.name, "it waits for a running trial, but none is running."
         )
     return proposal
+
+
+def _completed(record: TrialSoFar, space: SearchSpace, seed: int) -> TrialSoFar:
+    """The trial with a value for every parameter, where the search space has grown since.
+
+    One that it did not have is drawn as if nobody had chosen: for this trial always the same, and
+    over all trials without a leaning, so that a tuner learns nothing from it.
+    """
+    values = dict(record.parameters)
+    for name, parameter in space.parameters.items():
+        if name not in values or not parameter.contains(values[name]):
+            rng = np.random.default_rng([seed, record.number, zlib.crc32(name.encode())])
+            values[name] = parameter.sample(rng)
+    return replace(record, parameters={name: values[name] for name in space.parameters})
 
 
 def _proposed(

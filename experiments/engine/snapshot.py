@@ -55,9 +55,10 @@ class Snapshot:
     """One experiment, now. Limits are the present ones; they may have changed while running."""
 
     phase: str  # a Phase
-    max_trials: int
+    max_trials: int | None  # None: as many as the time allows
     concurrency: int
-    seconds_left: float  # of maxExecSeconds; does not shrink while suspended
+    # of maxExecSeconds; does not shrink while suspended; None: as long as the trials take
+    seconds_left: float | None
     trials: tuple[TrialSnapshot, ...] = ()
     suspended: bool = False
     finish_requested: bool = False
@@ -81,3 +82,18 @@ class Snapshot:
     def n_finished(self) -> int:
         """Finished trials that count towards maxTrialNum."""
         return sum(trial.is_finished and trial.counts for trial in self.trials)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether as many trials have finished as were wanted."""
+        return self.max_trials is not None and self.n_finished >= self.max_trials
+
+    @property
+    def is_out_of_time(self) -> bool:
+        return self.seconds_left is not None and self.seconds_left <= 0
+
+    def n_to_ask(self, free: int) -> int:
+        """How many of so many free places new trials may take."""
+        if self.max_trials is None:
+            return max(0, free)
+        return max(0, min(free, self.max_trials - self.n_finished - len(self.active)))

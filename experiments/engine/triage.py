@@ -5,10 +5,15 @@ Called by ``selectors.triage``. What counts as alike is what the circuit breaker
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from experiments.algorithms.space.parameters import freeze, is_number
 from experiments.engine.breaker import masked
@@ -83,10 +88,10 @@ def where(failed: Sequence[Mapping[str, Any]], well: Sequence[Mapping[str, Any]]
         bad = [p[name] for p in failed if name in p]
         good = [p[name] for p in well if name in p]
         is_numeric = all(map(is_number, (*bad, *good)))
-        looks = _ranges(bad, good) if is_numeric else _values(bad, good)
-        n_looked_at += len(looks)
+        counted = _ranges(bad, good) if is_numeric else _values(bad, good)
+        n_looked_at += len(counted)
         best = min(
-            (_judged(name, look, bad, good) for look in looks),
+            (_judged(name, look, len(bad), len(good)) for look in counted),
             key=lambda judged: judged[0],
             default=None,
         )
@@ -99,61 +104,70 @@ def where(failed: Sequence[Mapping[str, Any]], well: Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class _Look:
+    """A part of a parameter's values, and how many failed and did well there."""
+
+    n_bad: int
+    n_good: int
     low: float | None = None
     high: float | None = None
-    value: Any = None
-
-    def holds(self, value: Any) -> bool:
-        if self.low is not None:
-            return bool(value >= self.low)
-        if self.high is not None:
-            return bool(value <= self.high)
-        return freeze(value) == freeze(self.value)
+    values: tuple[Any, ...] = ()
 
 
 def _ranges(bad: Sequence[Any], good: Sequence[Any]) -> list[_Look]:
     known = sorted({*bad, *good})
     step = max(1, len(known) // N_CUTS)
     cuts = range(step, len(known), step)
-    return [
-        *(_Look(low=known[i]) for i in cuts),
-        *(_Look(high=known[i - 1]) for i in cuts),
-    ]
+    bad, good = sorted(bad), sorted(good)
+
+    def below(value: float) -> tuple[int, int]:
+        return bisect_left(bad, value), bisect_left(good, value)
+
+    found = []
+    for low, high in ((known[i], known[i - 1]) for i in cuts):
+        n_bad, n_good = below(low)  # no value lies between the two
+        found.append(_Look(len(bad) - n_bad, len(good) - n_good, low=low))
+        found.append(_Look(n_bad, n_good, high=high))
+    return sorted(found, key=lambda look: look.low is None)
 
 
 def _values(bad: Sequence[Any], good: Sequence[Any]) -> list[_Look]:
     known = {freeze(value): value for value in (*bad, *good)}
-    return [_Look(value=value) for value in known.values()] if 1 < len(known) <= N_CUTS else []
+    if not 1 < len(known) <= N_CUTS:
+        return []
+    n_bad, n_good = (Counter(map(freeze, values)) for values in (bad, good))
+    return [_Look(n_bad[key], n_good[key], values=(value,)) for key, value in known.items()]
 
 
-def _judged(name: str, look: _Look, bad: Sequence[Any], good: Sequence[Any]) -> tuple[float, Where]:
-    failed = sum(look.holds(value) for value in bad)
-    of = failed + sum(look.holds(value) for value in good)
-    n, n_failed = len(bad) + len(good), len(bad)
-    bounded = look.low is not None or look.high is not None
+def _judged(name: str, look: _Look, n_bad: int, n_good: int) -> tuple[float, Where]:
+    of, n = look.n_bad + look.n_good, n_bad + n_good
     told = Where(
         parameter=name,
         low=look.low,
         high=look.high,
-        values=() if bounded else (look.value,),
-        failed=failed,
+        values=look.values,
+        failed=look.n_bad,
         of=of,
-        elsewhere_failed=n_failed - failed,
+        elsewhere_failed=n_bad - look.n_bad,
         elsewhere_of=n - of,
     )
-    return _chance(failed, of, n_failed, n), told
+    return _chance(look.n_bad, of, n_bad, n), told
 
 
 def _chance(failed: int, of: int, n_failed: int, n: int) -> float:
     """That at least ``failed`` of ``of`` fail, if the ``n_failed`` of ``n`` fell anywhere."""
-    whole = _log_choose(n, of)
     most = min(of, n_failed)
-    return math.fsum(
-        math.exp(_log_choose(n_failed, k) + _log_choose(n - n_failed, of - k) - whole)
-        for k in range(failed, most + 1)
-        if of - k <= n - n_failed
-    )
+    k = np.arange(max(failed, of - (n - n_failed)), most + 1)
+    logs = _log_factorials(n)
+
+    def log_choose(n: int, k: Any) -> Any:
+        return logs[n] - logs[k] - logs[n - k]
+
+    each = log_choose(n_failed, k) + log_choose(n - n_failed, of - k) - log_choose(n, of)
+    return float(np.exp(each).sum())
 
 
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+@lru_cache(8)
+def _log_factorials(n: int) -> NDArray[np.float64]:
+    """Of 0 to n."""
+    found: NDArray[np.float64] = np.cumsum(np.log(np.maximum(np.arange(n + 1), 1)))
+    return found

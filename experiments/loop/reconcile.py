@@ -9,7 +9,7 @@ and every step can be repeated: killed anywhere, the next pass goes on from the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 
@@ -19,18 +19,26 @@ from django.utils import timezone
 from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
-from experiments.loop import overtime, starting, trip
+from experiments.loop import assessing, overtime, patience, starting, trip
 from experiments.loop.borrowing import borrowed_by
 from experiments.loop.history import trials_so_far
 from experiments.loop.lease import Lease
+from experiments.manifest.fields import MAX_EXEC_SECONDS
 from experiments.manifest.spec import ExperimentSpec
 from experiments.models import Experiment, Trial, clock, curves
 from experiments.models.leases import LostLease
 from experiments.problems import ProblemsError
 from experiments.redaction import redact
 from experiments.services.intake import obstacles
-from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, EventKind, Phase, TrialState
-from experiments.training.base import ENDED, BackendUnavailable, name_of_job
+from experiments.states import (
+    FINISHED,
+    PHASE_ENDED,
+    WENT_WRONG,
+    EventKind,
+    Phase,
+    TrialState,
+)
+from experiments.training.base import ENDED, BackendRefused, BackendUnavailable, Handle, name_of_job
 from experiments.trials import changes, checkpoints
 from experiments.trials.backends import backend
 from experiments.trials.ends import end_trial
@@ -66,9 +74,9 @@ def waiting_ids() -> list[str]:
 def time_is_up_in(within_s: float) -> dict[str, float]:
     """Experiments whose active time runs out within ``within_s``, and after how many seconds."""
     now = timezone.now()
-    running = Experiment.objects.filter(phase=Phase.RUNNING).exclude(clock_at=None)
-    left = {e.pk: e.max_exec_seconds - e.active_seconds_at(now) for e in running}
-    return {pk: seconds for pk, seconds in left.items() if 0 < seconds <= within_s}
+    running = Experiment.objects.filter(phase=Phase.RUNNING, max_exec_seconds__isnull=False)
+    left = {e.pk: e.seconds_left_at(now) for e in running.exclude(clock_at=None)}
+    return {pk: s for pk, s in left.items() if s is not None and 0 < s <= within_s}
 
 
 def reconcile(experiment_id: str) -> None:
@@ -114,7 +122,7 @@ def _one_pass(experiment: Experiment, lease: Lease) -> None:
             fail(experiment, f"The manifest cannot run here: {error}")
             return
         overtime.stop_overdue(experiment, spec, running)
-        _assess(experiment, spec)
+        assessing.assess(experiment, spec)
         _follow_plan(experiment, spec, lease)
         _trouble_over(experiment)
     except BackendUnavailable as error:
@@ -204,25 +212,32 @@ def _mark_all(experiment: Experiment, reason: str, *, cut_off: bool = False) -> 
 
 
 def _remove(experiment: Experiment) -> None:
-    """Delete for good, once nothing of it runs any more."""
+    """Delete for good, once nothing of it runs any more, or nobody lets us see to it any more."""
     _mark_all(experiment, "The experiment was deleted.")
-    _fold(experiment)
-    _stop_marked(experiment)
-    if experiment.trials.exclude(state__in=FINISHED).exists():
-        return
+    forget = backend().forget
+    try:
+        _fold(experiment)
+        _stop_marked(experiment)
+        if experiment.trials.exclude(state__in=FINISHED).exists():
+            return
+    except BackendRefused as error:
+        if not patience.is_over(experiment.pk):
+            raise
+        logger.error("Experiment %s goes, and its jobs are left: %s", experiment.pk, error)
+        forget = backend().abandon
     for trial in experiment.trials.only("number", "attempt", "handle"):
-        _forget(experiment.pk, trial)
+        _forget(experiment.pk, trial, forget)
     checkpoints.forget(experiment.pk)
     backend().leave(experiment.pk)
     experiment.delete()
 
 
-def _forget(experiment_id: str, trial: Trial) -> None:
+def _forget(experiment_id: str, trial: Trial, forget: Callable[[Handle], None]) -> None:
     """Remove what is kept for a trial: of every attempt, and of one that only waited to start."""
     names = [name_of_job(experiment_id, trial.number, n + 1) for n in range(trial.attempt)]
     last = trial.handle or {"name": names[-1]}
     for handle in [*({"name": name} for name in names[:-1]), last]:
-        backend().forget(handle)
+        forget(handle)
 
 
 # ---------------------------------------------------------------- time
@@ -279,10 +294,11 @@ def _fold(experiment: Experiment) -> list[Trial]:
 
 def _allow_the_time_left(experiment: Experiment, running: Sequence[Trial]) -> None:
     """No backend may end a trial before the experiment's time is up, however it has grown."""
-    seconds_left = experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now())
+    left = experiment.seconds_left_at(timezone.now())
+    seconds = MAX_EXEC_SECONDS if left is None else left  # it may have had a limit at launch
     for trial in running:
         if trial.handle and not trial.stop_as:
-            backend().allow(trial.handle, seconds_left)
+            backend().allow(trial.handle, seconds)
 
 
 def _remark(trial: Trial, remark: str) -> None:
@@ -291,67 +307,6 @@ def _remark(trial: Trial, remark: str) -> None:
         if Trial.objects.filter(pk=trial.pk, state=TrialState.RUNNING).update(reason=remark):
             trial.reason = remark
             trial.experiment.record(EventKind.REMARK, trial=trial, reason=remark)
-
-
-def _assess(experiment: Experiment, spec: ExperimentSpec) -> None:
-    """Let the assessor judge each report that it has not seen, in order."""
-    if spec.assessor is None:
-        return
-    fresh = [
-        trial
-        for trial in experiment.trials.filter(state=TrialState.RUNNING, stop_as="")
-        if trial.latest_sequence is not None and trial.latest_sequence > trial.judged_sequence
-    ]
-    if not fresh:
-        return
-    records = {record.number: record for record in trials_so_far(experiment)}
-    let_go = _let_go(experiment)
-    for trial in fresh:
-        if trial.number not in let_go:
-            apart = {trial.number, *let_go}
-            others = [other for number, other in records.items() if number not in apart]
-            _judge(experiment, spec, trial, records[trial.number], others)
-        # Never back, nor into another attempt, by a pass that lost its lease meanwhile.
-        Trial.objects.filter(
-            pk=trial.pk, attempt=trial.attempt, judged_sequence__lt=trial.latest_sequence
-        ).update(judged_sequence=trial.latest_sequence)
-
-
-def _judge(
-    experiment: Experiment,
-    spec: ExperimentSpec,
-    trial: Trial,
-    record: session.TrialSoFar,
-    others: Sequence[session.TrialSoFar],
-) -> None:
-    for prefix in session.unjudged(record, trial.judged_sequence):
-        verdict = session.assess(spec, prefix, others)
-        if verdict.stop and session.lets_finish(spec, trial.number, experiment.seed):
-            experiment.record(
-                EventKind.LET_FINISH, trial=trial, new=TrialState.EARLY_STOPPED,
-                reason=verdict.reason, data=dict(verdict.data),
-            )  # fmt: skip
-            return
-        if verdict.stop:
-            changes.request_stop(trial, TrialState.EARLY_STOPPED, verdict.reason, **verdict.data)
-            return
-        if verdict.reason:
-            _say_unjudged(trial, verdict.reason)
-
-
-def _let_go(experiment: Experiment) -> set[int]:
-    """Numbers of the trials that the assessor would have stopped and that run on.
-
-    It judges them no more, nor others by them: what it does to the rest is as if they were stopped.
-    """
-    found = experiment.events.filter(what=EventKind.LET_FINISH, trial__isnull=False)
-    return set(found.values_list("trial__number", flat=True))
-
-
-def _say_unjudged(trial: Trial, reason: str) -> None:
-    """Record why a report of it could not be judged; once a trial, for the next ones are alike."""
-    if not trial.experiment.events.filter(trial=trial, what=EventKind.NOT_JUDGED).exists():
-        trial.experiment.record(EventKind.NOT_JUDGED, trial=trial, reason=reason)
 
 
 # ---------------------------------------------------------------- what to do
@@ -381,7 +336,7 @@ def snapshot(experiment: Experiment) -> Snapshot:
         deleting=experiment.deleting,
         max_trials=experiment.max_trials,
         concurrency=experiment.concurrency,
-        seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
+        seconds_left=experiment.seconds_left_at(timezone.now()),
         exhausted=experiment.exhausted,
         trials=tuple(
             TrialSnapshot.of(number, state, stop_as=stop_as, cut_off=cut_off, superseded=retried)
@@ -415,16 +370,24 @@ def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> 
         # What must wait is asked for later, when the tuner knows more; but one shows that it does.
         most = min(todo.ask, LAUNCHES_PER_PASS)
         room = backend().room(sample_launch(spec, experiment.pk), most)
-        fresh = _ask(experiment, spec, max(1, room), lease)
-        outcome = starting.launch(experiment, spec, fresh, lease)
+        least = 0 if spec.elsewhere else 1  # there nobody is to wait for who may never come
+        if count := max(least, room):
+            fresh = _ask(experiment, spec, count, lease)
+            outcome = starting.launch(experiment, spec, fresh, lease)
     if outcome.never_starts:
         fail(experiment, f"No trial could be started. {outcome.never_starts}")
 
 
 def _ask(experiment: Experiment, spec: ExperimentSpec, count: int, lease: Lease) -> list[Trial]:
     """Ask the tuner for ``count`` trials and commit their rows; returns them."""
-    borrowed = borrowed_by(experiment, spec)
-    proposal = session.propose(spec, trials_so_far(experiment), count, experiment.seed, borrowed)
+    proposal = session.propose(
+        spec,
+        trials_so_far(experiment),
+        count,
+        experiment.seed,
+        borrowed_by(experiment, spec),
+        experiment.max_trials,
+    )
     if not lease.renew():
         logger.warning("Experiment %s: the lease ran out while proposing", experiment.pk)
         return []

@@ -27,6 +27,8 @@ from experiments.trials.launching import launch_of
 
 logger = logging.getLogger(__name__)
 
+# What `kubectl apply` brought never runs as processes of whoever serves it.
+NOT_HERE = "Waits for a server with AUTOTUNE_TRAINING_ENGINE=auto: it belongs to the cluster."
 GIVE_UP_AFTER = 3  # launches refused in a row, before any trial ever ran
 
 
@@ -45,8 +47,12 @@ def launch(
     for trial in waiting:
         if not lease.renew():
             return Outcome(may_go_on=False)
+        if experiment.origin == Experiment.Origin.KUBERNETES and backend().runs_here:
+            _say_why_it_waits(trial, NOT_HERE)
+            return Outcome(may_go_on=False)
         try:
-            checkpoints.make(trial.parameters, spec.adds)
+            if spec.elsewhere is None:
+                checkpoints.make(trial.parameters, spec.adds)
             handle = backend().launch(launch_of(experiment, spec, trial))
         except NotYet as wait:
             _say_why_it_waits(trial, redact(str(wait)))
@@ -111,5 +117,5 @@ def _never_started(experiment: Experiment) -> bool:
     """Whether nothing ever ran and several launches were refused: a set-up error."""
     if experiment.trials.exclude(started_at=None).exists():
         return False
-    enough = min(GIVE_UP_AFTER, experiment.max_trials)
+    enough = min(GIVE_UP_AFTER, experiment.max_trials or GIVE_UP_AFTER)
     return experiment.trials.filter(state=TrialState.FAILED).count() >= enough

@@ -10,7 +10,8 @@ from experiments.algorithms import registry
 from experiments.algorithms.settings import parse_settings
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.manifest import reading
-from experiments.manifest.fields import NAME_FIELDS, SPEC, Section
+from experiments.manifest.field_kinds import Section
+from experiments.manifest.fields import NAME_FIELDS, SPEC
 from experiments.manifest.json_text import duplicate_keys, parse_json, pretty_json
 from experiments.manifest.reading import Notes, at
 from experiments.problems import Problem, ProblemsError, nearest

@@ -12,11 +12,7 @@ from typing import Any
 
 import yaml
 
-from experiments.manifest.fields import (
-    API_GROUP,
-    API_VERSION_NAME,
-    KIND,
-    SPEC,
+from experiments.manifest.field_kinds import (
     Amounts,
     Anything,
     Field,
@@ -29,6 +25,7 @@ from experiments.manifest.fields import (
     Text,
     Whole,
 )
+from experiments.manifest.fields import API_GROUP, API_VERSION_NAME, KIND, SPEC
 from experiments.manifest.names import MAX_NAME, portable
 from experiments.manifest.quantity import ABOVE_ZERO, NOT_NEGATIVE
 from experiments.states import Phase, TrialState

@@ -9,11 +9,21 @@ a Rule here.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from dataclasses import replace
 
 from experiments.algorithms import registry
+from experiments.manifest.field_kinds import (
+    Amounts,
+    Anything,
+    Flag,
+    JsonMapping,
+    Quantity,
+    Rows,
+    Rule,
+    Section,
+    Text,
+    Whole,
+)
 from experiments.manifest.local_spec import MEASURED
 from experiments.manifest.names import LABEL, MAX_NAME
 from experiments.redaction import KEY
@@ -28,7 +38,6 @@ MAX_CONCURRENCY = 10_000
 MAX_REPLICAS = 1000
 MAX_TASKS = 32
 MAX_CONTAINERS = 32  # of a pod, init containers apart
-MAX_TEXT = 4096  # characters
 
 FRAMEWORKS = ("tensorflow", "pytorch", "xgboost")
 RESTART_POLICIES = ("Always", "OnFailure", "Never", "ExitCode")
@@ -44,162 +53,10 @@ NAME_FIELDS = {
     "advisor": "builtinAdvisorName",
 }
 LEGACY_STORES = ("aimd", "em")  # earlier spellings of aistore
+EITHER = ("maxTrialNum", "maxExecSeconds")  # one may be missing, but for objects of a cluster
+NO_END = "is required where maxExecSeconds is missing: one of the two ends the experiment."
+NO_END_HINT = "How many trials to run, e.g. 50, or maxExecSeconds: 7200 for two hours."
 NO_TUNER = "A tuner is required: it chooses the parameters."
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What no single field can say, as CEL, with the words of its refusal."""
-
-    cel: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Whole:
-    """A whole number."""
-
-    doc: str
-    low: int
-    high: int
-    required: bool = False
-    hint: str = ""
-
-    @property
-    def check(self) -> dict[str, Any]:
-        """Arguments of ``reading.whole_number``."""
-        return {
-            "low": self.low, "high": self.high, "required": self.required, "hint": self.hint,
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Flag:
-    """True or false; false where it is absent."""
-
-    doc: str
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Text:
-    """A text; what it must look like is ``one_of`` or ``pattern``, if anything."""
-
-    doc: str
-    required: bool = False
-    hint: str = ""
-    max_length: int = MAX_TEXT
-    one_of: tuple[str, ...] = ()
-    pattern: re.Pattern[str] | None = None
-    ignores_case: bool = False  # the pattern does
-    never: re.Pattern[str] | None = None  # what it must not look like
-
-    @property
-    def check(self) -> dict[str, Any]:
-        """Arguments of ``reading.text``."""
-        return {"required": self.required, "hint": self.hint, "max_length": self.max_length}
-
-
-@dataclass(frozen=True)
-class JsonMapping:
-    """A mapping, or JSON text of one; with ``required`` not an empty one."""
-
-    doc: str
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A Kubernetes quantity; ``above_zero``, or zero too."""
-
-    doc: str
-    above_zero: bool = False
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Anything:
-    """A mapping that is Kubernetes' business and passes through unchanged."""
-
-    doc: str
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Amounts:
-    """A mapping of names to quantities."""
-
-    doc: str
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Rows:
-    """A list; ``most`` None: as long as you like. With ``required`` not an empty one.
-
-    ``not_empty``: it may be absent, but not empty. ``distinct``: no entry twice.
-    """
-
-    doc: str
-    of: Field
-    required: bool = False
-    most: int | None = None
-    not_empty: bool = False
-    distinct: bool = False
-
-
-@dataclass(frozen=True)
-class Section:
-    """A mapping with fields of its own; ``is_open`` lets further ones (Kubernetes') pass through.
-
-    ``never_both`` names two fields of which one at most may be given.
-    """
-
-    doc: str
-    fields: Mapping[str, Field]
-    required: bool = False
-    is_open: bool = False
-    never_both: tuple[str, ...] = ()
-    rules: tuple[Rule, ...] = field(default=())
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        return tuple(self.fields)
-
-    def whole(self, name: str) -> Whole:
-        """The declaration of a whole number among the fields."""
-        found = self.fields[name]
-        assert isinstance(found, Whole)
-        return found
-
-    def text(self, name: str) -> Text:
-        """The declaration of a text among the fields."""
-        found = self.fields[name]
-        assert isinstance(found, Text)
-        return found
-
-    def rows(self, name: str) -> Rows:
-        """The declaration of a list among the fields."""
-        found = self.fields[name]
-        assert isinstance(found, Rows)
-        return found
-
-    def whole_of(self, name: str) -> Whole:
-        """The declaration of the numbers in a list among the fields."""
-        found = self.rows(name).of
-        assert isinstance(found, Whole)
-        return found
-
-    def text_of(self, name: str) -> Text:
-        """The declaration of the texts in a list among the fields."""
-        found = self.rows(name).of
-        assert isinstance(found, Text)
-        return found
-
-
-Field: TypeAlias = (
-    Whole | Flag | Text | JsonMapping | Quantity | Anything | Amounts | Rows | Section
-)
 
 
 def _listed(words: tuple[str, ...]) -> str:
@@ -434,6 +291,20 @@ METRICS = Section(
             },
         ),
         "file": Text("A file that grows, read in place of stdout: lines, CSV, or JSON."),
+        "tensorboard": Text("A directory of TensorBoard's event files, read in place of stdout."),
+    },
+)  # fmt: skip
+
+ELSEWHERE = Section(
+    "Trials run elsewhere: programs ask for them and tell what came of them. It stands in place of "
+    "trainingConfig, and not in a cluster's objects. A section of AutoTune Web's own.",
+    {
+        "lostAfterSeconds": Whole(
+            "After how many seconds of silence a trial is lost and given to another program; 60 if "
+            "absent.",
+            2, 604_800, hint="Seconds, e.g. 60.",
+        ),
+        "grows": Flag("Whether programs add to the search space as they meet parameters."),
     },
 )  # fmt: skip
 
@@ -480,7 +351,14 @@ SPEC = Section(
             "The hyperparameters by name, each with _type and _value: JSON text, or a mapping.",
             required=True,
         ),
-        "trainingConfig": TRAINING,
+        "initial": Rows(
+            "Configurations tried first, in this order; what one leaves open the tuner chooses. A "
+            "field of AutoTune Web's own.",
+            JsonMapping("Some or all parameters by name.", required=True),
+            most=1000,
+        ),
+        "trainingConfig": replace(TRAINING, required=False),
+        "elsewhere": ELSEWHERE,
         "tuner": _algorithm("tuner", "What chooses the parameters. It wins over an advisor."),
         "assessor": _algorithm("assessor", "What stops bad trials early, beside a tuner."),
         "advisor": _algorithm("advisor", "Tuner and assessor in one."),
@@ -496,5 +374,9 @@ SPEC = Section(
         **{name: replace(AISTORE, doc="An old spelling of 'aistore'.") for name in LEGACY_STORES},
     },
     required=True,
-    rules=(Rule("has(self.tuner) || has(self.advisor)", NO_TUNER),),
+    never_both=("trainingConfig", "elsewhere"),
+    rules=(
+        Rule("has(self.tuner) || has(self.advisor)", NO_TUNER),
+        Rule("has(self.trainingConfig) || has(self.elsewhere)", "trainingConfig is required."),
+    ),
 )  # fmt: skip

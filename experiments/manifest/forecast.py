@@ -6,6 +6,7 @@ whether a manifest is well formed; this says what will become of it on the engin
 
 from __future__ import annotations
 
+import math
 import os.path
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -81,15 +82,16 @@ def forecast_of(
     if runs_here and spec.training.scheduler:
         message = "Local trials have no queues: of the scheduler only the priority counts."
         notes.warn("spec.trainingConfig.scheduler", message)
-    if not runs_here and spec.local != LocalSpec():
+    if not runs_here and spec.local != LocalSpec() and spec.elsewhere is None:
         message = "is for trials on one machine: on a cluster it is ignored."
         notes.warn("spec.local", message)
     _check_gpus(notes, spec, runs_here)
     n_distinct = spec.space.n_distinct()
     _check_direction(notes, spec)
-    _check_enough(notes, spec, n_distinct)
+    if spec.elsewhere is None or not spec.elsewhere.grows:
+        _check_enough(notes, spec, n_distinct)
     _check_assessor(notes, spec)
-    _check_checkpoints(notes, spec, runs_here)
+    _check_checkpoints(notes, spec, runs_here and spec.elsewhere is None)
     _check_metrics(notes, spec, runs_here)
     rng = np.random.default_rng(SAMPLE_SEED)
     samples = tuple(spec.space.sample(rng) for _ in range(N_SAMPLES))
@@ -208,12 +210,21 @@ def _check_direction(notes: Notes, spec: ExperimentSpec) -> None:
 
 
 def _check_enough(notes: Notes, spec: ExperimentSpec, n_distinct: int | None) -> None:
-    if n_distinct is None or n_distinct >= spec.max_trials:
+    if n_distinct is None or n_distinct >= (spec.max_trials or math.inf):
         return
     chooser = spec.tuner or spec.advisor
     if spec.adds:
         return  # it runs configurations again on purpose, with more budget or from a checkpoint
     ends = chooser is not None and chooser.name in _TRY_EACH_ONCE
+    if spec.max_trials is None:
+        if not ends:
+            notes.warn(
+                "spec.maxTrialNum",
+                f"The search space has {n_distinct} distinct configurations, and without "
+                "maxTrialNum they are tried again until the time is up.",
+                f"Widen the search space or set maxTrialNum to {n_distinct}.",
+            )
+        return
     effect = "the experiment is done after them" if ends else "some will be tried again"
     notes.warn(
         "spec.maxTrialNum",
@@ -269,6 +280,15 @@ def _check_checkpoints(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> N
 def _check_metrics(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> None:
     if spec.metrics is None:
         return
+    named = spec.metrics.file or spec.metrics.tensorboard
+    if not runs_here and not (named or spec.metrics.stdout):
+        notes.warn(
+            "spec.metrics",
+            "What a trial prints is collected by the local engine only: on a cluster the metric "
+            "counts where the script logs it, to MLflow or by transformers' KubeflowCallback.",
+            "See docs/trials.md.",
+        )
+        return
     if not runs_here:
         notes.error(
             "spec.metrics",
@@ -277,11 +297,14 @@ def _check_metrics(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> None:
         )
         return
     first = containers_of(spec.training.tasks[0].template)[0]
-    shared = spec.metrics.file.startswith("/") or bool(first.get("workingDir"))
-    if spec.metrics.file and "$(" not in spec.metrics.file and shared and spec.concurrency > 1:
+    shared = named.startswith("/") or bool(first.get("workingDir"))
+    if named and "$(" not in named and shared and spec.concurrency > 1:
+        is_file = bool(spec.metrics.file)
         notes.warn(
-            "spec.metrics.file",
-            "Trials that run at once would all write to this file.",
+            "spec.metrics.file" if is_file else "spec.metrics.tensorboard",
+            "Trials that run at once would all write to this file."
+            if is_file
+            else "Trials that run at once would all write to this directory.",
             "Let its name hold $(TUNER_TRIAL_JOB_ID), and tell the script so.",
         )
 
@@ -301,7 +324,7 @@ def _of_a_trial(spec: ExperimentSpec) -> dict[str, Decimal]:
 
 
 def _peak(spec: ExperimentSpec) -> Peak:
-    at_once = min(spec.concurrency, spec.max_trials)
+    at_once = min(spec.concurrency, spec.max_trials or spec.concurrency)
     pods = sum(task.replicas for task in spec.training.tasks)
     totals = _of_a_trial(spec)
     return Peak(

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.manifest import reading
-from experiments.manifest.fields import METRICS, Section
+from experiments.manifest.field_kinds import Section
+from experiments.manifest.fields import METRICS
 from experiments.manifest.reading import Notes, at
 
 
 @dataclass(frozen=True)
 class MetricsSpec:
-    """What is collected: of the file's lines, or without one of what a trial prints."""
+    """What is collected: of event files or a file's lines, or without one of what is printed."""
 
     objective: str
     pattern: str = ""
     file: str = ""
     stdout: bool = False  # named in the manifest
+    tensorboard: str = ""  # directory of event files
 
     def as_manifest(self) -> dict[str, Any]:
         found: dict[str, Any] = {"objective": self.objective}
@@ -29,6 +31,8 @@ class MetricsSpec:
             found["stdout"] = {"pattern": self.pattern} if self.pattern else {}
         if self.file:
             found["file"] = self.file
+        if self.tensorboard:
+            found["tensorboard"] = self.tensorboard
         return found
 
 
@@ -40,9 +44,9 @@ def parse_metrics(notes: Notes, raw: Any, path: str) -> MetricsSpec | None:
     if not section:
         return None
     reading.check_keys(notes, section, path, METRICS.keys)
-    objective, file = (
+    objective, file, tensorboard = (
         reading.text(notes, section.get(name), at(path, name), **METRICS.text(name).check)
-        for name in ("objective", "file")
+        for name in ("objective", "file", "tensorboard")
     )
     inner, declared = at(path, "stdout"), METRICS.fields["stdout"]
     assert isinstance(declared, Section)
@@ -53,9 +57,12 @@ def parse_metrics(notes: Notes, raw: Any, path: str) -> MetricsSpec | None:
         notes, stdout.get("pattern"), at(inner, "pattern"), **declared.text("pattern").check
     )
     _check_pattern(notes, pattern, at(inner, "pattern"))
+    if tensorboard and (file or given is not None):
+        words = "must stand alone: event files are read in place of what is printed, or of a file."
+        notes.error(at(path, "tensorboard"), words, "Leave out 'file' and 'stdout', or this one.")
     if not objective:
         return None
-    return MetricsSpec(objective, pattern, file, given is not None)
+    return MetricsSpec(objective, pattern, file, given is not None, tensorboard)
 
 
 def _check_pattern(notes: Notes, pattern: str, path: str) -> None:

@@ -21,22 +21,27 @@ from experiments.manifest.algorithm_spec import (
     parse_algorithm,
     read_json_mapping,
 )
+from experiments.manifest.elsewhere_spec import GROWING, ElsewhereSpec, parse_elsewhere
 from experiments.manifest.fields import (
     AISTORE,
     ALIKE,
     API_VERSION,
     BREAKER,
+    EITHER,
     KIND,
     LEGACY_STORES,
     NAME_FIELDS,
+    NO_END,
+    NO_END_HINT,
     NO_TUNER,
     SPEC,
 )
+from experiments.manifest.initial_spec import Initial, parse_initial
 from experiments.manifest.json_text import pretty_json
 from experiments.manifest.local_section import parse_local
 from experiments.manifest.local_spec import LocalSpec
+from experiments.manifest.metadata import parse_metadata, without_status
 from experiments.manifest.metrics_spec import MetricsSpec, parse_metrics
-from experiments.manifest.names import LABEL, LABEL_KEY, LABEL_VALUE, MAX_NAME, SUBDOMAIN, slug
 from experiments.manifest.placeholders import check_placeholders, check_word
 from experiments.manifest.quantity import HINT as QUANTITY_HINT
 from experiments.manifest.quantity import parse_quantity
@@ -50,6 +55,7 @@ from experiments.redaction import KEY
 __all__ = [
     "AIStoreSpec",
     "AlgorithmSpec",
+    "ElsewhereSpec",
     "ExperimentSpec",
     "LocalSpec",
     "Parsed",
@@ -57,20 +63,12 @@ __all__ = [
     "ProblemsError",
     "TaskSpec",
     "TrainingSpec",
+    "lacks_limits",
     "parse_manifest",
     "parse_text",
     "to_manifest",
     "without_status",
 ]
-
-_METADATA_KEYS = ("name", "generateName", "namespace", "labels", "annotations")
-# Set by a Kubernetes server; a manifest copied from `kubectl get -o yaml` carries them.
-_SERVER_METADATA = frozenset(
-    {
-        "uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "selfLink",
-        "ownerReferences", "finalizers", "deletionTimestamp", "deletionGracePeriodSeconds",
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,8 +84,8 @@ class ExperimentSpec:
     """What the user asked for, checked."""
 
     name: str
-    max_exec_seconds: int
-    max_trials: int
+    max_exec_seconds: int | None  # one of these two may be None: no such limit
+    max_trials: int | None
     concurrency: int
     space: SearchSpace
     training: TrainingSpec
@@ -103,8 +101,10 @@ class ExperimentSpec:
     alike: int = ALIKE  # failures alike that suspend it; 0: none do
     local: LocalSpec = field(default_factory=LocalSpec)  # read by the local engine only
     metrics: MetricsSpec | None = None  # None: trials report by themselves
+    elsewhere: ElsewhereSpec | None = None  # programs run the trials; ``training`` is empty then
     warm_start: WarmStartSpec | None = None
     seed: int | None = None  # None: the server chooses one
+    initial: Initial = ()  # tried first, in order; partial ones too
 
     @property
     def optimize_mode(self) -> str:
@@ -146,7 +146,7 @@ def parse_manifest(data: Mapping[str, Any], *, line_of: LineOf | None = None) ->
         notes.absorb(ProblemsError(problems))
         notes.raise_if_any()
     _check_top(notes, data)
-    metadata = _metadata(notes, data.get("metadata"))
+    metadata = parse_metadata(notes, data.get("metadata"))
     body = reading.mapping(notes, data.get("spec"), "spec", required=True)
     spec = _spec(notes, body, metadata) if body else None
     notes.raise_if_any()
@@ -166,83 +166,6 @@ def _check_top(notes: Notes, data: Mapping[str, Any]) -> None:
         notes.warn("status", "The status is set by the server; it is ignored here.")
 
 
-def _metadata(notes: Notes, raw: Any) -> dict[str, Any]:
-    metadata = reading.mapping(notes, raw, "metadata")
-    if raw is not None and not isinstance(raw, Mapping):
-        return {}
-    kept = {key: value for key, value in metadata.items() if key not in _SERVER_METADATA}
-    reading.check_keys(notes, kept, "metadata", _METADATA_KEYS)
-    return {
-        "name": _name(notes, metadata),
-        "namespace": _namespace(notes, metadata.get("namespace")),
-        "labels": _labels(notes, metadata.get("labels")),
-        "annotations": _text_pairs(notes, metadata.get("annotations"), "metadata.annotations"),
-    }
-
-
-def without_status(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest without what a Kubernetes server adds to it."""
-    kept = {key: value for key, value in manifest.items() if key != "status"}
-    metadata = {k: v for k, v in kept["metadata"].items() if k not in _SERVER_METADATA}
-    return {**kept, "metadata": metadata}
-
-
-def _name(notes: Notes, metadata: Mapping[str, Any]) -> str:
-    path = "metadata.name"
-    if metadata.get("name") is None and metadata.get("generateName") is not None:
-        prefix = reading.text(notes, metadata["generateName"], "metadata.generateName")
-        name = prefix.rstrip("-.")
-        path = "metadata.generateName"
-        if prefix:
-            notes.warn(path, f"The name becomes '{name}': no letters are added; ids differ anyway.")
-    else:
-        name = reading.text(
-            notes, metadata.get("name"), path, required=True, hint="E.g. 'name: my-experiment'."
-        )
-    if name and (len(name) > MAX_NAME or not SUBDOMAIN.match(name)):
-        close = slug(name)
-        notes.error(
-            path,
-            f"must be at most {MAX_NAME} small letters, digits, '-' and '.', with a letter or "
-            f"digit at both ends (it becomes a Kubernetes name and label), but got '{name[:80]}'.",
-            f"Try '{close}'." if close else "E.g. 'my-experiment'.",
-        )
-    return name
-
-
-def _namespace(notes: Notes, raw: Any) -> str:
-    name = reading.text(notes, raw, "metadata.namespace")
-    if name and not LABEL.match(name):
-        notes.error(
-            "metadata.namespace",
-            f"must be at most {MAX_NAME} small letters, digits and '-', but got '{name[:80]}'.",
-        )
-    return name
-
-
-def _text_pairs(notes: Notes, raw: Any, path: str) -> dict[str, str]:
-    pairs = reading.mapping(notes, raw, path)
-    for key, value in pairs.items():
-        if not LABEL_KEY.match(key):
-            notes.error(at(path, key), f"'{key[:80]}' is not a Kubernetes label or annotation key.")
-        if value is None:
-            notes.error(at(path, key), "must be text, but got nothing.", 'Write "".')
-        reading.text(notes, value, at(path, key), max_length=262_144)
-    return pairs
-
-
-def _labels(notes: Notes, raw: Any) -> dict[str, str]:
-    pairs = _text_pairs(notes, raw, "metadata.labels")
-    for key, value in pairs.items():
-        if isinstance(value, str) and not LABEL_VALUE.match(value):
-            notes.error(
-                at("metadata.labels", key),
-                "must be at most 63 letters, digits, '-', '_' and '.', with a letter or digit at "
-                f"both ends, but got '{value[:80]}'.",
-            )
-    return pairs
-
-
 def _spec(
     notes: Notes, raw: Mapping[str, Any], metadata: Mapping[str, Any]
 ) -> ExperimentSpec | None:
@@ -252,29 +175,32 @@ def _spec(
          for kind, name in NAME_FIELDS.items()}
         | {"maxTrialNumber": "Did you mean 'maxTrialNum'?"},
     )  # fmt: skip
-    limits = {
-        key: reading.whole_number(notes, raw.get(key), at("spec", key), **SPEC.whole(key).check)
-        for key in ("maxExecSeconds", "maxTrialNum", "maxTrialSeconds", "trialConcurrency")
-    }
-    _compare_limits(notes, limits["maxTrialNum"], limits["trialConcurrency"])
-    space = _space(notes, raw.get("searchSpace"), "spec.searchSpace")
+    limits = _limits(notes, raw)
+    elsewhere = parse_elsewhere(notes, raw, "spec.elsewhere")
+    grows = elsewhere is not None and elsewhere.grows
+    space = _space(notes, raw.get("searchSpace"), "spec.searchSpace", may_be_empty=grows)
     storage = _storage(notes, raw.get("storage"))
     aistore = _aistore(notes, raw)
     alike = _alike(notes, raw.get("breaker"))
     local = parse_local(notes, raw.get("local"))
     metrics = parse_metrics(notes, raw.get("metrics"), "spec.metrics")
     warm_start = parse_warm_start(notes, raw.get("warmStart"))
-    training = parse_training(notes, raw.get("trainingConfig"), "spec.trainingConfig")
+    training = TrainingSpec("", ())
+    if elsewhere is None:
+        training = parse_training(notes, raw.get("trainingConfig"), "spec.trainingConfig")
     tuner, assessor, advisor = _algorithms(notes, raw, space)
+    if grows:
+        _check_growing(notes, tuner, advisor)
     if notes.problems or space is None:
         return None
+    initial = parse_initial(notes, raw.get("initial"), space, tuner, limits["maxTrialNum"])
     if tuner and tuner.name == "Batch":
         space = BatchSpace(space)
     _check_placeholders(notes, training, metrics, space, tuner or advisor)
     return ExperimentSpec(
         **metadata,
-        max_exec_seconds=limits["maxExecSeconds"] or 0,
-        max_trials=limits["maxTrialNum"] or 0,
+        max_exec_seconds=limits["maxExecSeconds"],
+        max_trials=limits["maxTrialNum"],
         max_trial_seconds=limits["maxTrialSeconds"],
         concurrency=limits["trialConcurrency"] or 0,
         space=space,
@@ -287,9 +213,35 @@ def _spec(
         alike=alike,
         local=local,
         metrics=metrics,
+        elsewhere=elsewhere,
         warm_start=warm_start,
+        initial=initial,
         seed=chooser.args.seed if (chooser := tuner or advisor) else None,
     )
+
+
+def _limits(notes: Notes, raw: Mapping[str, Any]) -> dict[str, int | None]:
+    found = {}
+    for key in ("maxExecSeconds", "maxTrialNum", "maxTrialSeconds", "trialConcurrency"):
+        check = SPEC.whole(key).check
+        if key in EITHER:  # required in the cluster alone, see lacks_limits
+            check["required"] = False
+        found[key] = reading.whole_number(notes, raw.get(key), at("spec", key), **check)
+    if all(raw.get(key) is None for key in EITHER):
+        notes.error("spec.maxTrialNum", NO_END, NO_END_HINT)
+    _compare_limits(notes, found["maxTrialNum"], found["trialConcurrency"])
+    return found
+
+
+def lacks_limits(spec: ExperimentSpec) -> list[Problem]:
+    """What keeps the spec from being an object of a cluster, whose specification needs both."""
+    limits = {"maxTrialNum": spec.max_trials, "maxExecSeconds": spec.max_exec_seconds}
+    message = "is required in a cluster's AutoTuneExperiment."
+    return [
+        Problem(at("spec", name), message, SPEC.whole(name).hint)
+        for name, value in limits.items()
+        if value is None
+    ]
 
 
 def _compare_limits(notes: Notes, max_trials: int | None, concurrency: int | None) -> None:
@@ -300,7 +252,19 @@ def _compare_limits(notes: Notes, max_trials: int | None, concurrency: int | Non
         )
 
 
-def _space(notes: Notes, raw: Any, path: str) -> SearchSpace | None:
+def _check_growing(
+    notes: Notes, tuner: AlgorithmSpec | None, advisor: AlgorithmSpec | None
+) -> None:
+    if advisor is not None or (tuner is not None and tuner.name not in GROWING):
+        chosen = tuner or advisor
+        assert chosen is not None
+        message = f"{chosen.name} cannot search a space that grows (spec.elsewhere.grows)."
+        notes.error(f"spec.{chosen.kind}", message, f"Take one of {', '.join(GROWING)}.")
+
+
+def _space(notes: Notes, raw: Any, path: str, *, may_be_empty: bool = False) -> SearchSpace | None:
+    if may_be_empty and (raw is None or raw == {} or str(raw).split() in (["{}"], ["{", "}"])):
+        return SearchSpace({})
     if raw is None or raw == {} or (isinstance(raw, str) and not raw.strip()):
         notes.error(
             path,
@@ -330,6 +294,7 @@ def _check_placeholders(
     adds = chooser.entry.adds if chooser else ()
     if metrics is not None:
         check_word(notes, metrics.file, "spec.metrics.file", space, adds)
+        check_word(notes, metrics.tensorboard, "spec.metrics.tensorboard", space, adds)
     for number, task in enumerate(training.tasks):
         path = f"{at('spec.trainingConfig.tasks', number)}.template.spec"
         pod = task.template["spec"]
@@ -427,12 +392,14 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
     if spec.annotations:
         metadata["annotations"] = dict(spec.annotations)
     body: dict[str, Any] = {
-        "maxExecSeconds": spec.max_exec_seconds,
-        "maxTrialNum": spec.max_trials,
+        **({"maxExecSeconds": spec.max_exec_seconds} if spec.max_exec_seconds else {}),
+        **({"maxTrialNum": spec.max_trials} if spec.max_trials else {}),
         **({"maxTrialSeconds": spec.max_trial_seconds} if spec.max_trial_seconds else {}),
         "trialConcurrency": spec.concurrency,
         "searchSpace": pretty_json(spec.space.as_json()),
     }
+    if spec.initial:
+        body["initial"] = [dict(values) for values in spec.initial]
     if spec.storage:
         body["storage"] = spec.storage
     if spec.aistore:
@@ -445,7 +412,10 @@ def to_manifest(spec: ExperimentSpec) -> dict[str, Any]:
         body["metrics"] = spec.metrics.as_manifest()
     if spec.warm_start:
         body["warmStart"] = spec.warm_start.as_manifest()
-    body["trainingConfig"] = spec.training.as_manifest()
+    if spec.elsewhere is not None:
+        body["elsewhere"] = spec.elsewhere.as_manifest()
+    else:
+        body["trainingConfig"] = spec.training.as_manifest()
     for algorithm in (spec.tuner, spec.assessor, spec.advisor):
         if algorithm:
             body[algorithm.kind] = algorithm.as_manifest()

@@ -21,6 +21,7 @@ _SHELL_VARIABLE = re.compile(r"(?:^|[=/:,])(\$(?:\{(\w+)\}|([A-Za-z_]\w*)))")
 # What each process of a trial is told, see docs/trials.md.
 _OURS = re.compile(
     r"(?:NNI|TUNER)_\w+|MASTER_(?:ADDR|PORT)|RANK|WORLD_SIZE|TF_CONFIG|AUTO_TUNE_SERVER_ADDR"
+    r"|MLFLOW_TRACKING_URI|KUBEFLOW_TRAINER_SERVER_(?:URL|TOKEN)"
 )
 _OPERATORS = frozenset({"&&", "||", "|", ";", "&", ">", ">>", "<", "2>&1", "2>", "&>"})
 _OF_KATIB = re.compile(r"\$\{trialParameters\.([^}]+)\}")

@@ -1,7 +1,9 @@
 """Everything that is stored, and its legal moves. Import the rows from here."""
 
 from experiments.models.artifacts import Artifact, ArtifactPiece
+from experiments.models.cluster_objects import ClusterObject
 from experiments.models.curves import Curve
+from experiments.models.elsewhere import Ask, Creation, Loan
 from experiments.models.many import change_trials
 from experiments.models.notices import Channel, Notice
 from experiments.models.project import Project
@@ -10,7 +12,6 @@ from experiments.models.saved_views import SavedView
 from experiments.models.secrets import Secret
 from experiments.models.state import (
     MAY_BE_BEST,
-    ClusterObject,
     Event,
     Experiment,
     Metric,
@@ -21,6 +22,7 @@ from experiments.models.state import (
     raise_seq,
 )
 from experiments.models.tokens import ApiToken, SignInLink
+from experiments.models.tracked import TrackedTrial
 from experiments.models.uploads import Upload
 from experiments.models.warm_starts import WarmStart
 
@@ -29,11 +31,14 @@ __all__ = [
     "ApiToken",
     "Artifact",
     "ArtifactPiece",
+    "Ask",
     "Channel",
     "ClusterObject",
+    "Creation",
     "Curve",
     "Event",
     "Experiment",
+    "Loan",
     "Metric",
     "Notice",
     "Project",
@@ -41,6 +46,7 @@ __all__ = [
     "SavedView",
     "Secret",
     "SignInLink",
+    "TrackedTrial",
     "Trial",
     "Upload",
     "WarmStart",

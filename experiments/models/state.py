@@ -1,4 +1,4 @@
-"""State: experiments, trials, metrics, events, and the cluster objects that they came from.
+"""State: experiments, trials, metrics, events.
 
 Rows change state only through ``move()``, which compares, sets and writes the Event in one
 transaction. Everything a browser can see carries ``seq``: one counter per experiment, raised in
@@ -12,7 +12,7 @@ import secrets
 import string
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.conf import settings
 from django.db import connection, models, transaction
@@ -37,6 +37,9 @@ from experiments.states import (
     TrialState,
 )
 
+if TYPE_CHECKING:
+    from experiments.models.cluster_objects import ClusterObject
+
 _Read = TypeVar("_Read")
 _ALPHANUMERIC = string.ascii_lowercase + string.digits
 
@@ -60,11 +63,9 @@ def new_seed() -> int:
 def raise_seq(cursor: Any, experiment_id: str, by: int = 1) -> int:
     """Raise an experiment's counter, and return the highest of its ``by`` new numbers.
 
-    Call inside the transaction of the rows that they number.
-
-    It locks the experiment's row, so whoever gets a higher number also commits later.
-    Plain SQL: every change and every report goes through here. A pass of the loop that lost its
-    lease gets no number, and so changes nothing.
+    Call inside the transaction of the rows that they number. It locks the experiment's row, so
+    whoever gets a higher number also commits later. Plain SQL: every change and every report goes
+    through here. A pass of the loop that lost its lease gets no number, and so changes nothing.
 
     Raises:
         Experiment.DoesNotExist: it was deleted.
@@ -113,8 +114,8 @@ class Experiment(models.Model):
     imported = models.JSONField(null=True, blank=True)
 
     optimize_mode = models.CharField(max_length=8, default="maximize")
-    max_exec_seconds = models.PositiveBigIntegerField()
-    max_trials = models.PositiveIntegerField()
+    max_exec_seconds = models.PositiveBigIntegerField(null=True, blank=True)  # one of these two
+    max_trials = models.PositiveIntegerField(null=True, blank=True)  # may be None: no such limit
     concurrency = models.PositiveIntegerField()
 
     phase = models.CharField(
@@ -165,6 +166,10 @@ class Experiment(models.Model):
                 condition=Q(max_trials__gte=1) & Q(concurrency__gte=1) & Q(max_exec_seconds__gte=1),
                 name="experiment_limits_positive",
             ),
+            models.CheckConstraint(
+                condition=Q(max_trials__isnull=False) | Q(max_exec_seconds__isnull=False),
+                name="experiment_ends",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -209,6 +214,12 @@ class Experiment(models.Model):
             return self.active_seconds
         passed = (now - self.clock_at).total_seconds() - self.slept_seconds
         return self.active_seconds + max(0.0, passed)
+
+    def seconds_left_at(self, now: datetime) -> float | None:
+        """Active seconds until the time is up, below 0 beyond it; None where there is no limit."""
+        if self.max_exec_seconds is None:
+            return None
+        return self.max_exec_seconds - self.active_seconds_at(now)
 
     @property
     def slept_seconds(self) -> float:
@@ -289,34 +300,6 @@ class Experiment(models.Model):
         return True
 
 
-class ClusterObject(models.Model):
-    """The AutoTuneExperiment of a cluster that an experiment came from, or was sent to.
-
-    Outlives its experiment until the object is gone too, so that an object whose experiment was
-    deleted here is never taken for a new one.
-    """
-
-    experiment = models.OneToOneField(
-        Experiment, null=True, blank=True, on_delete=models.SET_NULL, related_name="cluster_object"
-    )
-    namespace = models.CharField(max_length=63)
-    name = models.CharField(max_length=253)
-    uid = models.CharField(max_length=64, null=True, unique=True)  # null: about to be created
-    # Limits and suspension as both sides had them last: who differs from it was edited.
-    agreed = models.JSONField(default=dict)
-    announced_seq = models.PositiveBigIntegerField(default=0)  # events so far told to the cluster
-    trouble = models.TextField(blank=True, default="")  # why the cluster refused it
-
-    class Meta:
-        indexes = [
-            # an object of this name that we meant to create
-            models.Index(fields=["namespace", "name"], name="cluster_object_place")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-
 # The trials among which an experiment's best is.
 MAY_BE_BEST = models.Q(state=TrialState.SUCCEEDED, excluded=False, value__isnull=False)
 
@@ -354,8 +337,10 @@ class Trial(models.Model):
     n_reports = models.PositiveIntegerField(default=0)  # intermediate reports stored
     judged_sequence = models.IntegerField(default=-1)  # the assessor has seen reports up to here
     has_final = models.BooleanField(default=False)
-    # Neither read nor written any more: to be dropped in the release after this one.
-    asked_at = models.DateTimeField(null=True, blank=True)
+    logged_by = models.CharField(max_length=12, blank=True, default="", db_default="")  # tracked.py
+    progress = models.FloatField(null=True, blank=True)  # 0 to 1, where its script tells
+    expected_end = models.DateTimeField(null=True, blank=True)  # and when it will be done
+    asked_at = models.DateTimeField(null=True, blank=True)  # unused: to be dropped next release
 
     created_at = models.DateTimeField(default=timezone.now)
     started_at = models.DateTimeField(null=True, blank=True)

@@ -20,8 +20,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from experiments.access.tokens import TrialClaim
-from experiments.models import Curve, Event, Experiment, Metric, Trial, raise_seq
-from experiments.reports.wire import DEFAULT, FINAL, PERIODICAL, Report
+from experiments.models import Curve, Event, Experiment, Metric, TrackedTrial, Trial, raise_seq
+from experiments.reports import tracked_rows
+from experiments.reports.tracking import Tracked
+from experiments.reports.wire import DEFAULT, FINAL, PERIODICAL, Report, json_number
 from experiments.states import FINISHED, EventKind
 
 KEPT_TEXTS = 20  # bad or late reports per trial that are kept as Events
@@ -47,6 +49,7 @@ class Answer(NamedTuple):
 
     status: int
     line: str
+    stop: bool = False  # the trial is being stopped, or has ended: go no further
 
 
 STORED = Answer(200, "ok")
@@ -58,6 +61,9 @@ class BadText(NamedTuple):
     line: str
     text: str
     is_final: bool = False  # it meant to be the trial's result: its end will tell of it
+
+
+Item = Report | Tracked | BadText
 
 
 @dataclass(slots=True)
@@ -79,6 +85,9 @@ class _TrialRow:
     has_final: bool
     latest_sequence: int | None
     latest_value: float | None
+    stop_as: str
+    attempt: int
+    logged_by: str
     n_new: int = 0
     final: dict[str, float | str] | None = None  # set once a FINAL of this batch counts
     is_touched: bool = False
@@ -88,8 +97,14 @@ class _TrialRow:
     def is_ended(self) -> bool:
         return self.state in FINISHED
 
+    def note_latest(self, sequence: int, value: float) -> None:
+        """Keep it as the latest value, unless a later report came before it."""
+        if self.latest_sequence is None or sequence >= self.latest_sequence:
+            self.latest_sequence = sequence
+            self.latest_value = value if math.isfinite(value) else None
 
-def write(items: Sequence[tuple[TrialClaim, Report | BadText]]) -> Written:
+
+def write(items: Sequence[tuple[TrialClaim, Item]]) -> Written:
     """Store every item in one transaction; nothing is stored if it raises."""
     with transaction.atomic():
         batch = _Batch(items)
@@ -98,27 +113,22 @@ def write(items: Sequence[tuple[TrialClaim, Report | BadText]]) -> Written:
     return Written(answers, batch.reported)
 
 
-def json_number(number: float) -> float | str:
-    """The number, or the name of what is not finite."""
-    if math.isfinite(number):
-        return number
-    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
-
-
 class _Batch:
-    def __init__(self, items: Sequence[tuple[TrialClaim, Report | BadText]]) -> None:
+    def __init__(self, items: Sequence[tuple[TrialClaim, Item]]) -> None:
         self._now = connection.ops.adapt_datetimefield_value(timezone.now())
         self.reported: set[str] = set()
         self._metrics: list[tuple[Any, ...]] = []
         self._finals: dict[int, dict[str, float | str]] = {}  # trial id -> FINAL that stands
         self._notes: list[tuple[_TrialRow, EventKind, str, dict[str, Any]]] = []
         self._cursor = connection.cursor()
+        self._tracked: dict[int, TrackedTrial] = {}  # trial id -> what it logged
+        self._told: dict[int, dict[str, Any]] = {}  # trial id -> what else changes in its row
         self._trials = self._lock_trials(items)
         self._seqs = self._raise_seqs(
             {
                 self._trials[claim.trial_id].experiment_id
                 for claim, item in items
-                if isinstance(item, Report) and claim.trial_id in self._trials
+                if not isinstance(item, BadText) and claim.trial_id in self._trials
             }
         )
 
@@ -132,14 +142,15 @@ class _Batch:
         lock = " FOR NO KEY UPDATE" if connection.vendor == "postgresql" else ""
         self._cursor.execute(
             "SELECT id, experiment_id, number, state, has_final, latest_sequence, latest_value,"
-            f" key FROM {_TRIAL} WHERE id IN ({marks}) ORDER BY id{lock}",
+            f" stop_as, attempt, logged_by, key FROM {_TRIAL} WHERE id IN ({marks})"
+            f" ORDER BY id{lock}",
             sorted(keys),
         )
         # The key guards against a token that outlived its database.
         return {
-            row[0]: _TrialRow(row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6])
+            row[0]: _TrialRow(row[0], row[1], row[2], row[3], bool(row[4]), *row[5:10])
             for row in self._cursor.fetchall()
-            if keys[row[0]] == row[7]
+            if keys[row[0]] == row[10]
         }
 
     def _raise_seqs(self, experiment_ids: set[str]) -> dict[str, int]:
@@ -148,22 +159,29 @@ class _Batch:
 
     # ---- each item
 
-    def take(self, claim: TrialClaim, item: Report | BadText) -> Answer:
+    def take(self, claim: TrialClaim, item: Item) -> Answer:
         """Note what the item changes, and answer it."""
         trial = self._trials.get(claim.trial_id)
         if trial is None:
             return unknown_trial(claim.key)
+        if claim.attempt not in (0, trial.attempt):
+            line = f"not stored: attempt {claim.attempt} was lost, and the trial starts anew"
+            return Answer(410, line)
         if isinstance(item, BadText):
             text = item.text[:KEPT_LENGTH].replace("\0", "\ufffd")
             data = {"text": text, **({"final": True} if item.is_final else {})}
             self._notes.append((trial, EventKind.BAD_REPORT, item.line, data))
             return Answer(400, item.line)
+        if isinstance(item, Tracked):
+            return self._take_tracked(trial, item)
         answer = self._final(trial, item) if item.kind == FINAL else self._periodical(trial, item)
         if item.remark and answer is STORED:
-            return Answer(200, f"ok, but {item.remark}")
-        return answer
+            answer = Answer(200, f"ok, but {item.remark}")
+        return answer._replace(stop=True) if trial.stop_as or trial.is_ended else answer
 
     def _periodical(self, trial: _TrialRow, report: Report) -> Answer:
+        if trial.logged_by:
+            return Answer(200, f"not used: the trial's values come by {trial.logged_by}")
         if not self._is_stored(trial, report.sequence):
             trial.n_new += 1
         trial.stored.add(report.sequence)
@@ -172,10 +190,7 @@ class _Batch:
             return Answer(200, f"stored, but not used: the trial has ended as {trial.state}")
         if trial.has_final:
             return Answer(200, "stored, but not used: the trial has reported its FINAL result")
-        if trial.latest_sequence is None or report.sequence >= trial.latest_sequence:
-            value = report.values[DEFAULT]
-            trial.latest_sequence = report.sequence
-            trial.latest_value = value if math.isfinite(value) else None
+        trial.note_latest(report.sequence, report.values[DEFAULT])
         self.reported.add(trial.experiment_id)
         return STORED
 
@@ -197,18 +212,48 @@ class _Batch:
         self.reported.add(trial.experiment_id)
         return STORED
 
+    def _take_tracked(self, trial: _TrialRow, item: Tracked) -> Answer:
+        """What a tracker's client sent: numbers are reports, of each metric a curve."""
+        row = self._tracked.get(trial.id)
+        if row is None:
+            row = tracked_rows.row_of(trial.id, trial.experiment_id)
+        self._tracked[trial.id] = row
+        n_before = tracked_rows.longest(row)
+        may_decide = bool(trial.logged_by) or trial.latest_sequence is None
+        for point in tracked_rows.merge(row, item, may_decide=may_decide):
+            self._add_row(trial, PERIODICAL, point.sequence, point.step, point.name, point.value)
+            if point.name == DEFAULT:
+                trial.logged_by = item.door
+                if not trial.is_ended and not trial.has_final:
+                    trial.note_latest(point.sequence, point.value)
+            self.reported.add(trial.experiment_id)
+        trial.n_new += tracked_rows.longest(row) - n_before
+        trial.is_touched = True
+        told = self._told.setdefault(trial.id, {})
+        if item.progress is not None:
+            told["progress"] = item.progress
+        if item.seconds_left is not None:
+            told["expected_end"] = tracked_rows.expected_end(item, timezone.now())
+        return STORED
+
     def _add_rows(self, trial: _TrialRow, report: Report) -> None:
         trial.is_touched = True
-        seq = self._seqs[trial.experiment_id]
         for name, value in report.values.items():
-            shown = json_number(value)
-            is_named = isinstance(shown, str)
-            self._metrics.append(
-                (
-                    trial.id, trial.experiment_id, report.kind, report.sequence, report.step, name,
-                    None if is_named else value, shown if is_named else "", self._now, seq,
-                )
-            )  # fmt: skip
+            self._add_row(trial, report.kind, report.sequence, report.step, name, value)
+
+    def _add_row(
+        self, trial: _TrialRow, kind: str, sequence: int, step: float | None, name: str,
+        value: float,
+    ) -> None:  # fmt: skip
+        shown = json_number(value)
+        is_named = isinstance(shown, str)
+        self._metrics.append(
+            (
+                trial.id, trial.experiment_id, kind, sequence, step, name,
+                None if is_named else value, shown if is_named else "", self._now,
+                self._seqs[trial.experiment_id],
+            )
+        )  # fmt: skip
 
     def _is_stored(self, trial: _TrialRow, sequence: int) -> bool:
         """Is there a report of this sequence already?"""
@@ -241,6 +286,8 @@ class _Batch:
         """Write what the items changed."""
         if self._metrics:
             self._cursor.executemany(_UPSERT, self._metrics)
+        for row in self._tracked.values():
+            row.save()
         self._update_trials()
         for trial, what, line, data in self._notes:
             self._record(trial, what, line, data)
@@ -260,6 +307,8 @@ class _Batch:
                     for t in touched
                 ],
             )
+        for pk, told in self._told.items():
+            Trial.objects.filter(pk=pk).update(logged_by=self._trials[pk].logged_by, **told)
         for trial in touched:
             if trial.final is None:
                 continue

@@ -22,8 +22,7 @@ from experiments import hints, wake
 from experiments.access.tokens import TrialClaim
 from experiments.models import Experiment
 from experiments.reports import rows
-from experiments.reports.rows import Answer, BadText, Written
-from experiments.reports.wire import Report
+from experiments.reports.rows import Answer, Item, Written
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class StoreIsFull(Exception):
 @dataclass(slots=True)
 class _Waiting:
     claim: TrialClaim
-    item: Report | BadText
+    item: Item
     future: asyncio.Future[Answer]
 
 
@@ -63,7 +62,7 @@ class ReportStore:
         self._is_judged: dict[str, bool] = {}  # experiment id -> does it look at intermediates?
         self._woken_at: dict[str, float] = {}  # experiment id -> monotonic time
 
-    def submit(self, claim: TrialClaim, item: Report | BadText) -> asyncio.Future[Answer]:
+    def submit(self, claim: TrialClaim, item: Item) -> asyncio.Future[Answer]:
         """Queue one item of the running loop; its future resolves after the commit.
 
         Raises:

@@ -1,7 +1,8 @@
 """What trials speak to: parameters out, reports in, for T9k's SDK, NNI's and our own client.
 
 An ASGI function that stands ahead of Django (autotune_web/asgi.py), because Django's request path
-costs more than a report. Paths ``/t/TOKEN/…`` (T9k and our client), ``/n/TOKEN`` (NNI) and
+costs more than a report. Paths ``/t/TOKEN/…`` (T9k and our client; ``mlflow/…`` and ``trainer``
+below it are those of trackers' clients), ``/n/TOKEN`` (NNI) and
 ``/client/autotune_trial.py`` are its own, all others are passed on. It never redirects (a
 redirected POST loses its report) and never answers a failure with anything but one line, the only
 thing of it that a user will see. It also answers the server's lifespan messages.
@@ -32,9 +33,10 @@ from experiments.access.tokens import TrialClaim, read_trial_token
 from experiments.live import hub
 from experiments.models import Trial, release
 from experiments.redaction import redact
-from experiments.reports import artifacts, wire
-from experiments.reports.rows import STORED, Answer, BadText
+from experiments.reports import artifacts, mlflow_api, mlflow_kept, tracking, wire
+from experiments.reports.rows import STORED, Answer, BadText, Item
 from experiments.reports.store import ReportStore, StoreIsFull
+from experiments.reports.tracking import Tracked
 from experiments.reports.wire import BadReport, Report
 from experiments.states import TrialState
 
@@ -55,6 +57,7 @@ _FULL = Answer(503, "not stored: too many reports wait; send it again in a secon
 _TOO_LARGE = Answer(413, f"not stored: a report must have at most {MAX_BODY} bytes")
 # nni.load runs code for such keys
 _MAGIC_KEY = re.compile(r"__\w+__")
+_TRACKED = {"trainer": tracking.trainer_status, "tracked": tracking.collected}
 _CLIENT_PATH = ["client", "autotune_trial.py"]
 
 
@@ -136,6 +139,14 @@ class TrialApi:
                 await _reply(send, Answer(405, "use GET"), allow=b"GET")
         elif parts[0] == "t" and route[:1] == ["artifacts"]:
             await self._artifact(claim, route[1:], scope, receive, send)
+        elif parts[0] == "t" and route[:1] == ["mlflow"]:
+            await self._mlflow(claim, route[1:], scope, receive, send)
+        elif parts[0] == "t" and len(route) == 1 and route[0] in _TRACKED:
+            if method == "POST":
+                parse = _TRACKED[route[0]]
+                await _reply(send, await self._report(claim, scope, receive, parse))
+            else:
+                await _reply(send, Answer(405, "use POST"), allow=b"POST")
         else:
             await _reply(send, Answer(404, "no such path of the trial API"))
 
@@ -219,6 +230,46 @@ class TrialApi:
             answer = await loop.run_in_executor(self._files, call)
         await _reply(send, answer)
 
+    # ---- MLflow
+
+    async def _mlflow(
+        self,
+        claim: TrialClaim | None,
+        route: list[str],
+        scope: MutableMapping[str, Any],
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        is_file = mlflow_api.is_file(route)
+        body = await (_drained(receive) if is_file else _read_body(scope, receive))
+        if body is None:
+            return  # nobody hears the answer
+        if claim is None:
+            reply = mlflow_api.failure(404, "unknown trial: the address holds no valid token")
+        elif not body.is_whole:
+            reply = mlflow_api.failure(413, _TOO_LARGE.line)
+        else:
+            reply = await self._ask_mlflow(claim, route, scope, body.data)
+        extra = [(b"retry-after", b"1")] if reply.status == 503 else []
+        await _respond(send, reply.status, _JSON, json.dumps(reply.body).encode(), extra)
+
+    async def _ask_mlflow(
+        self, claim: TrialClaim, route: list[str], scope: MutableMapping[str, Any], body: bytes
+    ) -> mlflow_api.Reply:
+        loop = asyncio.get_running_loop()
+        door = mlflow_api.Door(
+            claim,
+            partial(self._submit, claim),
+            lambda: loop.run_in_executor(self._readers, mlflow_kept.load, claim),
+            lambda name: loop.run_in_executor(self._readers, mlflow_kept.history, claim, name),
+        )
+        query = scope.get("query_string", b"")
+        try:
+            return await door.answer(mlflow_api.Request(scope["method"], route, query, body))
+        except (OperationalError, InterfaceError):
+            logger.exception("What trial %s logged could not be read", claim.key)
+            return mlflow_api.failure(503, "the database cannot be read now")
+
     # ---- reports
 
     async def _report(
@@ -226,7 +277,7 @@ class TrialApi:
         claim: TrialClaim | None,
         scope: MutableMapping[str, Any],
         receive: Receive,
-        parse: Callable[[bytes], Report | None],
+        parse: Callable[[bytes], Report | Tracked | None],
     ) -> Answer:
         body = await _read_body(scope, receive)
         if body is None:
@@ -242,7 +293,7 @@ class TrialApi:
             return await self._refuse(claim, Answer(400, f"not stored: {error}"), body.data)
         if report is None:  # NNI announces that it will ask for parameters
             return Answer(200, "")
-        if report.trial_key != claim.key:
+        if isinstance(report, Report) and report.trial_key != claim.key:
             line = f"not stored: the token is of trial {claim.key}, the report of another"
             return await self._refuse(claim, Answer(403, line), body.data)
         return await self._submit(claim, report)
@@ -255,7 +306,7 @@ class TrialApi:
         # that its text was not kept is our trouble alone
         return kept if kept.status == 404 else answer
 
-    async def _submit(self, claim: TrialClaim, item: Report | BadText) -> Answer:
+    async def _submit(self, claim: TrialClaim, item: Item) -> Answer:
         try:
             return await self.store.submit(claim, item)
         except StoreIsFull:
@@ -381,6 +432,16 @@ async def _read_body(scope: MutableMapping[str, Any], receive: Receive) -> _Body
             return _Body(b"".join(chunks) + end, is_whole=False)
 
 
+async def _drained(receive: Receive) -> _Body | None:
+    """A body that is read to its end and not kept, however long it is."""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        if not message.get("more_body"):
+            return _Body(b"", is_whole=True)
+
+
 async def _reply(send: Send, answer: Answer, *, allow: bytes = b"") -> None:
     """Send one plain-text line."""
     if answer is STORED:  # what nearly every report gets
@@ -390,6 +451,8 @@ async def _reply(send: Send, answer: Answer, *, allow: bytes = b"") -> None:
     extra = [(b"allow", allow)] if allow else []
     if answer.status == 503:
         extra.append((b"retry-after", b"1"))
+    if answer.stop:
+        extra.append((b"autotune-verdict", b"stop"))
     await _respond(send, answer.status, _TEXT, answer.line.encode("utf-8", "replace"), extra)
 
 

@@ -60,7 +60,7 @@ def parse_nni(command: Mapping[str, Any]) -> Report:
     """
     text = command.get("metric")
     if not isinstance(text, str):
-        raise BadReport(f"metric must be a string of JSON text, but is {_show(text)}")
+        raise BadReport(f"metric must be a string of JSON text, but is {show(text)}")
     fields = _object(text, "metric")
     fields["step"] = fields.get("sequence") if fields.get("type") == PERIODICAL else None
     return _report(fields)
@@ -75,7 +75,7 @@ def parse_command(body: bytes) -> dict[str, Any]:
     command = _object(body, "the body")
     if command.get("type") not in ("request_parameter", "metric"):
         raise BadReport(
-            f"type must be request_parameter or metric, but is {_show(command.get('type'))}"
+            f"type must be request_parameter or metric, but is {show(command.get('type'))}"
         )
     return command
 
@@ -88,10 +88,10 @@ def looks_final(body: bytes) -> bool:
 def _report(fields: dict[str, Any]) -> Report:
     key = fields.get("trial_job_id")
     if not isinstance(key, str) or not key:
-        raise BadReport(f"trial_job_id must be the id of the trial, but is {_show(key)}")
+        raise BadReport(f"trial_job_id must be the id of the trial, but is {show(key)}")
     kind = fields.get("type")
     if kind not in (PERIODICAL, FINAL):
-        raise BadReport(f"type must be PERIODICAL or FINAL, but is {_show(kind)}")
+        raise BadReport(f"type must be PERIODICAL or FINAL, but is {show(kind)}")
     if "value" not in fields:
         raise BadReport("value must be there: a number, or an object with a number as 'default'")
     values, left_out = _values(fields["value"])
@@ -100,7 +100,7 @@ def _report(fields: dict[str, Any]) -> Report:
     sequence = fields.get("sequence")
     if type(sequence) is not int or not 0 <= sequence <= MAX_SEQUENCE:
         raise BadReport(
-            f"sequence must be a whole number from 0 to {MAX_SEQUENCE}, but is {_show(sequence)}"
+            f"sequence must be a whole number from 0 to {MAX_SEQUENCE}, but is {show(sequence)}"
         )
     step, remark = _step(fields.get("step"))
     remarks = "; ".join(words for words in (remark, left_out) if words)
@@ -110,7 +110,7 @@ def _report(fields: dict[str, Any]) -> Report:
 def _object(text: bytes | str, what: str) -> dict[str, Any]:
     found = _decode(text, what)
     if not isinstance(found, dict):
-        raise BadReport(f"{what} must be a JSON object, but is {_show(found)}")
+        raise BadReport(f"{what} must be a JSON object, but is {show(found)}")
     return found
 
 
@@ -132,16 +132,16 @@ def _values(value: Any) -> tuple[dict[str, float], str]:
     if number is not None:
         return {DEFAULT: number}, ""
     if isinstance(value, str):
-        raise BadReport(f"value must be a number, but is text: report a number, not {_show(value)}")
+        raise BadReport(f"value must be a number, but is text: report a number, not {show(value)}")
     if isinstance(value, bool):
-        raise BadReport(f"value must be a number, but is {_show(value)}: report 1 or 0")
+        raise BadReport(f"value must be a number, but is {show(value)}: report 1 or 0")
     if not isinstance(value, dict) or DEFAULT not in value:
         raise BadReport(
-            f"value must be a number or an object with a number as 'default', but is {_show(value)}"
+            f"value must be a number or an object with a number as 'default', but is {show(value)}"
         )
     number = _number(value[DEFAULT])
     if number is None:
-        raise BadReport(f"value.default must be a number, but is {_show(value[DEFAULT])}")
+        raise BadReport(f"value.default must be a number, but is {show(value[DEFAULT])}")
     return _with_others({DEFAULT: number}, value)
 
 
@@ -155,19 +155,26 @@ def _with_others(
         number = _number(other)
         if number is None or name == DEFAULT:
             continue
-        if wrong := _wrong_name(name):
-            remarks.append(f"{_show(name)} is left out: {wrong}")
+        if wrong := wrong_name(name):
+            remarks.append(f"{show(name)} is left out: {wrong}")
         elif len(values) >= MAX_NAMES:
             beyond.append(name)
         else:
             values[name] = number
     if beyond:
-        shown = ", ".join(map(_show, beyond[:_NAMED])) + (", …" if len(beyond) > _NAMED else "")
+        shown = ", ".join(map(show, beyond[:_NAMED])) + (", …" if len(beyond) > _NAMED else "")
         words = f"{len(beyond)} numbers are left out, as a report keeps {MAX_NAMES}: {shown}"
         remarks.append(words)
     if len(remarks) > _NAMED:
         remarks[_NAMED:] = [f"{len(remarks) - _NAMED} more are left out"]
     return values, "; ".join(remarks)
+
+
+def json_number(number: float) -> float | str:
+    """The number, or the name of what is not finite."""
+    if math.isfinite(number):
+        return number
+    return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"
 
 
 def _number(value: Any) -> float | None:
@@ -195,7 +202,7 @@ def _number(value: Any) -> float | None:
     return None
 
 
-def _wrong_name(name: str) -> str:
+def wrong_name(name: str) -> str:
     """What is wrong with the name of a metric, "" where nothing is."""
     if not name or len(name) > MAX_NAME_LENGTH:
         return f"names must have 1 to {MAX_NAME_LENGTH} characters"
@@ -211,11 +218,11 @@ def _step(step: Any) -> tuple[float | None, str]:
         return None, ""
     number = _number(step)
     if number is None or not math.isfinite(number):
-        return None, f"its step is left out: it must be a finite number, but is {_show(step)}"
+        return None, f"its step is left out: it must be a finite number, but is {show(step)}"
     return number, ""
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
     """A short, printable form of what came."""
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 256:
         return f"an integer of {value.bit_length()} bits"

@@ -44,6 +44,10 @@ class TrialShape(serializers.Serializer[Any]):
     latest_sequence = serializers.IntegerField(allow_null=True)
     n_reports = serializers.IntegerField()
     has_final = serializers.BooleanField()
+    progress = serializers.FloatField(
+        allow_null=True, help_text="0 to 1, where its script tells: by transformers' callback, say."
+    )
+    expected_end = serializers.DateTimeField(allow_null=True, help_text="As its script tells.")
     excluded = serializers.BooleanField()
     notes = serializers.CharField(help_text="A person's, in Markdown.")
     retriable = serializers.BooleanField(help_text="It did not succeed and was not retried yet.")
@@ -53,6 +57,19 @@ class TrialShape(serializers.Serializer[Any]):
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
     seq = serializers.IntegerField()
+
+
+class LoggedRunShape(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    status = serializers.CharField()
+
+
+class LoggedShape(serializers.Serializer[Any]):
+    metrics = serializers.ListField(child=serializers.CharField(), help_text="Their names.")
+    params = serializers.DictField(child=serializers.CharField())
+    tags = serializers.DictField(child=serializers.CharField())
+    runs = LoggedRunShape(many=True, help_text="Runs nested in the trial's own.")
+    files = serializers.IntegerField(help_text="That were sent, and are not kept.")
 
 
 class TrialPage(serializers.Serializer[Any]):
@@ -104,8 +121,8 @@ class ExperimentShape(serializers.Serializer[Any]):
     breaker = BreakerShape(
         allow_null=True, help_text="Why it suspended itself; null: it did not, or was resumed."
     )
-    max_exec_seconds = serializers.IntegerField()
-    max_trials = serializers.IntegerField()
+    max_exec_seconds = serializers.IntegerField(allow_null=True, help_text="null: no such limit.")
+    max_trials = serializers.IntegerField(allow_null=True, help_text="null: no such limit.")
     concurrency = serializers.IntegerField()
     active_seconds = serializers.FloatField()
     clock_running = serializers.BooleanField()

@@ -61,7 +61,7 @@ from experiments.selectors.present import (
     experiment_json,
     trial_json,
 )
-from experiments.services import actions
+from experiments.services import actions, creations
 from experiments.services.intake import Intake, keep_secrets, take_in, take_in_file
 from experiments.trials.backends import backend
 
@@ -84,10 +84,12 @@ def _require_runnable(intake: Intake) -> Parsed:
     return intake.parsed
 
 
-def _require_permission(user: Any) -> None:
+def _require_permission(user: Any, *intakes: Intake) -> None:
+    """May this person make these? Who runs commands on this host needs more than who does not."""
     if not policy.may_create(user):
         raise PermissionDenied("You may not create experiments.")
-    if not backend().runs_here:
+    parsed = [intake.parsed for intake in intakes]
+    if not backend().runs_here or (parsed and all(p and p.spec.elsewhere for p in parsed)):
         return
     if not settings.LOCAL_TRIALS:
         raise PermissionDenied(
@@ -103,6 +105,15 @@ def _created(request: Request, made: list[Experiment], warnings: Iterable[Proble
     shown = problems_json(warnings)
     answer = {**first, "warnings": shown, "more": others}
     return Response(answer, status=status.HTTP_201_CREATED, headers={"Location": first["api_url"]})
+
+
+def _key(request: Request) -> str:
+    """Its Idempotency-Key; "" where it has none. Raises ProblemsError for one that is absurd."""
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > 200:
+        message = f"Must have at most 200 characters, but has {len(key)}."
+        raise ProblemsError([Problem("Idempotency-Key", message)])
+    return key
 
 
 def _origin(request: Request) -> str:
@@ -143,6 +154,10 @@ class Experiments(ApiView):
     @extend_schema(
         operation_id="experiments_create",
         summary="Create an experiment from its manifest",
+        description="With an `Idempotency-Key` a request that is sent again makes no second one.",
+        parameters=[
+            OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER, required=False)
+        ],
         request=MANIFEST_BODY,
         responses={
             201: answers.CreatedShape,
@@ -152,14 +167,16 @@ class Experiments(ApiView):
         },
     )
     def post(self, request: Request) -> Response:
-        _require_permission(request.user)
         body = manifest_of(request)
         found = take_in_file(body.raw, is_json=body.is_json, viewer=request.user)
+        _require_permission(request.user, *(intake for _, intake in found.experiments))
         if found.problems:
             raise InvalidManifest(found.problems, found.warnings)
         if found.secrets and not policy.may_keep_secrets(request.user):
             raise PermissionDenied("You may not set secrets.")
-        with transaction.atomic():
+        with transaction.atomic(), creations.once(request.user, _key(request)) as creation:
+            if made := creation.made:
+                return _created(request, made, found.warnings)
             keep_secrets(found.secrets, Project.default())
             made = [
                 actions.create_experiment(
@@ -170,6 +187,7 @@ class Experiments(ApiView):
                 )
                 for given, intake in found.experiments
             ]
+            creation.note(made)
         return _created(request, made, found.warnings)
 
 
@@ -267,7 +285,6 @@ class Clone(ApiView):
     )
     def post(self, request: Request, experiment_id: str) -> Response:
         experiment = self.experiment(experiment_id)
-        _require_permission(request.user)
         wanted = self.read(inputs.CloneBody, request.data)
         manifest = current_manifest(experiment)
         if "name" in wanted:
@@ -276,7 +293,8 @@ class Clone(ApiView):
         if "warm_start" in wanted:
             learns = {"experiments": [experiment.pk], "trials": wanted["warm_start"]}
             manifest["spec"] = {**manifest["spec"], "warmStart": learns}
-        intake = take_in(manifest, request.user)
+        intake = take_in(manifest, experiment.project.namespace, request.user)
+        _require_permission(request.user, intake)
         if "name" in wanted and intake.problems:
             problems = [
                 Problem("name", p.message, p.hint) if p.path == "metadata.name" else p
@@ -288,6 +306,7 @@ class Clone(ApiView):
             owner=request.user,
             origin=_origin(request),
             source=manifest_text(experiment, name=manifest["metadata"]["name"], warm_start=learns),
+            project=experiment.project,
         )
         return _created(request, [copy], intake.warnings)
 

@@ -9,7 +9,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from experiments.rest.base import COMMON, ApiView
+from experiments.rest.base import BAD, COMMON, ApiView
+from experiments.rest.inputs import SelectionQuery
 from experiments.selectors.triage import failures_json
 
 
@@ -47,7 +48,8 @@ class Failures(ApiView):
     @extend_schema(
         operation_id="experiments_failures",
         summary="Failed trials in groups, and where they fail",
-        responses={200: FailuresShape, **COMMON},
+        parameters=[SelectionQuery],
+        responses={200: FailuresShape, 400: BAD, **COMMON},
     )
     def get(self, request: Request, experiment_id: str) -> Response:
-        return Response(failures_json(self.experiment(experiment_id)))
+        return Response(failures_json(self.experiment(experiment_id), self.selection()))

@@ -18,7 +18,8 @@ from rest_framework.exceptions import ErrorDetail
 from experiments.models import Metric, tags
 from experiments.problems import nearest
 from experiments.selectors.trial_filter import split_names
-from experiments.services.actions import LIMIT_HIGHEST, LIMITS
+from experiments.services.actions import LIMIT_HIGHEST, LIMITS, MAY_LACK
+from experiments.services.repeats import MOST_TIMES
 from experiments.states import Phase, TrialState
 
 PHASES = [phase.value for phase in Phase]
@@ -154,17 +155,19 @@ class FreeWords(serializers.ListField):
 
 
 def _limit(column: str, **kwargs: Any) -> WholeNumber:
-    return WholeNumber(
-        required=False, min_value=1, max_value=LIMIT_HIGHEST[column], source=column, **kwargs
-    )
+    if column in MAY_LACK:
+        kwargs["allow_null"] = True  # no such limit
+    return WholeNumber(required=False, min_value=1, max_value=LIMIT_HIGHEST[column], **kwargs)
 
 
 class _Editable(StrictSerializer):
     """Limits in both spellings: the API's own and the manifest's."""
 
-    maxExecSeconds = _limit("max_exec_seconds", help_text="Same as max_exec_seconds.")
-    maxTrialNum = _limit("max_trials", help_text="Same as max_trials.")
-    trialConcurrency = _limit("concurrency", help_text="Same as concurrency.")
+    maxExecSeconds = _limit(
+        "max_exec_seconds", source="max_exec_seconds", help_text="Same as max_exec_seconds."
+    )
+    maxTrialNum = _limit("max_trials", source="max_trials", help_text="Same as max_trials.")
+    trialConcurrency = _limit("concurrency", source="concurrency", help_text="Same as concurrency.")
     suspended = TrueOrFalse(required=False)
     name = Text(required=False, max_length=63)
     notes = Text(required=False, allow_blank=True, max_length=100_000, trim_whitespace=False)
@@ -174,10 +177,7 @@ class _Editable(StrictSerializer):
 
     def get_fields(self) -> dict[str, Any]:
         # DRF refuses source == name, so the plain spellings are made here.
-        plain = {
-            column: WholeNumber(required=False, min_value=1, max_value=LIMIT_HIGHEST[column])
-            for column in LIMITS
-        }
+        plain = {column: _limit(column) for column in LIMITS}
         return {**plain, **super().get_fields()}
 
     def to_internal_value(self, data: Any) -> Any:
@@ -295,6 +295,16 @@ class SelectedBody(StrictSerializer):
 
 class ExcludeSelectedBody(SelectedBody):
     reason = Text(required=False, allow_blank=True, default="", max_length=2000)
+
+
+class RepeatBody(SelectedBody):
+    times = WholeNumber(
+        required=False,
+        default=3,
+        min_value=1,
+        max_value=MOST_TIMES,
+        help_text="How often each; trials with the same parameters count as one.",
+    )
 
 
 class ExcludeBody(StrictSerializer):

@@ -20,7 +20,7 @@ from experiments.selectors import selection
 from experiments.services import actions, many
 
 
-class _Action(ApiView):
+class SelectedTrials(ApiView):
     """One POST that changes many trials. Without any that are named it refuses: never all."""
 
     body: type[serializers.Serializer[Any]] = inputs.SelectedBody
@@ -61,7 +61,7 @@ def _described(name: str, summary: str, body: Any) -> Callable[[Post], Post]:
     return described
 
 
-class KillTrials(_Action):
+class KillTrials(SelectedTrials):
     @_described("kill", "Stop trials; those that have ended are passed over", inputs.SelectedBody)
     def post(self, request: Request, experiment_id: str) -> Response:
         experiment = self.experiment_to_change(experiment_id)
@@ -69,7 +69,7 @@ class KillTrials(_Action):
         return _done(many.kill(experiment, pks))
 
 
-class RetryTrials(_Action):
+class RetryTrials(SelectedTrials):
     @_described(
         "retry", "Try trials again; those that succeeded are passed over", inputs.SelectedBody
     )
@@ -79,7 +79,7 @@ class RetryTrials(_Action):
         return _done([trial.number for trial in many.retry(experiment, pks)])
 
 
-class ExcludeTrials(_Action):
+class ExcludeTrials(SelectedTrials):
     body = inputs.ExcludeSelectedBody
 
     @_described(
@@ -91,7 +91,7 @@ class ExcludeTrials(_Action):
         return _done(many.set_excluded(experiment, pks, True, reason=body["reason"]))
 
 
-class RestoreTrials(_Action):
+class RestoreTrials(SelectedTrials):
     @_described("restore", "Take excluded trials back in", inputs.SelectedBody)
     def post(self, request: Request, experiment_id: str) -> Response:
         experiment = self.experiment_to_change(experiment_id)

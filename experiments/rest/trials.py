@@ -17,12 +17,14 @@ from experiments.problems import Problem, ProblemsError
 from experiments.rest import answers, inputs
 from experiments.rest.base import BAD, COMMON, REFUSED, ApiView, Pages, page_of, selected
 from experiments.selectors import selection
+from experiments.selectors.logged import logged_json
 from experiments.selectors.present import metric_json, trial_json
 from experiments.selectors.trial_filter import unquoted
 from experiments.services import actions
 from experiments.services.actions import Refused
 from experiments.training.base import LaunchError
 from experiments.trials.backends import backend
+from experiments.trials.by_hand import command_line
 from experiments.trials.launching import job_text
 from experiments.trials.logs import log_files, read_log
 
@@ -180,6 +182,16 @@ class Metrics(ApiView):
         return Response({"count": len(rows), "results": rows})
 
 
+class Logged(ApiView):
+    @extend_schema(
+        operation_id="trials_logged",
+        summary="What a trial logged to MLflow, beside its metrics",
+        responses={200: answers.LoggedShape, **COMMON},
+    )
+    def get(self, request: Request, experiment_id: str, number: int) -> Response:
+        return Response(logged_json(self.trial(self.experiment(experiment_id), number)))
+
+
 class Job(ApiView):
     @extend_schema(
         operation_id="trials_job",
@@ -204,6 +216,23 @@ class Job(ApiView):
             content_type="application/yaml; charset=utf-8",
             headers={"Content-Disposition": f'attachment; filename="{name}"'},
         )
+
+
+class Command(ApiView):
+    @extend_schema(
+        operation_id="trials_command",
+        summary="The command that runs its parameters by hand, as one line for a shell",
+        responses={(200, "text/plain"): OpenApiTypes.STR, 409: REFUSED, **COMMON},
+    )
+    def get(self, request: Request, experiment_id: str, number: int) -> HttpResponse:
+        experiment = self.experiment(experiment_id)
+        trial = self.trial(experiment, number)
+        try:
+            line = command_line(experiment.spec, trial.parameters)
+        except ProblemsError as error:
+            words = "; ".join(f"{p.path} {p.message}" for p in error.problems)
+            raise Refused(f"This version does not take its manifest: {words}") from None
+        return HttpResponse(f"{line}\n", content_type="text/plain; charset=utf-8")
 
 
 class Logs(ApiView):

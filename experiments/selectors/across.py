@@ -100,12 +100,9 @@ def _settings(experiment: Experiment) -> dict[str, Any]:
         found[kind] = section.get(NAME_FIELDS[kind], "")
         for name, value in section.get("classArgs", {}).items():
             found[f"{kind}.{name}"] = value
-    found |= {
-        "maxTrialNum": experiment.max_trials,
-        "maxExecSeconds": experiment.max_exec_seconds,
-        "trialConcurrency": experiment.concurrency,
-        "seed": experiment.seed,
-    }
+    limits = {"maxTrialNum": experiment.max_trials, "maxExecSeconds": experiment.max_exec_seconds}
+    found |= {name: limit for name, limit in limits.items() if limit is not None}
+    found |= {"trialConcurrency": experiment.concurrency, "seed": experiment.seed}
     training = spec.get("trainingConfig") or {}
     found["trainingConfig"] = training.get("type", "")
     for task in training.get("tasks") or []:

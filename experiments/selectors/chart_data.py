@@ -1,13 +1,15 @@
 """From rows to a Plotly figure: reads what a chart needs in few queries and draws it.
 
 Called by REST, pages and exported reports. Quick enough to be asked again each second by every
-open page: rows come as tuples, and figures of an unchanged experiment are kept for a while.
+open page: trials are read once for all charts, and figures of an unchanged experiment are kept for
+a while. One figure of an experiment is made at a time, in the order in which they were asked for:
+all at once would each be done as late as the last one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import compress
 from typing import Any, TypeGuard
@@ -21,8 +23,6 @@ from experiments.algorithms.space.batch import spread
 from experiments.charts import CHARTS, words
 from experiments.charts.base import (
     DEFAULT_METRIC,
-    PARAMETERS,
-    TIMES,
     Chart,
     Figure,
     Record,
@@ -31,17 +31,18 @@ from experiments.charts.base import (
     TrialRecord,
 )
 from experiments.models import Curve, Event, Experiment, Metric, Trial
-from experiments.selectors import curve_data, fast_rows, selection
-from experiments.selectors.kept import Kept, Once
+from experiments.selectors import curve_data, selection, trial_columns
+from experiments.selectors.kept import Kept, Turns
 from experiments.selectors.selection import WHOLE, Selection
+from experiments.selectors.trial_columns import TrialColumns
 from experiments.states import FINISHED, PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
 MOST_KEPT = 64
-_COSTLY = PARAMETERS | TIMES
 MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 
 _kept: Kept[tuple[Any, ...], Figure] = Kept(MOST_KEPT)
+_turns: Turns[str] = Turns()
 KEEP_TABLE_S = 30.0  # while somebody turns its pages
 _tables: Kept[tuple[Any, ...], Table] = Kept(8)
 
@@ -53,11 +54,6 @@ class _Rows:
     trials: tuple[TrialRecord, ...]
 
 
-SHARE_S = 30.0  # a page's charts ask within seconds
-MOST_SHARED = 20_000  # trials kept in memory
-_shared: Once[tuple[str, int], _Rows] = Once(2)
-
-
 def figure(
     experiment: Experiment, kind: str, options: Mapping[str, str], selected: Selection = WHOLE
 ) -> Figure:
@@ -67,19 +63,28 @@ def figure(
     """
     chart = CHARTS[kind]
     key = _key(experiment, kind, options, selected)
-    if (found := _kept.get(key, for_s=KEEP_S)) is not None:
-        return found
+    keep_s = None if experiment.phase in PHASE_ENDED else KEEP_S
+    with _turns.of(experiment.pk):
+        if (found := _kept.get(key, for_s=keep_s)) is not None:
+            return found
+        drawn, is_whole = _drawn(experiment, chart, options, selected)
+        if is_whole:
+            _kept.put(key, drawn)
+    return drawn
+
+
+def _drawn(
+    experiment: Experiment, chart: Chart, options: Mapping[str, str], selected: Selection
+) -> tuple[Figure, bool]:
+    """The figure, and whether it has all that there is to draw."""
     with words.spoken_by(gettext):
         drawn = chart.draw(_given(experiment, chart, options, selected), options)
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
-    is_whole = not drawn["layout"]["meta"].get("n_unread")
     drawn["layout"]["meta"]["seq"] = experiment.last_seq
     drawn["layout"]["meta"]["redrawn_at"] = sorted(chart.redrawn_at)
     drawn["layout"]["meta"]["selected"] = not selected.is_whole
-    if is_whole:
-        _kept.put(key, drawn)
-    return drawn
+    return drawn, not drawn["layout"]["meta"].get("n_unread")
 
 
 def table(
@@ -128,7 +133,7 @@ def record(
     chosen: Collection[int] | None = None,
 ) -> Record:
     """The experiment as that chart needs to see it; ``chosen``: keys of the selected trials."""
-    rows = _rows(experiment, chart.needs(options), chosen)
+    rows = _rows(experiment, chosen)
     found = Record(
         optimize_mode=experiment.optimize_mode,
         space=search_space(experiment),
@@ -148,26 +153,14 @@ def record(
     return curve_data.with_curves(experiment, found, reported, options)
 
 
-def _rows(experiment: Experiment, wanted: frozenset[str], chosen: Collection[int] | None) -> _Rows:
-    """Its trials; of an experiment that has ended, whole, once for all the charts of a page."""
-    if experiment.phase not in PHASE_ENDED or experiment.max_trials > MOST_SHARED:
-        return _among(_read(experiment, wanted, chosen), chosen)
-    key = (experiment.pk, experiment.last_seq)
-    rows = _shared.get(key, lambda: _read(experiment, _COSTLY), for_s=SHARE_S)
-    return _among(rows, chosen)
+def _rows(experiment: Experiment, chosen: Collection[int] | None) -> _Rows:
+    found = trial_columns.of(experiment, ("n_reports", *TrialRecord._fields))
+    return _among(found.once("records", lambda: _records(found)), chosen)
 
 
-def _read(
-    experiment: Experiment, wanted: frozenset[str], chosen: Collection[int] | None = None
-) -> _Rows:
-    """The trials with these keys where they are few, else all."""
-    names = [f.name for f in fields(TrialRecord) if f.name in wanted or f.name not in _COSTLY]
-    rows = selection.rows(experiment, chosen).order_by("number")
-    pks, n_reports, *values = fast_rows.columns(rows, ["id", "n_reports", *names])
-    trials = tuple(
-        TrialRecord(**dict(zip(names, found, strict=True))) for found in zip(*values, strict=True)
-    )
-    return _Rows(pks, n_reports, trials)
+def _records(found: TrialColumns) -> _Rows:
+    columns = [found[name] for name in TrialRecord._fields]
+    return _Rows(found["id"], found["n_reports"], tuple(map(TrialRecord, *columns)))
 
 
 def _among(rows: _Rows, chosen: Collection[int] | None) -> _Rows:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -223,7 +222,7 @@ def _overlaid(
 
 
 def _record(trial: Trial) -> TrialRecord:
-    return TrialRecord(**{field.name: getattr(trial, field.name) for field in fields(TrialRecord)})
+    return TrialRecord(*(getattr(trial, name) for name in TrialRecord._fields))
 
 
 def _metric_names(trials: Sequence[Trial]) -> list[str]:

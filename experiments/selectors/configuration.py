@@ -48,6 +48,7 @@ def configuration(experiment: Experiment) -> dict[str, Any]:
         "borrowed": borrowed_json(experiment)["experiments"] if spec.get("warmStart") else [],
         "space": _space_rows(spec["searchSpace"], 0),
         "training_type": training.get("type", ""),
+        "is_elsewhere": "elsewhere" in spec,
         "tasks": [_task(task) for task in training.get("tasks") or []],
     }
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-import numpy as np
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.models import QuerySet
@@ -61,8 +60,8 @@ def _read(field: Any, values: Sequence[Any], *, as_iso: bool) -> Sequence[Any]:
 def _times(values: Sequence[Any]) -> Sequence[datetime | None]:
     if not any(isinstance(value, str) for value in values):
         return values
-    read = np.array([value or "NaT" for value in values], dtype="M8[us]").tolist()
-    return [value and value.replace(tzinfo=UTC) for value in read]
+    read = datetime.fromisoformat
+    return [value and read(f"{value}+00:00") for value in values]
 
 
 def _iso(values: Sequence[Any]) -> Sequence[str | None]:

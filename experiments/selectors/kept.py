@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -43,27 +43,14 @@ class Kept(Generic[K, V]):
             self._found.clear()
 
 
-class Once(Generic[K, V]):
-    """As ``Kept``; what several ask for at the same time is made by one of them, and once."""
+class Turns(Generic[K]):
+    """One at a time for each key, others after it: what needs the processor alone is done sooner.
 
-    def __init__(self, most: int) -> None:
-        self._kept: Kept[K, V] = Kept(most)
-        self._making: dict[K, Lock] = {}
-        self._lock = Lock()
+    Keys share some locks, so that nothing grows with their number.
+    """
 
-    def get(self, key: K, make: Callable[[], V], *, for_s: float | None = None) -> V:
-        with self._lock:
-            making = self._making.setdefault(key, Lock())
-        try:
-            with making:
-                found = self._kept.get(key, for_s=for_s)
-                if found is None:
-                    found = make()
-                    self._kept.put(key, found)
-                return found
-        finally:
-            with self._lock:
-                self._making.pop(key, None)
+    def __init__(self, n: int = 16) -> None:
+        self._locks = [Lock() for _ in range(n)]
 
-    def clear(self) -> None:
-        self._kept.clear()
+    def of(self, key: K) -> Lock:
+        return self._locks[hash(key) % len(self._locks)]

@@ -52,4 +52,5 @@ def _with_limits(manifest: Mapping[str, Any], experiment: Experiment) -> dict[st
         "maxTrialNum": experiment.max_trials,
         "trialConcurrency": experiment.concurrency,
     }
-    return {**manifest, "spec": {**manifest["spec"], **limits}}
+    spec = {**manifest["spec"], **limits}
+    return {**manifest, "spec": {k: v for k, v in spec.items() if v is not None or k not in limits}}

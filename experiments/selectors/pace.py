@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from experiments.engine import pace
 from experiments.manifest.forecast import gpus_of_a_trial
 from experiments.models import Experiment
 from experiments.problems import ProblemsError
-from experiments.selectors import fast_rows
+from experiments.selectors import trial_columns
 from experiments.selectors.let_finish import let_finish_json
 from experiments.selectors.present import count_trials
 from experiments.states import Phase, TrialState
@@ -28,7 +29,8 @@ def pace_json(experiment: Experiment) -> dict[str, Any]:
     """
     now = timezone.now()
     columns = ("state", "created_at", "started_at", "finished_at", "n_reports")
-    found = fast_rows.columns(experiment.trials.order_by("number"), columns)
+    trials = trial_columns.of(experiment, columns)
+    found = [trials[name] for name in columns]
     *times, n_reports = found
     rows = list(zip(*times, strict=True))
     reports = list(zip(found[0], n_reports, strict=True))
@@ -41,13 +43,15 @@ def pace_json(experiment: Experiment) -> dict[str, Any]:
     left = None
     if _goes_on(experiment):
         n_waiting = sum(state == TrialState.WAITING for state, *_ in rows)
-        n_open = experiment.max_trials - count_trials([experiment])[experiment.pk].finished
+        seconds_left = experiment.seconds_left_at(now)
         left = pace.time_left(
             held[-NEWEST:],
             running,
-            n_to_come=n_waiting if experiment.exhausted else max(n_waiting, n_open - len(running)),
+            n_to_come=n_waiting
+            if experiment.exhausted
+            else max(n_waiting, _n_open(experiment) - len(running)),
             at_once=experiment.concurrency,
-            limit_s=max(0.0, experiment.max_exec_seconds - experiment.active_seconds_at(now)),
+            limit_s=math.inf if seconds_left is None else max(0.0, seconds_left),
         )
     spent = sum(seconds for _, seconds in ran)
     gpus = _gpus(experiment)
@@ -71,6 +75,13 @@ def pace_json(experiment: Experiment) -> dict[str, Any]:
         ),
         "let_finish": let_finish_json(experiment),
     }  # fmt: skip
+
+
+def _n_open(experiment: Experiment) -> float:
+    """Trials that have not ended, of those it may have."""
+    if experiment.max_trials is None:
+        return math.inf
+    return experiment.max_trials - count_trials([experiment])[experiment.pk].finished
 
 
 def _goes_on(experiment: Experiment) -> bool:

@@ -41,6 +41,8 @@ def trial_json(trial: Trial) -> dict[str, Any]:
         "latest_sequence": trial.latest_sequence,
         "n_reports": trial.n_reports,
         "has_final": trial.has_final,
+        "progress": trial.progress,
+        "expected_end": iso(trial.expected_end),
         "excluded": trial.excluded,
         "notes": trial.notes,
         "retriable": trial.is_retriable,
@@ -99,9 +101,9 @@ class TrialCounts:
     to_retry: int  # failed or lost, and not retried yet
     finished: int  # of max_trials: neither replaced by a retry nor cut off when the time was up
 
-    def out_of(self, max_trials: int) -> int:
+    def out_of(self, max_trials: int | None) -> int | None:
         """What the finished are told as a part of: the limit may be lowered below them."""
-        return max(max_trials, self.finished)
+        return None if max_trials is None else max(max_trials, self.finished)
 
 
 def count_trials(experiments: Iterable[Experiment]) -> dict[str, TrialCounts]:

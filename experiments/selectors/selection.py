@@ -12,17 +12,20 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
+from numpy.typing import NDArray
 
-from experiments.algorithms.space.flat import flat, flat_names
+from experiments.algorithms.space.flat import flat_names
 from experiments.models import Experiment, Trial
 from experiments.problems import Problem, ProblemsError
-from experiments.selectors import fast_rows
+from experiments.selectors import trial_columns
 from experiments.selectors.kept import Kept
 from experiments.selectors.listing import columns
-from experiments.selectors.trial_facts import METRICS, PARAMETERS, Names, read_facts
-from experiments.selectors.trial_filter import parse_where, sort_facts
+from experiments.selectors.trial_columns import FLAT
+from experiments.selectors.trial_facts import METRICS, PARAMETERS, Facts, Names, read_facts
+from experiments.selectors.trial_filter import parse_orders, parse_where, sort_facts
 
 PARAMS = ("state", "where", "ticked")  # of a query; no chart's option has such a name
 MOST_SPANS = 500  # of ``ticked``
@@ -78,17 +81,20 @@ def picked(
     experiment: Experiment, selection: Selection, orders: Sequence[str] = ("number",)
 ) -> QuerySet[Trial, int] | Sequence[int]:
     """Primary keys in order. Raises ProblemsError for a condition or order that makes no sense."""
-    trials = _coarse(experiment, selection)
     if not selection.where and all(order.removeprefix("-") in _COLUMN_ORDERS for order in orders):
+        trials = _coarse(experiment, selection)
         return trials.order_by(*columns(orders), "number").values_list("pk", flat=True)
     key = (experiment.pk, experiment.last_seq, selection, tuple(orders))
     if (found := _picked.get(key, for_s=KEEP_S)) is not None:
         return found
     names = names_of(experiment)
+    names.uses.add("state")
     test = parse_where(selection.where, names)
-    sort_facts([], orders, names)  # so that the names of the order are known before it is read
-    facts = [fact for fact in read_facts(trials, names.uses) if test(fact)]
-    chosen = tuple(fact.pk for fact in sort_facts(facts, orders, names))
+    by = parse_orders(orders, names)
+    facts = read_facts(experiment, names.uses)
+    flags = test(facts) & _roughly(facts, selection)
+    places = np.flatnonzero(flags).tolist()
+    chosen = tuple(facts.pks[place] for place in sort_facts(facts, places, by))
     _picked.put(key, chosen)
     return chosen
 
@@ -124,6 +130,20 @@ def _coarse(experiment: Experiment, selection: Selection) -> QuerySet[Trial]:
     return trials
 
 
+def _roughly(facts: Facts, selection: Selection) -> NDArray[np.bool_]:
+    """As ``_coarse``."""
+    found = np.ones(len(facts), dtype=bool)
+    if selection.states:
+        found &= np.array([state in selection.states for state in facts.fields["state"]], bool)
+    if selection.ticked is not None:
+        numbers = np.array(facts.fields["number"], dtype=np.int64)
+        ticked = np.zeros(len(facts), dtype=bool)
+        for first, last in selection.ticked:
+            ticked |= (numbers >= first) & (numbers <= last)
+        found &= ticked
+    return found
+
+
 def names_of(experiment: Experiment) -> Names:
     """What conditions may name: of the manifest and of all trials, selected or not."""
     return Names(
@@ -137,9 +157,10 @@ def _seen(experiment: Experiment, column: str) -> frozenset[str]:
     key = (experiment.pk, experiment.last_seq, column)
     if (found := _names.get(key)) is not None:
         return found
-    (values,) = fast_rows.columns(Trial.objects.filter(experiment_id=experiment.pk), [column])
-    each = map(flat, values) if column == PARAMETERS else values
-    names = frozenset(name for value in each for name in value)
+    column = FLAT if column == PARAMETERS else column
+    names = frozenset(
+        name for found in trial_columns.of(experiment, [column])[column] for name in found
+    )
     _names.put(key, names)
     return names
 
@@ -148,3 +169,4 @@ def forget() -> None:
     """For tests: keep nothing."""
     _picked.clear()
     _names.clear()
+    trial_columns.forget()

@@ -5,25 +5,36 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from experiments.algorithms.space.flat import flat
 from experiments.engine import triage
 from experiments.models import Experiment
+from experiments.selectors import selection, trial_columns
+from experiments.selectors.selection import WHOLE, Selection
+from experiments.selectors.trial_columns import FLAT
 from experiments.states import WENT_WRONG, TrialState
 
 NEWEST = 5000  # of either kind; what went wrong before them is of another day
 MOST_GROUPS = 20
 MOST_NUMBERS = 200  # of a group
+_WELL = frozenset({TrialState.SUCCEEDED, TrialState.EARLY_STOPPED})
 
 
-def failures_json(experiment: Experiment) -> dict[str, Any]:
-    """Failures that nobody retried or excluded, in groups; and parameters that tell them apart."""
-    counted = experiment.trials.filter(excluded=False).order_by("-number")
-    open_ones = counted.filter(state__in=WENT_WRONG, retried=False)
-    failed = list(open_ones.values_list("number", "exit_code", "reason", "parameters")[:NEWEST])
-    well = counted.filter(state__in=[TrialState.SUCCEEDED, TrialState.EARLY_STOPPED])
-    well_ones = list(well.values_list("parameters", flat=True)[:NEWEST]) if failed else []
+def failures_json(experiment: Experiment, asked: Selection = WHOLE) -> dict[str, Any]:
+    """Failures that nobody retried or excluded, in groups; and parameters that tell them apart.
+
+    Of the selected trials. Raises ProblemsError for a condition that makes no sense.
+    """
+    chosen = selection.keys(experiment, asked)
+    is_in = selection.is_in(chosen) if chosen is not None else lambda _: True
+    wanted = ("number", "exit_code", "reason", FLAT, "state", "excluded", "retried", "id")
+    trials = trial_columns.of(experiment, wanted)
+    rows = [row for row in zip(*(trials[name] for name in wanted), strict=True) if is_in(row[7])]
+    rows.reverse()
+    failed = [
+        row for row in rows if row[4] in WENT_WRONG and not row[5] and not row[6]
+    ][:NEWEST]  # fmt: skip
+    well = [row[3] for row in rows if row[4] in _WELL and not row[5]][:NEWEST] if failed else []
     groups = triage.groups([triage.Failure(*row[:3]) for row in failed])
-    places = triage.where([flat(row[3]) for row in failed], [flat(p) for p in well_ones])
+    places = triage.where([row[3] for row in failed], well)
     return {
         "failed": len(failed),
         "groups": [

@@ -1,22 +1,21 @@
 """What conditions and orders may ask of a trial, and the names by which they ask.
 
-Read for ten thousand trials at once, so only what is asked for is read: names say what they need
-(``Names.uses``) while an expression is parsed, and ``read_facts`` reads that. Called by
-``trial_filter`` and ``selection``.
+Of ten thousand trials at once, so they stand in columns, and only what is asked for is read: names
+say what they need (``Names.uses``) while an expression is parsed, and ``read_facts`` reads that.
+Called by ``trial_filter`` and ``selection``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from django.db.models import QuerySet
 from django.utils import timezone
 
-from experiments.algorithms.space.flat import flat
-from experiments.models import Trial
+from experiments.models import Experiment
 from experiments.problems import Problem, ProblemsError, nearest
-from experiments.selectors import fast_rows
+from experiments.selectors import trial_columns
+from experiments.selectors.trial_columns import FLAT, TrialColumns
 
 TIME_FIELDS = ("started_at", "finished_at", "created_at")
 FIELDS = (
@@ -26,39 +25,51 @@ FIELDS = (
 ORDER_FIELDS = FIELDS
 PARAMETERS, METRICS = "parameters", "metrics"
 # Fields that are no columns of the same name.
-_MADE_OF = {"id": ("key",), "duration": ("started_at", "finished_at")}
+_MADE_OF = {
+    "id": ("key",),
+    "duration": ("started_at", "finished_at"),
+    PARAMETERS: (FLAT,),
+}
 
 
-class TrialFacts(NamedTuple):
-    """What a comparison may ask of one trial."""
+class Facts:
+    """What comparisons may ask of trials: columns in which each trial has the same place."""
 
-    pk: int
-    fields: Mapping[str, Any]
-    parameters: Mapping[str, Any]  # flat
-    metrics: Mapping[str, Any]
+    def __init__(
+        self,
+        pks: Sequence[int],
+        fields: Mapping[str, Sequence[Any]],
+        parameters: Sequence[Mapping[str, Any]] = (),
+        metrics: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        self.pks = pks
+        self.fields = fields
+        self.parameters = parameters  # flat
+        self.metrics = metrics
+
+    def __len__(self) -> int:
+        return len(self.pks)
 
 
-Getter = Callable[[TrialFacts], Any]
+Getter = Callable[[Facts], Sequence[Any]]
 NameSource = Callable[[], Collection[str]]
 
 
-def read_facts(trials: QuerySet[Trial], uses: Collection[str]) -> list[TrialFacts]:
+def read_facts(experiment: Experiment, uses: Collection[str]) -> Facts:
     """Of each trial the number and what ``uses`` names: fields, PARAMETERS, METRICS."""
     wanted = {"number", *uses}
-    columns = sorted({column for name in wanted for column in _MADE_OF.get(name, (name,))})
-    found = fast_rows.columns(trials, ["id", *columns])
-    values = dict(zip(["pk", *columns], found, strict=True))
-    n = len(values["pk"])
-    nothing: list[Any] = [{}] * n
-    parameters = [flat(p) for p in values[PARAMETERS]] if PARAMETERS in values else nothing
-    metrics = values.get(METRICS, nothing)
-    fields = {name: _field(name, values) for name in wanted if name in FIELDS}
-    names = tuple(fields)
-    rows = [dict(zip(names, row, strict=True)) for row in zip(*fields.values(), strict=True)]
-    return list(map(TrialFacts, values["pk"], rows, parameters, metrics))
+    columns = {column for name in wanted for column in _MADE_OF.get(name, (name,))}
+    found = trial_columns.of(experiment, columns)
+    fields = {name: _field(name, found) for name in wanted if name in FIELDS}
+    return Facts(
+        found["id"],
+        fields,
+        found[FLAT] if PARAMETERS in wanted else (),
+        found[METRICS] if METRICS in wanted else (),
+    )
 
 
-def _field(name: str, values: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
+def _field(name: str, values: TrialColumns) -> Sequence[Any]:
     if name == "id":
         return values["key"]
     if name == "reason":
@@ -88,16 +99,14 @@ class Names:
         self.uses: set[str] = set()
 
     @classmethod
-    def of(cls, facts: Iterable[TrialFacts], declared: Iterable[str] = ()) -> Names:
+    def of(cls, facts: Facts, declared: Iterable[str] = ()) -> Names:
         """The names that these trials have; ``declared`` are the search space's."""
-        parameters, metrics = set[str](), set[str]()
-        for fact in facts:
-            parameters.update(fact.parameters)
-            metrics.update(fact.metrics)
+        parameters = {name for each in facts.parameters for name in each}
+        metrics = {name for each in facts.metrics for name in each}
         return cls(declared, parameters=lambda: parameters, metrics=lambda: metrics)
 
     def getter(self, name: str, path: str, fields: Sequence[str] = FIELDS) -> Getter:
-        """Return what reads ``name`` from a trial. Raises ProblemsError for an unknown name."""
+        """Return what reads ``name`` from trials. Raises ProblemsError for an unknown name."""
         kind, colon, rest = name.partition(":")
         if colon and kind == "param":
             if not self._is_parameter(rest):
@@ -123,11 +132,11 @@ class Names:
 
     def _parameter(self, name: str) -> Getter:
         self.uses.add(PARAMETERS)
-        return lambda facts: facts.parameters.get(name)
+        return lambda facts: [found.get(name) for found in facts.parameters]
 
     def _metric(self, name: str) -> Getter:
         self.uses.add(METRICS)
-        return lambda facts: facts.metrics.get(name)
+        return lambda facts: [found.get(name) for found in facts.metrics]
 
     @staticmethod
     def _no(what: str, name: str, path: str, known: Iterable[str]) -> ProblemsError:

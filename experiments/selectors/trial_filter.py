@@ -18,22 +18,29 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from experiments.problems import Problem, ProblemsError
 from experiments.selectors.trial_facts import (
     FIELDS,
     ORDER_FIELDS,
     TIME_FIELDS,
+    Facts,
     Getter,
     Names,
-    TrialFacts,
 )
 
-__all__ = ["FIELDS", "Names", "TrialFacts", "parse_where", "sort_facts", "split_names", "unquoted"]
+__all__ = [
+    "FIELDS", "Facts", "Names", "parse_orders", "parse_where", "sort_facts", "split_names",
+    "unquoted",
+]  # fmt: skip
 
 MAX_LENGTH = 2000  # characters of an expression
 MAX_DEPTH = 20  # parentheses within parentheses
 
-Test = Callable[[TrialFacts], bool]
+Flags = NDArray[np.bool_]  # (n_trials,)
+Test = Callable[[Facts], Flags]
 
 # ---- expressions
 
@@ -93,7 +100,7 @@ def _bad(path: str, message: str, position: int, hint: str = "") -> ProblemsErro
 
 
 def parse_where(source: str, names: Names, path: str = "where") -> Test:
-    """Parse an expression to a test of one trial.
+    """Parse an expression to a test of trials.
 
     Raises:
         ProblemsError: with the character where the expression stops making sense.
@@ -102,7 +109,7 @@ def parse_where(source: str, names: Names, path: str = "where") -> Test:
         message = f"Must be at most {MAX_LENGTH} characters, but got {len(source)}."
         raise ProblemsError([Problem(path, message, "Filter by state, then by fewer names.")])
     if not source.strip():
-        return lambda facts: True
+        return lambda facts: np.ones(len(facts), dtype=bool)
     return _Parser(_tokens(source, path), names, path).parse()
 
 
@@ -146,20 +153,20 @@ class _Parser:
         tests = [self.every(depth)]
         while self.takes("or"):
             tests.append(self.every(depth))
-        return tests[0] if len(tests) == 1 else lambda facts: any(t(facts) for t in tests)
+        return _any(tests)
 
     def every(self, depth: int) -> Test:
         tests = [self.one(depth)]
         while self.takes("and", ","):
             tests.append(self.one(depth))
-        return tests[0] if len(tests) == 1 else lambda facts: all(t(facts) for t in tests)
+        return _all(tests)
 
     def one(self, depth: int) -> Test:
         if depth > MAX_DEPTH:
             raise self.bad(f"More than {MAX_DEPTH} levels of parentheses", self.peek())
         if self.takes("not"):
             inner = self.one(depth + 1)
-            return lambda facts: not inner(facts)
+            return lambda facts: ~inner(facts)
         if self.takes("("):
             inner = self.either(depth + 1)
             if not self.takes(")"):
@@ -205,55 +212,61 @@ class _Parser:
         tests = [self.compare(get, "==", member) for member in members]
         spans = [span for member in members if (span := _span(member)) is not None]
         if spans:
-            tests.append(lambda facts: _is_within(get(facts), spans))
-        return lambda facts: any(test(facts) for test in tests)
+            tests.append(_each(get, lambda value: _is_within(value, spans)))
+        return _any(tests)
 
     def compare_times(self, get: Getter, op: str, literal: _Token) -> Test:
         if _is_none(literal) and op in ("==", "!="):
-            return lambda facts: (get(facts) is None) == (op == "==")
+            return _each(get, lambda value: (value is None) == (op == "=="))
         try:
             bound = datetime.fromisoformat(literal.text)
         except ValueError:
             hint = 'E.g. started_at >= "2026-11-27 14:00".'
             raise self.bad(f"Expected a time, but got {literal.text!r}", literal, hint) from None
         bound = bound if bound.tzinfo else bound.replace(tzinfo=UTC)
-        return _ordered(get, op, bound, lambda value: value is not None)
+        return _ordered(get, op, bound, frozenset({datetime}))
 
     def compare(self, get: Getter, op: str, literal: _Token) -> Test:
         text = literal.text
         if _is_none(literal) and op in ("==", "!="):
-            return lambda facts: (get(facts) is None) == (op == "==")
+            return _each(get, lambda value: (value is None) == (op == "=="))
         number = _number(text)
         if op == "~":
             part = text.casefold()
-            return lambda facts: part in _as_text(get(facts)).casefold()
+            return _each(get, lambda value: part in _as_text(value).casefold())
         if op == "==":
-            return lambda facts: _equal(get(facts), text, number)
+            return _each(get, lambda value: _equal(value, text, number))
         if op == "!=":
-            return lambda facts: (
-                (value := get(facts)) is not None and not _equal(value, text, number)
-            )
+            return _each(get, lambda value: value is not None and not _equal(value, text, number))
         if number is None:
             raise self.bad(f"{op} compares numbers, but got {text!r}", literal)
-        return _ordered(get, op, number, _is_number)
+        return _ordered(get, op, number, _NUMBERS)
 
 
-def _ordered(get: Getter, op: str, bound: Any, fits: Callable[[Any], bool]) -> Test:
-    """Whether what ``get`` reads can be compared with ``bound``, and is so."""
+_NUMBERS = frozenset({int, float})  # types: a bool is none
+
+
+def _any(tests: list[Test]) -> Test:
+    return lambda facts: np.logical_or.reduce([test(facts) for test in tests])
+
+
+def _all(tests: list[Test]) -> Test:
+    return lambda facts: np.logical_and.reduce([test(facts) for test in tests])
+
+
+def _each(get: Getter, holds: Callable[[Any], bool]) -> Test:
+    return lambda facts: np.array([holds(value) for value in get(facts)], dtype=bool)
+
+
+def _ordered(get: Getter, op: str, bound: Any, types: frozenset[type]) -> Test:
+    """Whether what ``get`` reads is of these types, and compares so with ``bound``."""
     holds = {
         "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
         "==": operator.eq, "!=": operator.ne,
     }[op]  # fmt: skip
-
-    def test(facts: TrialFacts) -> bool:
-        value = get(facts)
-        return fits(value) and bool(holds(value, bound))
-
-    return test
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return lambda facts: np.array(
+        [type(value) in types and holds(value, bound) for value in get(facts)], dtype=bool
+    )
 
 
 def _is_none(literal: _Token) -> bool:
@@ -326,22 +339,31 @@ def unquoted(name: str) -> str:
     return name if found is None else (found[1] or "") + re.sub(r"\\(.)", r"\1", found[2])
 
 
-def sort_facts(
-    facts: list[TrialFacts], orders: Sequence[str], names: Names, path: str = "order"
-) -> list[TrialFacts]:
-    """Sort by several names, ``-`` first for descending; what lacks a value comes last.
+Order = tuple[Getter, bool]  # what it goes by, and whether from the highest down
+
+
+def parse_orders(orders: Sequence[str], names: Names, path: str = "order") -> list[Order]:
+    """Names to sort by, ``-`` first for descending.
 
     Raises:
         ProblemsError: naming an unknown name.
     """
-    found = sorted(facts, key=lambda fact: fact.fields["number"])
+    return [
+        (names.getter(unquoted(order.removeprefix("-")), path, ORDER_FIELDS), order[:1] == "-")
+        for order in orders
+    ]
+
+
+def sort_facts(facts: Facts, places: Sequence[int], orders: Sequence[Order]) -> list[int]:
+    """These places sorted; what lacks a value comes last, and equal ones go by their number."""
+    numbers = facts.fields["number"]
+    found = sorted(places, key=lambda place: numbers[place])
     # From the least to the most important key: sorting is stable.
-    for order in reversed(orders):
-        name = unquoted(order.removeprefix("-"))
-        get = names.getter(name, path, ORDER_FIELDS)
-        present = [fact for fact in found if get(fact) is not None]
-        missing = [fact for fact in found if get(fact) is None]
-        present.sort(key=lambda fact: _sort_key(get(fact)), reverse=order.startswith("-"))
+    for get, is_descending in reversed(orders):
+        values = get(facts)
+        present = [place for place in found if values[place] is not None]
+        missing = [place for place in found if values[place] is None]
+        present.sort(key=lambda place: _sort_key(values[place]), reverse=is_descending)
         found = present + missing
     return found
 

@@ -7,6 +7,7 @@ and hints the loop; none waits for a backend. What cannot be done raises ``Refus
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from experiments import wake
-from experiments.manifest.fields import SPEC
+from experiments.manifest.fields import EITHER, NO_END, NO_END_HINT, SPEC
 from experiments.manifest.spec import Parsed, to_manifest
 from experiments.models import Experiment, Project, Trial, clock, tags
 from experiments.problems import Problem, ProblemsError
@@ -29,7 +30,8 @@ LIMITS = {
     "concurrency": "spec.trialConcurrency",
 }
 LIMIT_HIGHEST = {name: SPEC.whole(path.removeprefix("spec.")).high for name, path in LIMITS.items()}
-
+# One of these may be None: no such limit.
+MAY_LACK = tuple(name for name, path in LIMITS.items() if path.removeprefix("spec.") in EITHER)
 
 MOST_PROBLEMS = 50  # told at once
 KILLED = "Killed by the user."
@@ -82,11 +84,20 @@ def create_experiment(
 def _check_limits(experiment: Experiment, limits: Mapping[str, Any]) -> None:
     problems = []
     for name, value in limits.items():
+        if value is None and name in MAY_LACK:
+            continue
         highest = LIMIT_HIGHEST[name]
         if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= highest:
             problems.append(
                 Problem(name, f"must be a whole number from 1 to {highest}, but got {value!r}.")
             )
+    after = {name: limits.get(name, getattr(experiment, name)) for name in MAY_LACK}
+    for name in (name for name, value in after.items() if value is None):
+        if experiment.link is not None:
+            wrong = "is required: its AutoTuneExperiment in the cluster must have it."
+            problems.append(Problem(name, wrong))
+    if all(value is None for value in after.values()):
+        problems.append(Problem("max_trials", NO_END, NO_END_HINT))
     if problems:
         raise ProblemsError(problems)
 
@@ -141,13 +152,16 @@ def edit_trial(
         trial.experiment.record(EventKind.DETAILS, trial=trial, data={"changed": ["notes"]})
 
 
-def change_limits(experiment: Experiment, limits: Mapping[str, int]) -> None:
-    """Set limits; raising one on a DONE or TIMEOUT experiment makes it run again."""
-    _check_limits(experiment, limits)
+def change_limits(experiment: Experiment, limits: Mapping[str, int | None]) -> None:
+    """Set limits; raising one on a DONE or TIMEOUT experiment makes it run again.
+
+    None takes one of ``MAY_LACK`` away.
+    """
     if experiment.is_imported:
         raise Refused("The experiment was imported, and cannot go on here: it has no limits.")
     with transaction.atomic():
         locked = Experiment.objects.select_for_update().get(pk=experiment.pk)
+        _check_limits(locked, limits)
         changes = {
             name: [getattr(locked, name), value]
             for name, value in limits.items()
@@ -161,22 +175,21 @@ def change_limits(experiment: Experiment, limits: Mapping[str, int]) -> None:
         for name, (_, new) in changes.items():
             setattr(locked, name, new)
             setattr(experiment, name, new)
-        words = ", ".join(f"{name} {old} → {new}" for name, (old, new) in changes.items())
+        words = ", ".join(f"{n} {old or '–'} → {new or '–'}" for n, (old, new) in changes.items())
         locked.record(EventKind.LIMITS, reason=words, data={"changes": changes})
         _resume_if_raised(locked, changes)
         experiment.phase = locked.phase
     _wake(experiment)
 
 
-def _resume_if_raised(experiment: Experiment, changes: Mapping[str, list[int]]) -> None:
-    raised = {name for name, (old, new) in changes.items() if new > old}
+def _resume_if_raised(experiment: Experiment, changes: Mapping[str, list[int | None]]) -> None:
+    raised = {name for name, (old, new) in changes.items() if _or_endless(new) > _or_endless(old)}
     if experiment.phase not in (Phase.DONE, Phase.TIMEOUT) or not raised:
         return
-    n_counted = n_in_budget(experiment)
     now = timezone.now()
-    time_left = experiment.active_seconds < experiment.max_exec_seconds
-    trials_left = n_counted < experiment.max_trials and not experiment.exhausted
-    if time_left and trials_left:
+    time_left = experiment.active_seconds < _or_endless(experiment.max_exec_seconds)
+    trials_left = n_in_budget(experiment) < _or_endless(experiment.max_trials)
+    if time_left and trials_left and not experiment.exhausted:
         experiment.move(
             Phase.RUNNING,
             reason="A limit was raised.",
@@ -185,6 +198,10 @@ def _resume_if_raised(experiment: Experiment, changes: Mapping[str, list[int]]) 
             **clock.columns(None if experiment.suspended else now),
             message="",
         )
+
+
+def _or_endless(limit: int | None) -> float:
+    return math.inf if limit is None else limit
 
 
 def n_in_budget(experiment: Experiment) -> int:
@@ -292,7 +309,7 @@ def kill_trial(trial: Trial, *, reason: str = KILLED) -> None:
     _wake(trial.experiment)
 
 
-def _open_for_trials(experiment: Experiment) -> None:
+def open_for_trials(experiment: Experiment) -> None:
     """Refuse new trials where nothing would ever run them."""
     if experiment.is_imported:
         raise Refused(
@@ -305,7 +322,13 @@ def _open_for_trials(experiment: Experiment) -> None:
         raise Refused("The experiment is being finished.")
 
 
-def _reopen(experiment: Experiment) -> None:
+def make_room(experiment: Experiment) -> None:
+    """Raise the budget where trials were asked for on top of it."""
+    if (n := n_in_budget(experiment)) > _or_endless(experiment.max_trials):
+        change_limits(experiment, {"max_trials": n})
+
+
+def reopen(experiment: Experiment) -> None:
     """A DONE experiment runs again for a trial somebody asked for."""
     if experiment.phase == Phase.DONE:
         experiment.move(
@@ -336,7 +359,7 @@ def custom_trials(
 
     ``paths`` are what problems of each are called by; by default ``trials[0]`` and so on.
     """
-    _open_for_trials(experiment)
+    open_for_trials(experiment)
     names = paths or [f"trials[{place}]" for place in range(len(many))]
     problems: list[Problem] = []
     wanted: list[Mapping[str, Any]] = []
@@ -348,11 +371,9 @@ def custom_trials(
         raise ProblemsError(problems[:MOST_PROBLEMS])
     with transaction.atomic():
         trials = [add_trial(experiment, checked, origin="custom") for checked in wanted]
-        if n_in_budget(experiment) > experiment.max_trials:
-            # It was asked for on top of the budget: the budget follows.
-            change_limits(experiment, {"max_trials": n_in_budget(experiment)})
+        make_room(experiment)
         experiment.refresh_from_db()
-        _reopen(experiment)
+        reopen(experiment)
     _wake(experiment)
     return trials
 
@@ -373,7 +394,7 @@ def _checked(
 def retry_trial(trial: Trial) -> Trial:
     """Try the same parameters again as a new trial that replaces this one in the budget."""
     experiment = trial.experiment
-    _open_for_trials(experiment)
+    open_for_trials(experiment)
     if trial.state not in RETRIABLE:
         raise Refused(
             f"Trial {trial.number} is {trial.state}; only one that ended without success can be "
@@ -394,7 +415,7 @@ def retry_trial(trial: Trial) -> Trial:
         Trial.objects.filter(pk=trial.pk).update(retried=True)
         trial.retried = True
         experiment.record(EventKind.RETRIED, trial=trial, reason=f"As trial {again.number}.")
-        _reopen(experiment)
+        reopen(experiment)
     _wake(experiment)
     return again
 
@@ -404,7 +425,7 @@ def retry_failed(experiment: Experiment, numbers: Collection[int] | None = None)
 
     A number of any other trial is passed over: it may have been retried a moment ago.
     """
-    _open_for_trials(experiment)
+    open_for_trials(experiment)
     failed = experiment.trials.filter(state__in=WENT_WRONG, retried=False).order_by("number")
     wanted = None if numbers is None else set(numbers)
     return [retry_trial(trial) for trial in failed if wanted is None or trial.number in wanted]

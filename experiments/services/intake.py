@@ -17,15 +17,25 @@ from experiments.aistore import outbox, vault
 from experiments.manifest.files import GivenManifest, GivenSecret, read_contents
 from experiments.manifest.forecast import Forecast, forecast_of
 from experiments.manifest.reading import LineOf
-from experiments.manifest.spec import ExperimentSpec, Parsed, parse_manifest, parse_text
+from experiments.manifest.spec import (
+    ExperimentSpec,
+    Parsed,
+    lacks_limits,
+    parse_manifest,
+    parse_text,
+)
 from experiments.manifest.working_dir import resolved
 from experiments.problems import Problem, ProblemsError
 from experiments.services import borrowing
 from experiments.services.conversions import foreign
+from experiments.training.base import Launch
 from experiments.trials.backends import backend
 from experiments.trials.launching import sample_launch
 
 _NO_TRIAL = "As things stand, no trial could start."
+_NOT_ALLOWED = (
+    "What trials may ask of the cluster is set by its administrator (AUTOTUNE_POD_POLICY)."
+)
 _OTHER_PYTHON = (
     "Start AutoTune where your environment is active, or name its interpreter: --python, or "
     "AUTOTUNE_TRIAL_PATH."
@@ -123,6 +133,24 @@ def keepable(secrets: Sequence[GivenSecret]) -> tuple[tuple[GivenSecret, ...], l
     ]
 
 
+def _elsewhere(parsed: Parsed, namespace: str) -> Sequence[Problem]:
+    """Where a manifest names another namespace than the one it comes into: never ignored."""
+    wanted = parsed.spec.namespace
+    if backend().runs_here or wanted in ("", namespace):
+        return ()
+    path = "metadata.namespace"
+    message = f"must be '{namespace}', where what is created here runs, but got '{wanted}'."
+    line = parsed.line_of(path) if parsed.line_of else None
+    return (Problem(path, message, "Leave it out, or apply the manifest with kubectl.", line),)
+
+
+def _forbidden(parsed: Parsed, launch: Launch) -> Sequence[Problem]:
+    return [
+        Problem(path, message, _NOT_ALLOWED, parsed.line_of(path) if parsed.line_of else None)
+        for path, message in backend().refusals(launch)
+    ]
+
+
 def keep_secrets(secrets: Sequence[GivenSecret], project: Any) -> None:
     """Store API keys that came beside an experiment; what failed for want of them is tried again.
 
@@ -141,25 +169,29 @@ def _take_in_one(given: GivenManifest, known_secrets: Collection[str], viewer: A
     return _with_forecast(parsed, known_secrets, viewer)
 
 
-def take_in(source: bytes | dict[str, Any], viewer: Any = None) -> Intake:
+def take_in(source: bytes | dict[str, Any], namespace: str = "", viewer: Any = None) -> Intake:
     """Parse a manifest (its text or its data) and look ahead; never raises for bad input.
 
-    What the forecast finds impossible counts as a problem like any other.
+    What the forecast finds impossible counts as a problem like any other. ``namespace`` is where
+    its trials will run on a cluster; "" stands for the default project's.
     """
     try:
         parsed = parse_manifest(source) if isinstance(source, dict) else parse_text(source)
     except ProblemsError as error:
         other = foreign(source, None) if isinstance(source, dict) else None
         return Intake(None, None, error.problems if other is None else (other,), ())
-    return _with_forecast(parsed, viewer=viewer)
+    return _with_forecast(parsed, namespace=namespace, viewer=viewer)
 
 
 def _with_forecast(
-    parsed: Parsed, known_secrets: Collection[str] = (), viewer: Any = None
+    parsed: Parsed,
+    known_secrets: Collection[str] = (),
+    viewer: Any = None,
+    namespace: str = "",
 ) -> Intake:
-    forecast = forecast_here(parsed, known_secrets)
+    forecast = forecast_here(parsed, known_secrets, namespace)
     problems, warned = _borrowing(parsed, viewer)
-    warnings = (*parsed.warnings, *forecast.warnings, *warned)
+    warnings = (*parsed.warnings, *forecast.warnings, *_not_sent(parsed), *warned)
     return Intake(parsed, forecast, (*forecast.problems, *problems), warnings)
 
 
@@ -178,6 +210,14 @@ def _borrowing(parsed: Parsed, viewer: Any) -> tuple[list[Problem], list[Problem
         return placed(error.problems), []
 
 
+def _not_sent(parsed: Parsed) -> list[Problem]:
+    """What keeps the experiment out of a cluster that would show it."""
+    lacking = lacks_limits(parsed.spec) if settings.SEND_TO_CLUSTER else []
+    message = "is missing: until it is set, the cluster shows no object for the experiment."
+    line_of = parsed.line_of
+    return [replace(p, message=message, line=line_of(p.path) if line_of else None) for p in lacking]
+
+
 def obstacles(spec: ExperimentSpec) -> tuple[Problem, ...]:
     """What keeps a parsed manifest from ever running here; asks neither cluster nor database.
 
@@ -192,7 +232,7 @@ def _no_trials_here() -> bool:
 
 def _by_the_rules(spec: ExperimentSpec, line_of: LineOf | None) -> Forecast:
     forecast = forecast_of(spec, runs_here=backend().runs_here, line_of=line_of)
-    if not _no_trials_here():
+    if spec.elsewhere is not None or not _no_trials_here():
         return _within_capacity(forecast, spec, line_of)
     message = "Trials may not run on this server's own host (AUTOTUNE_LOCAL_TRIALS is 0)."
     return replace(forecast, problems=(*forecast.problems, Problem("spec.trainingConfig", message)))
@@ -215,22 +255,27 @@ def _within_capacity(forecast: Forecast, spec: ExperimentSpec, line_of: LineOf |
     )
 
 
-def forecast_here(parsed: Parsed, known_secrets: Collection[str] = ()) -> Forecast:
+def forecast_here(
+    parsed: Parsed, known_secrets: Collection[str] = (), namespace: str = ""
+) -> Forecast:
     """What will become of a manifest here: ``manifest.forecast`` and what the backend forecasts.
 
     The backend's are warnings, since the world may change before a trial starts (a directory may
     be made); what it forecasts of a field that is a problem already is left out. ``known_secrets``
-    are those that come with the manifest.
+    are those that come with the manifest. What an administrator forbids is a problem.
     """
     forecast = _by_the_rules(parsed.spec, parsed.line_of)
-    if _no_trials_here():
+    namespace = namespace or settings.NAMESPACE
+    launch = sample_launch(parsed.spec, namespace=namespace)
+    forbidden = (*_elsewhere(parsed, namespace), *_forbidden(parsed, launch))
+    forecast = replace(forecast, problems=(*forecast.problems, *forbidden))
+    if _no_trials_here() and parsed.spec.elsewhere is None:
         return forecast
     unstored = tuple(
         replace(problem, line=parsed.line_of(problem.path) if parsed.line_of else None)
         for problem in vault.forecast(parsed.spec.aistore, known_secrets)
     )
     known = {problem.path for problem in forecast.problems}
-    launch = sample_launch(parsed.spec)
     told = tuple(
         Problem(path, message, _NO_TRIAL, parsed.line_of(path) if parsed.line_of else None)
         for path, message in backend().forecast(launch)

@@ -24,7 +24,8 @@ USUAL_COLUMNS = 80
 class Progress:
     phase: str
     n_finished: int
-    n_all: int
+    n_all: int | None  # None: as many as the time allows
+    share: float  # how far it is, from 0 to 1
     n_running: int
     n_failed: int
     n_stopped_early: int
@@ -34,10 +35,11 @@ class Progress:
     left: dict[str, Any] | None = None  # as REST's pace has it; only the bar tells it
 
     def plain(self) -> str:
-        filled = PLAIN_WIDTH * self.n_finished // self.n_all
+        filled = int(PLAIN_WIDTH * self.share + 1e-9)
+        bar = f"[{'#' * filled}{'.' * (PLAIN_WIDTH - filled)}]"
         words = [
-            f"{self.phase:8}[{'#' * filled}{'.' * (PLAIN_WIDTH - filled)}]",
-            f"{self.n_finished}/{self.n_all} trials",
+            self.phase if self.n_all is None else f"{self.phase:8}{bar}",
+            f"{self._so_far()} trials",
             f"{self.n_running} running",
         ]
         if self.n_failed:
@@ -52,12 +54,13 @@ class Progress:
             words.append("finishing")
         return "  ".join(words)
 
+    def _so_far(self) -> str:
+        return str(self.n_finished) if self.n_all is None else f"{self.n_finished}/{self.n_all}"
+
     def drawn(self, columns: int, *, ascii_only: bool = False) -> str:
         """One line of at most ``columns``; what matters least is left out first."""
-        bar = screen.bar(
-            self.n_finished / self.n_all, min(30, max(8, columns // 4)), ascii_only=ascii_only
-        )
-        parts = [(0, self.phase), (0, bar), (0, f"{self.n_finished}/{self.n_all}")]
+        bar = screen.bar(self.share, min(30, max(8, columns // 4)), ascii_only=ascii_only)
+        parts = [(0, self.phase), (0, bar), (0, self._so_far())]
         if self.best is not None:
             parts.append((1, _("best {value}").format(value=screen.number(self.best))))
         if self.left:

@@ -12,6 +12,8 @@ from experiments.shell.language import gettext as _
 from experiments.shell.trouble import BAD_INPUT, Trouble
 
 WHOLE_NUMBERS = ("maxTrialNum", "maxExecSeconds", "trialConcurrency")
+MAY_LACK = ("maxTrialNum", "maxExecSeconds")  # one of them
+NO_LIMIT = ("none", "null")
 TEXTS = ("name", "notes")
 # As REST and the pages' scripts spell them.
 SPELLED = {"max_trials": "maxTrialNum", "max_exec_seconds": "maxExecSeconds",
@@ -80,9 +82,12 @@ def _setting(given: str) -> tuple[str, Any]:
     if name not in WHOLE_NUMBERS:
         known = ", ".join((*WHOLE_NUMBERS, *TEXTS))
         raise Trouble(BAD_INPUT, f"{name!r} cannot be set; what can: {known}.")
+    if text.strip().lower() in NO_LIMIT and name in MAY_LACK:
+        return name, None
     digits = text.strip().removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
-        raise Trouble(BAD_INPUT, f"{name} must be a whole number, but is {text!r}.")
+        also = f", or {NO_LIMIT[0]}" if name in MAY_LACK else ""
+        raise Trouble(BAD_INPUT, f"{name} must be a whole number{also}, but is {text!r}.")
     return name, int(text)
 
 

@@ -32,9 +32,17 @@ def ran(row: dict[str, Any]) -> str:
 
 
 def progress(experiment: dict[str, Any]) -> str:
-    """Finished of all; the limit may have been lowered below them."""
-    n_all = max(experiment["max_trials"], experiment["n_finished"])
-    return f"{experiment['n_finished']}/{n_all}"
+    """Finished of all, where there is such a limit; it may have been lowered below them."""
+    n_finished, limit = experiment["n_finished"], experiment["max_trials"]
+    return str(n_finished) if limit is None else f"{n_finished}/{max(limit, n_finished)}"
+
+
+def share_done(experiment: dict[str, Any]) -> float:
+    """How far it is, from 0 to 1: of its trials, or of its time where they have no limit."""
+    done, limit = experiment["n_finished"], experiment["max_trials"]
+    if limit is None:
+        done, limit = experiment["active_seconds"], experiment["max_exec_seconds"]
+    return float(done / max(1, limit, done))
 
 
 def _limit(call: Call) -> int:
@@ -152,10 +160,11 @@ def _experiment_words(
 
 def _time(experiment: dict[str, Any], left: dict[str, Any] | None, *, is_served: bool) -> str:
     """Spent of all; where no server runs none passes, and the next one puts the clock right."""
-    limit = screen.duration(experiment["max_exec_seconds"])
+    limit = experiment["max_exec_seconds"]
+    most = "" if limit is None else f" / {screen.duration(limit)}"
     if experiment["clock_running"] and not is_served:
-        return f"– / {limit}"
-    words = f"{screen.duration(experiment['active_seconds'])} / {limit}"
+        return f"–{most}"
+    words = f"{screen.duration(experiment['active_seconds'])}{most}"
     return f"{words}, {time_left(left)}" if left else words
 
 

@@ -175,7 +175,7 @@ def of_directory(directory: Path) -> Server | None:
                 lambda: _own_token(directory),
                 shown=owner["url"],
                 is_own=True,
-                is_passing=owner.get("for") == "run",
+                is_passing=owner.get("for") != "up",
             )
         if time.monotonic() > deadline:
             raise Trouble(

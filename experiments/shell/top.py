@@ -24,7 +24,7 @@ from rich.text import Text
 from experiments.shell import finding, screen
 from experiments.shell.call import Call, Command
 from experiments.shell.language import gettext as _
-from experiments.shell.looking import progress, ran, time_left
+from experiments.shell.looking import progress, ran, share_done, time_left
 from experiments.shell.screen import Column
 from experiments.shell.server import Client
 from experiments.shell.trouble import OUR_FAULT, Trouble
@@ -199,11 +199,9 @@ def _bar(seen: Seen, width: int, ascii_only: bool) -> Text:
         words.append(_("{n} failed").format(n=n_failed))
     if seen.pace:
         words.append(time_left(seen.pace))
-    share = experiment["n_finished"] / max(1, experiment["max_trials"], experiment["n_finished"])
     length = min(30, max(10, width // 4))
-    return Text(screen.bar(share, length, ascii_only=ascii_only), style="green") + Text(
-        "  " + "  ".join(words), style="not green"
-    )
+    bar = screen.bar(share_done(experiment), length, ascii_only=ascii_only)
+    return Text(bar, style="green") + Text("  " + "  ".join(words), style="not green")
 
 
 def _best(seen: Seen, width: int, ascii_only: bool) -> Text:

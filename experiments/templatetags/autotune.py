@@ -10,7 +10,7 @@ from typing import Any
 from django import template
 from django.conf import settings
 from django.templatetags.static import static
-from django.utils.html import format_html, json_script
+from django.utils.html import format_html, format_html_join, json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -21,6 +21,7 @@ from experiments.models import Experiment
 from experiments.said import ENGLISH, EVENTS, catalogue
 from experiments.said import said as said_of
 from experiments.states import TrialState
+from experiments.web.modules import modules as imported_by
 
 register = template.Library()
 
@@ -42,6 +43,13 @@ def icon(name: str, css: str = "") -> SafeString:
         static("img/icons.svg"),
         name,
     )
+
+
+@register.simple_tag
+def modules(name: str) -> SafeString:
+    """Have the browser fetch what the page's script imports while it reads the page."""
+    links = ((static(module),) for module in imported_by(name))
+    return format_html_join("", '<link rel="modulepreload" href="{}">', links)
 
 
 @register.inclusion_tag("partials/_phase_badge.html")
@@ -99,14 +107,14 @@ def said(text: str) -> str:
 
 
 @register.inclusion_tag("partials/_trial_bar.html")
-def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int) -> dict[str, Any]:
-    """One stacked bar of trials by state, out of ``max_trials``, with the counts beneath.
+def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int | None) -> dict[str, Any]:
+    """One stacked bar of trials by state, out of ``max_trials`` if any, with the counts beneath.
 
     ``n_finished`` is how many of ``max_trials`` are done: of retried trials the retries count.
     """
     n_trials = sum(counts.values())
-    max_trials = max(max_trials, n_finished)  # the limit may be lowered below what is done
-    whole = max(max_trials, n_trials, 1)
+    most = max(max_trials or 0, n_finished)  # the limit may be lowered below what is done
+    whole = max(most, n_trials, 1)
     segments, x = [], 0.0
     for state, look in looks.STATES.items():
         n = counts.get(state, 0)
@@ -125,14 +133,14 @@ def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int) -> dict[
         )
         x += width
     words = ", ".join(f"{s['n']} {s['label']}" for s in segments)
-    label = _("%(finished)d of %(max)d trials finished") % {
-        "finished": n_finished,
-        "max": max_trials,
-    }
+    if max_trials is None:
+        label = _("%(finished)d trials finished") % {"finished": n_finished}
+    else:
+        label = _("%(finished)d of %(max)d trials finished") % {"finished": n_finished, "max": most}
     return {
         "segments": segments,
         "n_finished": n_finished,
-        "max_trials": max_trials,
+        "max_trials": None if max_trials is None else most,
         "label": f"{label}: {words}" if words else label,
     }
 

@@ -23,6 +23,10 @@ class BackendUnavailable(Exception):
     """The backend cannot be reached now; try again later. No trial fails for it."""
 
 
+class BackendRefused(BackendUnavailable):
+    """The backend answers, and will not do it as things stand: a right or a place is missing."""
+
+
 class NotYet(Exception):
     """This trial cannot start at this moment, and goes on waiting; its message says for what.
 
@@ -70,6 +74,7 @@ class Collected:
     pattern: str = ""
     file: str = ""
     stdout: bool = False
+    tensorboard: str = ""
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,8 @@ class Launch:
     seconds_left: float | None = None  # of the experiment's time; a job is not to outlive it
     alone: str = ""  # it ran out of memory beside others: "gpu" (one of its own), or "machine"
     local: LocalSpec = field(default_factory=LocalSpec)  # nothing but the local backend reads it
+    # Nobody starts it: a program elsewhere takes it, and it is lost after so much silence.
+    lost_after_s: int | None = None
     metrics: Collected | None = None  # to be collected; None: the trial reports by itself
 
     @property
@@ -196,6 +203,13 @@ class Backend(ABC):
         """Look what running trials take, where that is asked for. Called every few moments."""
         return
 
+    def refusals(self, launch: Launch) -> Sequence[tuple[str, str]]:
+        """Say what of a launch an administrator forbids: (manifest path, message) pairs.
+
+        Asks nobody and starts nothing. ``launch`` refuses the same.
+        """
+        return ()
+
     def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """Say what would keep this launch from starting now: (manifest path, message) pairs."""
         return ()
@@ -255,6 +269,10 @@ class Backend(ABC):
 
         ``handle`` has the job's name alone where nobody knows whether it was ever started.
         """
+
+    def abandon(self, handle: Handle) -> None:
+        """Remove what we keep for a job that can be reached no more, whatever it does."""
+        self.forget(handle)
 
 
 @dataclass(frozen=True)

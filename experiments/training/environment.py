@@ -8,7 +8,7 @@ puts them together for a process on this machine.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +29,11 @@ WITHHELD_NAMES = frozenset(
         "PYTHONSTARTUP", "PYTHONSAFEPATH",
     }
 )  # fmt: skip
+# What is the user's own tracker's, if one is named, and of no use to ours: else withheld.
+_OF_TRACKER = ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID")
+# A file that is on every Linux, in every container: KubeflowCallback reports only where one holds
+# a token, and the token that counts is in the address.
+_ANY_FILE = "/proc/sys/kernel/ostype"
 WITHHELD_PREFIXES = ("AUTOTUNE_", "EMAIL_HOST", "AISTORE_", "DJANGO_", "CELERY_", "NNI_", "TUNER_")
 
 
@@ -106,6 +111,25 @@ def server_environment(launch: Launch, output_dir: str, code_dir: str = "") -> d
         "NNI_SYS_DIR": output_dir,
         "NNI_CODE_DIR": code_dir or output_dir,
     }
+
+
+def tracker_environment(launch: Launch, named: Container[str]) -> dict[str, str]:
+    """Return where trackers' clients find the trial API, but for those that are told already.
+
+    ``MLFLOW_TRACKING_URI`` is for MLflow's clients, the others for what reports to Kubeflow's
+    Trainer, as transformers' callback does by itself.
+
+    Args:
+        named: variables that the manifest, or who started the server, has set.
+    """
+    server = f"{launch.server_url}/t/{launch.token}"
+    found: dict[str, str] = {}
+    if "MLFLOW_TRACKING_URI" not in named:
+        found["MLFLOW_TRACKING_URI"] = f"{server}/mlflow"
+    if "KUBEFLOW_TRAINER_SERVER_URL" not in named:
+        found["KUBEFLOW_TRAINER_SERVER_URL"] = f"{server}/trainer"
+        found["KUBEFLOW_TRAINER_SERVER_TOKEN"] = _ANY_FILE
+    return found
 
 
 def rank_environment(launch: Launch, addresses: Sequence[str], rank: int) -> dict[str, str]:
@@ -197,6 +221,9 @@ def environment_for(
         client_dir: directory put first on PYTHONPATH, for ``import autotune_trial``.
     """
     environment = inheritable(inherited)
+    if "MLFLOW_TRACKING_URI" in ours:
+        for name in _OF_TRACKER:  # of a run in another tracker
+            environment.pop(name, None)
     path = environment.get("PATH", "/usr/local/bin:/usr/bin:/bin")
     environment["PATH"] = f"{search_path}:{path}" if search_path else path
     known = dict(ours)

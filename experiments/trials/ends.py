@@ -10,7 +10,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from experiments.models import Event, Metric, Trial
+from experiments.models import Event, Metric, TrackedTrial, Trial
+from experiments.models.tracked import settle
 from experiments.redaction import redact
 from experiments.states import EventKind, TrialState
 from experiments.training.base import JobState, JobStatus
@@ -22,6 +23,7 @@ WAS_LOST = "was_lost"  # in the data of the event that tells of it
 # What reports and people may change in a trial's row while it runs.
 _JUDGED_BY = [
     *("state", "stop_as", "stop_reason", "has_final", "value", "latest_value", "metrics"),
+    "logged_by",
 ]
 
 
@@ -31,6 +33,8 @@ def end_trial(trial: Trial, status: JobStatus) -> bool:
     if status.state is JobState.STOPPED and not trial.stop_as and not trial.has_final:
         # Nobody decided to stop it: the server was shut down around it.
         return requeue(trial, "The server was shut down; it starts anew.")
+    if status.state is JobState.SUCCEEDED:
+        settle(trial)
     state, reason = _verdict_on_end(trial, status)
     if state is TrialState.FAILED and status.out_of_memory and not trial.stop_as:
         if _may_suffice_alone(trial, status.out_of_memory):
@@ -59,7 +63,8 @@ def _verdict_on_end(trial: Trial, status: JobStatus) -> tuple[TrialState, str]:
     if status.state is JobState.SUCCEEDED:
         refused = _refused_final(trial)
         none = "It exited with code 0, but no final result was reported."
-        return TrialState.FAILED, refused or f"{none} {status.message}".strip()
+        words = " ".join(part for part in (none, status.message, _logged(trial)) if part)
+        return TrialState.FAILED, refused or words
     if status.state is JobState.STOPPED and trial.value is not None:
         return TrialState.SUCCEEDED, "Stopped after its final result."
     if status.state is JobState.LOST and trial.value is not None and trial.has_final:
@@ -69,6 +74,16 @@ def _verdict_on_end(trial: Trial, status: JobStatus) -> tuple[TrialState, str]:
     reason = status.message or f"It exited with code {status.exit_code}."
     refused = "" if trial.has_final else _refused_final(trial)
     return TrialState.FAILED, f"{reason}; {refused[0].lower()}{refused[1:]}" if refused else reason
+
+
+def _logged(trial: Trial) -> str:
+    """What it logged to a tracker, where the metric that decides was not among it."""
+    tracked = TrackedTrial.objects.filter(trial=trial).first()
+    if tracked is None or not tracked.series:
+        return ""
+    if not tracked.objective:
+        return f"It logged {tracked.names()}: name one as spec.metrics.objective."
+    return f"It logged {tracked.names()}, but not '{tracked.objective}'."
 
 
 def _refused_final(trial: Trial) -> str:
@@ -129,8 +144,12 @@ def requeue(trial: Trial, reason: str, data: dict[str, Any] | None = None) -> bo
             value=None,
             has_final=False,
             metrics={},
+            logged_by="",
+            progress=None,
+            expected_end=None,
         )
         if won:
             trial.metric_set.all().delete()
             trial.artifacts.all().delete()
+            TrackedTrial.objects.filter(trial=trial).delete()
     return won

@@ -61,8 +61,9 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         namespace=link.namespace if link else experiment.project.namespace,
         owner=_owner(link) if link else None,
         metrics=_collected(spec),
-        seconds_left=experiment.max_exec_seconds - experiment.active_seconds_at(timezone.now()),
+        seconds_left=experiment.seconds_left_at(timezone.now()),
         local=spec.local,
+        lost_after_s=_lost_after_s(spec),
         alone=alone(trial),
     )
 
@@ -99,6 +100,10 @@ def launched(trial: Trial, backend: Backend) -> Handle | None:
         return None  # nobody can have launched it
 
 
+def _lost_after_s(spec: ExperimentSpec) -> int | None:
+    return None if spec.elsewhere is None else spec.elsewhere.lost_after_s
+
+
 def _collected(spec: ExperimentSpec) -> Collected | None:
     return None if spec.metrics is None else Collected(**asdict(spec.metrics))
 
@@ -109,7 +114,7 @@ def _sample_parameters(spec: ExperimentSpec) -> dict[str, Any]:
     return {**dict.fromkeys(spec.adds, ""), **sample}
 
 
-def sample_launch(spec: ExperimentSpec, experiment_id: str = "x") -> Launch:
+def sample_launch(spec: ExperimentSpec, experiment_id: str = "x", namespace: str = "") -> Launch:
     """A launch of nobody's trial, for a backend to look at and never to start."""
     return Launch(
         experiment_id=experiment_id,
@@ -123,7 +128,8 @@ def sample_launch(spec: ExperimentSpec, experiment_id: str = "x") -> Launch:
         server_url=settings.TRIAL_URL,
         token="",
         scheduler=spec.training.scheduler or {},
-        namespace=settings.NAMESPACE,
+        namespace=namespace or settings.NAMESPACE,
         local=spec.local,
+        lost_after_s=_lost_after_s(spec),
         metrics=_collected(spec),
     )

@@ -21,6 +21,7 @@ from experiments.models import Event, Experiment, Trial
 from experiments.selectors import chart_data, compare, present
 from experiments.selectors.artifacts import artifacts_json
 from experiments.selectors.configuration import configuration
+from experiments.selectors.logged import logged_json
 from experiments.selectors.markdown import rendered
 from experiments.trials.backends import backend
 
@@ -84,6 +85,7 @@ def trial_detail(request: HttpRequest, experiment_id: str, number: int) -> HttpR
         "trial": present.trial_json(trial),
         "events": _newest_events(experiment.events.filter(trial=trial)),
         "artifacts": artifacts_json(trial),
+        "logged": logged_json(trial),
         "stop": None if stop is None else present.event_json(stop, number),
         "may_change": policy.may_change(request.user, experiment),
     }

@@ -18,13 +18,16 @@ from experiments.strict_json import read_json
 from experiments.web.form_values import as_text
 from experiments.web.local_form import LOCAL_FIELDS
 from experiments.web.manifest_form import ARGUMENTS, OPTION_TYPES, rows_of
+from experiments.web.metrics_form import METRICS_FIELDS
 
 _STEP = re.compile(r'\[(\d+)\]|\["((?:[^"\\]|\\.)*)"\]|\.?([^.\[\]]+)')
 _SPEC_FIELDS = {
     "maxTrialNum": "max_trials",
     "trialConcurrency": "concurrency",
     "maxExecSeconds": "time",
+    "maxTrialSeconds": "trial_time",
     "breaker": "alike",
+    "initial": "initial",
 }
 _CONTAINER_FIELDS = frozenset({"image", "command", "args", "workingDir", "env"})
 
@@ -94,6 +97,8 @@ def field_of(path: str, form: Mapping[str, Any] | None) -> str:
         return f"local.{LOCAL_FIELDS.get(str(at[2]), 'trials_per_gpu')}"
     if section == "warmStart":
         return "warm_start.trials" if at[2] == "trials" else "warm_start.experiments"
+    if section == "metrics":
+        return f"metrics.{METRICS_FIELDS.get(str(at[2]), 'objective')}"
     if section in ("aistore", "aimd", "em"):
         return f"aistore.{at[2] or 'folder'}"
     return ""

@@ -40,17 +40,27 @@ CHAPTERS = (
     "taking-away",
     "cluster",
 )
-# Of docs/, in English: what the chapters lead to. The address of each is its file's name.
-REFERENCE = (
-    "manifest",
-    "algorithms",
-    "trials",
-    "rest",
-    "kubernetes",
-    "aistore",
-    "configuration",
-    "notifications",
-)
+# Of docs/, in English: what the chapters lead to, by what the address of each calls it.
+REFERENCE = {
+    **{
+        name: DOCS / f"{name}.md"
+        for name in (
+            "manifest",
+            "algorithms",
+            "trials",
+            "rest",
+            "shell",
+            "kubernetes",
+            "aistore",
+            "configuration",
+            "notifications",
+        )
+    },
+    **{
+        f"coming-from-{name}": DOCS / "coming-from" / f"{name}.md"
+        for name in ("nni", "katib", "wandb")
+    },
+}
 
 # Which chapter explains a page, by the name of its route.
 PAGES = {
@@ -106,8 +116,8 @@ def address(target: str, source: Path) -> str | None:
 def _page_address(file: Path) -> str | None:
     if file.is_relative_to(GUIDE):
         return reverse("help", args=[file.stem]) if file.stem in CHAPTERS else reverse("help")
-    is_shown = file.parent == DOCS and file.stem in REFERENCE
-    return reverse("help-reference", args=[file.stem]) if is_shown else None
+    name = next((name for name, shown in REFERENCE.items() if shown == file), None)
+    return reverse("help-reference", args=[name]) if name else None
 
 
 def slug(heading: str) -> str:
@@ -175,8 +185,8 @@ def contents() -> list[Entry]:
 
 def reference() -> list[Entry]:
     return [
-        Entry(name, page(DOCS / f"{name}.md").title, reverse("help-reference", args=[name]))
-        for name in REFERENCE
+        Entry(name, page(file).title, reverse("help-reference", args=[name]))
+        for name, file in REFERENCE.items()
     ]
 
 
@@ -200,7 +210,7 @@ def reference_page(request: HttpRequest, name: str) -> HttpResponse:
     """A page of ``docs/``."""
     if name not in REFERENCE:
         raise Http404(f"No page {name!r:.80}.")
-    return _shown(request, page(DOCS / f"{name}.md"), name, LANGUAGES[0], before=None, after=None)
+    return _shown(request, page(REFERENCE[name]), name, LANGUAGES[0], before=None, after=None)
 
 
 def _shown(

@@ -31,7 +31,9 @@ from experiments.web.form_values import (
     comparable,
     read_mapping,
 )
+from experiments.web.initial_form import initial_form, merge_initial
 from experiments.web.local_form import gpus_form, local_form, merge_gpus, merge_local
+from experiments.web.metrics_form import merge_metrics, metrics_form
 from experiments.web.warm_start_form import merge_warm_start, warm_start_form
 
 # Arguments of each numeric _type, in the order of its _value.
@@ -52,6 +54,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 OPTION_TYPES = frozenset({"choice", "layer_choice"})
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}  # largest first
 LIMITS = {"max_trials": "maxTrialNum", "concurrency": "trialConcurrency"}
+TIMES = {"time": "maxExecSeconds", "trial_time": "maxTrialSeconds"}
 _STORES = ("aistore", "aimd", "em")  # the spellings the parser takes
 
 
@@ -87,8 +90,11 @@ def form_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "max_trials": as_text(spec.get("maxTrialNum")),
         "concurrency": as_text(spec.get("trialConcurrency")),
         "time": _time_form(spec.get("maxExecSeconds")),
+        "trial_time": _time_form(spec.get("maxTrialSeconds")),
         "alike": as_text(as_dict(spec.get("breaker")).get("alike")),
+        "initial": initial_form(spec.get("initial")),
         "local": local_form(spec.get("local")),
+        "metrics": metrics_form(spec.get("metrics")),
         "warm_start": warm_start_form(spec.get("warmStart")),
         "optimize_mode": mode,
         "space": _space_form(spec.get("searchSpace")),
@@ -96,6 +102,7 @@ def form_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "assessor": _algorithm_form("assessor", spec.get("assessor")),
         "advisor": advisor,
         "training": _training_form(spec.get("trainingConfig")),
+        "elsewhere": spec.get("elsewhere") is not None,  # shown, changed in the text alone
         "aistore": {key: as_text(store.get(key)) for key in ("folder", "secret")},
     }
 
@@ -232,13 +239,18 @@ def merge_form(manifest: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str
     for field, key in LIMITS.items():
         if new[field] != old[field]:
             _put(spec, key, as_value(new[field]))
-    if new["time"] != old["time"]:
-        _put(spec, "maxExecSeconds", _seconds(as_dict(new["time"])))
+    for field, key in TIMES.items():
+        if new[field] != old[field]:
+            _put(spec, key, _seconds(as_dict(new[field])))
     if new["alike"] != old["alike"]:
         _put(_below(spec, "breaker"), "alike", as_value(new["alike"]))
         _put(spec, "breaker", spec["breaker"])
+    if new["initial"] != old["initial"]:
+        merge_initial(spec, new["initial"])
     if new["local"] != old["local"]:
         merge_local(spec, old["local"], as_dict(new["local"]))
+    if new["metrics"] != old["metrics"]:
+        merge_metrics(spec, old["metrics"], as_dict(new["metrics"]))
     if new["warm_start"] != old["warm_start"]:
         merge_warm_start(spec, as_dict(new["warm_start"]))
     rows = rows_of(new)

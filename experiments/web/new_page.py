@@ -261,7 +261,7 @@ def _answer(
             forecast = {
                 **forecast_json(intake.forecast.as_dict()),
                 "max_trials": spec.max_trials,
-                "concurrency": min(spec.concurrency, spec.max_trials),
+                "concurrency": min(spec.concurrency, spec.max_trials or spec.concurrency),
             }
     return {
         "yaml": text,

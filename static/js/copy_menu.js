@@ -7,9 +7,10 @@ import { gettext } from "./language.js";
 
 /**
  * @param {ParameterValues} parameters
+ * @param {string} [trial] address of the trial in REST, which knows the command that runs it
  * @returns {HTMLElement}
  */
-export function copyMenu(parameters) {
+export function copyMenu(parameters, trial) {
   const copied = gettext("The parameters were copied.");
   const json = { "data-copy": stringify(parameters, 2), "data-copied": copied };
   const item = (/** @type {string} */ label, /** @type {string} */ text) =>
@@ -22,6 +23,23 @@ export function copyMenu(parameters) {
         label,
       ),
     );
+  const command = h(
+    "button",
+    {
+      type: "button",
+      class: "dropdown-item",
+      "data-copied": gettext("The command was copied."),
+      "data-testid": "copy-command",
+    },
+    gettext("Copy the command"),
+  );
+  // Asked for when the menu opens: what is copied must be there when it is clicked on.
+  const fetchCommand = async () => {
+    if (!trial || command.dataset.copy) return;
+    const answer = await fetch(`${trial}command/`, { credentials: "same-origin" });
+    if (answer.ok) command.dataset.copy = (await answer.text()).trim();
+    else command.hidden = true;
+  };
   return h(
     "div",
     { class: "btn-group", "data-testid": "copy-menu" },
@@ -39,6 +57,7 @@ export function copyMenu(parameters) {
         "data-bs-toggle": "dropdown",
         "aria-expanded": "false",
         "aria-label": gettext("Copy in another form"),
+        onclick: () => fetchCommand().catch(() => {}),
       },
       icon("chevron-down"),
     ),
@@ -47,6 +66,7 @@ export function copyMenu(parameters) {
       { class: "dropdown-menu dropdown-menu-end" },
       item(gettext("Copy as Python"), asPython(parameters)),
       item(gettext("Copy as arguments"), asArguments(parameters)),
+      trial && h("li", {}, command),
     ),
   );
 }

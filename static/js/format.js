@@ -161,13 +161,23 @@ export function ago(iso) {
 }
 
 /**
+ * How many have finished, and of how many if there is such a limit; it may be lowered below them.
+ * @param {number} n
+ * @param {number | null} most
+ * @param {string} [between]
+ */
+export function outOf(n, most, between = " / ") {
+  return most === null ? String(n) : `${n}${between}${Math.max(most, n)}`;
+}
+
+/**
  * The stacked bar of trials by state, with the counts beneath.
  * @param {Experiment["counts"]} counts
- * @param {number} maxTrials
+ * @param {number | null} maxTrials
  */
 export function trialBar(counts, maxTrials) {
   const total = Object.values(counts).reduce((a, b) => a + b, 0);
-  const whole = Math.max(maxTrials, total, 1);
+  const whole = Math.max(maxTrials ?? 0, total, 1);
   const segments = [];
   const words = [];
   const legend = [];

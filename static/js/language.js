@@ -33,6 +33,16 @@ export const ngettext = (one, many, n, values = {}) =>
   fill(WORDS[one] ?? (n === 1 ? one : many), { n, ...values });
 
 /**
+ * Sentences one after the other: Chinese ones have their own space after the full stop.
+ * @param {string[]} sentences
+ */
+export const together = (sentences) =>
+  sentences
+    .filter(Boolean)
+    .join(" ")
+    .replace(/([。；！？]) /g, "$1");
+
+/**
  * A translated sentence with one place, with an element put there.
  * @param {string} sentence
  * @param {Node | string} element

@@ -28,6 +28,7 @@ from experiments.aistore.run_files import (
     run_name,
     to_yaml,
 )
+from tests.many_cases import each
 
 START = datetime(2023, 10, 25, 7, 33, 39, 123456, tzinfo=UTC)
 NODE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,38}[A-Za-z0-9])?\Z")  # the SDK's rule
@@ -175,7 +176,7 @@ TRAPS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", TRAPS, ids=lambda v: repr(v)[:20])
+@each("value", TRAPS)
 def test_every_value_comes_back_equal_and_of_its_type(value: Any):
     data = {"v": value, "list": [value, {"in": value}]}
     back = yaml.safe_load(to_yaml(data))

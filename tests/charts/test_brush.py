@@ -10,7 +10,7 @@ import pytest
 from experiments.algorithms.space.flat import flat
 from experiments.charts import CHARTS, brush
 from experiments.charts.axes import axes
-from experiments.selectors.trial_facts import Names, TrialFacts
+from experiments.selectors.trial_facts import Facts, Names
 from experiments.selectors.trial_filter import parse_where
 from tests.charts.records import record, trial
 
@@ -33,14 +33,15 @@ def test_every_choice_is_written_so_that_the_filter_finds_it() -> None:
     values = SPACE["opt"]["_value"]
     trials = [{"lr": 0.1, "opt": v if not isinstance(v, dict) else {"_name": "deep", "beta": 0.5}}
               for v in values]  # fmt: skip
-    facts = [TrialFacts(n, {"number": n}, flat(p), {}) for n, p in enumerate(trials)]
+    numbers = range(len(trials))
+    facts = Facts(numbers, {"number": numbers}, [flat(p) for p in trials])
     names = Names.of(facts, ["opt.beta"])
     axis = next(a for a in axes(SPACE, trials) if a.label == "opt")
     selects = brush.parameter(axis)
     assert len(selects["members"]) == len(values)
     for place, member in enumerate(selects["members"]):
         test = parse_where(unescape(f"{selects['name']} in ({member})"), names)
-        assert [f.pk for f in facts if test(f)] == [place]
+        assert test(facts).nonzero()[0].tolist() == [place]
 
 
 def test_axes_say_what_they_mean() -> None:

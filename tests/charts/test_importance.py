@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import numpy as np
@@ -78,7 +77,7 @@ def test_the_answer_is_the_same_each_time_it_is_asked_for() -> None:
 def test_one_value_far_out_changes_nothing() -> None:
     given = experiment()
     best = max(given.trials, key=lambda t: t.value or 0.0)
-    far = [dataclasses.replace(t, value=1e20) if t is best else t for t in given.trials]
+    far = [t._replace(value=1e20) if t is best else t for t in given.trials]
     assert by_label(given)["lr"].share == by_label(record(far, space=SPACE))["lr"].share
 
 
@@ -90,7 +89,7 @@ def test_a_nested_parameter_is_scored_among_the_trials_that_have_it() -> None:
     assert beta.is_beyond_chance
     # what the others' values are does not matter to it
     moved = [
-        t if t.parameters["opt"]["_name"] == "adam" else dataclasses.replace(t, value=99.0)
+        t if t.parameters["opt"]["_name"] == "adam" else t._replace(value=99.0)
         for t in given.trials
     ]
     again = by_label(record(moved, space=SPACE))["opt.beta"]
@@ -127,12 +126,12 @@ def test_a_value_that_most_trials_share_tells_nothing() -> None:
 
 def test_method_numbers_and_what_is_left_out_are_said() -> None:
     trials = list(experiment(100).trials)
-    trials[3] = dataclasses.replace(trials[3], state="FAILED", value=None)
-    trials[4] = dataclasses.replace(trials[4], excluded=True, value=1e9)
+    trials[3] = trials[3]._replace(state="FAILED", value=None)
+    trials[4] = trials[4]._replace(excluded=True, value=1e9)
     trials.append(trial(100, None, "RUNNING"))
     meta = importance.draw(record(trials, space=SPACE), {})["layout"]["meta"]
-    assert (meta["method"], meta["n_trials"], meta["n_best"]) == ("PED-ANOVA", 98, 10)
-    assert meta["note"].startswith("PED-ANOVA on 98 trials: how far the best 10 ")
+    assert (meta["method"], meta["n_trials"], meta["n_best"]) == ("PED-ANOVA", 98, 25)
+    assert meta["note"].startswith("PED-ANOVA on 98 trials: how far the best 25 ")
     assert meta["note"].endswith("Left out: 1 without a value, 1 excluded.")
 
 

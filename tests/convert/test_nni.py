@@ -37,6 +37,25 @@ def test_version_2_is_carried_over_whole() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("gone", "limits", "left"),
+    [
+        ("maxTrialNumber: 10", (None, 3600), ""),
+        ("maxExperimentDuration: 1h", (10, None), ""),
+        ("both", (1000, None), "The file sets no end: maxTrialNum is 1000 trials."),
+    ],
+)
+def test_no_number_is_invented_where_one_limit_is_missing(gone, limits, left) -> None:
+    lines = NNI_2.splitlines()
+    kept = [line for line in lines if line != gone]
+    if gone == "both":
+        kept = [line for line in lines if not line.startswith("max")]
+    found = converted("\n".join(kept))
+    spec = spec_of(found)
+    assert (spec.get("maxTrialNum"), spec.get("maxExecSeconds")) == limits
+    assert left in left_of(found) if left else found.left == ()
+
+
 def test_version_1_is_too_and_what_is_left_has_its_line() -> None:
     found = converted(NNI_1)
     spec = spec_of(found)

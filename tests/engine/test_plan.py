@@ -37,6 +37,15 @@ def now(*states: TrialState, **changes: object) -> Snapshot:
         (now(OK, R, max_trials=3), Plan(ask=1)),
         (now(OK, R, R, max_trials=3), Plan()),
         (now(OK, R, W, max_trials=3), Plan(launch=(2,))),
+        # without a limit of trials, and without one of time
+        (now(*[OK] * 500, R, max_trials=None), Plan(ask=2)),
+        (now(*[OK] * 500, R, max_trials=None, seconds_left=0.0),
+         Plan(stop=(500,), finish="TIMEOUT", reason=TIME_UP)),
+        (now(OK, max_trials=None, exhausted=True),
+         Plan(finish="DONE", reason="The tuner has nothing left to try.")),
+        (now(OK, seconds_left=None), Plan(ask=3)),
+        (now(*[OK] * 10, seconds_left=None),
+         Plan(finish="DONE", reason="10 trials have finished.")),
         # every way to end counts, good or bad
         (now(*[OK] * 9), Plan(ask=1)),
         (now(*[OK] * 4, *[FAILED] * 6), Plan(finish="DONE", reason="10 trials have finished.")),

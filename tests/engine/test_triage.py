@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from experiments.engine.triage import Failure, Group, Where, groups, where
+from tests.many_cases import each
 
 
 def test_failures_alike_are_one_group_whatever_their_numbers_and_paths() -> None:
@@ -66,7 +67,7 @@ def test_a_conditional_parameter_is_looked_at_where_it_is() -> None:
     assert inner.of + inner.elsewhere_of < 150  # of 300
 
 
-@pytest.mark.parametrize("seed", range(20))
+@each("seed", range(20))
 def test_chance_is_not_taken_for_a_cause(seed: int) -> None:
     assert where(*trials(lambda _, draw: draw.random() < 0.3, n=200, seed=seed)) == []
 

@@ -33,6 +33,9 @@ test("a range, or one time where both are the same", () => {
   });
   assert.deepEqual(sentences(left(61, 130)), ["1 m 01 s to 2 m 10 s left."]);
   assert.deepEqual(sentences(left(60.1, 59.9)), ["About 1 m 00 s left."]);
+  assert.deepEqual(said(left(90, 90, "time"), false), [
+    "The time limit ends it in 1\u00a0m\u00a030\u00a0s.",
+  ]);
   assert.deepEqual(sentences(left(90, 90, "time")), [
     "The time limit ends it in 1 m 30 s, before all trials have run.",
   ]);

@@ -105,7 +105,7 @@ def use_engine(
     def use(engine: str) -> KubernetesBackend:
         settings.TRAINING_ENGINE = engine
         backend.cache_clear()
-        found = backend()
+        found = backend().engine
         assert isinstance(found, KubernetesBackend)
         made.append(found)
         return found

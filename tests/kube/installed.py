@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,18 +31,38 @@ def install_crd(plane: ControlPlane) -> None:
     )
 
 
-def install_base(plane: ControlPlane, namespace: str, scratch: Path) -> None:
-    """Accounts and rights of deploy/base in this namespace."""
+def install_base(plane: ControlPlane, namespace: str, scratch: Path) -> str:
+    """deploy/ for trials in this namespace; returns that of the accounts, which is another."""
+    own = plane.make_namespace(f"{namespace}-own")
+    _apply(plane, "base", own, scratch / "base")
+    bind_rights(plane, namespace, own, scratch / "rights")
+    install_crd(plane)
+    return own
+
+
+def bind_rights(plane: ControlPlane, namespace: str, own: str, scratch: Path) -> None:
+    """deploy/rights in a namespace, for the accounts of another, and the labels it should have."""
+    served = yaml.safe_load((DEPLOY / "trials" / "namespace.yaml").read_text())
+    labels = [f"{key}={value}" for key, value in served["metadata"]["labels"].items()]
+    plane.kubectl("label", "namespace", namespace, *labels)
+    elsewhere = [
+        {"op": "replace", "path": f"/subjects/{index}/namespace", "value": own} for index in (0, 1)
+    ]
+    subjects = {"target": {"kind": "RoleBinding"}, "patch": yaml.safe_dump(elsewhere)}
+    _apply(plane, "rights", namespace, scratch, subjects)
+
+
+def _apply(plane: ControlPlane, folder: str, namespace: str, scratch: Path, *patches: Any) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": namespace,
-        "resources": [os.path.relpath(DEPLOY / "base", scratch)],
+        "resources": [os.path.relpath(DEPLOY / folder, scratch)],
+        "patches": list(patches),
     }
     (scratch / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
     plane.kubectl("apply", "-k", str(scratch))
-    install_crd(plane)
 
 
 def specification(script: Path = TRIAL_SCRIPT, *arguments: object, **spec: Any) -> dict[str, Any]:
@@ -59,6 +80,8 @@ class Operator:
 
     def __init__(self, data: Path, kubeconfig: Path, **env: str) -> None:
         self.data = data
+        self.kubeconfig = kubeconfig
+        self.given = env
         self._env = environment(data, KUBECONFIG=str(kubeconfig), **env)
         self._process: subprocess.Popen[bytes] | None = None
         self._log = data / "operator.log"
@@ -88,6 +111,14 @@ class Operator:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(timeout=10)
+
+    def restart_if_ended(self, within_s: float = 30) -> None:
+        """What a kubelet does for it."""
+        limit = time.monotonic() + within_s
+        while time.monotonic() < limit and not self.ended():
+            time.sleep(0.5)
+        if self.ended():
+            self.start()
 
     def stop(self) -> None:
         if self._process is None or self._process.poll() is not None:
@@ -153,7 +184,10 @@ class Objects:
 class Installed:
     """A stack, its namespace, and the operator between them."""
 
-    def __init__(self, stack: Stack, objects: Objects, operator: Operator) -> None:
+    def __init__(
+        self, stack: Stack, objects: Objects, operator: Operator, own_namespace: str
+    ) -> None:
+        self.own_namespace = own_namespace
         self.stack = stack
         self.objects = objects
         self.operator = operator
@@ -166,17 +200,21 @@ class Installed:
 
 @contextlib.contextmanager
 def installation(
-    plane: ControlPlane, namespace: str, directory: Path, engine: str, **env: str
+    plane: ControlPlane, namespace: str, directory: Path, engine: str = "batch", **env: str
 ) -> Iterator[Installed]:
     """The product in a namespace of its own, each role with the rights of its own account."""
-    install_base(plane, namespace, directory / "kustomize")
-    operator_account = plane.service_account_kubeconfig(namespace, "autotune-operator")
-    worker_account = plane.service_account_kubeconfig(namespace, "autotune-worker")
-    env |= {"AUTOTUNE_NAMESPACES": namespace, "AUTOTUNE_TRAINING_ENGINE": engine}
+    own = install_base(plane, namespace, directory / "kustomize")
+    operator_account = plane.service_account_kubeconfig(own, "autotune-operator")
+    worker_account = plane.service_account_kubeconfig(own, "autotune-worker")
+    env |= {
+        "AUTOTUNE_NAMESPACE": namespace,
+        "AUTOTUNE_OWN_NAMESPACE": own,
+        "AUTOTUNE_TRAINING_ENGINE": engine,
+    }
     with (
         running_stack(
             directory / "data", "--no-sample", KUBECONFIG=str(worker_account), **env
         ) as stack,
         running_operator(stack.data, operator_account, **env) as operator,
     ):
-        yield Installed(stack, Objects(plane, namespace), operator)
+        yield Installed(stack, Objects(plane, namespace), operator, own)

@@ -183,6 +183,10 @@ def test_a_refusal_says_what_must_hold(crd: ControlPlane):
         ("metadata.name", "x" * 64, "must be at most 63 characters: it becomes a label"),
     ):
         assert words in refusal(crd, small({where: value}))
+    for limit in ("maxTrialNum", "maxExecSeconds"):  # the parser takes either alone
+        without = small()
+        del without["spec"][limit]
+        assert f"spec.{limit}: Required value" in refusal(crd, without)
     without = small()
     del without["spec"]["tuner"]
     assert "A tuner is required: it chooses the parameters." in refusal(crd, without)

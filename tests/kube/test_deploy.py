@@ -13,7 +13,7 @@ import yaml
 from tests.kube.control_plane import ControlPlane
 from tests.kube.installed import DEPLOY, install_crd
 
-OVERLAYS = ("base", "embedded", "production", "served-namespace")
+OVERLAYS = ("base", "embedded", "production", "served-namespace", "trials")
 WORKLOADS = ("Deployment", "Job")
 
 
@@ -29,7 +29,7 @@ def objects(plane: ControlPlane, overlay: str) -> list[dict[str, Any]]:
 def cluster(control_plane: ControlPlane) -> ControlPlane:
     """A cluster with the CRD and the namespaces, which a dry run cannot make for what follows."""
     install_crd(control_plane)
-    for name in ("autotune", "team-a"):
+    for name in ("autotune", "autotune-trials", "team-a"):
         control_plane.make_namespace(name)
         control_plane.kubectl(
             "label", "namespace", name, "pod-security.kubernetes.io/warn=restricted"
@@ -69,7 +69,7 @@ def test_the_aistore_component_adds_one_right(cluster: ControlPlane, tmp_path: P
     production = os.path.relpath(DEPLOY / "production", tmp_path)
     component = os.path.relpath(DEPLOY / "aistore", tmp_path)
     (tmp_path / "kustomization.yaml").write_text(
-        f"resources: [{production}]\ncomponents: [{component}]\nnamespace: autotune\n"
+        f"resources: [{production}]\ncomponents: [{component}]\n"
     )
     text = cluster.kubectl("kustomize", str(tmp_path))
     found = {(o["kind"], o["metadata"]["name"]): o for o in yaml.safe_load_all(text)}
@@ -100,7 +100,9 @@ def test_every_container_is_locked_down_and_probed(cluster: ControlPlane, overla
                 "capabilities": {"drop": ["ALL"]},
             }
             assert container["resources"]["requests"].keys() == {"cpu", "memory"}
-            assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/data", "/tmp"}
+            assert {mount["mountPath"] for mount in container["volumeMounts"]} == {
+                "/data", "/tmp", "/etc/autotune",
+            }  # fmt: skip
             if workload["kind"] == "Deployment":
                 assert "livenessProbe" in container
                 assert "startupProbe" in container

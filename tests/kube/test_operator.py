@@ -1,6 +1,6 @@
 """The operator at a real API server, under its own rights, with a real stack behind it.
 
-Trials run on the local engine here: what is tried is the way from objects to rows and back.
+What is tried is the way from objects to rows and back; trials are Jobs, with a played kubelet.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stack import manage, trial_processes, wait_for
+from experiments.training.kubernetes.policy import STRICT
+from tests.e2e.stack import manage, wait_for
 from tests.kube.control_plane import ControlPlane
+from tests.kube.driving import TRIAL
 from tests.kube.installed import (
     Installed,
     Objects,
+    bind_rights,
     install_base,
     install_crd,
     installation,
@@ -28,16 +31,13 @@ from tests.kube.installed import (
     specification,
 )
 
-pytestmark = pytest.mark.stack
-
-# The specification's search space has no x: any_trial.py takes every space.
-ANY_TRIAL = Path(__file__).parents[1] / "e2e" / "any_trial.py"
+pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("kubelet")]
 
 
 def installed(plane: ControlPlane, directory: Path, **env: str) -> Any:
     """An installation that tests share, in a namespace of its own: starting it costs most."""
     namespace = plane.make_namespace(f"t-{secrets.token_hex(4)}")
-    return installation(plane, namespace, directory, "local", **env)
+    return installation(plane, namespace, directory, **env)
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +86,21 @@ def in_order(installed: Installed) -> Iterator[None]:
 
 def quick(**spec: Any) -> dict[str, Any]:
     return specification(
-        ANY_TRIAL, *spec.pop("arguments", []), **{"maxTrialNum": 4, "trialConcurrency": 2, **spec}
+        TRIAL, *spec.pop("arguments", []), **{"maxTrialNum": 4, "trialConcurrency": 2, **spec}
     )
+
+
+def created(here: Installed) -> str:
+    """The id of an experiment named quick, made over REST."""
+    manifest = quick(arguments=[60], maxTrialNum=6)
+    manifest["metadata"] = {"name": "quick"}
+    status, answer = here.stack.api("POST", "experiments/", manifest)
+    assert status == 201, answer
+    return str(answer["id"])
+
+
+def pods(here: Installed) -> list[str]:
+    return here.objects.kubectl("get", "pods", "-o", "name").split()
 
 
 def test_an_applied_manifest_runs_to_done_and_kubectl_shows_it(here):
@@ -104,7 +117,7 @@ def test_an_applied_manifest_runs_to_done_and_kubectl_shows_it(here):
     (experiment,) = here.experiments()
     assert experiment["id"] == status["experiment"]
     assert experiment["best"]["value"] == status["best"]["value"]
-    assert experiment["project"] == here.objects.namespace
+    assert experiment["project"] == "default"
     header, row = here.objects.kubectl("get", "ate").splitlines()
     cells = dict(zip(header.split(), row.split(), strict=True))
     assert (cells["PHASE"], cells["TRIALS"]) == ("DONE", "4/4")
@@ -135,14 +148,84 @@ def test_a_bad_manifest_is_an_error_with_all_problems_until_it_is_mended(here):
     assert status["serverNote"] == ""
 
 
+ATTACKS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "the server's Secret": ({}, {"envFrom": [{"secretRef": {"name": "autotune"}}]}, "no Secret"),
+    "the server's account": (
+        {"serviceAccountName": "autotune-worker"},
+        {},
+        r"no service account|not found",
+    ),
+    "the node": ({"hostNetwork": True}, {}, "hostNetwork"),
+    "users' traffic": ({"labels": {"app.kubernetes.io/part-of": "autotune"}}, {}, "is kept for"),
+}
+
+
+@pytest.mark.parametrize("what", ATTACKS)
+def test_a_trial_gets_nothing_of_the_control_planes_at_any_door(here, what: str):
+    pod, container, at_last = ATTACKS[what]
+    pod = dict(pod)
+    labels = pod.pop("labels", {})
+    attack = quick()
+    template = attack["spec"]["trainingConfig"]["tasks"][0]["template"]
+    template["metadata"] = {"labels": labels}
+    template["spec"] |= pod
+    template["spec"]["containers"][0] |= container
+    # REST and pages
+    status, answer = here.stack.api("POST", "experiments/", attack)
+    assert status == 400
+    (problem,) = answer["errors"]
+    assert problem["path"].startswith("spec.trainingConfig.tasks[0].template.")
+    assert "AUTOTUNE_POD_POLICY" in problem["hint"]
+    # kubectl
+    attack["metadata"]["name"] = "attack"
+    name = here.objects.apply(attack)
+    note = here.objects.wait_for_phase(name, "ERROR")["serverNote"]
+    assert problem["path"] in note
+    assert here.experiments() == []
+    # and past us: whoever may create pods there
+    image = {"name": "c", "image": "registry.local/x:1", **container}
+    locked = STRICT.completed({"spec": {"containers": [image], **pod}})["spec"]
+    body = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "attack", "labels": labels},
+        "spec": locked,
+    }
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "attack"},
+        "spec": {
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {**locked, "restartPolicy": "Never"},
+            }
+        },
+    }
+    for thing in (body, job):
+        with pytest.raises(AssertionError, match=at_last):
+            here.objects.kubectl("create", "-f", "-", text=json.dumps(thing))
+
+
+def test_a_manifest_for_another_namespace_is_refused_never_ignored(here):
+    elsewhere = quick()
+    elsewhere["metadata"]["namespace"] = "kube-system"
+    status, answer = here.stack.api("POST", "experiments/", elsewhere)
+    assert (status, answer["errors"][0]["path"]) == (400, "metadata.namespace")
+    elsewhere["metadata"]["namespace"] = here.objects.namespace
+    status, answer = here.stack.api("POST", "experiments/", elsewhere)
+    assert status == 201, answer
+    assert here.stack.api("DELETE", f"experiments/{answer['id']}/")[0] in (202, 204)
+
+
 def test_delete_in_the_middle_leaves_nothing(here):
     name = here.objects.apply(quick(arguments=[60]))
     wait_for("running trials", lambda: here.objects.status(name).get("trials", {}).get("running"))
-    assert trial_processes(here.stack.data)
-    here.objects.kubectl("delete", "ate", name, "--timeout=60s")  # waits for the finalizer
+    assert pods(here)
+    here.objects.kubectl("delete", "ate", name, "--timeout=60s")
     assert here.objects.all() == []
-    assert here.experiments() == []
-    assert trial_processes(here.stack.data) == []
+    wait_for("the row to go", lambda: here.experiments() == [], 30)
+    wait_for("the pods to go", lambda: pods(here) == [], 30)
 
 
 def test_edits_on_either_side_reach_the_other_and_come_to_rest(here):
@@ -208,17 +291,17 @@ def test_a_killed_operator_goes_on_and_doubles_nothing(to_break):
     assert rows == {name: 5, "while-it-was-away": 4}
     reasons = here.objects.reasons(name)
     assert (reasons.count("Created"), reasons[-1]) == (1, "Done")
-    # deleted while it is away: the finalizer holds the object until it is back
+    # deleted while it is away: nothing holds the object up, and its row goes once it is back
     here.operator.kill()
-    here.objects.kubectl("delete", "ate", name, "--wait=false")
-    assert len(here.objects.all()) == 2
+    here.objects.kubectl("delete", "ate", name, "--timeout=10s")
+    assert name in [row["name"] for row in here.experiments()]
     here.operator.start()
-    wait_for("the object to go", lambda: len(here.objects.all()) == 1, 60)
-    assert [row["name"] for row in here.experiments()] == ["while-it-was-away"]
+    rest = ["while-it-was-away"]
+    wait_for("its row to go", lambda: [row["name"] for row in here.experiments()] == rest, 60)
 
 
 def test_experiments_made_in_the_browser_are_seen_by_kubectl(here):
-    experiment = here.stack.create(name="quick", arguments=[60, 1])
+    experiment = created(here)
     (found,) = wait_for("the object", here.objects.all, 60)
     assert found["metadata"]["name"] == "quick"
     assert found["spec"]["maxTrialNum"] == 6
@@ -227,7 +310,7 @@ def test_experiments_made_in_the_browser_are_seen_by_kubectl(here):
     there = here.stack.experiment(experiment)["cluster_object"]
     assert there == {"namespace": here.objects.namespace, "name": "quick", "trouble": ""}
     # a second of the same name, an edit from the cluster, and goodbye from either side
-    twin = here.stack.create(name="quick", arguments=[60, 1])
+    twin = created(here)
     wait_for("the twin", lambda: len(here.objects.all()) == 2, 60)
     assert {o["metadata"]["name"] for o in here.objects.all()} == {"quick", f"quick-{twin}"}
     here.objects.patch("quick", {"spec": {"maxTrialNum": 8}})
@@ -243,9 +326,9 @@ def test_an_api_server_that_is_away_for_a_while_loses_nothing(to_break, control_
     name = here.objects.apply(quick(arguments=[0.3]))
     here.objects.wait_for_phase(name, "RUNNING")
     with control_plane.outage():
-        (experiment,) = here.experiments()
-        here.stack.wait_for_phase(experiment["id"], "DONE")
-        time.sleep(5)
+        time.sleep(8)
+        (experiment,) = here.experiments()  # the pages are there meanwhile
+        assert experiment["phase"] == "RUNNING"
     assert here.objects.wait_for_phase(name, "DONE", timeout_s=90)["progress"] == "4/4"
     here.objects.patch(name, {"spec": {"maxTrialNum": 5}})  # and it still listens
     wait_for("the fifth", lambda: here.objects.status(name)["progress"] == "5/5", 90)
@@ -255,12 +338,6 @@ def test_an_operator_that_hears_no_more_ends_and_waits_for_its_crd(to_break, con
     here = to_break
     wait_for("the start", lambda: "Activity 'login' succeeded" in here.operator.log(), 60)
     time.sleep(5)
-    # objects of earlier tests have no operator any more that would let them go
-    left = json.loads(control_plane.kubectl("get", "ate", "-A", "-o", "json"))["items"]
-    for place in (item["metadata"] for item in left):
-        Objects(control_plane, place["namespace"]).patch(
-            place["name"], {"metadata": {"finalizers": None}}
-        )
     control_plane.kubectl("delete", "crd", "autotuneexperiments.tensorstack.dev", "--timeout=60s")
     assert wait_for("its end", here.operator.ended, 90) == "code 1"
     here.operator.start()
@@ -270,13 +347,58 @@ def test_an_operator_that_hears_no_more_ends_and_waits_for_its_crd(to_break, con
     here.objects.wait_for_phase(name, "DONE")
 
 
+def test_a_namespace_that_cannot_be_looked_at_keeps_nobody_else_waiting(
+    to_break, control_plane, tmp_path
+):
+    here = to_break
+    second = control_plane.make_namespace(f"t-{secrets.token_hex(4)}")
+    here.operator.stop()
+    served = f"{here.objects.namespace},{second}"
+    with running_operator(here.stack.data, here.operator.kubeconfig, **{
+        **here.operator.given, "AUTOTUNE_NAMESPACES": served,
+    }) as operator:  # fmt: skip
+        # no Role there yet
+        name = here.objects.apply(quick())
+        here.objects.wait_for_phase(name, "DONE")
+        said = wait_for("words", lambda: f"Namespace {second}:" in operator.log(), 60)
+        assert said
+        assert operator.log().count(f"Namespace {second}:") == 1, "once, not every second"
+        # the Role comes: it ends, and serves both when it is started again
+        bind_rights(control_plane, second, here.own_namespace, tmp_path / "rights")
+        assert wait_for("its end", operator.ended, 120) == "code 1"
+        operator.start()
+        other = Objects(control_plane, second)
+        there = other.apply(quick())
+        other.wait_for_phase(there, "DONE")
+        # kubectl delete ns, rights and all, with a finished and a running experiment in it
+        long = quick(arguments=[600])
+        long["metadata"]["name"] = "long"
+        other.apply(long)
+        other.wait_for_phase("long", "RUNNING")
+        control_plane.kubectl("delete", "namespace", second, "--timeout=90s")
+        third = quick()
+        third["metadata"]["name"] = "after"
+        here.objects.apply(third)
+        operator.restart_if_ended()
+        here.objects.wait_for_phase("after", "DONE")
+
+
 def test_rights_that_are_missing_are_said(control_plane, namespace, tmp_path):
     install_base(control_plane, namespace, tmp_path / "kustomize")
     account = control_plane.service_account_kubeconfig(namespace, "default")
     data = tmp_path / "data"
+    env = {"AUTOTUNE_NAMESPACE": namespace, "AUTOTUNE_TRAINING_ENGINE": "auto"}
     assert manage(data, "migrate").returncode == 0
-    with running_operator(data, account, AUTOTUNE_NAMESPACES=namespace) as operator:
+    with running_operator(data, account, **env) as operator:
         wait_for("words", lambda: "cannot list resource" in operator.log(), 60)
-    no_cluster = manage(data, "operator", KUBECONFIG=str(tmp_path / "none"))
+    no_cluster = manage(data, "operator", KUBECONFIG=str(tmp_path / "none"), **env)
     assert no_cluster.returncode != 0
     assert "no cluster is configured" in no_cluster.stderr
+    # a cluster's experiments never run on the machine of whoever serves them
+    here = manage(data, "operator", KUBECONFIG=str(account), AUTOTUNE_NAMESPACE=namespace)
+    assert here.returncode != 0
+    assert "AUTOTUNE_TRAINING_ENGINE must not be local for an operator" in here.stderr
+    beside = {**env, "AUTOTUNE_OWN_NAMESPACE": namespace}
+    own = manage(data, "operator", KUBECONFIG=str(account), **beside)
+    assert own.returncode != 0
+    assert "which is AutoTune's own namespace" in own.stderr

@@ -24,7 +24,7 @@ def test_a_new_experiment_waits_for_the_loop_with_its_limits_as_columns(db, no_b
     assert parse_manifest(stored.manifest).spec == parse_manifest(MANIFEST).spec
 
 
-@pytest.mark.parametrize("value", [0, -1, 2**63, True, "5", 1.5, None])
+@pytest.mark.parametrize("value", [0, -1, 2**63, True, "5", 1.5])
 def test_a_limit_must_be_a_whole_number_in_range(make_experiment, value):
     experiment = make_experiment()
     with pytest.raises(ProblemsError) as caught:
@@ -68,6 +68,24 @@ def test_raising_the_time_limit_resumes_after_a_timeout(make_experiment):
     experiment = make_experiment(phase=Phase.TIMEOUT, max_exec_seconds=10, active_seconds=10.5)
     actions.change_limits(experiment, {"max_exec_seconds": 20})
     assert Experiment.objects.get().phase == Phase.RUNNING
+
+
+def test_a_limit_is_taken_away_but_not_both(make_experiment, make_trial):
+    experiment = make_experiment(phase=Phase.TIMEOUT, max_exec_seconds=10, active_seconds=10.5)
+    actions.change_limits(experiment, {"max_exec_seconds": None})
+    stored = Experiment.objects.get()
+    assert (stored.phase, stored.max_exec_seconds) == (Phase.RUNNING, None), "no limit is more"
+    for limits in ({"max_trials": None}, {"max_trials": None, "max_exec_seconds": None}):
+        with pytest.raises(ProblemsError, match="one of the two ends the experiment"):
+            actions.change_limits(stored, limits)
+    actions.change_limits(stored, {"max_trials": None, "max_exec_seconds": 60})
+    stored = Experiment.objects.get()
+    assert (stored.max_trials, stored.max_exec_seconds) == (None, 60)
+    with pytest.raises(ProblemsError, match="concurrency: must be a whole number"):
+        actions.change_limits(stored, {"concurrency": None})
+    actions.custom_trial(stored, {"lr": 0.1, "units": 16}, force=False)
+    assert Experiment.objects.get().max_trials is None, "no budget, so none to raise"
+    assert stored.events.filter(reason="max_exec_seconds 10 → –").exists()
 
 
 def test_an_error_is_final(make_experiment):

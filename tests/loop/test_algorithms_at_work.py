@@ -12,6 +12,7 @@ from experiments.engine import session
 from experiments.models import Experiment, Trial
 from experiments.selectors import chart_data
 from experiments.selectors.let_finish import let_finish_json
+from experiments.services import repeats
 from experiments.states import Phase, TrialState
 from tests.loop.passes import look, report_curve, states, succeed
 
@@ -43,6 +44,38 @@ def test_a_trial_worse_than_the_median_is_stopped_with_a_receipt(make_experiment
     assert "median" in bad.reason
     receipt = experiment.events.get(what="stopping")
     assert receipt.data, "the numbers of the decision are kept"
+
+
+def test_a_repeat_is_never_stopped_early(make_experiment, backend):
+    """It is to tell what its parameters give in the end."""
+    experiment = make_experiment(
+        {
+            "maxTrialNum": 3,
+            "trialConcurrency": 1,
+            "assessor": {
+                "builtinAssessorName": "Medianstop",
+                "classArgs": {"optimize_mode": "maximize"},
+            },
+        }
+    )
+    for value in (0.9, 0.8, 0.7):
+        look(experiment)
+        trial = experiment.trials.get(state=TrialState.RUNNING)
+        report_curve(trial, [value / 2, value])
+        succeed(backend, trial, value)
+    look(experiment)
+    (again,) = repeats.repeat(experiment, [trial.pk], times=1)
+    look(experiment)
+    again.refresh_from_db()
+    assert (again.state, again.parameters) == (TrialState.RUNNING, trial.parameters)
+    report_curve(again, [0.01, 0.01])
+    look(experiment)
+    again.refresh_from_db()
+    assert (again.state, again.stop_as) == (TrialState.RUNNING, "")
+    succeed(backend, again, 0.65)
+    look(experiment)
+    experiment.refresh_from_db()
+    assert experiment.phase == Phase.DONE, "the repeat took the budget's last place"
 
 
 def test_one_in_so_many_is_let_run_on_and_judged_no_more(make_experiment, backend):

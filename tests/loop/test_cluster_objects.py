@@ -17,6 +17,7 @@ from experiments.models import ClusterObject, Experiment
 from experiments.problems import ProblemsError
 from experiments.selectors.present import TrialCounts
 from experiments.services import actions
+from experiments.services.intake import take_in
 from experiments.states import Phase
 from experiments.trials import changes
 from tests.conftest import MANIFEST
@@ -51,6 +52,25 @@ def test_an_object_becomes_an_experiment_of_its_namespace():
     assert (experiment.origin, experiment.phase) == ("kubernetes", Phase.PENDING)
     assert experiment.manifest["metadata"]["annotations"] == {"mine": "kept"}
     assert link.agreed == objects.row_values(experiment)
+
+
+def test_in_a_cluster_both_limits_are_needed_whatever_its_schema_says(make_experiment, settings):
+    body = an_object()
+    del body["spec"]["maxTrialNum"]
+    with pytest.raises(ProblemsError, match=r"spec.maxTrialNum: is required in a cluster"):
+        objects.create_from(body)
+    assert not Experiment.objects.exists()
+    link = created(an_object())
+    with pytest.raises(ProblemsError, match="its AutoTuneExperiment in the cluster must have it"):
+        actions.change_limits(link.experiment, {"max_exec_seconds": None})
+    here = make_experiment(max_exec_seconds=None)
+    assert objects.to_send() == [], "what the cluster would refuse is not sent to it"
+    actions.change_limits(here, {"max_exec_seconds": 60})
+    assert [each.pk for each in objects.to_send()] == [here.pk]
+    settings.SEND_TO_CLUSTER = True
+    manifest = copy.deepcopy(MANIFEST)
+    del manifest["spec"]["maxTrialNum"]
+    assert "spec.maxTrialNum" in {problem.path for problem in take_in(manifest).warnings}
 
 
 def test_the_same_object_never_becomes_two():
@@ -253,3 +273,25 @@ def test_phase_changes_and_edits_are_told_to_the_cluster(make_trial):
         ("Running", "PENDING → RUNNING. Started.", False),
         ("Error", "RUNNING → ERROR. It broke.", True),
     ]
+
+
+def test_an_object_whose_trials_run_elsewhere_is_refused_with_the_reason():
+    body = an_object(elsewhere={})
+    del body["spec"]["trainingConfig"]
+    with pytest.raises(ProblemsError) as refused:
+        objects.create_from(body)
+    (problem,) = refused.value.problems
+    assert problem.path == "spec.elsewhere"
+    shown = status.refused_status((problem,), 1, {})
+    (accepted,) = [each for each in shown["conditions"] if each["type"] == "Accepted"]
+    assert accepted["status"] == "False"
+    assert "not for a cluster's objects" in accepted["message"]
+
+
+def test_what_runs_elsewhere_is_not_sent_to_the_cluster(make_experiment):
+    manifest = copy.deepcopy(MANIFEST)
+    manifest["spec"] |= {"elsewhere": {}}
+    del manifest["spec"]["trainingConfig"]
+    make_experiment(manifest=manifest)
+    there = make_experiment()
+    assert objects.to_send() == [there]

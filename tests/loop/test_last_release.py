@@ -40,6 +40,7 @@ def unpack(directory: Path) -> Path:
 # ---------------------------------------------------------------- its processes on our database
 
 
+@pytest.mark.long
 def test_what_its_processes_ask_the_database_still_works_after_our_migrations(tmp_path: Path):
     data = unpack(tmp_path)
     assert manage(data, "migrate", "--no-input").returncode == 0

@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from experiments.loop import reconcile
+from experiments.manifest.fields import MAX_EXEC_SECONDS
 from experiments.models import Artifact, ArtifactPiece, Event, Experiment, Trial
 from experiments.services import actions
 from experiments.states import Phase, TrialState
@@ -286,6 +287,34 @@ def test_running_jobs_are_allowed_the_time_that_is_left(make_experiment, backend
     look(experiment)
     assert 4990 < backend.allowed[names[0]] <= 5000
     assert backend.allowed[names[1]] <= 100, "it is being stopped"
+
+
+def test_without_a_number_of_trials_it_goes_on_until_the_time_is_up(make_experiment, backend):
+    experiment = make_experiment({"trialConcurrency": 2}, max_trials=None, max_exec_seconds=600)
+    for _ in range(6):
+        look(experiment)
+        for trial in experiment.trials.filter(state=TrialState.RUNNING):
+            succeed(backend, trial, 1.0)
+    assert states(experiment) == ["SUCCEEDED"] * 10 + ["RUNNING"] * 2
+    assert reconcile.time_is_up_in(1000) == pytest.approx({experiment.pk: 600}, abs=60)
+    past = timezone.now() - timedelta(seconds=601)
+    Experiment.objects.filter(pk=experiment.pk).update(clock_at=past)
+    assert look(experiment).phase == Phase.TIMEOUT
+
+
+def test_without_a_time_limit_only_trials_end_it(make_experiment, backend):
+    experiment = make_experiment({"maxExecSeconds": None}, max_exec_seconds=None, max_trials=2)
+    past = timezone.now() - timedelta(days=9000)
+    look(experiment)
+    Experiment.objects.filter(pk=experiment.pk).update(clock_at=past)
+    look(experiment)
+    assert backend.launches[0].seconds_left is None
+    assert set(backend.allowed.values()) == {MAX_EXEC_SECONDS}, "no deadline of before holds"
+    assert reconcile.time_is_up_in(1e12) == {}
+    for trial in experiment.trials.filter(state=TrialState.RUNNING):
+        succeed(backend, trial, 1.0)
+    look(experiment)
+    assert look(experiment).phase == Phase.DONE
 
 
 def test_a_command_that_cannot_start_ends_the_experiment_with_the_reason(experiment, backend):

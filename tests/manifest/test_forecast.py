@@ -11,6 +11,7 @@ from experiments.manifest.forecast import N_SAMPLES, Peak, forecast_of
 from experiments.manifest.spec import parse_manifest, parse_text
 from experiments.manifest.yaml_text import dump_yaml
 from tests.manifest.manifests import ABSENT, CONTAINER, TASK, at_random, small
+from tests.many_cases import each
 
 CONTAINER_PATH = "spec.trainingConfig.tasks[0].template.spec.containers[0]"
 LOCALLY_FINE = {f"{CONTAINER}.image": ABSENT}
@@ -174,6 +175,15 @@ def test_too_few_configurations_end_or_repeat_by_tuner(tuner: str, words: str) -
     assert enough.warnings == ()
 
 
+def test_without_a_number_of_trials_few_configurations_end_or_repeat() -> None:
+    space = {"spec.searchSpace": {"n": {"_type": "choice", "_value": [1, 2]}}}
+    few = {**LOCALLY_FINE, **space, "spec.maxTrialNum": ABSENT}
+    told = forecast_here(few)
+    assert "tried again until the time is up" in told.warnings[0].message
+    assert forecast_here({**few, "spec.tuner.builtinTunerName": "GridSearch"}).warnings == ()
+    assert told.peak.pods == 2, "of trialConcurrency"
+
+
 def test_peak_counts_every_replica_of_every_trial_at_once() -> None:
     resources = {
         "requests": {"cpu": "500m", "memory": "1Gi"},
@@ -195,7 +205,7 @@ def test_samples_are_ten_the_same_each_time_and_inside_the_space() -> None:
     assert all(spec.space.contains(sample) == [] for sample in first.samples)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@each("seed", range(20))
 def test_any_manifest_can_be_looked_ahead_on_any_engine(seed: int) -> None:
     spec = parse_manifest(at_random(seed)).spec
     for runs_here in (True, False):

@@ -54,6 +54,9 @@ def test_what_is_given_is_kept_and_written_back(given: Any, found: MetricsSpec) 
         ({"objective": "loss", "stdout": {"pattern": "(?P<name>.)"}}, ".stdout.pattern", "'value'"),
         ({"objective": "loss", "stdout": {"pattern": "x" * 1001}}, ".stdout.pattern", "at most"),
         ({"objective": "loss", "file": ["a"]}, ".file", "must be text"),
+        ({"objective": "loss", "tensorboard": 7}, ".tensorboard", "must be text"),
+        ({"objective": "a", "tensorboard": "b", "file": "c"}, ".tensorboard", "must stand alone"),
+        ({"objective": "a", "tensorboard": "b", "stdout": {}}, ".tensorboard", "must stand alone"),
     ],
 )
 def test_what_is_wrong_is_said_at_its_field(given: Any, path: str, words: str) -> None:
@@ -65,9 +68,13 @@ def test_what_is_wrong_is_said_at_its_field(given: Any, path: str, words: str) -
 
 
 def test_a_cluster_collects_none_and_a_file_of_all_trials_is_warned_of() -> None:
-    spec = parsed({"objective": "loss"})
-    said = [p.path for p in forecast_of(spec, runs_here=False).problems]
-    assert said == ["spec.metrics"]
+    for named in ({"file": "a.csv"}, {"stdout": {}}, {"tensorboard": "runs"}):
+        spec = parsed({"objective": "loss", **named})
+        said = [p.path for p in forecast_of(spec, runs_here=False).problems]
+        assert said == ["spec.metrics"]
+    logs = forecast_of(parsed({"objective": "loss"}), runs_here=False)  # to a tracker, perhaps
+    assert logs.problems == ()
+    assert "spec.metrics" in [w.path for w in logs.warnings]
     here = {f"{CONTAINER}.image": ABSENT, f"{CONTAINER}.workingDir": "/tmp"}
     for file, count in (("a.csv", 1), ("$(TUNER_TRIAL_JOB_ID).csv", 0)):
         found = forecast_of(parsed({"objective": "loss", "file": file}, **here)).warnings

@@ -5,10 +5,17 @@ import json
 import pytest
 
 from experiments.manifest.local_spec import LocalSpec
-from experiments.manifest.spec import AIStoreSpec, parse_manifest, parse_text, to_manifest
+from experiments.manifest.spec import (
+    AIStoreSpec,
+    lacks_limits,
+    parse_manifest,
+    parse_text,
+    to_manifest,
+)
 from experiments.manifest.training_spec import main_container_index
 from experiments.manifest.yaml_text import dump_yaml
 from tests.manifest.manifests import ABSENT, CONTAINER, SPECIFICATION, TASK, at_random, small
+from tests.many_cases import each
 
 
 def test_the_specifications_own_manifest_is_accepted_without_a_warning() -> None:
@@ -38,7 +45,7 @@ def test_the_specifications_manifest_is_written_back_with_the_same_meaning() -> 
     assert again.spec == parse_text(text).spec
 
 
-@pytest.mark.parametrize("seed", range(60))
+@each("seed", range(60))
 def test_parse_emit_parse_is_the_same(seed: int) -> None:
     given = at_random(seed)
     spec = parse_manifest(given).spec
@@ -52,6 +59,18 @@ def test_parse_emit_parse_is_the_same(seed: int) -> None:
     assert parse_text(json.dumps(given)).spec == spec
     templates = [task["template"] for task in given["spec"]["trainingConfig"]["tasks"]]
     assert [task.template for task in from_text.spec.training.tasks] == templates
+
+
+@pytest.mark.parametrize("absent", ["maxTrialNum", "maxExecSeconds"])
+def test_either_limit_may_be_missing_but_not_in_a_cluster(absent: str) -> None:
+    spec = parse_manifest(small({f"spec.{absent}": ABSENT})).spec
+    assert (spec.max_trials is None) == (absent == "maxTrialNum")
+    assert (spec.max_exec_seconds is None) == (absent == "maxExecSeconds")
+    written = to_manifest(spec)
+    assert absent not in written["spec"]
+    assert parse_manifest(written).spec == spec
+    assert [problem.path for problem in lacks_limits(spec)] == [f"spec.{absent}"]
+    assert lacks_limits(parse_manifest(small()).spec) == []
 
 
 def test_how_trials_share_this_machine_is_read() -> None:

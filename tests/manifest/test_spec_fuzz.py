@@ -7,13 +7,12 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from experiments.manifest.forecast import forecast_of
 from experiments.manifest.spec import Parsed, parse_manifest, parse_text, to_manifest
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.problems import Problem, ProblemsError
 from tests.manifest.manifests import SPECIFICATION, at_random
+from tests.many_cases import each
 
 ODD: list[Any] = [
     None, "", " ", "x", "50", 0, -1, 1, 0.5, 1e308, 10**30, True, False, [], {}, [None], [[]], [{}],
@@ -52,7 +51,7 @@ def check_works(parsed: Parsed) -> None:
     assert parse_text(dump_yaml(to_manifest(spec))).spec == spec
 
 
-@pytest.mark.parametrize("seed", range(100))
+@each("seed", range(100))
 def test_mutated_data_is_accepted_and_works_or_is_refused_with_paths(seed: int) -> None:
     rng = random.Random(seed)
     manifest = at_random(seed)
@@ -73,7 +72,7 @@ def test_mutated_data_is_accepted_and_works_or_is_refused_with_paths(seed: int) 
         check_works(parsed)
 
 
-@pytest.mark.parametrize("seed", range(100))
+@each("seed", range(100))
 def test_mutated_text_is_accepted_and_works_or_is_refused_with_lines(seed: int) -> None:
     rng = random.Random(seed)
     text = SPECIFICATION.read_text("utf-8")

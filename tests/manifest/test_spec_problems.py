@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from experiments.manifest.fields import NO_END
 from experiments.manifest.spec import parse_manifest, parse_text
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.problems import Problem, ProblemsError
@@ -59,8 +60,6 @@ BAD: list[tuple[str, Any, str, str, str]] = [
     ("spec.maxtrialnum", 3, "spec.maxtrialnum", "no field", "Did you mean 'maxTrialNum'?"),
     ("spec.builtinTunerName", "TPE", "spec.builtinTunerName", "no field", "spec.tuner."),
     ("spec.zzz", 3, "spec.zzz", "no field", "Known here: maxExecSeconds"),
-    ("spec.maxTrialNum", ABSENT, "spec.maxTrialNum", "required", "50"),
-    ("spec.maxTrialNum", None, "spec.maxTrialNum", "required", ""),
     ("spec.maxTrialNum", "50", "spec.maxTrialNum", WHOLE, "Drop the quotes: maxTrialNum: 50"),
     ("spec.maxTrialNum", "many", "spec.maxTrialNum", f"{WHOLE}, but got the text 'many'", ""),
     ("spec.maxTrialNum", 0, "spec.maxTrialNum", "at least 1, but got 0", ""),
@@ -258,6 +257,15 @@ def test_each_mistake_is_named_with_its_path(
     assert problem.path == path
     assert message in problem.message
     assert hint in problem.hint
+
+
+@pytest.mark.parametrize("absent", [ABSENT, None])
+def test_something_must_end_an_experiment(absent: Any) -> None:
+    limits = {"spec.maxTrialNum": absent, "spec.maxExecSeconds": absent}
+    (problem,) = problems_of(small(limits))
+    assert (problem.path, problem.message) == ("spec.maxTrialNum", NO_END)
+    (problem,) = problems_of(small({"spec.maxTrialNum": absent, "spec.maxExecSeconds": "2h"}))
+    assert problem.path == "spec.maxExecSeconds", "what is wrong is told, not that it is absent"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from experiments.manifest import text_nodes, yaml_text
 from experiments.manifest.text_edit import edit_json, edit_text
 from experiments.manifest.yaml_text import dump_yaml, load_yaml, parser_events
 from experiments.problems import ProblemsError
+from tests.many_cases import each
 
 
 @pytest.fixture(params=["c", "python"])
@@ -227,7 +228,7 @@ def test_what_is_written_once_for_several_places_is_changed_in_one(
         "a: x\n # c\n\nb: y", "a: 'it''s\n  two'\n", "a: {b: {c: [1, {d: 2}]}}",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("seed", range(6))
+@each("seed", range(6))
 def test_odd_spellings_hold_what_is_wanted(text: str, seed: int) -> None:
     try:
         load_yaml(text)
@@ -435,15 +436,18 @@ def order_of(data: Any, other: Any) -> Any:
     return [[name, order_of(data[name], other[name])] for name in data if name in other]
 
 
-@pytest.mark.parametrize("loader", ["c", "python"])
-@pytest.mark.parametrize("seed", range(300))
-def test_any_edit_of_any_text_arrives_and_spares_the_rest(
-    seed: int, loader: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if loader == "python":
-        if seed % 6:
-            return
-        monkeypatch.setattr(yaml_text, "_Loader", yaml.SafeLoader)
+@each("seed", range(300))
+def test_any_edit_of_any_text_arrives_and_spares_the_rest(seed: int) -> None:
+    edit_at_random(seed)
+
+
+@each("seed", range(0, 300, 6))
+def test_without_libyaml_they_do_too(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml_text, "_Loader", yaml.SafeLoader)
+    edit_at_random(seed)
+
+
+def edit_at_random(seed: int) -> None:
     rng = random.Random(seed)
     data: dict[str, Any] = {}
     while len(data) < 2:

@@ -9,6 +9,7 @@ import yaml
 from experiments.manifest import yaml_text
 from experiments.manifest.yaml_text import dump_yaml, load_yaml
 from experiments.problems import Problem, ProblemsError
+from tests.many_cases import each
 
 
 def refusal(text: str | bytes) -> Problem:
@@ -192,7 +193,7 @@ def test_the_line_of_what_is_missing_is_the_line_around_it() -> None:
     assert line_of("metadata.name") == 2
 
 
-@pytest.mark.parametrize(
+@each(
     "value",
     [
         "", " ", "1e-4", "-.5E+3", "yes", "NO", "on", "null", "~", "true", "0644", "0o17", "0x1F",

@@ -105,6 +105,9 @@ def test_decisions_are_rows_and_it_is_said_when_they_are_done(shell, digits):
     assert digits.suspended
     assert shell("resume", "d1g", "--json").json["suspended"] is False
     assert shell("set", "d1g", "maxTrialNum=80", "notes=a = b", "--json").json["notes"] == "a = b"
+    assert shell("set", "d1g", "maxExecSeconds=none", "--json").json["max_exec_seconds"] is None
+    (time,) = (line for line in shell("show", "d1g").out.split("\n") if line.startswith("time "))
+    assert " / " not in time
     assert shell("stop", "d1g", "2", "--json").json[0]["stopping"] is True
     again = shell("retry", "d1g").out
     assert again == "Tried again as 3.\n"
@@ -136,7 +139,9 @@ def test_decisions_are_rows_and_it_is_said_when_they_are_done(shell, digits):
         ("retry d1g 0", 2, "only one that ended without success"),
         ("set d1g", 2, "required: NAME=VALUE"),
         ("set d1g maxTrialNum", 2, "Must be NAME=VALUE"),
-        ("set d1g maxTrialNum=eighty", 2, "maxTrialNum must be a whole number, but is 'eighty'"),
+        ("set d1g maxTrialNum=eighty", 2, "a whole number, or none, but is 'eighty'"),
+        ("set d1g trialConcurrency=none", 2, "trialConcurrency must be a whole number, but is"),
+        ("set d1g maxTrialNum=none maxExecSeconds=none", 2, "one of the two ends the experiment"),
         ("set d1g maxTrialNum=0", 2, "from 1 to 1000000, but got 0"),
         ("set d1g maxTrialNum=1 max_trials=2", 2, "maxTrialNum is given twice"),
         ("set d1g tuner=TPE", 2, "'tuner' cannot be set"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from experiments.shell import screen, top
 from experiments.shell.bar import Progress, ProgressLine
+from experiments.shell.looking import progress, share_done
 from experiments.shell.screen import Column
 
 COLUMNS = [Column("ID"), Column("NAME", least=8), Column("VALUE", right=True, rank=2),
@@ -89,8 +91,9 @@ def test_fields_wrap_beside_their_names():
 
 
 PROGRESS = Progress(
-    phase="RUNNING", n_finished=12, n_all=50, n_running=4, n_failed=2, n_stopped_early=3,
-    best=0.97345, is_suspended=False, left={"low_s": 60.0, "high_s": 185.0, "ends_by": "trials"},
+    phase="RUNNING", n_finished=12, n_all=50, share=0.24, n_running=4, n_failed=2,
+    n_stopped_early=3, best=0.97345, is_suspended=False,
+    left={"low_s": 60.0, "high_s": 185.0, "ends_by": "trials"},
 )  # fmt: skip
 
 
@@ -101,6 +104,18 @@ def test_the_bar_is_one_line_of_any_width(columns):
     assert line.startswith("RUNNING")
     assert ("best 0.97345" in line) == (columns >= 40)
     assert ("1m 0s – 3m 5s left" in line) == (columns >= 80)
+
+
+def test_without_a_number_of_trials_the_bar_is_that_of_the_time():
+    endless = replace(PROGRESS, n_all=None, share=0.5)
+    assert endless.plain().startswith("RUNNING  12 trials  4 running")
+    drawn = endless.drawn(200)
+    assert "  12  " in drawn
+    assert drawn.count("█") == drawn.count("░")
+    counted = {"n_finished": 1, "max_trials": 4, "active_seconds": 9, "max_exec_seconds": None}
+    assert (progress(counted), share_done(counted)) == ("1/4", 0.25)
+    timed = {**counted, "max_trials": None, "max_exec_seconds": 18}
+    assert (progress(timed), share_done(timed)) == ("1", 0.5)
 
 
 def test_into_a_pipe_go_plain_lines():

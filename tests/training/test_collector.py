@@ -12,6 +12,7 @@ import pytest
 
 from experiments.training.base import Collected, JobState
 from tests.training.conftest import Jobs, task, until
+from tests.training.test_event_files import FIRST, append, scalar
 
 LOSS = Collected("loss")
 
@@ -38,7 +39,7 @@ class Server:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_address[1]}"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=(0.01,), daemon=True).start()
 
     def sent(self) -> list[tuple[str, int, Any]]:
         return [(r["type"], r["sequence"], json.loads(r["value"])) for r in self.reports]
@@ -88,6 +89,31 @@ def test_a_file_beside_it_is_read_to_its_end(jobs: Jobs, server: Server) -> None
     assert server.sent()[-1] == ("FINAL", 0, 2)
 
 
+def test_event_files_are_sent_live_each_batch_under_its_name(jobs: Jobs, server: Server) -> None:
+    metrics = Collected("loss", tensorboard="logs/$(params.n)")
+    script = (
+        "echo ready; while [ ! -e go ]; do sleep 0.05; done; cp more logs/7/tfevents.2; echo loss=9"
+    )
+    server.failures = 1
+    handle = start(jobs, server, script, metrics, parameters={"n": 7})
+    work = jobs.root / handle["name"] / "work"
+    jobs.said(handle, "ready")
+    append(work / "logs/7", FIRST + scalar("loss", 1, 0.5) + scalar("acc", 1, 2))
+    rows = [{"key": "loss", "value": 0.5, "step": 1}, {"key": "acc", "value": 2, "step": 1}]
+    until(lambda: server.reports == [{"id": "events 1", "metrics": rows}] * 2)
+    (work / "more").write_bytes(FIRST + scalar("loss", 2, 0.25))
+    (work / "go").touch()
+    assert (jobs.end(handle).message, server.reports[2:]) == (
+        "", [{"id": "events 2", "metrics": [{"key": "loss", "value": 0.25, "step": 2}]}],
+    )  # fmt: skip
+
+
+def test_event_files_without_the_metric_are_described(jobs: Jobs, server: Server) -> None:
+    metrics = Collected("loss", tensorboard="none")
+    message = jobs.end(start(jobs, server, "echo loss=1", metrics)).message
+    assert "/none: 0 event files, 0 new scalars. Metrics found: none." in message
+
+
 @pytest.mark.parametrize(
     ("script", "state", "code", "message"),
     [
@@ -121,6 +147,8 @@ def test_an_exit_without_the_metric_says_which_lines_were_looked_at(
         "The metric 'loss' of spec.metrics was not found. Looked at: 2 lines of its output. "
         "Metrics found: accuracy (1×). Last lines: 'accuracy=0.5'; 'done'"
     )
+    assert jobs.log(jobs.handles[-1]) == "accuracy=0.5\ndone\n"  # it may log to MLflow instead
+    status = jobs.end(start(jobs, server, "echo a=5", Collected("loss", stdout=True)))
     assert status.message in jobs.log(handle := jobs.handles[-1]), handle
     metrics = Collected("loss", file="none.csv")
     status = jobs.end(start(jobs, server, "echo loss=1", metrics))

@@ -17,6 +17,7 @@ from experiments.training.environment import (
     rank_environment,
     replicas_by_rank,
     server_environment,
+    tracker_environment,
 )
 from tests.training.conftest import Jobs, task
 
@@ -55,6 +56,34 @@ def test_both_protocols_are_told_where_the_server_is() -> None:
         "NNI_SYS_DIR": "/job/nni",
         "NNI_CODE_DIR": "/code",
     }
+
+
+def test_trackers_are_told_of_us_unless_they_are_told_already() -> None:
+    launch = launch_of("pytorch", ("worker", 1))
+    mlflow = {"MLFLOW_TRACKING_URI": "http://10.0.0.5:8080/t/TOKEN/mlflow"}
+    trainer = {
+        "KUBEFLOW_TRAINER_SERVER_URL": "http://10.0.0.5:8080/t/TOKEN/trainer",
+        "KUBEFLOW_TRAINER_SERVER_TOKEN": "/proc/sys/kernel/ostype",
+    }
+    assert tracker_environment(launch, ()) == mlflow | trainer
+    assert tracker_environment(launch, {"MLFLOW_TRACKING_URI"}) == trainer
+    assert tracker_environment(launch, {"KUBEFLOW_TRAINER_SERVER_URL"}) == mlflow
+    token = Path(trainer["KUBEFLOW_TRAINER_SERVER_TOKEN"]).read_text().strip()
+    assert token.isascii()  # it becomes a header
+    assert token
+
+
+@pytest.mark.parametrize("where", ["manifest", "server"])
+def test_a_tracker_of_the_users_own_stays(jobs: Jobs, where: str, monkeypatch: Any) -> None:
+    theirs = {"MLFLOW_TRACKING_URI": "file:///mine", "MLFLOW_RUN_ID": "abc"}
+    env = [{"name": name, "value": value} for name, value in theirs.items()]
+    if where == "server":
+        env = []
+        for name, value in theirs.items():
+            monkeypatch.setenv(name, value)
+    handle = jobs.start(["sh", "-c", "echo $MLFLOW_TRACKING_URI $MLFLOW_RUN_ID"], env=env)
+    jobs.end(handle)
+    assert jobs.log(handle) == "file:///mine abc\n"
 
 
 @pytest.mark.parametrize(

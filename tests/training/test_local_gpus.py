@@ -69,7 +69,8 @@ def test_each_replica_sees_its_own_gpus_and_waits_where_none_is_left(
     assert jobs.backend.room(late, 5) == 0
     go(jobs, one)
     assert jobs.end(one).state is JobState.SUCCEEDED
-    until(lambda: jobs.backend.room(late, 5) == 1, "the slot's return")
+    until(lambda: len(jobs.backend.sharing.slots.claims()) == 1, "the slot's return")
+    assert jobs.backend.room(late, 5) == 0, "who waits already is served first"
     jobs.said(jobs.launch(late), "[3][3]")
 
 
@@ -198,6 +199,21 @@ class Nvml(types.ModuleType):
         if self.gpus[index].get("lost"):
             raise self.NVMLError("GPU is lost")
         return self.gpus[index]
+
+    NVML_DEVICE_MIG_ENABLE = 1
+
+    def nvmlDeviceGetMigMode(self, gpu: dict[str, Any]) -> list[int]:
+        if "mig" not in gpu:
+            raise self.NVMLError("Not Supported")
+        return [gpu["mig"], gpu["mig"]]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, gpu: dict[str, Any]) -> int:
+        return 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, gpu: dict[str, Any], place: int) -> Any:
+        if place >= len(gpu["parts"]):
+            raise self.NVMLError("Not Found")
+        return gpu["parts"][place]
 
     def nvmlDeviceGetUUID(self, gpu: dict[str, Any]) -> str:
         return str(gpu["uuid"])
@@ -387,3 +403,33 @@ def test_a_trial_that_had_a_gpu_to_itself_says_so(made: Callable[..., Jobs]) -> 
     handle = jobs.launch(jobs.describe(wants(1, script="exit 0")))
     assert (handle["slot"]["shares"], handle["slot"]["devices"]) == (False, [["0"]])
     json.dumps(handle)  # it is stored on a row
+
+
+def test_a_divided_gpu_is_given_in_its_parts_and_never_whole(
+    made: Callable[..., Jobs], nvml: Nvml
+) -> None:
+    parts = [{"uuid": "MIG-a", "used": GIB}, {"uuid": "MIG-b", "processes": {1: None}}]
+    nvml.gpus = [
+        {"uuid": "GPU-aa", "mig": 1, "parts": parts},
+        {"uuid": "GPU-bb", "mig": 0, "parts": []},
+        {"uuid": "GPU-cc", "mig": 1, "parts": []},
+    ]
+    found = Gpus(environment={}).inventory()
+    assert [(gpu.key, gpu.index, gpu.is_part) for gpu in found.gpus] == [
+        ("MIG-a", 0, True), ("MIG-b", 0, True), ("GPU-bb", 1, False),
+    ]  # fmt: skip
+    assert found.problem == "MIG is on, but no part is made, on GPU 2."
+    seen = [gpu.key for gpu in Gpus([0], {}).inventory().gpus]
+    assert seen == ["MIG-a", "MIG-b"], "AUTOTUNE_GPUS names a whole one"
+    visible = Gpus(environment={"CUDA_VISIBLE_DEVICES": "MIG-b"})
+    assert [gpu.key for gpu in visible.inventory().gpus] == ["MIG-b"]
+
+    jobs = made(Gpus([0], {}))
+    jobs.said(jobs.launch(jobs.describe(wants(1))), "[MIG-a][MIG-a]")
+    with pytest.raises(NotYet, match=r"GPU 0 \(MIG-a\): exp1 #1; GPU 0 \(MIG-b\): used by a proc"):
+        jobs.launch(jobs.describe(wants(1)))
+    ((_, words),) = jobs.backend.capacity(jobs.describe(wants(2))).problems
+    assert "its GPUs are divided (MIG), and a process can use one part only" in words
+    assert jobs.backend.capacity(jobs.describe(wants(1, replicas=2))).problems == ()
+    nvml.gpus[0]["mig"] = 0
+    assert [gpu.key for gpu in Gpus([0], {}).inventory().gpus] == ["GPU-aa"]

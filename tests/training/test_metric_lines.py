@@ -129,6 +129,26 @@ class File:
         return [row.get("loss") for row in self.tail.read()]
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("m.csv", "loss\n1\n"), ("m.json", '{"loss": 1}'), ("m.log", "loss=1\n")],
+)
+def test_a_pipe_or_a_device_is_never_waited_for(
+    make: Any, name: str, text: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / name
+    make(path)
+    tail = Tail(str(path), Reader("", "loss"))
+    assert [*tail.read(), *tail.read(), *tail.end()] == []
+    assert tail.describe() == f"{path} is no regular file"
+    assert capfd.readouterr().out.count("is no regular file, so it is not read") == 1
+    path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    path.write_text(text)
+    assert [found["loss"] for found in [*tail.read(), *tail.end()]] == [1], "once it is a file"
+    tail.close()
+
+
 def test_lines_of_a_file_come_once_through_rotation_and_truncation(tmp_path: Path) -> None:
     file = File(tmp_path / "train.log")
     assert file.new() == []  # not there yet

@@ -121,9 +121,20 @@ def test_files_that_nobody_can_read_hold_nothing_up(slots: Slots) -> None:
     assert slots.queue() == []
 
 
-def test_a_directory_of_somebody_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "real").mkdir()
-    (tmp_path / "slots").symlink_to(tmp_path / "real")
+@pytest.mark.parametrize("squat", ["link", "dangling link", "file", "somebody else's"])
+def test_a_directory_of_somebody_else_is_refused(
+    squat: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "slots"
+    if squat == "file":
+        there.touch()
+    elif squat == "somebody else's":
+        there.mkdir()
+        monkeypatch.setattr(os, "geteuid", lambda: there.stat().st_uid + 1)
+    else:
+        if squat == "link":
+            (tmp_path / "real").mkdir()
+        there.symlink_to(tmp_path / "real")
     with pytest.raises(BackendUnavailable, match="of this user's own; AUTOTUNE_SLOTS"):
         Slots(tmp_path / "slots").take(asks("/a"), ONE)
 

@@ -8,11 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from io import StringIO
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
+import yaml
+from django.core.management import call_command
 from django.utils import timezone
 
 from experiments.access import tokens
@@ -76,6 +79,15 @@ def t9k_path(trial: Trial) -> str:
 
 def nni_path(trial: Trial) -> str:
     return f"/n/{tokens.trial_token(trial)}"
+
+
+@pytest.fixture(scope="session")
+def schema() -> dict[str, Any]:
+    """The OpenAPI schema, which takes seconds to make."""
+    out = StringIO()
+    call_command("spectacular", "--validate", "--fail-on-warn", stdout=out)
+    found: dict[str, Any] = yaml.load(out.getvalue(), yaml.CSafeLoader)
+    return found
 
 
 @pytest.fixture(scope="session")

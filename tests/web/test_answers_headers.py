@@ -11,8 +11,6 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import Client
 
-from tests.web.test_api_schema import schema  # noqa: F401 (a fixture)
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -42,26 +40,34 @@ def test_browsers_are_told_to_stay_with_https(client: Client, settings: Any):
         assert client.get(path)["Strict-Transport-Security"] == "max-age=31536000"
 
 
-def names(data: Path, **env: str) -> str:
-    code = (
-        "from autotune_web import settings as s; print(s.SESSION_COOKIE_NAME, s.CSRF_COOKIE_NAME)"
-    )
+NAMES = """
+import os, runpy, sys
+for data in sys.argv[1:]:
+    os.environ["AUTOTUNE_DATA"] = data
+    read = runpy.run_path("autotune_web/settings.py")
+    print(read["SESSION_COOKIE_NAME"], read["CSRF_COOKIE_NAME"])
+"""
+
+
+def names(*data: Path, **env: str) -> list[str]:
+    """Of the cookies of the installations in these directories, each started anew."""
     return subprocess.run(
-        [sys.executable, "-c", code],
-        env={"AUTOTUNE_DATA": str(data), "PATH": "/usr/bin", **env},
+        [sys.executable, "-c", NAMES, *map(str, data)],
+        env={"PATH": "/usr/bin", **env},
         cwd=ROOT, capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
+    ).stdout.splitlines()  # fmt: skip
 
 
 def test_two_installations_on_a_host_have_cookies_of_their_own(tmp_path: Path):
-    first, second = names(tmp_path / "a"), names(tmp_path / "b")
+    first, second, again = names(tmp_path / "a", tmp_path / "b", tmp_path / "a")
     assert not set(first.split()) & set(second.split())
-    assert names(tmp_path / "a") == first, "a restart signs nobody out"
-    assert names(tmp_path / "c", SECRET_KEY="k") == names(tmp_path / "d", SECRET_KEY="k")
+    assert again == first, "a restart signs nobody out"
+    one, other = names(tmp_path / "c", tmp_path / "d", SECRET_KEY="k")
+    assert one == other
     assert django_settings.MESSAGE_STORAGE.endswith("SessionStorage"), "no third cookie"
 
 
-def test_pages_of_lists_hold_lists(schema: dict[str, Any]):  # noqa: F811
+def test_pages_of_lists_hold_lists(schema: dict[str, Any]):
     shapes = schema["components"]["schemas"]
     for name in ("EventPage", "TrialPage", "ExperimentPage"):
         assert shapes[name]["properties"]["results"]["type"] == "array", name
@@ -71,7 +77,7 @@ def test_pages_of_lists_hold_lists(schema: dict[str, Any]):  # noqa: F811
 def test_every_400_is_as_described(
     client: Client,
     make_experiment: Any,
-    schema: dict[str, Any],  # noqa: F811
+    schema: dict[str, Any],
     body: Any,
 ):
     one = f"/api/v1/experiments/{make_experiment().pk}"

@@ -37,6 +37,24 @@ def test_limits_change_in_either_spelling(client: Client, make_experiment: Any) 
     assert "max_trials 4 → 9" in limits.reason
 
 
+def test_a_limit_is_taken_away_by_null_and_missing_from_the_manifest(
+    client: Client, make_experiment: Any
+) -> None:
+    experiment = make_experiment()
+    seen = {"maxTrialNum": 4}
+    answer = patch(client, url(experiment), {"maxTrialNum": None, "expected": seen}).json()
+    assert answer["max_trials"] is None
+    body = {"max_exec_seconds": None}
+    refused = patch(client, url(experiment), body)
+    assert refused.status_code == 400
+    assert [each["path"] for each in refused.json()["errors"]] == ["max_trials"]
+    assert patch(client, url(experiment), {"concurrency": None}).status_code == 400
+    manifest = yaml.safe_load(client.get(url(experiment, "manifest/")).content)["spec"]
+    assert ("maxTrialNum" in manifest, "maxExecSeconds" in manifest) == (False, True)
+    body = {"max_trials": 5, "expected": {"max_trials": None}}
+    assert patch(client, url(experiment), body).json()["max_trials"] == 5
+
+
 def test_suspend_and_resume(client: Client, make_experiment: Any) -> None:
     experiment = make_experiment(phase=Phase.RUNNING)
     assert patch(client, url(experiment), {"suspended": True}).json()["suspended"] is True
@@ -60,7 +78,7 @@ def test_raising_a_limit_of_a_done_experiment_makes_it_run_again(
         ({"max_trials": 5.0}, "max_trials"),
         ({"maxTrialNum": 0}, "maxTrialNum"),
         ({"max_trials": 10**40}, "max_trials"),
-        ({"max_trials": None}, "max_trials"),
+        ({"concurrency": None}, "concurrency"),
         ({"max_trials": 5, "maxTrialNum": 5}, "maxTrialNum"),
         ({"suspended": "yes"}, "suspended"),
         ({"name": ""}, "name"),

@@ -87,6 +87,30 @@ def test_what_was_excluded_is_no_failure_either(client: Client, mixed: Experimen
 
 
 @pytest.mark.parametrize(
+    ("query", "counts", "places"),
+    [
+        ("where=units < 32", [1], 0),
+        ("ticked=5-30", [5, 1], 1),
+        ("state=SUCCEEDED", [], 0),
+        ("state=FAILED", [10], 0),  # without those that did well there is nothing to compare
+    ],
+)
+def test_the_selected_trials_are_looked_at(
+    client: Client, mixed: Experiment, query: str, counts: list[int], places: int
+) -> None:
+    name, _, value = query.partition("=")
+    answer = client.get(f"/api/v1/experiments/{mixed.pk}/failures/", {name: value})
+    told = answer.json()
+    assert [group["count"] for group in told["groups"]] == counts
+    assert (told["failed"], len(told["where"])) == (sum(counts), places)
+
+
+def test_a_condition_that_makes_no_sense_is_refused(client: Client, mixed: Experiment) -> None:
+    answer = client.get(f"/api/v1/experiments/{mixed.pk}/failures/", {"where": "lunch = 1"})
+    assert (answer.status_code, answer.json()["errors"][0]["path"]) == (400, "where")
+
+
+@pytest.mark.parametrize(
     ("body", "words"),
     [
         ({"trials": []}, "empty"),

@@ -64,6 +64,19 @@ def test_the_time_limit_is_told_where_it_comes_first(client: Client, at_work: Ex
     assert pace(client, at_work)["left"] == {"low_s": 50, "high_s": 50, "ends_by": "time"}
 
 
+def test_without_a_number_of_trials_it_ends_when_the_time_is_up(
+    client: Client, at_work: Experiment
+) -> None:
+    limits = {"max_trials": None, "max_exec_seconds": 90_000, "active_seconds": 150}
+    Experiment.objects.filter(pk=at_work.pk).update(**limits)
+    assert pace(client, at_work)["left"] == {"low_s": 89850, "high_s": 89850, "ends_by": "time"}
+
+
+def test_without_a_time_limit_it_ends_by_its_trials(client: Client, at_work: Experiment) -> None:
+    Experiment.objects.filter(pk=at_work.pk).update(max_exec_seconds=None, active_seconds=1e8)
+    assert pace(client, at_work)["left"]["ends_by"] == "trials"
+
+
 @pytest.mark.parametrize(
     "columns",
     [{"suspended": True}, {"finish_requested": True}, {"phase": Phase.DONE}],

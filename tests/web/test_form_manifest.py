@@ -33,6 +33,7 @@ RICH: dict[str, Any] = {
         "trialConcurrency": 2,
         "storage": "1Gi",
         "aistore": {"folder": "f1", "secret": "s1"},
+        "initial": [{"lr": 0.01, "opt": 1.0}, '{"lr": 1e-3}'],
         "searchSpace": {
             "lr": {"_type": "loguniform", "_value": [1e-5, 1.0]},
             "opt": {"_type": "choice", "_value": ["sgd", 1.0, True, None]},
@@ -462,6 +463,46 @@ def test_how_trials_share_this_machine_is_edited() -> None:
     assert merge_form(RICH, {**empty, "local": edited})["spec"]["local"] == {"useActiveGpu": True}
 
 
+METRICS = {"objective": "loss", "stdout": {"pattern": "(.*)", "x": 1}, "file": "m.csv", "y": 2}
+
+
+@pytest.mark.parametrize("metrics", [METRICS, {}, None, 3, {"stdout": {}}, {"stdout": [1]}])
+def test_where_metrics_come_from_stays_as_it_is(metrics: Any) -> None:
+    manifest = copy.deepcopy(RICH)
+    manifest["spec"] |= {"metrics": metrics, "maxTrialSeconds": 90}
+    form = form_from_manifest(manifest)
+    assert form["trial_time"] == {"amount": "90", "unit": "s"}
+    assert merge_form(manifest, form) == manifest
+    assert merge_form(manifest, {**form, "name": "b"})["spec"].get("metrics") == metrics
+
+
+def test_where_metrics_come_from_and_the_time_of_a_trial_are_edited() -> None:
+    form = form_from_manifest(RICH)
+    form["metrics"] = {"objective": " loss ", "pattern": "(.*)", "file": ""}
+    form["trial_time"] = {"amount": "1.5", "unit": "h"}
+    merged = merge_form(RICH, form)
+    assert merged["spec"]["metrics"] == {"objective": "loss", "stdout": {"pattern": "(.*)"}}
+    assert merged["spec"]["maxTrialSeconds"] == 5400
+    form = form_from_manifest(merged)
+    assert form["trial_time"] == {"amount": "90", "unit": "m"}
+    form["metrics"] = {"objective": "loss", "pattern": "", "file": "m.csv"}
+    form["trial_time"]["amount"] = ""
+    merged = merge_form(merged, form)
+    assert merged["spec"]["metrics"] == {"objective": "loss", "file": "m.csv"}
+    form = form_from_manifest(merged)
+    form["metrics"] = dict.fromkeys(form["metrics"], "")
+    assert merge_form(merged, form) == RICH
+    kept = copy.deepcopy(RICH)
+    kept["spec"]["metrics"] = METRICS
+    form = form_from_manifest(kept)
+    form["metrics"] |= {"pattern": "", "objective": "acc"}
+    assert merge_form(kept, form)["spec"]["metrics"] == {
+        **METRICS,
+        "objective": "acc",
+        "stdout": {"x": 1},
+    }
+
+
 def test_gpus_of_a_task_are_edited_and_all_else_it_asks_for_stays() -> None:
     manifest = copy.deepcopy(RICH)
     container = manifest["spec"]["trainingConfig"]["tasks"][0]["template"]["spec"]["containers"][1]
@@ -486,6 +527,10 @@ def test_gpus_of_a_task_are_edited_and_all_else_it_asks_for_stays() -> None:
         ("spec.local.gpuIndices[1]", "local.gpu_indices"),
         ("spec.local.gpuMemory", "local.measured"),
         ("spec.local.preload[0]", "local.preload"),
+        ("spec.metrics", "metrics.objective"),
+        ("spec.metrics.stdout.pattern", "metrics.pattern"),
+        ("spec.metrics.file", "metrics.file"),
+        ("spec.maxTrialSeconds", "trial_time"),
         (
             'spec.trainingConfig.tasks[0].template.spec.containers[1].resources.limits["nvidia.'
             'com/gpu"]',
@@ -493,5 +538,14 @@ def test_gpus_of_a_task_are_edited_and_all_else_it_asks_for_stays() -> None:
         ),
     ],
 )
-def test_problems_of_sharing_are_marked_at_their_fields(path: str, field: str) -> None:
+def test_problems_of_our_own_fields_are_marked_at_theirs(path: str, field: str) -> None:
     assert field_of(path, form_from_manifest(RICH)) == field
+
+
+def test_what_is_tried_first_is_a_line_of_json_each() -> None:
+    form = form_from_manifest(RICH)
+    assert form["initial"] == '{"lr": 0.01, "opt": 1.0}\n{"lr": 1e-3}'
+    edited = merge_form(RICH, {**form, "initial": '{"lr": 1e-3}\n\n {"opt": "sgd"}\n{"lr"'})
+    assert edited["spec"]["initial"] == ['{"lr": 1e-3}', {"opt": "sgd"}, '{"lr"']
+    assert field_of("spec.initial[1].lr", form) == "initial"
+    assert "initial" not in merge_form(RICH, {**form, "initial": " \n"})["spec"]

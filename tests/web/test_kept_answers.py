@@ -1,4 +1,4 @@
-"""What a process keeps: made once however many ask, and the trials of a page read once."""
+"""What a process keeps: made once however many ask, and trials read once and when they change."""
 
 from __future__ import annotations
 
@@ -11,48 +11,118 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from experiments.selectors.kept import Once
+from experiments.models import Experiment, Trial
+from experiments.selectors import chart_data, trial_columns
+from experiments.services import actions
 from experiments.states import Phase, TrialState
+from experiments.trials.changes import add_trial
 from tests.web.rest import url
 
 
-def test_what_several_ask_for_at_once_is_made_once() -> None:
-    once: Once[str, int] = Once(2)
-    made: list[int] = []
+def test_the_charts_of_an_experiment_are_made_one_after_the_other(
+    experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All at once would each be as late as the last one; who asks for the same finds it made."""
+    under_way, made = [], []
 
-    def make() -> int:
-        time.sleep(0.05)
-        made.append(1)
-        return len(made)
+    def draw(*_: Any) -> tuple[dict[str, Any], bool]:
+        under_way.append(1)
+        made.append(len(under_way))
+        time.sleep(0.02)
+        under_way.pop()
+        return {}, True
 
-    found: list[int] = []
-    threads = [threading.Thread(target=lambda: found.append(once.get("a", make))) for _ in range(4)]
+    monkeypatch.setattr(chart_data, "_drawn", draw)
+    kinds = ["history", "duration", "edf", "edf"]
+    threads = [
+        threading.Thread(target=chart_data.figure, args=(experiment, kind, {})) for kind in kinds
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [1, 1, 1, 1]
-    assert once.get("a", make, for_s=0.0) == 2  # too old
+    assert made == [1, 1, 1]
 
 
-def test_who_fails_leaves_it_to_the_next_one() -> None:
-    once: Once[str, int] = Once(2)
-    with pytest.raises(ZeroDivisionError):
-        once.get("a", lambda: 1 // 0)
-    assert once.get("a", lambda: 3) == 3
+def trials_read(asked: CaptureQueriesContext) -> list[str]:
+    found = [q["sql"] for q in asked if 'FROM "experiments_trial"' in q["sql"]]
+    return [sql for sql in found if '"latest_value"' in sql]
 
 
-def test_the_charts_of_an_ended_experiment_read_its_trials_once_until_there_is_news(
-    client: Client, make_experiment: Any, make_trial: Any
+def test_the_charts_of_a_page_read_its_trials_once_and_then_those_with_news(
+    client: Client, make_experiment: Any, make_trial: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(trial_columns, "LEAST_KEPT", 1)
     experiment = make_experiment(phase=Phase.DONE)
-    trial = make_trial(experiment, state=TrialState.SUCCEEDED, value=0.5)
+    trials = [
+        make_trial(experiment, number=n, state=TrialState.SUCCEEDED, value=0.5 + n)
+        for n in range(3)
+    ]
 
-    def trials_read(kind: str) -> int:
+    def read(kind: str) -> list[str]:
         with CaptureQueriesContext(connection) as asked:
             assert client.get(url(experiment, f"charts/{kind}/")).status_code == 200
-        return sum('"n_reports", "experiments_trial"."number"' in q["sql"] for q in asked)
+        return trials_read(asked)
 
-    assert [trials_read(kind) for kind in ("history", "duration", "parcoords")] == [1, 0, 0]
-    experiment.record("remark", trial=trial)
-    assert trials_read("history") == 1
+    assert [len(read(kind)) for kind in ("history", "duration", "parcoords")] == [1, 0, 0]
+    experiment.record("remark", trial=trials[0])
+    (again,) = read("history")
+    assert '"seq" >' in again
+
+
+def test_kept_trials_are_as_they_are_after_any_change(
+    experiment: Experiment, make_trial: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New ones, those that moved on, were excluded, and running ones whose reports have no seq."""
+    monkeypatch.setattr(trial_columns, "LEAST_KEPT", 1)
+    names = ("number", "state", "value", "excluded", "latest_value", "n_reports", "parameters")
+    first, second = (make_trial(experiment, number=n, state=TrialState.RUNNING) for n in (0, 1))
+
+    def as_kept() -> list[Any]:
+        experiment.refresh_from_db()
+        found = trial_columns.of(experiment, names)
+        return list(zip(*(found[name] for name in names), strict=True))
+
+    def as_stored() -> list[Any]:
+        return list(experiment.trials.order_by("number").values_list(*names))
+
+    def nothing() -> None:
+        pass
+
+    def reports() -> None:
+        Trial.objects.filter(pk=second.pk).update(latest_value=0.25, n_reports=3)
+        experiment.announce()
+
+    def ends() -> None:
+        assert first.move(TrialState.SUCCEEDED, value=0.75)
+
+    def is_excluded() -> None:
+        actions.set_excluded(first, True)
+
+    def another() -> None:
+        add_trial(experiment, {"lr": 0.5, "units": 16}, origin="custom")
+
+    for change in (nothing, reports, ends, is_excluded, another):
+        change()
+        assert as_kept() == as_stored(), change.__name__
+    more = trial_columns.of(experiment, [*names, "flat", "metrics"])
+    assert [flat["lr"] for flat in more["flat"]] == [row[-1]["lr"] for row in as_stored()]
+
+
+def test_of_very_many_trials_the_oldest_experiments_are_forgotten(
+    make_experiment: Any, make_trial: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_columns, "LEAST_KEPT", 1)
+    monkeypatch.setattr(trial_columns, "MOST_KEPT", 2)
+    experiments = [make_experiment() for _ in range(3)]
+    for experiment in experiments:
+        make_trial(experiment)
+        trial_columns.of(experiment, ["number"])
+
+    def is_read(experiment: Experiment) -> bool:
+        with CaptureQueriesContext(connection) as asked:
+            trial_columns.of(experiment, ["number"])
+        return bool(len(asked))
+
+    assert [is_read(experiment) for experiment in experiments[1:]] == [False, False]
+    assert is_read(experiments[0])

@@ -24,6 +24,7 @@ def test_the_bundle_of_this_release_is_cut_to_what_our_charts_draw() -> None:
     assert 'moduleType:"trace",name:"scatter3d"' not in cut
     assert "window.Plotly = Plotly" not in cut
     assert cut.count("window.PlotlyParts = Plotly;") == 1
+    assert cut.count(".betweenPieces();") == 1
     assert cut.count("Copyright 2012") == BUNDLE.count("Copyright 2012") > 0
 
 

@@ -10,6 +10,8 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from tests.many_cases import each
+
 OPEN = ("/sign-in/", "/sign-out/", "/language/")  # what a stranger is there for
 FILLED = {"experiment_id": "abcd1234", "number": "0", "pk": "1", "kind": "history", "rest": "x"}
 
@@ -35,7 +37,7 @@ def test_there_are_routes_to_walk() -> None:
     assert "/api/v1/experiments/abcd1234/trials/0/log/" in ROUTES
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+@each("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
 @pytest.mark.parametrize("path", [path for path in ROUTES if not path.startswith(OPEN)])
 def test_a_stranger_gets_nowhere(db: None, path: str, method: str) -> None:
     answer: Any = Client().generic(method, path)

@@ -339,3 +339,27 @@ def test_gaps_in_the_sequence_are_fine(server: Server, trial: Trial) -> None:
 
     trial.refresh_from_db()
     assert (trial.n_reports, trial.latest_sequence, trial.latest_value) == (3, 5, 5.0)
+
+
+def test_who_reports_hears_that_the_trial_is_to_stop(server: Server, trial: Trial) -> None:
+    assert "autotune-verdict" not in server.report(trial, 0.5, sequence=0).headers
+    Trial.objects.filter(pk=trial.pk).update(stop_as=TrialState.EARLY_STOPPED)
+    reply = server.report(trial, 0.5, sequence=1)
+    assert (reply.status, reply.headers["autotune-verdict"]) == (200, "stop")
+    Trial.objects.filter(pk=trial.pk).update(stop_as="", state=TrialState.CANCELED)
+    assert server.report(trial, 0.5, sequence=2).headers["autotune-verdict"] == "stop"
+
+
+def test_a_token_of_one_attempt_is_of_no_use_to_the_next(server: Server, trial: Trial) -> None:
+    Trial.objects.filter(pk=trial.pk).update(attempt=2)
+    body = {"trial_job_id": trial.key, "type": "PERIODICAL", "sequence": 0, "value": "0.5"}
+
+    def report(token: str) -> tuple[int, str]:
+        reply = server.ask("POST", f"/t/{token}/apis/v1/metric", body)
+        return reply.status, reply.text
+
+    first = trial_token(trial, attempt=1)
+    assert report(first) == (410, "not stored: attempt 1 was lost, and the trial starts anew")
+    assert report(trial_token(trial, attempt=2)) == (200, "ok")
+    forged = f"{first.rpartition('.')[0][:-1]}2.{first.rpartition('.')[2]}"
+    assert report(forged)[0] == 404

@@ -10,8 +10,9 @@ from experiments.algorithms.space.flat import flat, flat_names
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.problems import ProblemsError
 from experiments.selectors.trial_filter import (
+    Facts,
     Names,
-    TrialFacts,
+    parse_orders,
     parse_where,
     sort_facts,
     split_names,
@@ -25,9 +26,31 @@ def facts(
     parameters: dict[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
     **fields: Any,
-) -> TrialFacts:
+) -> Facts:
+    """One trial."""
     fields = {"number": number, "state": "RUNNING", "value": None, "excluded": False, **fields}
-    return TrialFacts(number, fields, flat(parameters or {}), metrics or {})
+    columns = {name: [value] for name, value in fields.items()}
+    return Facts([number], columns, [flat(parameters or {})], [metrics or {}])
+
+
+def together(*each: Facts) -> Facts:
+    """Several trials."""
+    return Facts(
+        [one.pks[0] for one in each],
+        {name: [one.fields[name][0] for one in each] for name in each[0].fields},
+        [one.parameters[0] for one in each],
+        [one.metrics[0] for one in each],
+    )
+
+
+def picked(expression: str, trials: Facts, names: Names) -> list[int]:
+    flags = parse_where(expression, names)(trials)
+    return [pk for pk, is_picked in zip(trials.pks, flags, strict=True) if is_picked]
+
+
+def in_order(trials: Facts, order: str, names: Names) -> list[int]:
+    places = sort_facts(trials, range(len(trials)), parse_orders([order], names))
+    return [trials.pks[place] for place in places]
 
 
 TRIAL = facts(
@@ -40,7 +63,7 @@ TRIAL = facts(
     },
     metrics={"default": 0.9, "acc": 0.95, "loss": "NaN"},
 )  # fmt: skip
-NAMES = Names.of([TRIAL], ["units"])
+NAMES = Names.of(TRIAL, ["units"])
 
 
 @pytest.mark.parametrize(
@@ -59,7 +82,7 @@ NAMES = Names.of([TRIAL], ["units"])
     ],
 )  # fmt: skip
 def test_holds(expression: str) -> None:
-    assert parse_where(expression, NAMES)(TRIAL)
+    assert picked(expression, TRIAL, NAMES) == [3]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +95,7 @@ def test_holds(expression: str) -> None:
     ],
 )  # fmt: skip
 def test_does_not_hold(expression: str) -> None:
-    assert not parse_where(expression, NAMES)(TRIAL)
+    assert picked(expression, TRIAL, NAMES) == []
 
 
 @pytest.mark.parametrize(
@@ -114,18 +137,18 @@ def test_a_misspelt_name_suggests_the_right_one() -> None:
 
 
 def test_sorting_puts_numbers_before_text_and_what_is_missing_last() -> None:
-    rows = [
+    rows = together(
         facts(0, parameters={"x": "b"}), facts(1, parameters={"x": 2}), facts(2),
         facts(3, parameters={"x": 1}), facts(4, parameters={"x": "a"}),
-    ]  # fmt: skip
+    )  # fmt: skip
     names = Names.of(rows)
-    assert [row.pk for row in sort_facts(rows, ["x"], names)] == [3, 1, 4, 0, 2]
-    assert [row.pk for row in sort_facts(rows, ["-x"], names)] == [0, 4, 1, 3, 2]
+    assert in_order(rows, "x", names) == [3, 1, 4, 0, 2]
+    assert in_order(rows, "-x", names) == [0, 4, 1, 3, 2]
 
 
 def test_equal_values_keep_the_order_of_numbers() -> None:
-    rows = [facts(2, value=1.0), facts(0, value=1.0), facts(1, value=2.0)]
-    assert [row.pk for row in sort_facts(rows, ["-value"], Names.of(rows))] == [1, 0, 2]
+    rows = together(facts(2, value=1.0), facts(0, value=1.0), facts(1, value=2.0))
+    assert in_order(rows, "-value", Names.of(rows)) == [1, 0, 2]
 
 
 @pytest.mark.parametrize(
@@ -156,20 +179,18 @@ def test_a_quoted_name_is_the_name(order: str, name: str) -> None:
 
 
 def test_a_nested_parameter_is_picked_and_sorted_by_its_dotted_name() -> None:
-    nested = [
-        facts(n, parameters=flat({"opt": {"_name": name, "lr": lr}, "a.b": 1}))
-        for n, (name, lr) in enumerate([("adam", 0.1), ("sgd", 0.001), ("adam", 0.005)])
-    ]
+    nested = together(
+        *(
+            facts(n, parameters=flat({"opt": {"_name": name, "lr": lr}, "a.b": 1}))
+            for n, (name, lr) in enumerate([("adam", 0.1), ("sgd", 0.001), ("adam", 0.005)])
+        )
+    )
     names = Names.of(nested, ["opt.momentum"])
-
-    def picked(expression: str) -> list[int]:
-        return [fact.pk for fact in nested if parse_where(expression, names)(fact)]
-
-    assert picked("opt.lr < 0.01") == [1, 2]
-    assert picked("param:opt.lr < 0.01 and opt = adam") == [2]
-    assert picked("opt in (sgd)") == [1]
-    assert picked("opt.momentum = none") == [0, 1, 2]
-    assert [f.pk for f in sort_facts(nested, ["-param:opt.lr"], names)] == [0, 2, 1]
+    assert picked("opt.lr < 0.01", nested, names) == [1, 2]
+    assert picked("param:opt.lr < 0.01 and opt = adam", nested, names) == [2]
+    assert picked("opt in (sgd)", nested, names) == [1]
+    assert picked("opt.momentum = none", nested, names) == [0, 1, 2]
+    assert in_order(nested, "-param:opt.lr", names) == [0, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -199,21 +220,17 @@ def test_names_of_branches_are_known_before_there_is_a_trial() -> None:
 
 
 def test_integers_are_compared_exactly() -> None:
-    trials = [facts(n, parameters={"seed": 2**53 + n}) for n in range(3)]
+    trials = together(*(facts(n, parameters={"seed": 2**53 + n}) for n in range(3)))
     names = Names.of(trials)
-
-    def picked(expression: str) -> list[int]:
-        return [fact.pk for fact in trials if parse_where(expression, names)(fact)]
-
-    assert picked("seed = 9007199254740993") == [1]
-    assert picked("seed >= 9007199254740993") == [1, 2]
-    assert picked("seed != 9007199254740993") == [0, 2]
-    assert picked("seed in (9007199254740993, 9007199254740994)") == [1, 2]
-    assert picked("seed < " + "9" * 400) == [0, 1, 2]
+    assert picked("seed = 9007199254740993", trials, names) == [1]
+    assert picked("seed >= 9007199254740993", trials, names) == [1, 2]
+    assert picked("seed != 9007199254740993", trials, names) == [0, 2]
+    assert picked("seed in (9007199254740993, 9007199254740994)", trials, names) == [1, 2]
+    assert picked("seed < " + "9" * 400, trials, names) == [0, 1, 2]
 
 
 def test_lists_are_compared_as_they_are_shown() -> None:
     trial = facts(parameters={"layers": ["conv", "relu"]})
-    names = Names.of([trial])
-    assert parse_where("""layers = '["conv", "relu"]'""", names)(trial)
-    assert parse_where('layers ~ "conv"', names)(trial)
+    names = Names.of(trial)
+    assert picked("""layers = '["conv", "relu"]'""", trial, names) == [0]
+    assert picked('layers ~ "conv"', trial, names) == [0]

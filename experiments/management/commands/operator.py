@@ -35,6 +35,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if words := health.refusal():
             raise CommandError(words)
+        if settings.TRAINING_ENGINE == "local":
+            raise CommandError(
+                "AUTOTUNE_TRAINING_ENGINE must not be local for an operator: the cluster's "
+                "experiments would run on this machine. Set it to auto, here and for "
+                f"{settings.COMMAND} up beside it."
+            )
         namespaces = settings.NAMESPACES
         if ALL_NAMESPACES in namespaces and namespaces != [ALL_NAMESPACES]:
             raise CommandError("AUTOTUNE_NAMESPACES must be names, or * alone for every namespace.")
@@ -44,9 +50,10 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until kopf takes it over
         self._wait_until_migrated()
-        self._wait_until_served(api, namespaces)
-        logger.warning("Serving AutoTuneExperiments in %s", ", ".join(namespaces))
-        if not operator.run(Sync(api, namespaces), options["health"]):
+        kept_out = self._wait_until_served(api, namespaces)
+        served = [name for name in namespaces if name not in kept_out]
+        logger.warning("Serving AutoTuneExperiments in %s", ", ".join(served))
+        if not operator.run(Sync(api, namespaces), options["health"], kept_out):
             sys.exit(1)
 
     def _wait_until_migrated(self) -> None:
@@ -58,19 +65,28 @@ class Command(BaseCommand):
                 said = True
             time.sleep(LOOK_AGAIN_S)
 
-    def _wait_until_served(self, api: ClusterApi, namespaces: list[str]) -> None:
-        """Return once the API server serves our objects; says meanwhile what it waits for."""
-        namespace = "" if namespaces == [ALL_NAMESPACES] else namespaces[0]
+    def _wait_until_served(self, api: ClusterApi, namespaces: list[str]) -> list[str]:
+        """Return once one namespace at least can be served; says meanwhile what it waits for.
+
+        Returns the others: they may not be listed yet, and hold up nobody.
+        """
         said = ""
         while True:
+            kept_out, words = [], ""
             try:
-                api.list(namespace)
-                return
+                for name in namespaces:
+                    try:
+                        api.list("" if name == ALL_NAMESPACES else name)
+                    except ClusterRefused as error:
+                        hint = (
+                            " (kubectl apply -f deploy/base/crd.yaml)" if error.is_missing else ""
+                        )
+                        words = f"Waiting to be let to list AutoTuneExperiments: {error}{hint}"
+                        kept_out.append(name)
+                if len(kept_out) < len(namespaces):
+                    return kept_out
             except ClusterUnavailable as error:
                 words = f"Waiting for the API server: {error}"
-            except ClusterRefused as error:
-                hint = " (kubectl apply -f deploy/base/crd.yaml)" if error.is_missing else ""
-                words = f"Waiting to be let to list AutoTuneExperiments: {error}{hint}"
             if words != said:
                 logger.warning("%s", words)
                 said = words

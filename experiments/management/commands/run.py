@@ -21,6 +21,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
+from django.utils import timezone
 
 from experiments.access import accounts
 from experiments.aistore import outbox
@@ -45,6 +46,7 @@ from experiments.services.learning import learning
 from experiments.shell import handing, screen, server
 from experiments.shell.asking import Choice, Question
 from experiments.shell.bar import Progress, ProgressLine
+from experiments.shell.looking import share_done
 from experiments.shell.trouble import BAD_INPUT, Trouble
 from experiments.states import FINISHED, PHASE_ENDED, WENT_WRONG, Phase, TrialState
 
@@ -211,7 +213,7 @@ class Command(BaseCommand):
             preferred = None
         try:
             port = free_port("127.0.0.1", preferred)
-            supervisor = Supervisor("127.0.0.1", port, self._nursery, for_a_run=True)
+            supervisor = Supervisor("127.0.0.1", port, self._nursery, purpose="run")
             supervisor.prepare()
         except CannotStart as error:
             raise CommandError(str(error)) from None
@@ -281,10 +283,13 @@ class Command(BaseCommand):
         counted = present.count_trials([experiment])[experiment.pk]
         counts = counted.by_state
         best = experiment.best_trial
+        limits = {name: getattr(experiment, name) for name in ("max_trials", "max_exec_seconds")}
+        active = experiment.active_seconds_at(timezone.now())
         return Progress(
             phase=experiment.phase,
             n_finished=counted.finished,
             n_all=counted.out_of(experiment.max_trials),
+            share=share_done({"n_finished": counted.finished, "active_seconds": active, **limits}),
             n_running=counts[TrialState.RUNNING],
             n_failed=counts[TrialState.FAILED],
             n_stopped_early=counts[TrialState.EARLY_STOPPED],

@@ -27,6 +27,7 @@ from experiments.loop.reconcile import (
 )
 from experiments.notices import delivery
 from experiments.training.base import experiment_of_job
+from experiments.trials import elsewhere
 from experiments.trials.backends import backend
 
 PERIOD_S = 2.0
@@ -45,6 +46,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         restart_clocks()
+        elsewhere.restart_silence()
         engine = backend()
         pause_s = WATCH_S if engine.tells_exits else min(0.5, PERIOD_S)
         due = 0.0

@@ -14,7 +14,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from experiments.access import accounts
 from experiments.embedded import addresses
 from experiments.embedded.nursery import Nursery
-from experiments.embedded.supervisor import AlreadyRunning, CannotStart, Supervisor, stop_signals
+from experiments.embedded.supervisor import (
+    AlreadyRunning,
+    CannotStart,
+    Supervisor,
+    free_port,
+    stop_signals,
+)
+from experiments.embedded.use import Use
 from experiments.manifest.spec import parse_text
 from experiments.models import Experiment
 from experiments.services import actions, samples
@@ -30,12 +37,20 @@ class Command(BaseCommand):
         parser.add_argument("--data", help="data directory (also AUTOTUNE_DATA)")
         parser.add_argument("--python", help="the interpreter, or its environment, of trials")
         parser.add_argument("--no-sample", action="store_true", help="start without the sample")
+        parser.add_argument(
+            "--while-used",
+            action="store_true",
+            help="serve programs of autotune_client, on a free port, and end with the last of them",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         nursery = Nursery()
         logging.getLogger().setLevel(logging.WARNING)
         nursery.stopping = stopping = stop_signals()
-        supervisor = Supervisor(options["host"], options["port"], nursery)
+        use = Use(settings.DATA_DIR) if options["while_used"] else None
+        port = options["port"] if use is None else free_port(options["host"])
+        purpose = "up" if use is None else "tune"
+        supervisor = Supervisor(options["host"], port, nursery, purpose=purpose)
         try:
             supervisor.prepare()
         except AlreadyRunning as error:
@@ -43,18 +58,18 @@ class Command(BaseCommand):
         except CannotStart as error:
             raise CommandError(str(error)) from None
         try:
-            self._add_sample(options["no_sample"])
+            self._add_sample(options["no_sample"] or use is not None)
             supervisor.start()
             supervisor.wait_until_served()
-            if not stopping:
+            if not stopping and use is None:
                 self._greet(supervisor)
-            while not stopping:
+            while not (stopping or (use and use.is_over())):
                 supervisor.watch()
                 time.sleep(0.2)
         except CannotStart as error:
             raise CommandError(str(error)) from None
         finally:
-            self._say("\nStopping …\n")
+            self._say("" if use else "\nStopping …\n")
             n_requeued = supervisor.stop()
             if n_requeued:
                 self._say(f"{n_requeued} running trials will start anew next time.\n")

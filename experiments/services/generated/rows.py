@@ -30,7 +30,7 @@ from experiments.models import (
     curves,
     new_trial_key,
 )
-from experiments.reports.rows import json_number
+from experiments.reports.wire import json_number
 from experiments.services.generated.course import N_STARTUP, Course, Ints, course
 from experiments.services.generated.wish import ENDED, Wish
 from experiments.states import FINISHED, EventKind, Phase, TrialState

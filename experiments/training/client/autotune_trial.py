@@ -10,7 +10,8 @@
     autotune_trial.report_final(accuracy)
 
 The server that runs the trial says in the environment where it is. Without one, when the script is
-run by hand, ``get_parameters`` returns its default and reports are printed.
+run by hand, ``get_parameters`` returns its default and what ``AUTOTUNE_PARAMETERS`` holds as JSON,
+and reports are printed.
 
 From a shell:  python -m autotune_trial get lr | report 0.5 --step 3 loss=0.1 | final 0.9
                python -m autotune_trial attach confusion.png
@@ -42,9 +43,12 @@ __all__ = [
     "ServerUnreachable",
     "attach",
     "get_parameters",
+    "has_final",
+    "is_standalone",
     "report",
     "report_final",
     "sequence_id",
+    "should_stop",
     "trial_id",
 ]
 
@@ -73,6 +77,8 @@ class _Client:
         self.prefix = self.url.path.rstrip("/")
         self.record: Optional[Dict[str, Any]] = None
         self.last_value: Optional[float] = None
+        self.is_told_to_stop = False
+        self.has_final = False
         self._sequence = 0
         self._sequence_file = ""
         folder = environment.get("NNI_OUTPUT_DIR", "")
@@ -168,6 +174,8 @@ class _Client:
         self._connection.request(method, self.prefix + path, body, headers)
         response = self._connection.getresponse()
         answer = response.read().decode("utf-8", "replace")
+        if response.headers.get("autotune-verdict") == "stop":
+            self.is_told_to_stop = True
         if response.will_close:
             self._close()
         return response.status, answer
@@ -225,11 +233,24 @@ _client = _Client(os.environ)
 def get_parameters(default: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
     """Return this trial's parameters; ``default`` fills in what the server does not set."""
     parameters = dict(default or {})
-    if _client.standalone:
+    given = os.environ.get("AUTOTUNE_PARAMETERS")
+    if _client.standalone and given:
+        parameters.update(_given_by_hand(given))
+    elif _client.standalone:
         print("autotune_trial: not started by AutoTune, defaults are used", file=sys.stderr)
     else:
         parameters.update(_client.parameters())
     return parameters
+
+
+def _given_by_hand(text: str) -> Dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError(f"AUTOTUNE_PARAMETERS must be a JSON object, but got {text[:80]!r}.")
+    return found
 
 
 def report(value: Any, step: Optional[Any] = None, **metrics: Any) -> None:
@@ -256,6 +277,7 @@ def report_final(value: Optional[Any] = None, **metrics: Any) -> None:
     if value is None:
         raise ValueError("report_final() needs a value, as nothing was reported before it")
     payload = _payload(value, metrics)
+    _client.has_final = True
     if _client.standalone:
         print(f"autotune_trial: final: {json.dumps(payload)}", flush=True)
     else:
@@ -283,6 +305,21 @@ def attach(path: Union[str, "os.PathLike[str]"], name: Optional[str] = None) -> 
             print(f"autotune_trial: attached {called} ({size} bytes)", flush=True)
         else:
             _client.attach(file, called)
+
+
+def should_stop() -> bool:
+    """Whether AutoTune answered a report with: stop, the result would not be used."""
+    return _client.is_told_to_stop
+
+
+def has_final() -> bool:
+    """Whether this process reported the trial's result."""
+    return _client.has_final
+
+
+def is_standalone() -> bool:
+    """Whether the script was started by hand, and not by AutoTune."""
+    return _client.standalone
 
 
 def trial_id() -> str:

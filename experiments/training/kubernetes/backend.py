@@ -20,6 +20,7 @@ from typing import Any
 from experiments.training.base import (
     ENDED,
     Backend,
+    BackendRefused,
     BackendUnavailable,
     Handle,
     JobState,
@@ -40,6 +41,7 @@ from experiments.training.kubernetes.jobs import (
 )
 from experiments.training.kubernetes.logs import ENDED as ENDED_MARK
 from experiments.training.kubernetes.logs import STOPPED, LogKeeper
+from experiments.training.kubernetes.policy import UNBOUND, PodPolicies
 from experiments.training.kubernetes.status import (
     MESSAGE_AT_MOST,
     by_rank,
@@ -72,16 +74,19 @@ class KubernetesBackend(Backend):
         *,
         connect: Callable[[], KubeApi] = KubeApi.from_environment,
         options: Options = DEFAULTS,
+        policies: PodPolicies = UNBOUND,
     ) -> None:
         """Args:
         engine: tensorstack, kubeflow, batch, or auto: by what the cluster serves.
         root: where logs are kept, one directory per job.
         connect: makes the connection, at its first use.
+        policies: what trials may ask of the cluster.
         """
         assert engine in ENGINES
         self.name = engine
         self._connect = connect
         self._options = options
+        self._policies = policies
         self._lock = threading.Lock()
         self._cluster: Cluster | None = None
         self._logs = LogKeeper(root, lambda: self._reach().api)
@@ -95,7 +100,7 @@ class KubernetesBackend(Backend):
         """See ``Backend.launch``."""
         try:
             cluster = self._reach()
-            objects, replicas = build(launch, self._engine(cluster), self._options)
+            objects, replicas = self._build(cluster, launch)
             deciding = self._create(cluster, objects[0], launch)
             for thing in objects[1:]:
                 self._create(cluster, owned_by(deciding, thing), launch)
@@ -118,7 +123,7 @@ class KubernetesBackend(Backend):
     def documents(self, launch: Launch) -> list[dict[str, Any]]:
         """See ``Backend.documents``: the objects, ready for ``kubectl apply``."""
         try:
-            return build(launch, self._engine(self._reach()), self._options)[0]
+            return self._build(self._reach(), launch)[0]
         except (ApiError, Unreachable) as error:
             raise _unavailable(error) from error
 
@@ -132,6 +137,16 @@ class KubernetesBackend(Backend):
         except (ApiError, Unreachable):
             pass
         return ()
+
+    def refusals(self, launch: Launch) -> Sequence[tuple[str, str]]:
+        """See ``Backend.refusals``."""
+        return self._policies.refusals(launch)
+
+    def _build(self, cluster: Cluster, launch: Launch) -> tuple[list[dict[str, Any]], list[str]]:
+        """Return what to send; the policy may have changed since the experiment was let in."""
+        if refused := self._policies.refusals(launch):
+            raise LaunchError("\n".join(f"{path}: {words}" for path, words in refused))
+        return build(self._policies.completed(launch), self._engine(cluster), self._options)
 
     def _create(self, cluster: Cluster, thing: dict[str, Any], launch: Launch) -> dict[str, Any]:
         """Create an object, or find the one that an earlier launch made."""
@@ -342,6 +357,11 @@ class KubernetesBackend(Backend):
             cluster.view(handle["namespace"]).unfollow(handle["name"])
         self._logs.forget(handle["name"])
 
+    def abandon(self, handle: Handle) -> None:
+        """See ``Backend.abandon``."""
+        if "name" in handle:
+            self._logs.forget(handle["name"])
+
     def close(self) -> None:
         """End all threads; the backend can be used no more."""
         if self._cluster is not None:
@@ -410,4 +430,5 @@ def _refusal(error: ApiError, kind: str, namespace: str) -> str:
 
 
 def _unavailable(error: ApiError | Unreachable) -> BackendUnavailable:
-    return BackendUnavailable(f"Kubernetes: {error}")
+    refused = isinstance(error, ApiError) and not error.is_temporary
+    return (BackendRefused if refused else BackendUnavailable)(f"Kubernetes: {error}")

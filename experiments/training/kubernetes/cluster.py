@@ -7,6 +7,7 @@ A ``NamespaceView`` starts a watch when a kind is first asked for, and refuses t
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from experiments.training.kubernetes.jobs import ENGINES, JOB_LABEL, KINDS, MANA
 from experiments.training.kubernetes.watch import Object, Watch
 
 FIRST_LIST_S = 10.0
+UNKNOWN_AFTER_S = 20.0  # a server that has just started may not know yet what it serves
+ENGINE_AGAIN_S = 60.0  # operators come and go
 ENDED_PHASES = ("Succeeded", "Failed")
 
 # called with (job, pod) when a pod ended, and with (job, pod) when it is about to be removed
@@ -29,7 +32,7 @@ class Cluster:
         self._listeners = (on_pod_end, on_pod_leaving)
         self._views: dict[str, NamespaceView] = {}
         self._lock = threading.Lock()
-        self._engine = ""
+        self._engine, self._asked = "", 0.0
 
     def view(self, namespace: str) -> NamespaceView:
         with self._lock:
@@ -38,15 +41,16 @@ class Cluster:
             return self._views[namespace]
 
     def best_engine(self) -> str:
-        """Return the engine whose kinds the cluster serves; asked once.
+        """Return the engine whose kinds the cluster serves; asked again now and then.
 
         Raises:
             ApiError, Unreachable
         """
-        if not self._engine:
+        if not self._engine or time.monotonic() - self._asked > ENGINE_AGAIN_S:
             self._engine = next(
                 (name for name in ("tensorstack", "kubeflow") if self._serves(name)), "batch"
             )
+            self._asked = time.monotonic()
         return self._engine
 
     def _serves(self, engine: str) -> bool:
@@ -93,6 +97,8 @@ class NamespaceView:
         Raises:
             ApiError, Unreachable: what is known may be out of date.
         """
+        if self._is_unknown(kind):
+            return None
         found = self._sure(kind).find(name)
         if found is not None and found["metadata"]["uid"] == uid:
             return found
@@ -109,11 +115,19 @@ class NamespaceView:
 
     def last_seen(self, kind: str, uid: str) -> Object | None:
         """Return a deleted object as it last was, if it was seen here."""
+        if self._is_unknown(kind):
+            return self._watch(kind).last_seen(uid)
         return self._sure(kind).last_seen(uid)
 
     def jobs_of(self, job: str) -> list[Object]:
         """Return the batch Jobs of a trial."""
         return [j for j in self._sure("Job").all() if j["metadata"]["labels"].get(JOB_LABEL) == job]
+
+    def _is_unknown(self, kind: str) -> bool:
+        """Whether the API server serves this kind no more, so that none of it is there."""
+        watch = self._watch(kind)
+        watch.wait_synced(FIRST_LIST_S)
+        return watch.refused == 404 and time.monotonic() - watch.refused_since > UNKNOWN_AFTER_S
 
     # pods
 
@@ -187,7 +201,8 @@ class NamespaceView:
         watch = self._watch(kind)
         if not watch.wait_synced(FIRST_LIST_S) or watch.trouble:
             trouble = watch.trouble or f"no list of {kind}s within {FIRST_LIST_S:g} s"
-            raise Unreachable(f"namespace {self._namespace}: {trouble}")
+            words = f"namespace {self._namespace}: {trouble}"
+            raise ApiError(watch.refused, "", words) if watch.refused else Unreachable(words)
         return watch
 
     def _watch(self, kind: str) -> Watch:

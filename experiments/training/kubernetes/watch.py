@@ -61,6 +61,7 @@ class Watch:
         self._attempt = 0
         self.trouble = ""
         self.refused = 0  # HTTP status of a refusal that will not pass by itself
+        self.refused_since = 0.0  # monotonic
         self._thread = threading.Thread(target=self._run, name=f"watch {path}", daemon=True)
         self._thread.start()
 
@@ -123,7 +124,10 @@ class Watch:
                 logger.warning("The watch of %s was lost: %s", self._path, error)
             self.trouble = str(error)
             refused = isinstance(error, ApiError) and not error.is_temporary
+            before = self.refused
             self.refused = error.status if refused and isinstance(error, ApiError) else 0
+            if self.refused != before:
+                self.refused_since = time.monotonic()
         pause = PAUSES_S[min(self._attempt, len(PAUSES_S) - 1)]
         self._attempt += 1
         self._closing.wait(max(retry_after, pause * random.uniform(0.8, 1.2)))

@@ -3,7 +3,8 @@
 ``job.collecting`` puts it before the command of a trial's deciding replica, in a bare interpreter
 with the standard library alone. What the command prints goes on unchanged; its lines, and those of
 ``spec.metrics.file``, are looked through as they come, and each new value of the objective is one
-report. It ends as the command ended.
+report; the scalars of ``spec.metrics.tensorboard`` are sent as they are. It ends as the command
+ended.
 
 Exactly once: a report has its number before it is sent, and is sent until it is answered, however
 often the server restarts; a repeated one overwrites itself. A log that is rotated is read to its
@@ -26,9 +27,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from experiments.training.local.event_files import EventFiles, Scalar
 from experiments.training.local.metric_lines import Curve, Lines, Reader, Tail, say
 
 POLL_S = 0.2
+EVENTS_S = 0.5  # between two looks at TensorBoard's files
+BATCH = 500  # scalars in a request
+TRACKED = "TRACKED"  # what the sender is given of them, in the place of a report's kind
 RETRY_S = 3600.0  # a server may be away so long
 UNSENT = 100_000  # reports; beyond it the command's output waits
 UNMEASURED = "unmeasured"  # file of the job's directory: why an exit was without the metric
@@ -62,6 +67,10 @@ class Sender:
         told = False
         while (report := self.waiting.get()) is not None:
             try:
+                if report[0] == TRACKED:
+                    body = json.dumps({"id": report[1], "metrics": report[2]})
+                    self.client._client._request("POST", "/tracked", body.encode())
+                    continue
                 self.client._client.send(*report)
             except (self.client.ServerRefused, self.client.ServerUnreachable) as error:
                 if not told or report[0] == "FINAL":
@@ -78,7 +87,11 @@ class Collector:
         self.output = Lines()
         file = settings.get("file")
         self.tail = Tail(file, self.reader) if file else None
-        self.uses_output = self.tail is None
+        folder = settings.get("tensorboard")
+        self.events = EventFiles(folder) if folder else None
+        self.uses_output = self.tail is None and self.events is None
+        self._send = send
+        self._batches, self._looked = 0, 0.0
 
     def run(self, child: subprocess.Popen[bytes], pipe: int) -> int:
         """Follow the command to its end; return its code as ``Popen`` has it."""
@@ -104,11 +117,34 @@ class Collector:
             with contextlib.suppress(OSError):
                 for found in self.tail.end():
                     self.curve.take(found)
+        if self.events is not None:
+            while self._take_events():
+                pass
         if code != 0:
             self.curve.flush()
             return ""
-        self.curve.finish()
+        self.curve.finish()  # of event files the server has the last value
         return "" if self.curve.objective in self.curve.seen else self._missing()
+
+    def _take_events(self) -> bool:
+        """Send the scalars that are new; False where none were."""
+        assert self.events is not None
+        self._looked = time.monotonic()
+        batch: list[Scalar] = []
+        for found in self.events.read(self.curve.objective):
+            self.curve.seen[found.tag] = self.curve.seen.get(found.tag, 0) + 1
+            batch.append(found)
+            if len(batch) == BATCH:
+                self._send_scalars(batch)
+                batch = []
+        if batch:
+            self._send_scalars(batch)
+        return bool(batch)
+
+    def _send_scalars(self, batch: list[Scalar]) -> None:
+        metrics = [{"key": each.tag, "value": each.value, "step": each.step} for each in batch]
+        self._batches += 1
+        self._send(TRACKED, f"events {self._batches}", metrics)
 
     def _copy(self, pipe: int) -> bool:
         """Pass on what is there; False at the end of the stream."""
@@ -132,12 +168,16 @@ class Collector:
             with contextlib.suppress(OSError):
                 for found in self.tail.read():
                     self.curve.take(found)
+        if self.events is not None and time.monotonic() - self._looked > EVENTS_S:
+            self._take_events()
         self.curve.flush_if_idle()
 
     def _missing(self) -> str:
         places = [f"{self.output.count} lines of its output"] if self.uses_output else []
         if self.tail is not None:
             places.append(self.tail.describe())
+        if self.events is not None:
+            places.append(self.events.describe())
         names = [f"{name} ({count}×)" for name, count in list(self.curve.seen.items())[:8]]
         last = "; ".join(repr(line) for line in self.output.last) if self.uses_output else ""
         found, looked_at = ", ".join(names) or "none", "; ".join(places)
@@ -174,7 +214,8 @@ def main() -> None:
     missing = collector.end(code)
     sender.finish()
     if missing:
-        say(missing)
+        if settings.get("is_named", True):
+            say(missing)
         _leave(missing, settings.get("directory") or "")
     if code < 0:  # as it died, so do we: who supervises us tells the signals apart
         with contextlib.suppress(OSError):  # SIGKILL has no handler to set

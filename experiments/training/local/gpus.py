@@ -23,15 +23,16 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU, as it is now."""
+    """One GPU, as it is now, or a part of one that is divided (MIG)."""
 
-    index: int  # as nvidia-smi shows it
+    index: int  # as nvidia-smi shows it; of a part that of the whole
     uuid: str = ""  # "": given by its number, on a machine without NVML
     name: str = ""
     total: int = 0  # bytes of memory; 0: not known
     free: int = 0
     load: int | None = None  # percent of the last second
     processes: tuple[tuple[int, int | None], ...] = ()  # that compute on it: pid, bytes if told
+    is_part: bool = False  # a process can use one such part only
 
     @property
     def key(self) -> str:
@@ -84,12 +85,14 @@ class Gpus:
             return _visible(found, self._visible)
         if not found.gpus:
             return Inventory(tuple(Gpu(index) for index in self.given))
-        known = {gpu.index: gpu for gpu in found.gpus}
+        known: dict[int, list[Gpu]] = {}
+        for gpu in found.gpus:
+            known.setdefault(gpu.index, []).append(gpu)
         lacking = [str(index) for index in self.given if index not in known]
         problem = (
             f"{_GIVEN} names {', '.join(lacking)}, which NVML does not find." if lacking else ""
         )
-        return Inventory(tuple(known[i] for i in self.given if i in known), problem)
+        return Inventory(tuple(gpu for i in self.given for gpu in known.get(i, ())), problem)
 
 
 def _visible(found: Inventory, visible: str | None) -> Inventory:
@@ -100,7 +103,8 @@ def _visible(found: Inventory, visible: str | None) -> Inventory:
     for word in (word.strip() for word in visible.split(",")):
         gpu = next(
             (gpu for gpu in found.gpus
-             if word == str(gpu.index) or (word.startswith("GPU-") and gpu.uuid.startswith(word))),
+             if (word == str(gpu.index) and not gpu.is_part)
+             or (word.startswith(("GPU-", "MIG-")) and gpu.uuid.startswith(word))),
             None,
         )  # fmt: skip
         if gpu is None:  # CUDA, too, takes what stands before the first one that is not there
@@ -144,15 +148,45 @@ def _all_of(nvml: Any) -> Inventory:
     count = nvml.nvmlDeviceGetCount()
     if not count:
         return Inventory(problem="NVML finds no GPU.")
-    found = tuple(gpu for index in range(count) if (gpu := _gpu(nvml, index)) is not None)
-    lost = count - len(found)
-    return Inventory(found, f"{lost} of {count} GPUs do not answer NVML." if lost else "")
+    found, lost, empty = [], 0, []
+    for index in range(count):
+        try:
+            handle = nvml.nvmlDeviceGetHandleByIndex(index)
+            parts = _parts(nvml, handle)
+        except nvml.NVMLError:
+            lost += 1
+            continue
+        there = [_gpu(nvml, index, part, is_part=True) for part in parts or ()]
+        if parts is None:
+            there = [_gpu(nvml, index, handle)]
+            lost += there == [None]
+        elif not parts:
+            empty.append(str(index))
+        found += [gpu for gpu in there if gpu is not None]
+    problems = [f"{lost} of {count} GPUs do not answer NVML."] if lost else []
+    if empty:  # nothing can run on it, and who is given it finds no GPU
+        problems.append(f"MIG is on, but no part is made, on GPU {', '.join(empty)}.")
+    return Inventory(tuple(found), " ".join(problems))
 
 
-def _gpu(nvml: Any, index: int) -> Gpu | None:
+def _parts(nvml: Any, handle: Any) -> list[Any] | None:
+    """The parts of a GPU that is divided (MIG); None where it is whole."""
+    try:
+        is_divided = nvml.nvmlDeviceGetMigMode(handle)[0] == nvml.NVML_DEVICE_MIG_ENABLE
+    except nvml.NVMLError:  # it cannot be divided
+        return None
+    if not is_divided:
+        return None
+    found = []
+    for place in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        with contextlib.suppress(nvml.NVMLError):  # fewer were made than there may be
+            found.append(nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, place))
+    return found
+
+
+def _gpu(nvml: Any, index: int, handle: Any, *, is_part: bool = False) -> Gpu | None:
     """One GPU; None where it does not answer (it fell off the bus)."""
     try:
-        handle = nvml.nvmlDeviceGetHandleByIndex(index)
         uuid, name = (
             _text(ask(handle)) for ask in (nvml.nvmlDeviceGetUUID, nvml.nvmlDeviceGetName)
         )
@@ -161,7 +195,7 @@ def _gpu(nvml: Any, index: int) -> Gpu | None:
         return None
     return Gpu(
         index, uuid, name, int(memory.total), int(memory.free),
-        load=_load(nvml, handle), processes=_processes(nvml, handle),
+        load=_load(nvml, handle), processes=_processes(nvml, handle), is_part=is_part,
     )  # fmt: skip
 
 

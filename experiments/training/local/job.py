@@ -24,6 +24,7 @@ from experiments.training.environment import (
     rank_environment,
     replicas_by_rank,
     server_environment,
+    tracker_environment,
 )
 from experiments.training.local import interpreter
 from experiments.training.local.collector import command_of
@@ -129,6 +130,8 @@ def _replica_command(
     ours |= devices
     ours[JOB_MARK] = str(directory)
     given = container.get("env") or []
+    named = {str(entry.get("name")) for entry in given} | set(surroundings.inherited)
+    ours |= tracker_environment(launch, named)
     for number, entry in enumerate(given):
         if "valueFrom" in entry and entry.get("name") not in ours:
             problems.append(
@@ -168,10 +171,14 @@ def _replica_command(
     collect = None
     if launch.metrics is not None and replica.rank == 0:
         file = expand(launch.metrics.file, known, launch.parameters)
+        folder = expand(launch.metrics.tensorboard, known, launch.parameters)
         collect = {
             "objective": launch.metrics.objective,
             "pattern": launch.metrics.pattern,
             "file": os.path.join(cwd, file) if file else "",
+            "tensorboard": os.path.join(cwd, folder) if folder else "",
+            # where none is named the script may log to a tracker instead
+            "is_named": bool(file or folder or launch.metrics.stdout),
         }
     spec = {
         "name": replica.name,

@@ -132,11 +132,15 @@ class Sharing:
                  f"GPU {index} is not on this machine, which has: {shown}.")
                 for number, index in enumerate(indices) if index not in there
             ]  # fmt: skip
-        usable = there & set(indices) if indices else there
+        meant = [gpu for gpu in inventory.gpus if not indices or gpu.index in indices]
+        at_once = max((each.gpus for each in asked), default=0)
+        usable = [gpu for gpu in meant if at_once <= 1 or not gpu.is_part]
         if wanted > len(usable) and not found:
             path = next(at(f"{each.path}.limits", GPU_RESOURCE) for each in asked if each.gpus)
-            has = f"this machine has {len(there)}"
-            if indices and there:
+            has = f"this machine has {len(inventory.gpus)}"
+            if len(usable) < len(meant):
+                has = "its GPUs are divided (MIG), and a process can use one part only"
+            elif indices and there:
                 has = f"only {len(usable)} of this machine's may be used"
             words = f"A trial asks for {gpus(wanted)}, but {has}."
             if len(asked) > 1:
@@ -152,7 +156,9 @@ class Sharing:
         # Who began or ended in between is no stranger either.
         claims = [*before, *self.slots.claims()]
         devices = tuple(
-            Device(gpu.key, gpu.index, gpu.total, gpu.free, len(_strangers(gpu, claims)))
+            Device(
+                gpu.key, gpu.index, gpu.total, gpu.free, len(_strangers(gpu, claims)), gpu.is_part
+            )
             for gpu in found
         )
         return Machine(devices, cores(), memory_bytes())

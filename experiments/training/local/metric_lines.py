@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import json
 import math
 import os
 import re
 import signal
+import stat
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -228,6 +230,7 @@ class Tail:
         self._known: list[str] = []  # entries of a document that were taken, see ``_key``
         self._before = b""  # the end of what was read
         self._is_others = False  # nothing was written yet to what stood there before
+        self._is_odd = False  # a pipe or a device: it is never opened, for that could block
         if os.path.exists(path):  # what stands there already is another trial's
             self._open(from_end=True)
 
@@ -266,13 +269,13 @@ class Tail:
 
     def describe(self) -> str:
         if self._file is None:
-            return f"{self.path} was never there"
+            return f"{self.path} {'is no regular file' if self._is_odd else 'was never there'}"
         what = f"{self.path}: {self.rows} rows with numbers"
         return f"{what}, columns {', '.join(self.header)[:200]}" if self.header else what
 
     def _open(self, *, from_end: bool = False) -> bool:
         try:
-            self._file = open(self.path, "rb")  # noqa: SIM115
+            self._file = self._opened()
         except OSError:
             return False
         if from_end:
@@ -287,13 +290,25 @@ class Tail:
             )
         return True
 
+    def _opened(self) -> Any:
+        if not stat.S_ISREG(os.stat(self.path).st_mode):
+            self._tell_that_it_is_odd()
+            raise OSError(errno.EINVAL, "is no regular file")
+        return open(self.path, "rb", opener=_without_waiting)
+
+    def _tell_that_it_is_odd(self) -> None:
+        if not self._is_odd:
+            say(f"spec.metrics.file: {self.path} is no regular file, so it is not read.")
+        self._is_odd = True
+
     def _now(self) -> tuple[int, int]:
-        stat = os.stat(self.path)
-        return stat.st_mtime_ns, stat.st_size
+        found = os.stat(self.path)
+        return found.st_mtime_ns, found.st_size
 
     def _whole(self) -> bytes:
-        with open(self.path, "rb") as file:
-            return file.read(DOCUMENT_BYTES)
+        with self._opened() as file:
+            found: bytes = file.read(DOCUMENT_BYTES)
+            return found
 
     def _looks_like_document(self) -> bool | None:
         """Whether it is one JSON value; None while too little of it is there."""
@@ -340,9 +355,9 @@ class Tail:
         """Whether rows were written anew that are, to the letter, what another trial had left."""
         if self._file is None or self._is_document or not self._is_others:
             return False
-        stat = os.fstat(self._file.fileno())
-        has_changed = self._stamp != (stat.st_mtime_ns, stat.st_size)
-        return has_changed and stat.st_size == self._file.tell()
+        found = os.fstat(self._file.fileno())
+        has_changed = self._stamp != (found.st_mtime_ns, found.st_size)
+        return has_changed and found.st_size == self._file.tell()
 
     def _key(self, entry: Any) -> str:
         """What tells an entry from another; a text, for NaN is not itself."""
@@ -410,6 +425,11 @@ def _entries(document: Any) -> list[Any]:
         {name: column[i] for name, column in columns.items() if i < len(column)}
         for i in range(length)
     ]
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open what may have become a pipe just now: neither this nor a read of it waits."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def say(text: str) -> None:

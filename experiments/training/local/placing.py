@@ -72,6 +72,11 @@ class Device:
     total: int = 0
     free: int = 0
     strangers: int = 0
+    is_part: bool = False  # of one that is divided: a process can use one such part only
+
+    @property
+    def label(self) -> str:
+        return f"{self.index} ({self.key})" if self.is_part else str(self.index)
 
 
 @dataclass(frozen=True)
@@ -190,14 +195,14 @@ def _gibibytes(room: _Room) -> Callable[[Request], float]:
     return lambda request: room.bytes(request) / GIB
 
 
-def _fitting(request: Request, room: _Room) -> tuple[list[Device], dict[int, str]]:
-    """Devices it may have now, the least used first; and why the others are none, by index."""
+def _fitting(request: Request, room: _Room) -> tuple[list[Device], dict[str, str]]:
+    """Devices it may have now, the least used first; and why the others are none, by label."""
     found, whys = [], {}
     if not request.n_gpus:
         return [], {}
-    for device in room.machine.devices:
+    for device in sorted(room.machine.devices, key=lambda each: each.index):
         if why := _why_not_on(device, request, room):
-            whys[device.index] = why
+            whys[device.label] = why
         else:
             found.append(device)
     found.sort(key=lambda device: (len(room.by_device.get(device.key, ())), -device.free,
@@ -208,6 +213,8 @@ def _fitting(request: Request, room: _Room) -> tuple[list[Device], dict[int, str
 def _is_for(device: Device, request: Request) -> bool:
     """Whether a request could have this GPU if no trial had it."""
     is_meant = not request.indices or device.index in request.indices
+    if device.is_part and max(request.gpus) > 1:
+        return False
     return is_meant and (request.use_active or not device.strangers)
 
 
@@ -216,6 +223,8 @@ def _why_not_on(device: Device, request: Request, room: _Room) -> str:
     on_it = room.by_device.get(device.key, [])
     if request.indices and device.index not in request.indices:
         return "not among spec.local.gpuIndices"
+    if device.is_part and max(request.gpus) > 1:
+        return "a part of a divided GPU, of which a process can use one only"
     if device.strangers and not request.use_active:
         if device.strangers == 1:
             return "used by a process that is no trial"
@@ -251,12 +260,12 @@ def _why_no_room(device: Device, request: Request, on_it: Sequence[Request]) -> 
     return ""
 
 
-def _words(request: Request, room: _Room, n_free: int, whys: dict[int, str]) -> str:
+def _words(request: Request, room: _Room, n_free: int, whys: dict[str, str]) -> str:
     """What it waits for, and who has it."""
     asked, there = gpus(request.n_gpus), len(room.machine.devices)
     if there < request.n_gpus:
         return f"Waits for {asked}: this machine has {there} now; one may have gone away."
-    said = "; ".join(f"GPU {index}: {why}" for index, why in sorted(whys.items()))
+    said = "; ".join(f"GPU {index}: {why}" for index, why in whys.items())
     if request.alone:
         return f"Ran out of memory, waits for {asked} of its own ({there} here). {said}."
     free = f", {n_free} free" if request.n_gpus > 1 else ""

@@ -177,7 +177,8 @@ class Slots:
             os.close(descriptor)
 
     def _make(self) -> None:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):  # whatever it is, it is told below
+            self.directory.mkdir(mode=0o700, parents=True)
         found = os.lstat(self.directory)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             raise PermissionError(  # anybody may make that name in /tmp first

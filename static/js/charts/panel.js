@@ -52,6 +52,9 @@ export class ChartPanel {
     this.figure = null;
     /** @type {Metric[]} reports that came while a figure was on its way */
     this.meanwhile = [];
+    /** @type {number} newest of what came before a figure was asked for: the page may have had the
+     *  browser fetch it still earlier */
+    this.missed = 0;
     /** @type {AbortController | null} of the fetch under way */
     this.fetching = null;
     this.timer = 0;
@@ -81,6 +84,7 @@ export class ChartPanel {
   /** @param {Record<string, string>} selected */
   select(selected) {
     this.selected = selected;
+    if (!this.fetchedAt && !this.fetching) return; // nothing was asked for yet
     this.plot.forgetZoom();
     this.fetching?.abort(); // its answer is about other trials
     this.fetching = null;
@@ -103,6 +107,7 @@ export class ChartPanel {
   /** @param {Metric[]} metrics */
   addReports(metrics) {
     if (this.fetching) this.meanwhile.push(...metrics);
+    else if (!this.figure) this.miss(metrics);
     this.place(metrics);
   }
 
@@ -120,8 +125,14 @@ export class ChartPanel {
   /** @param {HappenedEvent[]} events */
   addEvents(events) {
     const { figure } = this;
+    if (!figure && !this.fetching) this.miss(events);
     if (!figure || events.some((event) => isRedrawnAt(figure, event))) this.refresh();
     else if (figure.layout.meta.selected) this.refresh(LATER); // others may be meant by now
+  }
+
+  /** @param {{ seq: number }[]} news */
+  miss(news) {
+    this.missed = Math.max(this.missed, ...news.map(({ seq }) => seq));
   }
 
   // ---- fetching
@@ -194,7 +205,8 @@ export class ChartPanel {
     this.onFigure?.(figure.layout.meta);
     this.place(this.meanwhile);
     this.draw();
-    if (figure.layout.meta.n_unread) this.refresh(UNREAD);
+    const { n_unread, seq } = figure.layout.meta;
+    if (n_unread || seq < this.missed) this.refresh(UNREAD);
   }
 
   /**

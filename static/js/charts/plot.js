@@ -4,10 +4,12 @@
 import { gettext } from "../language.js";
 import { fileStem } from "./image.js";
 import { ChartKeys } from "./keys.js";
+import { pause } from "./library.js";
 import { dressed, fit, theme, themed } from "./theme.js";
 import { axesOf, View } from "./view.js";
 
 const REDRAW = 350; // milliseconds between two drawings of one chart
+const PIECE = 40; // milliseconds of a drawing before the page has a turn
 const AFTER_DRAG = 100; // until Plotly has told where a drag has ended
 const RESET_ICON = {
   width: 24,
@@ -19,8 +21,29 @@ const RESET_ICON = {
 let turns = Promise.resolve();
 /** Wait until it is one's turn to draw: one chart a task, so that clicks are answered between. */
 export function turn() {
-  turns = turns.then(() => new Promise((resolve) => setTimeout(resolve)));
+  turns = turns.then(pause);
   return turns;
+}
+
+/**
+ * Have Plotly pause between the steps of a drawing: it waits, after each, for what is in `_promises`
+ * (pictures, formulas). The server has put the question into the bundle (plotly_parts.py); one that
+ * it does not know draws in one go. Returns what ends this.
+ * @param {PlotElement} element
+ */
+function inPieces(element) {
+  let began = performance.now();
+  element.betweenPieces = () => {
+    const waiting = element._promises ?? [];
+    if (waiting.length || performance.now() - began < PIECE) return;
+    const over = pause().then(() => {
+      began = performance.now();
+    });
+    element._promises = [over];
+  };
+  return () => {
+    delete element.betweenPieces;
+  };
 }
 
 export class Plot {
@@ -47,6 +70,8 @@ export class Plot {
     this.drawnAt = 0;
     this.timer = 0;
     this.isDrawn = false;
+    /** @type {Promise<void> | null} the first drawing, while it is under way */
+    this.drawing = null;
     this.isPressed = false;
     // A drawing in the middle of a drag would take the drag away.
     element.addEventListener("pointerdown", () => this.press(), true);
@@ -78,7 +103,7 @@ export class Plot {
       window.removeEventListener("pointerup", release, true);
       window.removeEventListener("pointercancel", release, true);
       this.isPressed = false;
-      if (!this.isLate) return;
+      if (!this.isLate || this.drawing) return;
       this.drawnAt = Date.now() - REDRAW + AFTER_DRAG;
       this.drawSoon();
     };
@@ -138,7 +163,7 @@ export class Plot {
   draw() {
     const { figure, element } = this;
     if (!figure || element.offsetParent === null) return;
-    this.isLate = this.isPressed && this.isDrawn;
+    this.isLate = (this.isPressed && this.isDrawn) || this.drawing !== null;
     if (this.isLate) return;
     this.revision += 1;
     const look = theme();
@@ -153,10 +178,37 @@ export class Plot {
     // Copies: Plotly notes in them which traces a person has hidden, and would then take that for
     // the figure's own wish.
     const data = figure.data.map((trace) => dressed(trace, look));
+    if (!this.isDrawn) {
+      this.drawing = this.begin(data, layout);
+      turns = turns.then(() => this.drawing);
+      return;
+    }
     window.Plotly.react(element, data, layout, this.config);
     element.dataset.drawn = String(this.revision);
-    if (!this.isDrawn) this.listen();
+  }
+
+  /**
+   * The first drawing takes long, and nobody can be dragging in it: a piece at a time.
+   * @param {Trace[]} data
+   * @param {Layout} layout
+   */
+  async begin(data, layout) {
+    const { element } = this;
+    const whole = inPieces(element);
+    try {
+      await window.Plotly.react(element, data, layout, this.config);
+    } finally {
+      whole();
+      this.drawing = null;
+    }
     this.isDrawn = true;
+    if (!this.figure) {
+      this.clear(); // it was taken away meanwhile
+      return;
+    }
+    this.listen();
+    element.dataset.drawn = String(this.revision);
+    if (this.isLate) this.draw();
   }
 
   /**
@@ -231,6 +283,7 @@ export class Plot {
 
   clear() {
     this.figure = null;
+    if (this.drawing) return; // its end clears
     if (this.isDrawn) window.Plotly.purge(this.element);
     this.isDrawn = false;
   }

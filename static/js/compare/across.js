@@ -6,7 +6,7 @@ import { api } from "../api.js";
 import { Controls } from "../charts/controls.js";
 import { ChartPanel } from "../charts/panel.js";
 import { all, byId, h, hit, icon, onChange, pageData } from "../dom.js";
-import { duration, isEnded, number, phaseBadge, trialBar } from "../format.js";
+import { duration, isEnded, number, outOf, phaseBadge, trialBar } from "../format.js";
 import { gettext } from "../language.js";
 import { drawTable, equalWords, isMarkedIn, swatch, valueLine } from "./diff_table.js";
 
@@ -91,7 +91,7 @@ function sections() {
     factLine(gettext("Best value"), best),
     factLine(gettext("Direction"), direction, comparison.mixed),
     factLine(gettext("Trials"), (e) => [trialBar(e.counts, e.max_trials)]),
-    factLine(gettext("Finished"), (e) => [`${e.n_finished} / ${e.max_trials}`], false),
+    factLine(gettext("Finished"), (e) => [outOf(e.n_finished, e.max_trials)], false),
     factLine(gettext("Active time"), (e) => [duration(e.active_seconds)]),
   ];
   const absent = { absent: gettext("Not in this experiment") };

@@ -1,4 +1,5 @@
-// Failed trials in groups, where they fail, and one click to retry a group.
+// Failed trials in groups, where they fail, and one click to retry or to tick a group. Of the trials
+// that are looked at.
 
 import { api, wordsOf } from "../api.js";
 import { byId, h, icon, onChange, toast } from "../dom.js";
@@ -33,15 +34,26 @@ export function placeWords({ parameter, low, high, values, ...counts }) {
 export class Failures {
   /**
    * @param {{ api: string, page: string }} urls
-   * @param {{ mayChange: boolean, onRetried: () => void }} page
+   * @param {{
+   *   mayChange: boolean, onRetried: () => void, onTicked: (trials: number[]) => void,
+   * }} page
    */
-  constructor(urls, { mayChange, onRetried }) {
+  constructor(urls, { mayChange, onRetried, onTicked }) {
     this.urls = urls;
     this.mayChange = mayChange;
     this.onRetried = onRetried;
+    this.onTicked = onTicked;
+    /** @type {Record<string, string>} the trials that are looked at, as the server is asked */
+    this.asked = {};
     this.changed = onChange();
     this.soon = steadily(() => this.ask(), EVERY_MS, { atOnce: true });
     this.card = byId("failures");
+  }
+
+  /** @param {Record<string, string>} asked the trials that are looked at */
+  select(asked) {
+    this.asked = asked;
+    if (this.hasFailures) this.changed("selected", asked, this.soon);
   }
 
   /** @param {Experiment} experiment */
@@ -49,15 +61,19 @@ export class Failures {
     this.mayRetry = this.mayChange && phase !== "ERROR" && phase !== "TIMEOUT";
     const what = [counts.FAILED ?? 0, counts.LOST ?? 0, n_to_retry, this.mayRetry];
     this.changed("failures", what, () => {
-      if (what[0] || what[1] || !this.card.hidden) this.soon();
+      this.hasFailures = Boolean(what[0] || what[1]);
+      if (this.hasFailures || !this.card.hidden) this.soon();
     });
   }
 
   async ask() {
     /** @type {FailuresAnswer} */
-    const answer = await api("GET", `${this.urls.api}failures/`);
-    this.card.hidden = answer.failed === 0;
-    byId("failures-count").textContent = String(answer.failed);
+    const answer = await api("GET", `${this.urls.api}failures/?${new URLSearchParams(this.asked)}`);
+    const isPart = Object.keys(this.asked).length > 0;
+    this.card.hidden = answer.failed === 0 && !(isPart && this.hasFailures);
+    byId("failures-count").textContent = isPart
+      ? gettext("{n} of the selected trials", { n: answer.failed })
+      : String(answer.failed);
     byId("failures-where").replaceChildren(
       ...answer.where.map((where) => h("li", {}, icon("target"), h("span", {}, placeWords(where)))),
     );
@@ -85,6 +101,11 @@ export class Failures {
           { class: "failure-trials small" },
           links,
           more > 0 && h("span", { class: "muted" }, gettext("and {n} more", { n: more })),
+          h(
+            "button",
+            { type: "button", class: "btn btn-link btn-sm", onclick: () => this.onTicked(trials) },
+            gettext("Select them"),
+          ),
         ),
       ),
       this.mayRetry &&

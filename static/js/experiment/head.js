@@ -1,7 +1,7 @@
 // The head of the experiment page: name, phase, what is wrong, what can be done now.
 
 import { all, byId, find, h, onChange } from "../dom.js";
-import { isEnded, phaseBadge } from "../format.js";
+import { isEnded, outOf, phaseBadge } from "../format.js";
 import { gettext, ngettext } from "../language.js";
 import { said } from "../said.js";
 
@@ -25,7 +25,7 @@ export function drawHead(experiment, mayChange) {
   const title = find(document, "#experiment-page h1");
   if (title.textContent !== name) title.textContent = name;
   const { n_finished: n, max_trials: most } = experiment;
-  const progress = `${n}/${Math.max(most, n)} · `;
+  const progress = `${outOf(n, most, "/")} · `;
   document.title = `${isEnded(experiment) ? "" : progress}${name} · AutoTune`;
 }
 

@@ -16,6 +16,9 @@ const WORDS = {
   max_exec_seconds: gettext("Seconds"),
 };
 
+/** @param {number | null | undefined} value */
+const shown = (value) => (value === null || value === undefined ? "" : String(value));
+
 export class Limits {
   /**
    * @param {{ url: string, mayChange: boolean, onSaved: (experiment: Experiment) => void }} settings
@@ -35,9 +38,9 @@ export class Limits {
       concurrency: input("concurrency"),
       max_exec_seconds: input("max_exec_seconds"),
     };
-    /** @type {Partial<Record<Limit, number>>} the values the person looks at */
+    /** @type {Partial<Record<Limit, number | null>>} the values the person looks at */
     this.seen = {};
-    /** @type {Partial<Record<Limit, number>>} the newest ones */
+    /** @type {Partial<Record<Limit, number | null>>} the newest ones */
     this.current = {};
     for (const name of NAMES) {
       this.inputs[name].addEventListener("input", () => {
@@ -58,9 +61,18 @@ export class Limits {
     return this.inputs[name].value.trim();
   }
 
+  /**
+   * Emptied, and not merely full of what is no number.
+   * @param {Limit} name
+   */
+  isTakenAway(name) {
+    const { value, validity } = this.inputs[name];
+    return name !== "concurrency" && !value && !validity.badInput;
+  }
+
   /** @param {Limit} name */
   isDirty(name) {
-    return this.typed(name) !== String(this.seen[name]);
+    return this.typed(name) !== shown(this.seen[name]);
   }
 
   /** @param {Experiment} experiment */
@@ -71,10 +83,11 @@ export class Limits {
       this.inputs[name].disabled = !this.mayChange || experiment.phase === "ERROR";
       this.current[name] = fresh;
       const isUntouched = this.seen[name] === undefined || !this.isDirty(name);
-      if (isUntouched || this.typed(name) === String(fresh)) {
+      if (isUntouched || this.typed(name) === shown(fresh)) {
         if (this.seen[name] !== fresh) this.put(name, fresh);
       } else if (fresh !== this.seen[name]) {
-        this.mark(name, gettext("Changed to {value} by somebody else.", { value: fresh }));
+        const value = shown(fresh) || gettext("no limit");
+        this.mark(name, gettext("Changed to {value} by somebody else.", { value }));
         this.seen[name] = fresh; // it has been said: the next save is a decision
       }
     }
@@ -83,11 +96,11 @@ export class Limits {
 
   /**
    * @param {Limit} name
-   * @param {number | undefined} value
+   * @param {number | null | undefined} value
    */
   put(name, value) {
     this.seen[name] = value;
-    this.inputs[name].value = String(value);
+    this.inputs[name].value = shown(value);
     this.mark(name, "");
   }
 
@@ -119,20 +132,22 @@ export class Limits {
     if (!changed.length) return;
     /** @type {Record<string, unknown>} */
     const body = {};
-    /** @type {Record<string, number | undefined>} */
+    /** @type {Record<string, number | null | undefined>} */
     const expected = {};
     for (const name of changed) {
       this.mark(name, "");
       const text = this.typed(name);
       // What is no whole number goes as it is: the server says what must hold.
-      body[name] = /^-?\d{1,15}$/.test(text) ? Number(text) : text;
+      body[name] = /^-?\d{1,15}$/.test(text) ? Number(text) : this.isTakenAway(name) ? null : text;
       expected[name] = this.seen[name];
     }
     try {
       const experiment = await api("PATCH", this.url, { ...body, expected });
       this.seen = {};
       this.onSaved(experiment);
-      const words = changed.map((name) => `${WORDS[name].toLowerCase()} ${experiment[name]}`);
+      const words = changed.map(
+        (name) => `${WORDS[name].toLowerCase()} ${shown(experiment[name]) || gettext("no limit")}`,
+      );
       toast(gettext("Saved: {changes}.", { changes: words.join(", ") }), "success");
     } catch (error) {
       const status = error instanceof ApiError ? error.status : 0;

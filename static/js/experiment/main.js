@@ -26,6 +26,7 @@ import { ManyTrials } from "./many_trials.js";
 import { drawBest, drawProgress, drawTime } from "./overview.js";
 import { PaceLine } from "./pace.js";
 import { SavedViews } from "./saved_views.js";
+import { WinnerWords } from "./winner.js";
 
 const root = byId("experiment-page");
 /**
@@ -54,6 +55,11 @@ const charts = new Charts(urls, {
   },
   onBrush: (conditions, trials) => table.brushed(conditions, trials),
 });
+const failures = new Failures(urls, {
+  mayChange: state.may_change,
+  onRetried: () => table.refresh(),
+  onTicked: (trials) => table.selection.set(trials, true),
+});
 const table = new TrialTable({
   url: trialsUrl,
   page: urls.page,
@@ -64,7 +70,10 @@ const table = new TrialTable({
   mayChange: state.may_change,
   onAction: rowAction,
   onState: (changes) => remember(changes),
-  onSelected: (asked) => charts.select(asked),
+  onSelected(asked) {
+    charts.select(asked);
+    failures.select(asked);
+  },
 });
 new ManyTrials({ url: trialsUrl, onAdded: () => table.refresh() });
 if (state.may_change) {
@@ -140,9 +149,9 @@ async function reasonFor({ number: n }) {
 }
 
 const pace = new PaceLine(urls.api);
-const failures = new Failures(urls, {
+const winner = new WinnerWords(urls, {
   mayChange: state.may_change,
-  onRetried: () => table.refresh(),
+  onAdded: () => table.refresh(),
 });
 const devices = new Devices({ api: root.dataset.devices ?? "", list: urls.list }, experiment.id);
 const changed = onChange();
@@ -153,11 +162,12 @@ function draw() {
   drawHead(experiment, state.may_change);
   drawProgress(experiment);
   drawTime(experiment, receivedAt);
-  drawBest(experiment, urls.page);
+  drawBest(experiment, urls);
   changed("chips", experiment.counts, () => table.drawChips(experiment.counts));
   changed("aistore", experiment.aistore, () => drawAIStore(experiment.aistore, state.may_change));
   limits.show(experiment);
   pace.follow(experiment);
+  winner.follow(experiment);
   failures.follow(experiment);
   devices.follow(experiment);
 }
@@ -180,6 +190,7 @@ function receive(news) {
 
 const badge = connectionBadge();
 table.update([], experiment.best);
+failures.select(table.selection.asked());
 draw();
 charts.select(table.selection.asked());
 charts.start();

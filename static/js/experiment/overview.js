@@ -11,12 +11,13 @@ const changed = onChange();
 /** @param {Experiment} experiment */
 export function drawProgress(experiment) {
   const { counts, n_finished: n, started_at, finished_at } = experiment;
-  const most = Math.max(experiment.max_trials, n); // the limit may be lowered below what is done
+  const limit = experiment.max_trials;
+  const most = limit === null ? null : Math.max(limit, n); // it may be lowered below what is done
   changed("bar", [counts, most, n], () => {
     byId("trials-bar").replaceChildren(trialBar(counts, most));
     byId("trials-text").replaceChildren(
       h("strong", {}, n),
-      gettext(" of {n} finished", { n: most }),
+      most === null ? gettext(" finished") : gettext(" of {n} finished", { n: most }),
     );
   });
   changed("started", [started_at, finished_at], () => {
@@ -39,28 +40,28 @@ export function drawProgress(experiment) {
 export function drawTime(experiment, receivedAt) {
   const running = experiment.clock_running ? (Date.now() - receivedAt) / 1000 : 0;
   const active = experiment.active_seconds + running;
-  const share = Math.min(100, (100 * active) / experiment.max_exec_seconds);
+  const limit = experiment.max_exec_seconds;
+  const share = limit === null ? 0 : Math.min(100, (100 * active) / limit);
   const bar = byId("time-bar");
+  bar.hidden = limit === null;
   /** @type {HTMLElement} */ (bar.firstElementChild).style.width = `${share}%`;
   bar.setAttribute("aria-valuenow", share.toFixed(0));
   bar.classList.toggle("is-running", experiment.clock_running);
   bar.classList.toggle("is-full", experiment.phase === "TIMEOUT");
-  const text = gettext("{time} of {most}", {
-    time: duration(Math.floor(active)),
-    most: duration(experiment.max_exec_seconds),
-  });
+  const time = duration(Math.floor(active));
+  const text = limit === null ? time : gettext("{time} of {most}", { time, most: duration(limit) });
   const box = byId("time-text");
   if (box.textContent !== text) box.textContent = text;
 }
 
 /**
  * @param {Experiment} experiment
- * @param {string} page address of the experiment's page
+ * @param {{ page: string, api: string }} urls of the experiment's page, and of it in REST
  */
-export function drawBest(experiment, page) {
+export function drawBest(experiment, urls) {
   const { best } = experiment;
   changed("best", [best, isEnded(experiment), experiment.n_finished], () => {
-    byId("best").replaceChildren(...(best ? bestParts(best, page) : [noBest(experiment)]));
+    byId("best").replaceChildren(...(best ? bestParts(best, urls) : [noBest(experiment)]));
   });
 }
 
@@ -81,9 +82,9 @@ function noBest(experiment) {
 
 /**
  * @param {Best} best
- * @param {string} page
+ * @param {{ page: string, api: string }} urls
  */
-function bestParts(best, page) {
+function bestParts(best, { page, api }) {
   const rows = Object.entries(flat(best.parameters)).map(([name, value]) =>
     h(
       "tr",
@@ -104,7 +105,7 @@ function bestParts(best, page) {
       { class: "best-head" },
       h("span", value, number(best.value)),
       h("a", link, gettext("trial {n}", { n: best.number })),
-      copyMenu(best.parameters),
+      copyMenu(best.parameters, `${api}trials/${best.number}/`),
     ),
     h("div", { class: "best-table" }, h("table", { class: "kv-table" }, h("tbody", {}, rows))),
   ];

@@ -3,7 +3,7 @@
 import { api } from "../api.js";
 import { byId, onChange } from "../dom.js";
 import { isEnded, duration as words } from "../format.js";
-import { gettext, ngettext } from "../language.js";
+import { gettext, ngettext, together } from "../language.js";
 import { steadily } from "../steadily.js";
 
 const EVERY_MS = 5000; // at most so often; the server reads every trial for it
@@ -17,14 +17,19 @@ const duration = (seconds) => words(Math.round(seconds)).replaceAll(" ", "\u00a0
 /**
  * What the answer says, a sentence each; none where there is nothing to say.
  * @param {Pace} pace
+ * @param {boolean} [isCounted] whether there is a number of trials to reach
  * @returns {string[]}
  */
-export function sentences(pace) {
+export function sentences(pace, isCounted = true) {
   const { left, trial_seconds, gpu_seconds, stopped_early, saved_seconds } = pace;
   const said = [];
   if (left?.ends_by === "time") {
     const time = duration(left.high_s);
-    said.push(gettext("The time limit ends it in {time}, before all trials have run.", { time }));
+    said.push(
+      isCounted
+        ? gettext("The time limit ends it in {time}, before all trials have run.", { time })
+        : gettext("The time limit ends it in {time}.", { time }),
+    );
   } else if (left) {
     const [low, high] = [left.low_s, left.high_s].map((s) => duration(s));
     said.push(
@@ -88,6 +93,7 @@ export class PaceLine {
   constructor(url) {
     this.url = url;
     this.changed = onChange();
+    this.isCounted = true;
     this.soon = steadily(() => this.ask(), EVERY_MS, { atOnce: true });
   }
 
@@ -99,10 +105,12 @@ export class PaceLine {
     const { n_finished, suspended, finishing, max_trials, concurrency, max_exec_seconds } =
       experiment;
     const what = [n_finished, suspended, finishing, max_trials, concurrency, max_exec_seconds];
+    this.isCounted = max_trials !== null;
     this.changed("pace", [...what, isEnded(experiment)], this.soon);
   }
 
   async ask() {
-    byId("pace").textContent = sentences(await api("GET", `${this.url}pace/`)).join(" ");
+    const pace = await api("GET", `${this.url}pace/`);
+    byId("pace").textContent = together(sentences(pace, this.isCounted));
   }
 }

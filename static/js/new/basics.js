@@ -20,7 +20,7 @@ export function drawBasics(app, redrawAlgorithms) {
   const { form, changed } = app;
   const whole = { inputmode: "numeric", class: "form-control num" };
   const name = { maxlength: 80, placeholder: "my-experiment", "data-testid": "name" };
-  const trials = { ...whole, placeholder: "20", "data-testid": "max-trials" };
+  const trials = { ...whole, placeholder: gettext("no limit"), "data-testid": "max-trials" };
   const atOnce = { ...whole, placeholder: "2", "data-testid": "concurrency" };
   const alike = { ...whole, placeholder: "3", "data-testid": "alike" };
   byId("basics").replaceChildren(
@@ -30,36 +30,97 @@ export function drawBasics(app, redrawAlgorithms) {
     }),
     direction(app, redrawAlgorithms),
     field(gettext("Trials"), text("max_trials", form, "max_trials", changed, trials), {
-      help: gettext("How many to run"),
+      help: gettext("How many to run; empty: until the time is up"),
     }),
     field(gettext("At once"), text("concurrency", form, "concurrency", changed, atOnce), {
       help: gettext("Trials in parallel"),
     }),
-    timeField(app),
+    timeField(app, "time", gettext("Time limit"), {
+      help: gettext("Of active time; empty: until all trials have run"),
+    }),
+    timeField(app, "trial_time", gettext("Time limit of a trial"), {
+      help: gettext("Then it is stopped, and has failed"),
+    }),
     field(gettext("Failures alike"), text("alike", form, "alike", changed, alike), {
       help: gettext("So many suspend it; 0: never"),
     }),
   );
 }
 
-/** @param {FormApp} app */
-function timeField({ form: { time }, changed }) {
-  const amount = text("time", time, "amount", changed, {
+/**
+ * What is tried first: one configuration a line.
+ * @param {FormApp} app
+ */
+export function drawInitial({ form, changed }) {
+  const area = h("textarea", {
+    class: "form-control mono",
+    rows: Math.min(6, Math.max(2, form.initial.split("\n").length)),
+    "data-field": "initial",
+    "data-testid": "initial",
+    spellcheck: "false",
+    placeholder: '{"lr": 0.01}',
+  });
+  area.value = form.initial;
+  area.addEventListener("input", () => {
+    form.initial = area.value;
+    changed();
+  });
+  byId("initial").replaceChildren(
+    field(gettext("Try first"), area, {
+      help: gettext("One configuration a line, as JSON; what it leaves out the tuner chooses"),
+    }),
+  );
+}
+
+/**
+ * @param {FormApp} app
+ * @param {"time" | "trial_time"} key
+ * @param {string} label
+ * @param {{ help: string }} words
+ */
+function timeField({ form, changed }, key, label, { help }) {
+  const time = form[key];
+  const amount = text(key, time, "amount", changed, {
     inputmode: "decimal",
     class: "form-control num",
-    placeholder: "1",
-    id: "time-amount",
-    "data-testid": "time",
+    placeholder: gettext("no limit"),
+    id: `${key}-amount`,
+    "data-testid": key,
   });
   const words = { "aria-label": gettext("Unit of time") };
-  const unit = select("time.unit", time, "unit", UNITS, changed, words);
+  const unit = select(`${key}.unit`, time, "unit", UNITS, changed, words);
   return h(
     "div",
     { class: "field" },
-    h("label", { class: "form-label", for: "time-amount" }, gettext("Time limit")),
+    h("label", { class: "form-label", for: `${key}-amount` }, label),
     h("div", { class: "pair" }, amount, unit),
-    h("div", { class: "form-help" }, gettext("Of active time")),
+    h("div", { class: "form-help" }, help),
   );
+}
+
+/** @param {FormApp} app */
+export function drawMetrics({ form: { metrics }, changed }) {
+  const place = document.getElementById("metrics");
+  if (!place) return; // trials run on a cluster, where scripts report by themselves
+  const bound = (/** @type {keyof Form["metrics"]} */ key, /** @type {string} */ placeholder) =>
+    text(`metrics.${key}`, metrics, key, changed, {
+      class: "form-control mono",
+      placeholder,
+      "data-testid": `metrics-${key}`,
+    });
+  place.replaceChildren(
+    field(gettext("Metric that decides"), bound("objective", "val_loss"), {
+      help: gettext("Its name in what the script prints; empty: the script reports by itself"),
+    }),
+    field(gettext("File"), bound("file", "metrics.csv"), {
+      help: gettext("Read in place of what is printed: lines, CSV or JSON"),
+    }),
+    field(gettext("Pattern"), bound("pattern", "(?P<name>\\w+): (?P<value>[-+.\\deE]+)"), {
+      className: "whole-row",
+      help: gettext("A regular expression of Python; empty: name=value pairs and JSON"),
+    }),
+  );
+  if (Object.values(metrics).some(Boolean)) byId("printed", HTMLDetailsElement).open = true;
 }
 
 /**

@@ -91,7 +91,8 @@ export function drawForecast(root, forecast) {
     peak.gpu && `${peak.gpu} GPU`,
     peak.memory && bytes(peak.memory),
   ].filter(Boolean);
-  const enough = distinct === null || distinct >= forecast.max_trials;
+  const most = forecast.max_trials;
+  const enough = distinct === null || most === null || distinct >= most;
   const open = !matchMedia("(max-height: 820px)").matches;
   const parts = [
     h(
@@ -100,9 +101,11 @@ export function drawForecast(root, forecast) {
       tile(
         gettext("Configurations"),
         distinct === null ? gettext("unlimited") : distinct.toLocaleString("en"),
-        enough
-          ? ngettext("for {n} trial", "for {n} trials", forecast.max_trials)
-          : ngettext("fewer than {n} trial", "fewer than {n} trials", forecast.max_trials),
+        most === null
+          ? gettext("tried until the time is up")
+          : enough
+            ? ngettext("for {n} trial", "for {n} trials", most)
+            : ngettext("fewer than {n} trial", "fewer than {n} trials", most),
       ),
       tile(
         gettext("At once"),

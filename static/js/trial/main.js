@@ -13,14 +13,15 @@ import { act } from "../trials/actions.js";
 import { movesOn } from "../trials/rows.js";
 import { Files, isOfFiles } from "./files.js";
 import { LogViewer } from "./log_viewer.js";
+import { LoggedCard } from "./logged.js";
 import { Reports } from "./reports.js";
-import { drawResult, drawTrial } from "./summary.js";
+import { drawResult, drawTrial, timeLeft } from "./summary.js";
 
 const root = byId("trial-page");
 /**
  * @type {{
  *   trial: Trial, experiment: Experiment, stop: HappenedEvent | null, cursor: number,
- *   events: HappenedEvent[], artifacts: Artifact[], may_change: boolean,
+ *   events: HappenedEvent[], artifacts: Artifact[], logged: Logged, may_change: boolean,
  * }}
  */
 const state = pageData("page-state");
@@ -63,6 +64,7 @@ const files = new Files(`${trialUrl}artifacts/`, {
   mayChange: state.may_change,
   files: state.artifacts,
 });
+const logged = new LoggedCard(`${trialUrl}logged/`, state.logged);
 const timeline = new Timeline({
   url: `${apiUrl}events/`,
   page: pageUrl,
@@ -96,7 +98,7 @@ root.addEventListener("click", async (event) => {
 function draw() {
   const isBest = experiment.best?.number === trialNumber;
   shownNotes.show(trial.notes).catch(() => {}); // then they stand as plain text
-  drawTrial(trial, { isBest, mayChange: state.may_change, stop });
+  drawTrial(trial, { url: trialUrl, isBest, mayChange: state.may_change, stop });
 }
 
 /** @param {Trial} fresh */
@@ -107,6 +109,7 @@ function showTrial(fresh) {
   trial = fresh;
   draw();
   if (hasEnded) {
+    logged.soon();
     log.ended();
     chart.refresh();
   }
@@ -127,6 +130,8 @@ function receive({ experiment: head, events = [], trials = [], metrics = [] }) {
   if (mine.length) {
     for (const metric of mine) movesOn(trial, metric);
     drawResult(trial);
+    // who logs metrics has logged parameters before: a name that is new says that there is more
+    if (mine.some(({ name }) => !reports.names.has(name))) logged.soon();
     reports.add(mine);
     reports.drawSoon();
     chart.addReports(mine);
@@ -152,6 +157,7 @@ const live = new Live({
       loadReports(),
       timeline.poll(),
       files.load(),
+      logged.load(),
     ]);
     experiment = head;
     const isNew = fresh.seq > trial.seq || fresh.n_reports !== trial.n_reports;
@@ -164,4 +170,6 @@ setInterval(() => {
   badge.tick(live.updatedAt);
   const box = document.getElementById("duration");
   if (box && !isFinished(trial)) box.textContent = duration(trialSeconds(trial));
+  const left = document.getElementById("time-left");
+  if (left) left.textContent = timeLeft(trial);
 }, 1000);

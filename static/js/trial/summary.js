@@ -30,10 +30,10 @@ function pairs(rows) {
 
 /**
  * @param {Trial} trial
- * @param {{ isBest: boolean, mayChange: boolean, stop: HappenedEvent | null }} about stop: the
- *   event by which an assessor stopped it
+ * @param {{ url: string, isBest: boolean, mayChange: boolean, stop: HappenedEvent | null }} about
+ *   url: of the trial in REST; stop: the event by which an assessor stopped it
  */
-export function drawTrial(trial, { isBest, mayChange, stop }) {
+export function drawTrial(trial, { url, isBest, mayChange, stop }) {
   byId("state").replaceChildren(stateBadge(trial.state, trial));
   const marks = [
     isBest && h("span", { class: "tag tag-accent" }, icon("star"), gettext("best")),
@@ -48,7 +48,7 @@ export function drawTrial(trial, { isBest, mayChange, stop }) {
     h("table", { class: "kv-table" }, h("tbody", {}, parameterRows(trial.parameters))),
   );
   const copies = byId("copy-parameters");
-  if (!copies.firstChild) copies.append(copyMenu(trial.parameters)); // they never change
+  if (!copies.firstChild) copies.append(copyMenu(trial.parameters, url)); // they never change
   byId("facts").replaceChildren(pairs(facts(trial)));
 }
 
@@ -109,11 +109,32 @@ function facts(trial) {
   if (finished_at) rows.push([gettext("Ended"), ago(finished_at)]);
   const took = duration(trialSeconds(trial));
   rows.push([gettext("Duration"), h("span", { id: "duration", class: "num" }, took)]);
+  if (!finished_at && trial.progress !== null) {
+    const percent = `${Math.round(100 * trial.progress)} %`;
+    rows.push([
+      gettext("Progress"),
+      h("span", { class: "num", "data-testid": "progress" }, percent),
+    ]);
+  }
+  if (!finished_at && trial.expected_end) {
+    const left = h("span", { id: "time-left", class: "num" }, timeLeft(trial));
+    rows.push([gettext("Left"), left]);
+  }
   rows.push([gettext("Reports"), h("span", { class: "num" }, trial.n_reports)]);
   rows.push([gettext("Attempt"), h("span", { class: "num" }, trial.attempt)]);
   if (exit_code !== null)
     rows.push([gettext("Exit code"), h("span", { class: "mono" }, exit_code)]);
   return rows;
+}
+
+/**
+ * How long it still takes, as its script says.
+ * @param {Trial} trial
+ */
+export function timeLeft({ expected_end: end }) {
+  if (!end) return "";
+  const seconds = Math.max(0, (Date.parse(end) - Date.now()) / 1000);
+  return gettext("about {time}", { time: duration(Math.round(seconds)) });
 }
 
 /** @type {Partial<Record<TrialState, string>>} the notice of a trial that did not succeed */

@@ -12,10 +12,12 @@ export const ORIGIN_WORDS = {
   grid: gettext("from the grid"),
   batch: gettext("from the batch"),
   random: gettext("random"),
+  initial: gettext("set by the manifest, to be tried first"),
   custom: gettext("added by hand"),
   retry: gettext("retry of a failed trial"),
   imported: gettext("run elsewhere, and imported"),
   borrowed: gettext("from the best trials of earlier experiments"),
+  repeat: gettext("the same parameters again"),
 };
 /** @type {Record<string, string>} */
 const ORIGINS = {
@@ -24,10 +26,12 @@ const ORIGINS = {
   grid: gettext("grid"),
   batch: gettext("batch"),
   random: gettext("random"),
+  initial: gettext("initial"),
   custom: gettext("custom"),
   retry: gettext("retry"),
   imported: gettext("imported"),
   borrowed: gettext("borrowed"),
+  repeat: gettext("repeat"),
 };
 
 /**

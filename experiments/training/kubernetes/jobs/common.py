@@ -11,7 +11,11 @@ from typing import Any
 from experiments.manifest.placeholders import parameter_text, replaced
 from experiments.manifest.training_spec import containers_of
 from experiments.training.base import Launch, LaunchError, Task
-from experiments.training.environment import extended_no_proxy, server_environment
+from experiments.training.environment import (
+    extended_no_proxy,
+    server_environment,
+    tracker_environment,
+)
 
 PREFIX = "autotune.tensorstack.dev"
 EXPERIMENT_LABEL = f"{PREFIX}/experiment"
@@ -138,12 +142,10 @@ def container_env(
     Same-named entries of the manifest give way; NO_PROXY and no_proxy are extended.
     """
     given = [dict(entry) for entry in container.get("env") or []]
-    ours = [
-        {"name": name, "value": literal(value)}
-        for name, value in server_environment(
-            launch, OUTPUT_DIR, container.get("workingDir") or OUTPUT_DIR
-        ).items()
-    ]
+    told = server_environment(launch, OUTPUT_DIR, container.get("workingDir") or OUTPUT_DIR)
+    if not container.get("envFrom"):  # what is in there nobody knows yet, and it is the user's
+        told |= tracker_environment(launch, {entry["name"] for entry in given})
+    ours = [{"name": name, "value": literal(value)} for name, value in told.items()]
     ours += [dict(entry) for entry in extra]
     taken = {entry["name"] for entry in ours}
     kept: list[dict[str, Any]] = []

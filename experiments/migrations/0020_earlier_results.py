@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('experiments', '0016_event_kinds'),
+        ('experiments', '0019_tracked'),
     ]
 
     operations = [

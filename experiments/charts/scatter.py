@@ -1,0 +1,367 @@
+"""Any two numbers of a trial against each other: parameters, metrics, value, time, number.
+
+At first the value against the time that a trial took. Where both axes have a better side, the
+trials are marked that no other beats in both (the Pareto front), and a line joins them. Colour is
+the rank of the trial's value among all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from experiments.charts import axes, brush, panels, style
+from experiments.charts.axes import Axis
+from experiments.charts.base import (
+    STOPS,
+    Chart,
+    Figure,
+    Floats,
+    Options,
+    Record,
+    Table,
+    TrialRecord,
+    choice_option,
+)
+from experiments.charts.comparable import Comparable, comparable, goodness
+from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
+from experiments.charts.words import gettext as _
+from experiments.problems import Problem, ProblemsError, nearest
+
+KIND = "scatter"
+MOST_POINTS = 3000  # drawn one by one: the front, the best, and some of the others
+BETTER = ("", "low", "high", "none")  # "": as the number itself says
+PARAMETER, METRIC = "param:", "metric:"
+FIRST = {"x": "duration", "y": "value"}
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One axis: what is on it, and which end of it is better (-1 low, 1 high, 0 neither)."""
+
+    name: str  # as an option writes it
+    words: str
+    axis: Axis
+    better: int
+
+
+@dataclass(frozen=True, eq=False)
+class ScatterInfo:
+    trials: Comparable
+    ranks: Floats  # (n,) of the values, 1 for the best
+    x: Side | None
+    y: Side | None
+    both: np.ndarray[tuple[int], np.dtype[np.intp]]  # trials that have both numbers
+    front: np.ndarray[tuple[int], np.dtype[np.intp]]  # of them, those that nothing beats; by x
+    offered: tuple[tuple[str, str], ...]  # names and words of all that an axis can show
+
+
+def info(record: Record, options: Options) -> ScatterInfo:
+    """``x``, ``y`` = value | duration | number | param:NAME | metric:NAME.
+
+    ``better_x``, ``better_y`` = low | high | none: which end is better, where that is not plain.
+    """
+    trials = comparable(record)
+    readers = _readers(record, trials.trials)
+    sides = {name: _side(name, options, record, trials.trials, readers) for name in ("x", "y")}
+    x, y = sides["x"], sides["y"]
+    has_both = np.full(trials.values.size, x is not None and y is not None)
+    for side in (x, y):
+        if side is not None and has_both.size:
+            slot = side.axis.slot
+            places = np.array(side.axis.places)
+            has_both &= np.full(places.size, True) if slot is None else places != slot
+    both = np.flatnonzero(has_both)
+    return ScatterInfo(
+        trials=trials,
+        ranks=goodness(trials.losses),
+        x=x,
+        y=y,
+        both=both,
+        front=_front(x, y, both) if x and y else both[:0],
+        offered=tuple((name, words) for name, (words, _reader) in readers.items()),
+    )
+
+
+Reader = Callable[[TrialRecord], Any]  # a trial's number; None where it has none
+
+
+def _readers(record: Record, trials: Sequence[TrialRecord]) -> dict[str, tuple[str, Reader | None]]:
+    """What an axis can show: its words, and how a trial's number is read.
+
+    Parameters have no reader: their axes are the space's own.
+    """
+    found: dict[str, tuple[str, Reader | None]] = {
+        "value": (_("Value"), lambda trial: trial.value),
+        "duration": (_("Duration (s)"), _duration),
+        "number": (_("Trial"), lambda trial: trial.number),
+    }
+    for axis in axes.axes(record.space, [t.parameters for t in trials]):
+        if not axis.is_constant:
+            found[PARAMETER + axis.label] = (axis.label, None)
+    names = dict.fromkeys(name for t in trials for name in t.metrics)
+    for name in sorted(names):
+        found[METRIC + name] = (_("metric {name}", name=name), _metric(name))
+    return found
+
+
+def _duration(trial: TrialRecord) -> float | None:
+    if trial.started_at is None or trial.finished_at is None:
+        return None
+    return round((trial.finished_at - trial.started_at).total_seconds(), 3)
+
+
+def _metric(name: str) -> Reader:
+    def read(trial: TrialRecord) -> Any:
+        value = trial.metrics.get(name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return value if is_number and math.isfinite(value) else None
+
+    return read
+
+
+def _side(
+    which: str,
+    options: Options,
+    record: Record,
+    trials: Sequence[TrialRecord],
+    readers: Mapping[str, tuple[str, Reader | None]],
+) -> Side | None:
+    better = choice_option(options, f"better_{which}", BETTER)
+    name = options.get(which) or FIRST[which]
+    if not trials:
+        return None
+    if name not in readers:
+        close = nearest(name, readers)
+        known = f"did you mean {close!r}?" if close else f"known: {', '.join([*readers][:10])}."
+        raise ProblemsError(
+            [Problem(which, f"must be a number that trials have, but got {name!r}; {known}")]
+        )
+    words, read = readers[name]
+    if read is None:
+        found = axes.axes(record.space, [t.parameters for t in trials])
+        axis = next(a for a in found if PARAMETER + a.label == name)
+    else:
+        given = [{} if (value := read(t)) is None else {words: value} for t in trials]
+        found = axes.axes({}, given)
+        if not found:  # no trial has one
+            return None
+        axis = found[0]
+    return Side(name, words, axis, _end(better, name, record))
+
+
+def _end(asked: str, name: str, record: Record) -> int:
+    """Which end is better: said, or plain from what it is. Never guessed from a name."""
+    if asked:
+        return {"low": -1, "high": 1, "none": 0}[asked]
+    if name == "value":
+        return 1 if record.maximize else -1
+    return -1 if name == "duration" else 0
+
+
+def _front(
+    x: Side, y: Side, both: np.ndarray[tuple[int], np.dtype[np.intp]]
+) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """The trials that no other beats in one number without losing in the other.
+
+    Of equal ones the first.
+    """
+    ordered = "choice" not in (x.axis.kind, y.axis.kind)
+    if not (x.better and y.better and ordered and both.size and x.name != y.name):
+        return both[:0]
+    xs = x.better * np.array(x.axis.places)[both]
+    ys = y.better * np.array(y.axis.places)[both]
+    order = np.lexsort((-ys, -xs))  # the best x first; among equal ones the best y
+    best_before = np.concatenate([[-np.inf], np.maximum.accumulate(ys[order])[:-1]])
+    return both[order[ys[order] > best_before]]
+
+
+# ---- drawing
+
+
+def figure(info: ScatterInfo) -> Figure:
+    if why := _why_nothing(info):
+        empty = style.empty(KIND, why)
+        empty["layout"]["meta"]["choices"] = _choices(info)
+        return empty
+    assert info.x is not None
+    assert info.y is not None
+    drawn = _drawn(info)
+    traces = [_points(info, drawn)]
+    if info.front.size:
+        traces.append(_line(info))
+    frame = style.layout(
+        KIND,
+        xaxis=panels.axis_layout(info.x.axis, _title(info.x)),
+        yaxis=panels.axis_layout(info.y.axis, _title(info.y)),
+        showlegend=False,
+        margin={"l": 64, "r": 16, "t": 16, "b": 48},
+    )
+    frame["meta"] = {
+        "kind": KIND,
+        # a zoom of other numbers means nothing here
+        "x": style.escaped(f"{info.x.name} {info.y.name}"),
+        "choices": _choices(info),
+        "n_trials": int(info.both.size),
+        "n_front": int(info.front.size),
+        "note": _note(info, drawn.size),
+        "selects": {
+            which: selects
+            for which, side in (("x", info.x), ("y", info.y))
+            if (selects := _selects(side))
+        },
+    }
+    return {"data": traces, "layout": frame}
+
+
+def _why_nothing(info: ScatterInfo) -> str:
+    if not info.trials.values.size:
+        words = [_("No trial has ended with a value yet."), info.trials.left_out]
+        return " ".join(words).strip()
+    if not info.both.size:
+        return _("No trial has both numbers.")
+    return ""
+
+
+def _title(side: Side) -> str:
+    label = panels.short_label(side.axis)
+    if side.better:
+        return (
+            _("{name}, less is better", name=label)
+            if side.better < 0
+            else _("{name}, more is better", name=label)
+        )
+    return label
+
+
+def _choices(info: ScatterInfo) -> dict[str, list[list[str]]]:
+    offered = [[style.escaped(name), style.escaped(words)] for name, words in info.offered]
+    found = {}
+    for which, first in FIRST.items():
+        usual = next(([["", words]] for name, words in offered if name == first), [])
+        found[which] = [*usual, *(pair for pair in offered if pair[0] != first)]
+    return found
+
+
+def _selects(side: Side) -> brush.Selects | None:
+    if side.name.startswith(PARAMETER):
+        return brush.parameter(side.axis)
+    if side.name.startswith(METRIC):
+        return brush.metric(side.name.removeprefix(METRIC))
+    return brush.field(side.name)
+
+
+def _drawn(info: ScatterInfo) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    """Trials drawn one by one, the best on top: all where they are few."""
+    order = info.both[np.argsort(info.ranks[info.both], kind="stable")]
+    if order.size <= MOST_POINTS:
+        return order
+    best = order[-MOST_POINTS // 4 :]
+    others = order[: -MOST_POINTS // 4]
+    every = -(-others.size // (MOST_POINTS // 2))
+    kept = np.unique(np.concatenate([others[::every], best, info.front]))
+    return kept[np.argsort(info.ranks[kept], kind="stable")]
+
+
+def _at(side: Side, chosen: np.ndarray[Any, Any], numbers: Floats) -> list[float | None]:
+    return panels.drawn_at(side.axis, np.array(side.axis.places)[chosen], numbers)
+
+
+def _points(info: ScatterInfo, drawn: np.ndarray[Any, Any]) -> dict[str, Any]:
+    assert info.x is not None
+    assert info.y is not None
+    numbers = np.array([info.trials.trials[i].number for i in drawn], dtype=np.float64)
+    return {
+        "type": "scatter", "mode": "markers", "uid": "trials",
+        "x": _at(info.x, drawn, numbers), "y": _at(info.y, drawn, numbers * 1.7),
+        "customdata": [int(n) for n in numbers],
+        "text": [style.number_text(v, 6) for v in info.trials.values[drawn].tolist()],
+        "marker": {
+            "size": 7, "color": [round(float(r), 3) for r in info.ranks[drawn]],
+            "cmin": 0, "cmax": 1, "line": {"width": 0.5, "color": "rgba(128,128,128,0.6)"},
+            "colorscale": COLOURS_ON_LIGHT, "showscale": False,
+        },
+        "meta": {"colorscale_light": COLOURS_ON_LIGHT, "colorscale_dark": COLOURS_ON_DARK},
+        "hovertemplate": "<b>#%{customdata}</b> · %{text}<br>%{x} · %{y}<extra></extra>",
+    }  # fmt: skip
+
+
+def _line(info: ScatterInfo) -> dict[str, Any]:
+    """The front: rings around its trials, joined by steps that no trial lies beyond."""
+    assert info.x is not None
+    assert info.y is not None
+    numbers = np.array([info.trials.trials[i].number for i in info.front], dtype=np.float64)
+    return {
+        "type": "scatter", "mode": "lines+markers", "uid": "front",
+        "x": _at(info.x, info.front, numbers), "y": _at(info.y, info.front, numbers),
+        "customdata": [int(n) for n in numbers],
+        # sorted by x from its better end: the step to the next is worse in x first
+        "line": {"shape": "hv", "color": style.ACCENT, "width": 2},
+        "marker": {"size": 12, "symbol": "circle-open", "color": style.ACCENT,
+                   "line": {"width": 2}},
+        "hovertemplate": _("<b>#%{customdata}</b>, beaten by none")
+        + "<br>%{x} · %{y}<extra></extra>",
+    }  # fmt: skip
+
+
+def _note(info: ScatterInfo, n_drawn: int) -> str:
+    assert info.x is not None
+    assert info.y is not None
+    n, n_all = info.both.size, info.trials.values.size
+    parts = [
+        _("Trials: {n}.", n=n)
+        if n == n_all
+        else _("{n} of {all} trials have both numbers.", n=n, all=n_all)
+    ]
+    if n_drawn < n:
+        parts.append(_("{n} of them are drawn, the best among them.", n=n_drawn))
+    parts.append(_("Colour: the rank of the value."))
+    if info.front.size:
+        parts.append(_("Ringed: {n} that no other trial beats in both.", n=info.front.size))
+    elif not (info.x.better and info.y.better):
+        parts.append(_("Say which end of each axis is better to see which trials none beats."))
+    if info.trials.left_out:
+        parts.append(info.trials.left_out)
+    return " ".join(parts)
+
+
+def table(info: ScatterInfo) -> Table:
+    """The trials that have both, the best value first, and whether any other beats them."""
+    columns = [_("Trial"), _("Value")]
+    sides = [s for s in (info.x, info.y) if s is not None and s.name not in ("value", "number")]
+    names = [*columns, *dict.fromkeys(side.words for side in sides), _("Beaten by none")]
+    if info.x is None or info.y is None:
+        return Table(tuple(names))
+    order = info.both[np.argsort(-info.ranks[info.both], kind="stable")]
+    front = set(info.front.tolist())
+    cells = {side.words: _cells(side, info.trials.trials) for side in sides}
+    rows = [
+        (
+            info.trials.trials[i].number, info.trials.trials[i].value,
+            *(column[i] for column in cells.values()), i in front,
+        )
+        for i in order.tolist()
+    ]  # fmt: skip
+    return Table(tuple(names), rows)
+
+
+def _cells(side: Side, trials: Sequence[TrialRecord]) -> list[Any]:
+    if side.name.startswith(PARAMETER):
+        return axes.cells(side.axis, [t.parameters for t in trials])
+    read = _metric(side.name.removeprefix(METRIC)) if side.name.startswith(METRIC) else _duration
+    return [read(trial) for trial in trials]
+
+
+def tabulate(record: Record, options: Options) -> Table:
+    return table(info(record, options))
+
+
+def draw(record: Record, options: Options) -> Figure:
+    return figure(info(record, options))
+
+
+CHART = Chart(KIND, draw, tabulate, redrawn_at=STOPS)

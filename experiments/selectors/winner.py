@@ -1,0 +1,86 @@
+"""Whether the best trial is really the best, and whether more trials would help. Called by REST."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from experiments.algorithms.space.parameters import freeze
+from experiments.engine.outlook import outlook
+from experiments.engine.winner import Run, judge
+from experiments.models import Experiment
+from experiments.selectors import fast_rows
+from experiments.selectors.kept import Kept, Turns
+from experiments.selectors.present import count_trials
+from experiments.states import FINISHED, REPEAT, TrialState
+
+_COLUMNS = ("number", "state", "origin", "value", "parameters", "started_at", "finished_at")
+_told: Kept[tuple[str, int], dict[str, Any]] = Kept(16)
+_turns: Turns[str] = Turns()
+
+
+def winner_json(experiment: Experiment) -> dict[str, Any]:
+    """The verdict on the best parameters, and the outlook; kept while nothing is new."""
+    key = (experiment.pk, experiment.last_seq)
+    with _turns.of(experiment.pk):
+        found = _told.get(key)
+        if found is None:
+            found = _winner(experiment)
+            _told.put(key, found)
+    return found
+
+
+def _winner(experiment: Experiment) -> dict[str, Any]:
+    counted = experiment.trials.filter(excluded=False, state__in=FINISHED).order_by("number")
+    rows = list(zip(*fast_rows.columns(counted, _COLUMNS), strict=True))
+    is_well = [row[1] == TrialState.SUCCEEDED and row[3] is not None for row in rows]
+    runs = [
+        Run(number, freeze(parameters), value if well else None)
+        for well, (number, _, _, value, parameters, _, _) in zip(is_well, rows, strict=True)
+    ]
+    maximize = experiment.optimize_mode != "minimize"
+    found = judge(runs, maximize=maximize)
+    well_ones = [row for well, row in zip(is_well, rows, strict=True) if well]
+    took = [_seconds(start, end) for *_, start, end in well_ones if start and end]
+    return {
+        "verdict": found.verdict,
+        "contenders": [asdict(contender) for contender in found.contenders],
+        "likeliest": found.likeliest,
+        "noise": found.noise,
+        "gap": found.gap,
+        "n_different": found.n_different,
+        "outlook": _outlook(experiment, rows, well_ones, maximize=maximize),
+        "seconds_each": sum(took) / len(took) if took else None,
+    }
+
+
+def _outlook(
+    experiment: Experiment, rows: list[Any], well_ones: list[Any], *, maximize: bool
+) -> dict[str, Any] | None:
+    """Of the trials that are left, or of as many again where none are.
+
+    Trials that end without a value of their own find nothing better: the share that did not of
+    those so far is taken for that of those to come. Repeats look for nothing.
+    """
+    searched = [row for row in rows if row[2] != REPEAT]
+    told = [row for row in well_ones if row[2] != REPEAT]
+    n_left = 0 if experiment.is_ended else _n_left(experiment)
+    n_more = n_left if n_left > 0 else len(searched)
+    values = [row[3] for row in sorted(told, key=lambda row: (row[6], row[0]))]
+    n_telling = round(n_more * len(told) / max(1, len(searched)))
+    found = outlook(values, n_more=n_telling, maximize=maximize)
+    if found is None:
+        return None
+    return {**asdict(found), "n_more": n_more, "as_many_again": n_left <= 0}
+
+
+def _n_left(experiment: Experiment) -> int:
+    """Trials of the budget that have not ended; repeats are no search."""
+    n_ended = count_trials([experiment])[experiment.pk].finished
+    open_repeats = experiment.trials.filter(origin=REPEAT).exclude(state__in=FINISHED)
+    return (experiment.max_trials or 0) - n_ended - open_repeats.count()
+
+
+def _seconds(start: datetime, end: datetime) -> float:
+    return max(0.0, (end - start).total_seconds())

@@ -1,0 +1,104 @@
+"""Any two numbers against each other: what an axis offers, and which trials none beats in both."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from experiments.charts import scatter
+from experiments.charts.base import Record
+from experiments.problems import ProblemsError
+from tests.charts.records import START, record, trial
+
+SPACE: dict[str, Any] = {
+    "batch": {"_type": "choice", "_value": [16, 32]},
+    "units": {"_type": "randint", "_value": [1, 100]},
+}
+
+
+def trials(*rows: tuple[float, float, float]) -> Record:
+    """Value, seconds, and a metric of each."""
+    made = [
+        trial(
+            n, value, parameters={"batch": 16, "units": n + 1}, metrics={"size <mb>": size},
+            started_at=START, finished_at=START + timedelta(seconds=seconds),
+        )
+        for n, (value, seconds, size) in enumerate(rows)
+    ]  # fmt: skip
+    return record(made, space=SPACE)
+
+
+def front(given: Record, **options: str) -> list[int]:
+    figure = scatter.draw(given, options)
+    return next((t["customdata"] for t in figure["data"] if t["uid"] == "front"), [])
+
+
+FIVE = trials((0.9, 90, 5), (0.8, 30, 9), (0.85, 95, 1), (0.5, 20, 4), (0.8, 30, 2))
+
+
+def test_the_front_is_what_nothing_beats_in_both() -> None:
+    assert sorted(front(FIVE)) == [0, 1, 3]  # of two equal ones the first
+    assert sorted(front(FIVE, better_x="high")) == [0, 2]
+    assert front(FIVE, better_y="none") == []
+    assert sorted(front(FIVE, x="metric:size <mb>", better_x="low")) == [0, 2]
+    assert sorted(front(FIVE, x="param:units", better_x="low")) == [0]
+
+
+def test_a_brute_force_search_finds_the_same_front() -> None:
+    draw = np.random.default_rng(1)
+    rows = [(float(v), float(s), 0.0) for v, s in draw.integers(0, 30, size=(150, 2))]
+    found = {tuple(rows[n][:2]) for n in front(trials(*rows))}
+    beaten = {
+        a for a in {r[:2] for r in rows} for b in rows
+        if b[:2] != a and b[0] >= a[0] and b[1] <= a[1]
+    }  # fmt: skip
+    assert found == {r[:2] for r in rows} - beaten
+
+
+def test_an_axis_offers_everything_that_has_numbers_and_no_name_is_markup() -> None:
+    meta = scatter.draw(FIVE, {})["layout"]["meta"]
+    names = [name for name, _words in meta["choices"]["x"]]
+    assert names == ["", "value", "number", "param:batch", "param:units", "metric:size &lt;mb&gt;"]
+    assert meta["selects"] == {"x": {"name": "duration"}, "y": {"name": "value"}}
+    drawn = scatter.draw(FIVE, {"x": "metric:size <mb>", "y": "param:batch"})["layout"]
+    assert drawn["meta"]["selects"]["x"] == {"name": 'metric:"size &lt;mb&gt;"'}
+    assert drawn["yaxis"]["ticktext"] == ["16", "32"]
+
+
+def test_no_direction_is_guessed_from_a_name() -> None:
+    made = [trial(n, n / 10, metrics={"loss": n}) for n in range(5)]
+    meta = scatter.draw(record(made), {"x": "metric:loss"})["layout"]["meta"]
+    assert meta["n_front"] == 0
+    assert "Say which end" in meta["note"]
+
+
+def test_of_very_many_the_front_and_the_best_are_drawn() -> None:
+    draw = np.random.default_rng(2)
+    rows = [(float(v), float(s), 0.0) for v, s in draw.random((8000, 2))]
+    figure = scatter.draw(trials(*rows), {})
+    points, line = figure["data"]
+    assert len(points["x"]) <= scatter.MOST_POINTS + len(line["x"])
+    assert set(line["customdata"]) <= set(points["customdata"])
+    best = sorted(range(8000), key=lambda n: -rows[n][0])[:500]
+    assert set(best) <= set(points["customdata"])
+    assert "8000" in figure["layout"]["meta"]["note"]
+
+
+def test_the_table_has_all_of_them_with_the_front_marked() -> None:
+    table = scatter.tabulate(FIVE, {"x": "metric:size <mb>", "better_x": "low"})
+    assert table.columns == ("Trial", "Value", "metric size <mb>", "Beaten by none")
+    assert list(table.rows[0]) == [0, 0.9, 5, True]
+    assert [row[0] for row in table.rows if row[3]] == [0, 2]
+
+
+def test_what_no_trial_has_is_named() -> None:
+    with pytest.raises(ProblemsError) as error:
+        scatter.draw(FIVE, {"x": "param:unit"})
+    (problem,) = error.value.problems
+    assert problem.path == "x"
+    assert "did you mean 'param:units'?" in problem.message
+    with pytest.raises(ProblemsError):
+        scatter.draw(FIVE, {"better_x": "left"})

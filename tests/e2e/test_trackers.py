@@ -1,0 +1,221 @@
+"""Real clients of trackers, and callbacks in real frameworks, in an environment of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.base_manifest import base_manifest
+from tests.e2e.stack import manage
+from tests.e2e.test_wheel import uv
+from tests.training.conftest import CLIENT_DIR
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.install,
+    pytest.mark.timeout(600),
+    pytest.mark.xdist_group("install"),
+]
+
+HERE = Path(__file__).parent
+CLIENTS = (
+    *("mlflow-skinny==3.17.2", "transformers==5.24.0", "xgboost-cpu==3.2.0", "lightgbm==4.7.0"),
+    *("tensorboardX==2.6.5", "tensorboard==2.21.0"),
+    *("keras==3.15.1", "jax==0.10.2", "scikit-learn==1.9.1", "pandas==3.1.1"),
+)
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An interpreter that can import all of them, and not torch."""
+    place = tmp_path_factory.mktemp("clients") / "environment"
+    uv("venv", "--python", sys.executable, str(place))
+    python = str(place / "bin" / "python")
+    uv("pip", "install", "--python", python, *CLIENTS)
+    return python
+
+
+def run(tmp_path: Path, python: str, what: str, **metrics: str) -> list[dict[str, Any]]:
+    """The trials of a run of one of ``tracking_trial.py``'s scripts."""
+    made = base_manifest(
+        "tracked",
+        [python, str(HERE / "tracking_trial.py"), what, "$(params.x)"],
+        maxTrialNum=2,
+        maxExecSeconds=300,
+        searchSpace={"x": {"_type": "uniform", "_value": [-1, 1]}},
+        metrics=metrics,
+        tuner={"builtinTunerName": "Random", "classArgs": {"optimize_mode": "minimize"}},
+    )
+    file = tmp_path / "tracked.yaml"
+    file.write_text(yaml.safe_dump(made))
+    answer = manage(tmp_path / "data", "run", str(file), "--json", timeout_s=300)
+    logs = [path.read_text() for path in (tmp_path / "data").glob("trials/*/*.log")]
+    assert answer.returncode == 0, (answer.stderr, logs)
+    trials: list[dict[str, Any]] = json.loads(answer.stdout)["trials"]
+    assert [trial["state"] for trial in trials] == ["SUCCEEDED"] * 2, logs
+    return trials
+
+
+def curve(trial: dict[str, Any], name: str = "default") -> list[tuple[Any, Any]]:
+    return [(p["step"], p["value"]) for p in trial["intermediate"] if p["name"] == name]
+
+
+def test_a_script_that_logs_to_mlflow_runs_unedited(tmp_path: Path, python: str) -> None:
+    for trial in run(tmp_path, python, "mlflow", objective="loss"):
+        least = (trial["parameters"]["x"] - 1) ** 2
+        assert trial["value"] == least
+        assert curve(trial) == [(step, least * (4 - step)) for step in range(4)]
+        assert curve(trial, "f1") == [(step, "NaN") for step in range(4)]
+        assert curve(trial, "fold 1/loss") == [(0, 101)]
+
+
+def test_autolog_draws_curves_and_doubles_nothing(tmp_path: Path, python: str) -> None:
+    for trial in run(tmp_path, python, "autolog", objective="train-rmse"):
+        assert [step for step, _ in curve(trial)] == [0, 1, 2, 3, 4]
+        assert trial["value"] == curve(trial)[-1][1]
+        assert len(curve(trial, "training_r2_score")) == 1
+
+
+def test_transformers_own_callback_switches_itself_on(tmp_path: Path, python: str) -> None:
+    for trial in run(tmp_path, python, "trainer", objective="eval_loss"):
+        least = (trial["parameters"]["x"] - 1) ** 2
+        assert curve(trial) == [(5, 6 * least), (10, least)]
+        assert curve(trial, "loss") == [(5, 0.2), (10, 0.1)]
+        assert trial["value"] == least
+
+
+def test_event_files_of_both_kinds_are_followed(tmp_path: Path, python: str) -> None:
+    given = {"objective": "validation/epoch_loss", "tensorboard": "logs"}
+    for trial in run(tmp_path, python, "tensorboard", **given):
+        assert curve(trial) == [(0, 4), (1, 3), (2, 2), (3, 1)]
+        assert trial["value"] == 1
+        assert [step for step, _ in curve(trial, "epoch_loss")] == [0, 1, 2, 3]
+
+
+# ---------------------------------------------------------------- callbacks
+
+DATA = """
+import numpy as np
+random = np.random.default_rng(0)
+X, y = random.random((64, 3)), random.random(64)
+"""
+SCRIPTS = {
+    "xgboost": """
+import xgboost
+from autotune_client.callbacks.xgboost import AutoTune
+data = xgboost.DMatrix(X, y)
+xgboost.train({"nthread": 1}, data, 8, evals=[(data, "train")], verbose_eval=False,
+              callbacks=[AutoTune("train-rmse")])
+""",
+    "lightgbm": """
+import lightgbm
+from autotune_client.callbacks.lightgbm import AutoTune
+data = lightgbm.Dataset(X, y)
+lightgbm.train({"num_threads": 1, "verbose": -1, "metric": "l2"}, data, 8, valid_sets=[data],
+               valid_names=["train"], callbacks=[AutoTune("train l2")])
+""",
+    "keras": """
+import os
+os.environ["KERAS_BACKEND"] = "jax"
+import keras
+from autotune_client.callbacks.keras import AutoTune
+model = keras.Sequential([keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+model.fit(X, y, epochs=8, validation_split=0.5, verbose=0, callbacks=[AutoTune("val_loss")])
+""",
+    "transformers": """
+from transformers import TrainerControl, TrainerState
+from transformers.trainer_callback import CallbackHandler
+from autotune_client.callbacks.transformers import AutoTune
+handler = CallbackHandler([AutoTune("eval_loss")], None, None, None, None)
+state, control = TrainerState(is_world_process_zero=True), TrainerControl()
+handler.on_train_begin(None, state, control)
+for step in range(8):
+    state.global_step = step
+    handler.on_log(None, state, control, {"loss": 1.0, "epoch": step})
+    control = handler.on_log(None, state, control, {"eval_loss": 1 / (1 + step)})
+    if control.should_training_stop:
+        break
+handler.on_train_end(None, state, control)
+""",
+}
+
+
+class Told:
+    """A trial API that takes reports, and says "stop" to one of them."""
+
+    def __init__(self) -> None:
+        self.reports: list[dict[str, Any]] = []
+        self.stop_after = 1000
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.reports.append(json.loads(body))
+                self.send_response(200)
+                if len(outer.reports) >= outer.stop_after:
+                    self.send_header("Autotune-Verdict", "stop")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def kinds(self) -> list[str]:
+        return [report["type"] for report in self.reports]
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    told = Told()
+    yield told
+    told.server.shutdown()
+    told.server.server_close()
+
+
+@pytest.mark.parametrize("framework", SCRIPTS)
+def test_callbacks_report_each_step_and_stop_when_told(
+    python: str, told: Told, framework: str
+) -> None:
+    def train() -> str:
+        told.reports.clear()
+        answer = subprocess.run(
+            [python, "-c", DATA + SCRIPTS[framework]],
+            env={
+                "PATH": "/usr/bin:/bin",
+                "PYTHONPATH": str(CLIENT_DIR),
+                "AUTO_TUNE_SERVER_ADDR": f"http://127.0.0.1:{told.server.server_port}/t/T",
+                "TUNER_TRIAL_JOB_ID": "0abcd",
+            },
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert answer.returncode == 0, answer.stderr
+        return answer.stderr
+
+    train()
+    assert told.kinds() == ["PERIODICAL"] * 8 + ["FINAL"]
+    values = [json.loads(report["value"]) for report in told.reports]
+    numbers = [v["default"] if isinstance(v, dict) else v for v in values]
+    assert all(isinstance(number, float) for number in numbers)
+    assert numbers[-1] == numbers[-2]
+    assert [report["step"] for report in told.reports[:8]] == list(range(8))
+    told.stop_after = 3
+    train()
+    assert told.kinds() == ["PERIODICAL"] * 3
