@@ -48,6 +48,7 @@ def test_those_that_act_each_by_itself_are_not() -> None:
     )
 
 
+@pytest.mark.long
 def test_chance_alone_is_told_of_seldom() -> None:
     wrong = sum(bool(found(*drawn(80, seed, lambda p: 0.0))) for seed in range(150))
     assert wrong <= 6  # 1 in 100 is meant; above 6 of 150 comes once in 1,000 times

@@ -56,6 +56,7 @@ def test_three_lines(at_work: at.Client) -> None:
     assert (info.phase, info.n_trials, info.name) == ("DONE", 6, "objective")
 
 
+@pytest.mark.long
 def test_threads_run_at_once(at_work: at.Client) -> None:
     together = threading.Barrier(2, timeout=30)
 
@@ -86,6 +87,7 @@ def test_reports_draw_curves_and_a_verdict_raises(at_work: at.Client) -> None:
     assert study.experiment.trial(0).state == "CANCELED"
 
 
+@pytest.mark.long
 def test_an_assessor_stops_a_trial_and_its_last_report_counts(at_work: at.Client) -> None:
     def objective(trial: at.Trial) -> float:
         for step in range(40):
@@ -100,6 +102,7 @@ def test_an_assessor_stops_a_trial_and_its_last_report_counts(at_work: at.Client
     assert best.study.experiment.trial(4).value == 5.0
 
 
+@pytest.mark.long
 def test_exceptions_fail_trials_and_failures_alike_end_it(at_work: at.Client, capfd: Any) -> None:
     def objective(trial: at.Trial) -> float:
         raise ValueError(f"no data for {trial.parameters['x']}")
@@ -176,6 +179,7 @@ def test_asking_says_why_there_is_none(at_work: at.Client) -> None:
     assert study.ask() is None
 
 
+@pytest.mark.long
 def test_experiments_are_typed(at_work: at.Client, tmp_path: Path) -> None:
     file = tmp_path / "m.yaml"
     file.write_text(yaml.safe_dump(manifest()))
@@ -228,6 +232,7 @@ def test_a_picture_of_a_study_is_escaped_and_offline(at_work: at.Client) -> None
     assert set(re.findall('https?://[^/"]*', shown)) == {at_work.url}, "its page, as a link"
 
 
+@pytest.mark.long
 def test_a_notebook_shows_it_live(
     at_work: at.Client, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:

@@ -58,6 +58,7 @@ def pruned(trial: Any) -> float:
     return 1.0
 
 
+@pytest.mark.long
 def test_parameters_that_are_always_met(at_work: at.Client) -> None:
     best = grown(at_work, quadratic, trials=5)
     trials = list(best.study.experiment.trials())
@@ -127,6 +128,7 @@ def test_names_are_looked_up_where_the_study_has_a_space(at_work: at.Client) -> 
     assert tuned(at_work, objective, {"x": at.uniform(0, 1)}, trials=1).value == 0.0
 
 
+@pytest.mark.long
 def test_categories_that_are_no_json_are_told_apart(at_work: at.Client) -> None:
     found = []
 
