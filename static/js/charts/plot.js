@@ -162,7 +162,7 @@ export class Plot {
     const data = figure.data.map((trace) => dressed(trace, look));
     if (!this.isDrawn) {
       this.drawing = this.begin(data, layout);
-      turns = turns.then(() => this.drawing);
+      turns = turns.then(() => this.drawing).catch(() => {}); // one that fails holds up no other
       return;
     }
     const began = performance.now();
