@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ N_LONGEST = 150
 LEAST_QUEUE_S = 0.05  # shorter waits are the loop's own rhythm, not a queue
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(NamedTuple):
     number: int
     state: str
     queue_s: float

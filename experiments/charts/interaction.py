@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import fdtrc
 
 from experiments.charts.axes import Axis
 from experiments.charts.base import Floats
@@ -105,4 +104,6 @@ def _tested(a: Codes, b: Codes, ranks: Floats) -> tuple[float, float] | None:
     if within <= 0:
         return together / whole, 0.0 if together > 1e-12 * whole else 1.0
     ratio = (together / free) / (within / free_within)
-    return together / whole, float(fdtrc(free, free_within, ratio))
+    from scipy import special  # servers and commands start without it, see the registry
+
+    return together / whole, float(special.fdtrc(free, free_within, ratio))
