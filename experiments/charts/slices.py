@@ -42,7 +42,7 @@ COLUMNS = 4
 MOST_COLUMNS = 6
 FEW_COLUMNS = 2  # a phone's
 NARROW_LABEL = 19  # characters
-NARROW_DECADES = 3.0  # that have words beside each other
+NARROW_DECADES = 3.5  # that have words beside each other
 DIAMOND_OPEN, CIRCLE = 102, 0  # Plotly's numbers of symbols
 
 
