@@ -283,7 +283,7 @@ SPECTACULAR_SETTINGS = {
     # Several shapes have a trial's state; clients made from the schema know it by this name.
     "ENUM_NAME_OVERRIDES": {
         "TrialShapeStateEnum": "experiments.states.TrialState",
-        "ChannelKindEnum": ["webhook", "email"],
+        "ChannelKindEnum": "experiments.models.notices.CHANNEL_KINDS",
     },
 }
 

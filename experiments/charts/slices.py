@@ -42,6 +42,7 @@ COLUMNS = 4
 MOST_COLUMNS = 6
 FEW_COLUMNS = 2  # a phone's
 NARROW_LABEL = 19  # characters
+NARROW_DECADES = 3.5  # that have words beside each other
 DIAMOND_OPEN, CIRCLE = 102, 0  # Plotly's numbers of symbols
 
 
@@ -161,6 +162,7 @@ def figure(info: SliceInfo) -> Figure:
         return style.empty(KIND, " ".join([words, info.trials.left_out]).strip())
     n_columns = min(info.n_columns, len(info.panels))
     n_rows = math.ceil(len(info.panels) / n_columns)
+    is_narrow = info.n_columns <= FEW_COLUMNS  # few panels of a wide page have room
     frame = style.layout(KIND, margin={"l": 60, "r": 12, "t": 16, "b": 44}, showlegend=False)
     first = min(p.index for p in info.panels)
     traces: list[dict[str, Any]] = []
@@ -169,11 +171,14 @@ def figure(info: SliceInfo) -> Figure:
         traces += _traces(info, panel)
         x_name, y_name = f"xaxis{_suffix(panel.index)}", f"yaxis{_suffix(panel.index)}"
         frame[x_name] = panels.axis_layout(
-            panel.axis, _title(info, panel, is_narrow=n_columns == FEW_COLUMNS),
-            domain=_domain(column, n_columns, 0.02 if n_columns > FEW_COLUMNS else 0.09),
+            panel.axis, _title(info, panel, is_narrow=is_narrow),
+            domain=_domain(column, n_columns, 0.09 if is_narrow else 0.02),
             anchor=f"y{_suffix(panel.index)}",
-            nticks=6 if n_columns > FEW_COLUMNS else 5,
+            nticks=5 if is_narrow else 6,
         )  # fmt: skip
+        if is_narrow and "dtick" in frame[x_name]:
+            decades = panel.axis.high - panel.axis.own_low
+            frame[x_name]["dtick"] = max(1, math.ceil(decades / NARROW_DECADES))
         if info.is_dense and panel.axis.kind != "choice":
             places = np.array(panel.axis.places)[panel.active]
             ends = panels.edges(panel.axis, CELLS_X, places)
@@ -193,7 +198,7 @@ def figure(info: SliceInfo) -> Figure:
         "n_trials": int(info.trials.values.size),
         "axes": [[style.escaped(label), round(share, 4)] for label, share in info.offered],
         "shown": [style.escaped(p.axis.label) for p in info.panels],
-        "height": 30 + (ROW if n_columns > FEW_COLUMNS else TALL_ROW) * n_rows,
+        "height": 30 + (TALL_ROW if is_narrow else ROW) * n_rows,
         "note": _note(info),
         "selects": {
             **{f"x{_suffix(p.index)}": brush.parameter(p.axis) for p in info.panels},

@@ -62,6 +62,9 @@ class Channel(models.Model):
         )
 
 
+CHANNEL_KINDS = Channel.Kind.values  # by this name the schema finds them
+
+
 class Notice(models.Model):
     """One thing to be told through one channel."""
 

@@ -58,7 +58,7 @@ REFERENCE = {
     },
     **{
         f"coming-from-{name}": DOCS / "coming-from" / f"{name}.md"
-        for name in ("nni", "katib", "wandb")
+        for name in ("nni", "katib", "wandb", "optuna", "ray", "t9k")
     },
 }
 

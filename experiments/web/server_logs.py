@@ -33,7 +33,8 @@ def server_logs(request: HttpRequest) -> HttpResponse:
     if not policy.may_see_server_logs(user):
         raise Http404("There are no logs of the server for you here.")
     files = _files()
-    name = request.GET.get("name") or next(iter(files), "")
+    speaking = (name for name, path in files.items() if path.stat().st_size)
+    name = request.GET.get("name") or next(speaking, next(iter(files), ""))
     if name and name not in files:
         raise Http404(f"There is no log {name!r:.80}.")
     if name and request.GET.get("download"):

@@ -139,3 +139,25 @@ def test_a_constant_parameter_has_no_panel() -> None:
     space = SPACE | {"fixed": {"_type": "choice", "_value": [3]}}
     trials = [trial(i, 0.1 * i, parameters={"lr": 0.1, "fixed": 3}) for i in range(5)]
     assert "fixed" not in slices.draw(record(trials, space=space), {})["layout"]["meta"]["shown"]
+
+
+def test_on_a_phone_words_have_room() -> None:
+    space = {
+        "a_parameter_with_a_long_name": {"_type": "loguniform", "_value": [1e-6, 1.0]},
+        "other": {"_type": "uniform", "_value": [0, 1]},
+    }
+    trials = [
+        trial(
+            n, n / 10, parameters={"a_parameter_with_a_long_name": 10.0 ** -(n % 6), "other": 0.5}
+        )
+        for n in range(9)
+    ]
+    trials.append(trial(9, 0.5, parameters={"other": 0.1}))
+    wide, narrow = (
+        slices.draw(record(trials, space=space), {"columns": columns})["layout"]["xaxis"]
+        for columns in ("4", "2")
+    )
+    assert wide["title"]["text"] == "…arameter_with_a_long_name · 9 trials"
+    assert wide["dtick"] == 1
+    assert narrow["title"]["text"] == "…r_with_a_long_name<br>9 trials"
+    assert narrow["dtick"] == 2

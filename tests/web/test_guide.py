@@ -56,7 +56,7 @@ def test_every_route_of_a_page_has_its_chapter() -> None:
     no_page |= {"experiment-import"}
     no_page |= {"notification-test", "notification-delete"}
     before = {"sign-in", "sign-in-link", "sign-out"}
-    names = {pattern.name for pattern in urls.urlpatterns}
+    names = {pattern.name for pattern in urls.urlpatterns if pattern.name}  # else it leads on
     assert names - own - no_page - before == guide.PAGES.keys()
     assert set(guide.PAGES.values()) <= set(guide.CHAPTERS)
 
