@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from typing import Any
 
 import optuna
@@ -51,8 +52,10 @@ def layers(trial: Any) -> float:
 
 
 def pruned(trial: Any) -> float:
-    for step in range(10):
-        trial.report(1.0 if trial.number < 3 else 9.0, step)
+    is_good = trial.number < 3
+    for step in range(3 if is_good else 400):  # the loop looks twice a second
+        trial.report(1.0 if is_good else 9.0, step)
+        time.sleep(0.0 if is_good else 0.05)
         if trial.should_prune() or trial.number == 11:
             raise optuna.TrialPruned()
     return 1.0
