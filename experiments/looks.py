@@ -71,6 +71,7 @@ UPLOADS: dict[str, Look] = {
 # What a timeline says. A change of state says more by the state that it leads to: _BY_STATE.
 EVENTS: dict[EventKind, Look] = {
     EventKind.CREATED: Look(_("Created"), "plus", "waiting"),
+    EventKind.BORROWED: Look(_("Learns from an earlier experiment"), "refresh", "waiting"),
     EventKind.PHASE: Look(_("Phase changed"), "flask", "running"),
     EventKind.STATE: Look(_("State changed"), "info", "waiting"),
     EventKind.STOPPING: Look(_("Being stopped"), "scissors", "canceled"),

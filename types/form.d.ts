@@ -35,6 +35,7 @@ interface Catalogue {
   advisors: AlgorithmEntry[];
   frameworks: string[];
   replica_types: Record<string, string[]>;
+  earlier: Earlier[];
   urls: { sync: string; import: string; create: string; template: string };
 }
 
@@ -69,6 +70,16 @@ interface Task {
   gpus: string;
 }
 
+/** An experiment that a new one may learn from. */
+interface Earlier {
+  id: string;
+  name: string;
+  trials: number;
+  mode: string;
+  parameters: string[];
+  best: number | null;
+}
+
 /** How trials share this machine. */
 interface LocalForm {
   python: string;
@@ -87,9 +98,10 @@ interface Form {
   /** Configurations tried first, one a line, as JSON. */
   initial: string;
   local: LocalForm;
+  warm_start: { experiments: string[]; trials: string };
   time: { amount: string; unit: string };
   trial_time: { amount: string; unit: string };
-  metrics: { objective: string; pattern: string; file: string };
+  metrics: { objective: string; pattern: string; file: string; tensorboard: string };
   optimize_mode: string;
   /** null: it cannot be read */
   space: SpaceRow[] | null;

@@ -25,6 +25,7 @@ _MOST_WORDS = 32_768  # characters of a condition's message
 # Events of ours that the cluster is told of, by the reason it shows; phases have their own.
 REASONS = {
     EventKind.CREATED: "Created",
+    EventKind.BORROWED: "Borrowed",
     EventKind.LIMITS: "LimitsChanged",
     EventKind.DETAILS: "DetailsChanged",
     EventKind.SUSPENDED: "Suspended",

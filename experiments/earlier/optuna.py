@@ -172,8 +172,9 @@ def _entries(trials: Sequence[RawTrial], left: list[Problem]) -> dict[str, dict[
         entry = entry_of(kinds[name], given)
         if entry is None:
             entry = inferred(seen[name])
-            words = f"'{kinds[name]}' with these attributes is not known here: it is read from "
-            left.append(Problem(name, f"{words}the values."))
+            kind = kinds[name]
+            words = f"'{kind}' with these attributes is not known here: it is read from the values."
+            left.append(Problem(name, words))
         found[name] = entry
     return found
 

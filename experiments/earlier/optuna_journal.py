@@ -61,9 +61,9 @@ class _Replay:
         self._trials: list[RawTrial] = []  # by trial id
         self._n_studies = 0
         self._do: dict[int, Callable[[Mapping[str, Any]], None]] = {
-            0: self._create_study, 1: self._delete_study, 2: self._study_user, 3: self._study_system,
-            4: self._create_trial, 5: self._param, 6: self._state, 7: self._intermediate,
-            8: self._trial_user, 9: self._trial_system,
+            0: self._create_study, 1: self._delete_study, 2: self._study_user,
+            3: self._study_system, 4: self._create_trial, 5: self._param, 6: self._state,
+            7: self._intermediate, 8: self._trial_user, 9: self._trial_system,
             10: lambda log: None,  # Optuna 5 passes it over, too
         }  # fmt: skip
 

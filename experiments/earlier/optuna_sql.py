@@ -94,13 +94,12 @@ def _fill(query: Query, key: int, trials: dict[int, RawTrial]) -> None:
     ):  # fmt: skip
         trial = trials[trial_id]
         trial.values = [*(trial.values or []), _number(value, kind)]
-    n_reports = 0
-    for trial_id, step, value, kind in query(
+    reports = query(
         "SELECT trial_id, step, intermediate_value, intermediate_value_type "
         f"FROM trial_intermediate_values {of_study}", (key,),
-    ):  # fmt: skip
-        n_reports += 1
-        check_size(0, n_reports)
+    )  # fmt: skip
+    for n_before, (trial_id, step, value, kind) in enumerate(reports):
+        check_size(0, n_before)
         trials[trial_id].intermediate[int(step)] = _number(value, kind)
     for table, name in (
         ("trial_user_attributes", "user_attrs"), ("trial_system_attributes", "system_attrs"),

@@ -1,4 +1,4 @@
-"""Exports of AutoTune Web: JSON, the same as YAML, and CSV, which has neither curves nor a space."""
+"""Exports of AutoTune Web: JSON, the same as YAML, and CSV, without curves and a space."""
 
 from __future__ import annotations
 

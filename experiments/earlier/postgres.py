@@ -39,7 +39,8 @@ def opened(url: str) -> Iterator[tuple[Query, frozenset[str]]]:
     dialect = scheme.partition("+")[0].lower()
     if dialect not in SCHEMES:
         raise refused(
-            f"A storage at {dialect}:// is not read here: PostgreSQL, SQLite and journal files are.",
+            f"A storage at {dialect}:// is not read here: PostgreSQL, SQLite and journal files "
+            "are.",
             "Copy the study: optuna.copy_study(…, to_storage='sqlite:///copy.db').",
         )
     try:

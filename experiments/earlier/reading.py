@@ -35,8 +35,8 @@ MOST_TEXT = 256 * 1024 * 1024  # bytes of JSON or CSV
 _MOST_YAML = 1024 * 1024
 _HINT = (
     "What can be imported: an Optuna storage (SQLite file, journal file, PostgreSQL URL), NNI's "
-    "nni.sqlite or export, Katib's trials as YAML or JSON, a W&B sweep's CSV, and JSON, YAML or CSV "
-    "exported here."
+    "nni.sqlite or export, Katib's trials as YAML or JSON, a W&B sweep's CSV, and JSON, YAML or "
+    "CSV exported here."
 )
 # What a file begins with that is never read, and what it is.
 _NEVER = (

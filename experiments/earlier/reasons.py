@@ -3,7 +3,6 @@
 PRUNED = "Pruned."
 FAILED = "Failed."
 UNFINISHED = "It had not ended when it was imported."
-NOT_STARTED = "It never started."
 STOPPED = "Stopped early."
 CANCELED = "Stopped by a person or by the end of the experiment."
 NO_RESULT = "There is no final result."

@@ -82,9 +82,9 @@ def refused(message: str, hint: str = "", path: str = "") -> ProblemsError:
 def check_size(n_trials: int, n_reports: int = 0) -> None:
     """Raises ProblemsError above what is taken in."""
     if n_trials > MOST_TRIALS:
-        raise refused(f"There are {n_trials} trials; at most {MOST_TRIALS} are imported.")
+        raise refused(f"Too many trials to import: {n_trials}, of at most {MOST_TRIALS}.")
     if n_reports > MOST_REPORTS:
-        raise refused(f"There are {n_reports} reports; at most {MOST_REPORTS} are imported.")
+        raise refused(f"Too many reports to import: {n_reports}, of at most {MOST_REPORTS}.")
 
 
 def check_numbers(trials: Sequence[PastTrial]) -> None:

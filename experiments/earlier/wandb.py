@@ -44,18 +44,18 @@ def read_table(text: str, whence: str, name: str, wanted: Wanted, found: Beside)
     parameters = list(wanted.parameters) or [n for n in found.space or {} if n in names]
     unknown = [n for n in parameters if n not in names]
     if unknown:
-        raise refused(f"The table has no column '{unknown[0]}'. There are: {_some(others)}.")
+        missing, there = unknown[0], _some(others)
+        raise refused(f"The table has no column '{missing}'. There are: {there}.")
     if not parameters:
         raise refused(f"W&B's table does not say which of these are parameters: {_some(others)}.",
                       "Give the sweep.yaml beside it, or --parameters NAME,NAME.")  # fmt: skip
     objective = wanted.objective or found.objective
     results = [n for n in others if n not in parameters]
     if objective not in results:
-        said = (
-            f"The table has no column '{objective}'" if objective else "Nothing says what decides"
-        )
-        hint = "Say --objective NAME, or give the sweep.yaml beside it."
-        raise refused(f"{said}. There are: {_some(results)}.", hint)
+        there, hint = _some(results), "Say --objective NAME, or give the sweep.yaml beside it."
+        if objective:
+            raise refused(f"The table has no column '{objective}'. There are: {there}.", hint)
+        raise refused(f"Nothing says what decides. There are: {there}.", hint)
     left = list(found.left)
     trials = [_trial(i, row, parameters, results, objective, found.space or {})
               for i, row in enumerate(reversed(rows))]  # fmt: skip

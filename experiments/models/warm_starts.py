@@ -33,10 +33,10 @@ class WarmStart(models.Model):
             models.UniqueConstraint(fields=["experiment", "place"], name="warm_start_place")
         ]
 
+    def __str__(self) -> str:
+        return f"{self.experiment_id} from {self.source_id}"
+
     @property
     def label(self) -> str:
         """What it is called in notes and remarks of trials."""
         return f"{self.source_name} ({self.source_id})"
-
-    def __str__(self) -> str:
-        return f"{self.experiment_id} from {self.source_id}"

@@ -80,12 +80,18 @@ class ImportResults(ApiView):
 
 def _wanted(query: dict[str, Any]) -> Wanted:
     return Wanted(
-        studies=tuple(query.get("study", ())),
+        studies=tuple(_bare(name) for name in query.get("study", ())),
         all_studies=query.get("all", False),
         mode=query.get("mode", ""),
         objective=query.get("objective", ""),
-        parameters=tuple(query.get("parameters", ())),
+        parameters=tuple(_bare(name) for name in query.get("parameters", ())),
     )
+
+
+def _bare(name: str) -> str:
+    """A name without the quotes that keep its commas."""
+    is_quoted = len(name) > 1 and name[0] == name[-1] == '"'
+    return name[1:-1] if is_quoted else name.strip()
 
 
 def _kept(files: list[UploadedFile], place: Path) -> list[tuple[str, Path]]:

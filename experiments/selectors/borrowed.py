@@ -12,7 +12,7 @@ def borrowed_json(experiment: Experiment) -> dict[str, Any]:
     """Each earlier experiment, what of it was borrowed, and how many trials it led to."""
     led: Counter[str] = Counter()
     for note in experiment.trials.filter(origin="borrowed").values_list("note", flat=True):
-        led.update(note.get("borrowed", {}).keys())
+        led[str(note.get("borrowed", ""))] += 1
     rows = experiment.warm_starts.order_by("place")
     there = set(
         Experiment.objects.filter(

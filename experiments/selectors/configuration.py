@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from experiments.models import Experiment
+from experiments.selectors.borrowed import borrowed_json
 from experiments.strict_json import unmistakable
 
 
@@ -44,11 +45,23 @@ def configuration(experiment: Experiment) -> dict[str, Any]:
     training = spec.get("trainingConfig") or {}
     return {
         "algorithms": _algorithms(spec),
+        "borrowed": _borrowed(experiment) if spec.get("warmStart") else [],
         "space": _space_rows(spec["searchSpace"], 0),
         "training_type": training.get("type", ""),
         "is_elsewhere": "elsewhere" in spec,
         "tasks": [_task(task) for task in training.get("tasks") or []],
     }
+
+
+def _borrowed(experiment: Experiment) -> list[dict[str, Any]]:
+    """What it learns from, with what does not fit in words."""
+    return [
+        {
+            **each,
+            "reasons": ", ".join(f"{row['reason']} ({row['trials']})" for row in each["outside"]),
+        }
+        for each in borrowed_json(experiment)["experiments"]
+    ]
 
 
 def _algorithms(spec: dict[str, Any]) -> list[AlgorithmRow]:

@@ -95,6 +95,8 @@ def field_of(path: str, form: Mapping[str, Any] | None) -> str:
         return _training_field(at[2:], form.get("training") or {})
     if section == "local":
         return f"local.{LOCAL_FIELDS.get(str(at[2]), 'trials_per_gpu')}"
+    if section == "warmStart":
+        return "warm_start.trials" if at[2] == "trials" else "warm_start.experiments"
     if section == "metrics":
         return f"metrics.{METRICS_FIELDS.get(str(at[2]), 'objective')}"
     if section in ("aistore", "aimd", "em"):

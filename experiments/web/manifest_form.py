@@ -34,6 +34,7 @@ from experiments.web.form_values import (
 from experiments.web.initial_form import initial_form, merge_initial
 from experiments.web.local_form import gpus_form, local_form, merge_gpus, merge_local
 from experiments.web.metrics_form import merge_metrics, metrics_form
+from experiments.web.warm_start_form import merge_warm_start, warm_start_form
 
 # Arguments of each numeric _type, in the order of its _value.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
@@ -94,6 +95,7 @@ def form_from_manifest(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "initial": initial_form(spec.get("initial")),
         "local": local_form(spec.get("local")),
         "metrics": metrics_form(spec.get("metrics")),
+        "warm_start": warm_start_form(spec.get("warmStart")),
         "optimize_mode": mode,
         "space": _space_form(spec.get("searchSpace")),
         "tuner": tuner,
@@ -249,6 +251,8 @@ def merge_form(manifest: Mapping[str, Any], form: Mapping[str, Any]) -> dict[str
         merge_local(spec, old["local"], as_dict(new["local"]))
     if new["metrics"] != old["metrics"]:
         merge_metrics(spec, old["metrics"], as_dict(new["metrics"]))
+    if new["warm_start"] != old["warm_start"]:
+        merge_warm_start(spec, as_dict(new["warm_start"]))
     rows = rows_of(new)
     if rows is not None and comparable(rows) != comparable(old["space"]):
         _merge_space(spec, old["space"] or [], rows)

@@ -39,6 +39,7 @@ from experiments.trials.backends import backend
 from experiments.web.form_fields import field_of, form_problems, parameter_types
 from experiments.web.form_values import read_mapping
 from experiments.web.manifest_form import form_from_manifest, merge_form, rebase, rows_of
+from experiments.web.warm_start_form import offered
 
 N_PREVIEWS = 4  # sample values beside a row
 PREVIEW_SEED = 7
@@ -85,12 +86,16 @@ spec:
 @login_required
 @require_GET
 def experiment_new(request: HttpRequest) -> HttpResponse:
-    """The page; ``?from=ID`` starts from an experiment, ``?template=NAME`` from an example."""
+    """The page; ``?from=ID`` starts from an experiment, ``?template=NAME`` from an example.
+
+    ``&learn``: the clone is to learn from the trials of what it starts from.
+    """
     text, started_from = STARTER, ""
     if origin := request.GET.get("from"):
         experiment = policy.get_visible(request.user, origin)
         name = _next_name(str(experiment.manifest["metadata"]["name"]))
-        text = manifest_text(experiment, name=name)
+        learns = {"experiments": [experiment.pk]} if "learn" in request.GET else None
+        text = manifest_text(experiment, name=name, warm_start=learns)
         started_from = experiment.name
     elif sample := request.GET.get("template"):
         text, started_from = _sample(sample), sample
@@ -102,7 +107,7 @@ def experiment_new(request: HttpRequest) -> HttpResponse:
             "started_from": started_from,
             "samples": samples.all_samples(),
             "start": synced_from_yaml(text),
-            "catalogue": _catalogue(),
+            "catalogue": {**_catalogue(), "earlier": offered(request.user)},
             "runs_here": backend().runs_here,
         },
     )

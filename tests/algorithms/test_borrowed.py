@@ -1,4 +1,4 @@
-"""Learning from earlier experiments: matching of trials, trust in sources, every tuner led by them."""
+"""Learning from earlier experiments: matching, trust in sources, every tuner led by them."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_only_ranks_are_borrowed() -> None:
 def test_every_tuner_begins_near_the_best_of_the_past(entry: Any) -> None:
     first = run(entry, [source()], 1)[0]
     assert loss_of(dict(first.parameters)) < 0.2
-    assert first.note["borrowed"] == {"1": 1.0}
+    assert first.note["borrowed"] == "1"
     (suggestion,) = led(entry, [source()]).propose([], 1).suggestions
     assert (suggestion.origin, suggestion.remark) == ("borrowed", "Learnt from 1.")
     json.dumps(suggestion.note, allow_nan=False)
@@ -172,10 +172,11 @@ def test_a_source_that_misleads_is_dropped_after_a_trial_or_two() -> None:
     auto = next(entry for entry in AVAILABLE if entry.name == "Auto")
     history = run(auto, [source(-1.0)], 8)
     led_by = [number for number, o in enumerate(history) if "borrowed" in o.note]
-    assert led_by == [0]
-    mixed = run(auto, [source(), source(-1.0)], 8)
-    shares = [o.note["borrowed"] for o in mixed if "borrowed" in o.note]
-    assert shares[-1] == {"1": 1.0} or "-1" not in shares[-1]
+    assert led_by in ([0], [0, 2])
+    mixed = run(auto, [source(), source(-1.0)], 9)
+    leaders = [o.note["borrowed"] for o in mixed if "borrowed" in o.note]
+    assert len(leaders) >= 4
+    assert "-1" not in leaders[2:]
     assert min(loss_of(dict(o.parameters)) for o in mixed) < 0.1
 
 

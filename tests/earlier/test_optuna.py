@@ -1,4 +1,4 @@
-"""Optuna's storages: every value as Optuna itself read it back, of three releases and both kinds."""
+"""Optuna's storages: every value as Optuna itself read it back, of three releases."""
 
 from __future__ import annotations
 
@@ -64,12 +64,15 @@ def test_all_values_are_as_optuna_reads_them(
         assert study.optimize_mode == expected[study.name]["directions"][0].lower()
         for trial, row in zip(study.trials, rows, strict=True):
             found = told_of(trial)
+            start, complete = (
+                row[name] and datetime.fromisoformat(row[name]).astimezone()
+                for name in ("start", "complete")
+            )
             assert found == {
                 "params": {k: json.dumps(v) if found["params"][k] == json.dumps(v) else v
                            for k, v in row["params"].items()},
                 "intermediate": row["intermediate"],
-                "start": row["start"] and datetime.fromisoformat(row["start"]).astimezone(),
-                "complete": row["complete"] and datetime.fromisoformat(row["complete"]).astimezone(),
+                "start": start, "complete": complete,
             }  # fmt: skip
             values = row["values"]
             if row["state"] == "COMPLETE" and isinstance(values[0], float):
@@ -199,7 +202,11 @@ def test_a_journal_that_breaks_off_counts_up_to_there(tmp_path: Path) -> None:
     assert study.name == MAIN
     file.write_bytes(lines[0] + lines[1][:10] + b"\n" + lines[2])
     assert "Line 2 of the journal is not JSON" in refusal(file)
-    for line in (b'{"op_code": 99, "worker_id": "x"}\n', b'{"op_code": 5, "worker_id": "x"}\n',
-                 b'{"op_code": 6, "worker_id": "x", "trial_id": 7, "state": 1}\n', b"[]\n"):  # fmt: skip
+    for line in (
+        b'{"op_code": 99, "worker_id": "x"}\n',
+        b'{"op_code": 5, "worker_id": "x"}\n',
+        b'{"op_code": 6, "worker_id": "x", "trial_id": 7, "state": 1}\n',
+        b"[]\n",
+    ):
         file.write_bytes(lines[0] + line)
         assert "Line 2 of the journal is no operation" in refusal(file), line

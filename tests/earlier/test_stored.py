@@ -159,7 +159,7 @@ def test_rest_takes_uploads(tmp_path: Path, client: Client, alice: Any) -> None:
     answer = post("", storage)
     assert answer.status_code == 400
     assert "3 studies" in answer.json()["errors"][0]["message"]
-    answer = post("?study=second", storage)
+    answer = post("?study=%22second%22", storage)
     assert answer.status_code == 201
     (made,) = answer.json()["experiments"]
     assert (made["name"], made["n_trials"], made["phase"]) == ("second", 11, "DONE")

@@ -71,7 +71,7 @@ def test_the_loop_begins_where_the_past_was_best(
     look(experiment)
     first = experiment.trials.get(number=0)
     assert first.origin == "borrowed"
-    assert list(first.note["borrowed"]) == ["parent (parent00)"]
+    assert first.note["borrowed"] == "parent (parent00)"
     assert abs(math.log10(first.parameters["lr"]) + 2) < 0.5
     start = experiment.events.get(trial=first, from_state="", what=EventKind.STATE)
     assert start.reason == "Learnt from parent (parent00)."

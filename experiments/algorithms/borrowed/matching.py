@@ -20,6 +20,8 @@ from experiments.algorithms.space.parameters import Parameter, freeze, is_number
 from experiments.algorithms.space.search_space import SearchSpace
 
 LONGEST = 60  # characters of a reason
+# Tuners that never learn, or from their own batches alone.
+DEAF = frozenset({"Random", "GridSearch", "Batch", "PPOTuner"})
 
 
 class Outside(Exception):
@@ -71,13 +73,17 @@ def _member(choice: Choice, values: Mapping[str, Any], full: str, rng: np.random
             if member.name == value:
                 below = _below(member.product.parameters, values, f"{full}.", rng)
                 return {"_name": member.name, **below}
-        elif freeze(member) == freeze(value) or (
-            is_number(member) and is_number(value) and math.isclose(member, value, rel_tol=1e-9)
-        ):
+        elif _is_same(member, value):
             return member
     if choice.is_numeric and is_number(value):
         return _nearest(choice, float(value), full)
     raise _outside(full, value)
+
+
+def _is_same(member: Any, value: Any) -> bool:
+    if is_number(member) and is_number(value):
+        return math.isclose(member, value, rel_tol=1e-9)
+    return freeze(member) == freeze(value)
 
 
 def _nearest(choice: Choice, value: float, full: str) -> Any:

@@ -1,8 +1,8 @@
 """What an algorithm is told of earlier experiments, and a model of each.
 
-Only the order of a source's results is used: they become normal scores, so that sources whose losses
-have other scales, or outliers, count alike. A model of a source is a function of its trials alone,
-and kept in the process: tuners are built anew for each call.
+Only the order of a source's results is used: they become normal scores, so that sources whose
+losses have other scales, or outliers, count alike. A model of a source is a function of its trials
+alone, and kept in the process: tuners are built anew for each call.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
 """A tuner that learns from earlier experiments before it has trials of its own.
 
 Made by ``engine.session`` around whichever tuner or advisor an experiment has, where it borrows.
-While the own trials are few, proposals are where an ensemble of models, the sources' and the own
-one, promises most; ``trust`` says how much each is believed. To find out whether a source may be
-believed at all the second trial is the tuner's own, and so are further ones while the evidence is
-against all sources. So a source that misleads costs one trial, two at most.
+Every other trial, the first one first, is led by the past while the own trials are few; those
+between are the tuner's own, so that what the past does not know is found, too, and a past that
+misleads costs little. ``trust`` says from the own trials which sources are believed; these lead in
+turns, each by what its model, corrected by the own trials, expects (``ensemble``). An average of
+them was measured to be worse: data sets of one kind agree on what is bad, but each has its own
+optimum, and that of one of them is often good here.
 
 After ``LAST_LED`` own trials the tuner goes on alone, from its own history. Those that learn from
 any trial (TPE, Anneal, …) see besides, until they have as many of their own, some of the trusted
@@ -25,6 +27,7 @@ from scipy import special
 from experiments.algorithms import surrogate
 from experiments.algorithms.base import LIKELY, Observation, Outcome, Proposal, Suggestion, Tuner
 from experiments.algorithms.borrowed.ensemble import Ensemble, corrected
+from experiments.algorithms.borrowed.matching import DEAF
 from experiments.algorithms.borrowed.sources import Source, SourceModel, models_of
 from experiments.algorithms.borrowed.trust import Trust, trust
 from experiments.algorithms.numerics.acquisition import Acquisition
@@ -35,14 +38,12 @@ from experiments.algorithms.one_by_one import derive_rng
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.space.vectors import VectorSpace
 
-# What never learns, or from its own batches alone.
-DEAF = frozenset({"Random", "GridSearch", "Batch", "PPOTuner"})
 # What learns from any trial in its history.
 FED = frozenset({"TPE", "Anneal", "Evolution", "CMA-ES", "MetisTuner"})
 # Their new configurations are drawn, and may be others.
 DRAWN = ("start-up", "random")
 LAST_LED = 30  # own finished trials from which the tuner goes on alone
-OWN_TURN = 1  # the trial (from 0) that is the tuner's own, to judge the sources by
+LEADS_EVERY = 2  # trials
 N_FED = 20  # borrowed trials that a tuner sees as its own
 MAX_FED = 50  # own trials after which it sees none
 MAX_ENUMERATED = 4096
@@ -50,6 +51,7 @@ N_POOL = 1024
 N_AROUND = 256
 N_STARTS = 3
 N_BEST = 8
+LEAST_WEIGHT = 0.1  # of the most trusted source's: who has less does not lead
 SMOOTHNESS, LEAST_NOISE = 2.5, 1e-6
 
 
@@ -100,35 +102,35 @@ class WarmTuner(Tuner[Any]):
 
     def _one(self, seen: Sequence[Observation], n_done: int) -> Proposal:
         believed = self._believed(seen)
+        leads = n_done < LAST_LED and not len(seen) % LEADS_EVERY and not believed.trust.is_none
+        if leads and self._is_free():
+            return Proposal((self._led(Suggestion({}, origin="model"), believed, len(seen)),))
         fed = self._fed(seen, believed.trust) if n_done < MAX_FED else []
         proposal = self._inner.propose([*fed, *seen], 1)
-        if n_done >= LAST_LED or len(seen) == OWN_TURN or believed.trust.is_none:
-            return proposal
-        if not proposal.suggestions or not self._may_lead(proposal.suggestions[0]):
+        if not leads or not proposal.suggestions:
             return proposal
         (inner,) = proposal.suggestions
-        with one_thread():
-            row = self._best(believed, derive_rng(self.seed, len(seen)))
-        parameters = {**inner.parameters, **self._vectors.decode(row)}
-        shares = {
-            model.name: round(float(weight), 3)
-            for model, weight in zip(self._models, believed.trust.weights, strict=True)
-            if weight > 0.0
-        }
+        if inner.origin not in DRAWN:  # it goes on with a trial: with more budget, or from a parent
+            return proposal
+        return replace(proposal, suggestions=(self._led(inner, believed, len(seen)),))
+
+    def _led(self, inner: Suggestion, believed: _Seen, number: int) -> Suggestion:
+        """The inner tuner's suggestion, with parameters that the past proposes."""
+        leader = self._leader(believed.trust, number)
         # how likely the other parameters were to run says nothing of these
         kept = {name: value for name, value in inner.note.items() if name != LIKELY}
-        note = {**kept, "borrowed": shares}
-        remark = f"Learnt from {', '.join(shares)}."
-        return Proposal((Suggestion(parameters, note, "borrowed", remark),), proposal.exhausted)
-
-    def _may_lead(self, suggestion: Suggestion) -> bool:
-        """Whether a suggestion is a new configuration, which may be another one."""
-        return suggestion.origin in DRAWN or (
-            suggestion.origin == "model" and not self._is_advisor()
+        with one_thread():
+            row = self._best(leader, believed, derive_rng(self.seed, number))
+        return Suggestion(
+            {**inner.parameters, **self._vectors.decode(row)},
+            {**kept, "borrowed": leader.name},
+            "borrowed",
+            f"Learnt from {leader.name}.",
         )
 
-    def _is_advisor(self) -> bool:
-        return self._name not in FED and self._name not in ("Auto", "GPTuner")
+    def _is_free(self) -> bool:
+        """Whether any trial is as good to the tuner as one of its own, which need no notes."""
+        return self._name in FED or self._name in ("Auto", "GPTuner")
 
     # ---- what is believed
 
@@ -138,15 +140,17 @@ class WarmTuner(Tuner[Any]):
         with one_thread():
             return _Seen(data, trust(self._models, data.rows, data.targets, rng))
 
-    def _best(self, believed: _Seen, rng: np.random.Generator) -> Floats:
-        """Where the sources, corrected by the own trials, expect most."""
+    def _leader(self, found: Trust, number: int) -> SourceModel:
+        """The trusted sources take turns, the most trusted first."""
+        order = np.argsort(-found.weights, kind="stable")
+        n_trusted = int((found.weights > LEAST_WEIGHT * found.weights.max()).sum())
+        return self._models[int(order[(number // LEADS_EVERY) % n_trusted])]
+
+    def _best(self, leader: SourceModel, believed: _Seen, rng: np.random.Generator) -> Floats:
+        """Where the leader, corrected by the own trials, expects most."""
         data, domain = believed.data, self._vectors.domain
-        members = [
-            (float(weight), model.process)
-            for weight, model in zip(believed.trust.weights, self._models, strict=True)
-            if weight > 0.0
-        ]
-        tops = np.concatenate([model.rows[:N_BEST] for model in self._trusted(believed.trust)])
+        members = [(1.0, leader.process)]
+        tops = leader.rows[:N_BEST]
         if len(data.rows):
             ensemble, reached = corrected(
                 members, data.rows, data.targets, believed.trust.misranked, domain.categorical
@@ -155,13 +159,12 @@ class WarmTuner(Tuner[Any]):
             ensemble = Ensemble(members)
             reached = float(ensemble.predict(tops)[0].min())
         acquisition = Acquisition(ensemble, "ei", np.array([reached]))  # type: ignore[arg-type]
-        taken = data.taken
         if self._grid is not None:
-            return best_row(domain, acquisition, self._grid, taken, n_starts=0)
+            return best_row(domain, acquisition, self._grid, data.taken, n_starts=0)
         around = tops[rng.integers(len(tops), size=N_AROUND)]
         scales = 10.0 ** rng.uniform(-2.5, -0.5, size=N_AROUND)
         pool = np.concatenate([domain.sobol(N_POOL, rng), tops, domain.around(around, scales, rng)])
-        return best_row(domain, acquisition, pool, taken, N_STARTS)
+        return best_row(domain, acquisition, pool, data.taken, N_STARTS)
 
     def _trusted(self, found: Trust) -> list[SourceModel]:
         return [m for m, w in zip(self._models, found.weights, strict=True) if w > 0.0]

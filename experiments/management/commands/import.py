@@ -1,7 +1,7 @@
 """Store earlier results as finished experiments: ``./autotune import FILE…``.
 
-Optuna storages, NNI's database and exports, Katib's trials, W&B's tables, our own exports. Exit code
-0, or 2 with what is wrong; then nothing is stored. With ``--url`` another server stores them.
+Optuna storages, NNI's database and exports, Katib's trials, W&B's tables, our own exports. Exit
+code 0, or 2 with what is wrong; then nothing is stored. With ``--url`` another server stores them.
 """
 
 from __future__ import annotations

@@ -33,14 +33,17 @@ from experiments.embedded.supervisor import (
     free_port,
     stop_signals,
 )
-from experiments.management.commands.validate import read_file
+from experiments.management.commands.validate import problem_line, read_file
+from experiments.mirrors import passing
 from experiments.models import Experiment, Project
 from experiments.models.uploads import destination
+from experiments.problems import ProblemsError
 from experiments.selectors import present
 from experiments.selectors.export import export_json
 from experiments.selectors.pace import pace_json
 from experiments.services import actions
 from experiments.services.intake import FileIntake, keep_secrets
+from experiments.services.learning import learning
 from experiments.shell import handing, screen, server
 from experiments.shell.asking import Choice, Question
 from experiments.shell.bar import Progress, ProgressLine
@@ -71,10 +74,24 @@ class Command(BaseCommand):
         parser.add_argument(
             "--detach", action="store_true", help="leave it to the server that runs; do not wait"
         )
+        parser.add_argument(
+            "--warm-start",
+            action="append",
+            metavar="ID",
+            default=[],
+            help="learn from this earlier experiment's trials (id or name; several times)",
+        )
+        parser.add_argument(
+            "--warm-start-trials", metavar="WHICH", help="all, or the best of each: 'top 20'"
+        )
         parser.add_argument("--url", help="with --detach: another server (AUTOTUNE_URL)")
         parser.add_argument("--token", help="for --url (AUTOTUNE_TOKEN)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self._learns = options["warm_start"], options["warm_start_trials"]
+        if options["warm_start_trials"] and not options["warm_start"]:
+            self.stderr.write("--warm-start-trials needs --warm-start: trials of which experiment?")
+            sys.exit(BAD_INPUT)
         if options["detach"]:
             logging.getLogger().setLevel(logging.ERROR)
             try:
@@ -115,6 +132,9 @@ class Command(BaseCommand):
     def _hand_over(self, options: dict[str, Any]) -> list[dict[str, Any]]:
         """Leave it to a server; id, name and page of each experiment. Raises Trouble."""
         if named := server.named(options["url"], options["token"]):
+            if options["warm_start"]:
+                words = "--warm-start is for this machine's experiments: write spec.warmStart."
+                raise Trouble(BAD_INPUT, words)
             return handing.over(server.Client(lambda: named), Path(options["file"]))
         there = server.of_directory(settings.DATA_DIR)
         if there is None or there.is_passing:
@@ -137,6 +157,14 @@ class Command(BaseCommand):
 
     def _create(self, found: FileIntake) -> list[Experiment]:
         """All experiments of the file, with the secrets beside them."""
+        try:
+            return self._created(learning(found, *self._learns))
+        except ProblemsError as error:
+            for problem in error.problems:
+                self.stderr.write(problem_line("error", "--warm-start", problem))
+            sys.exit(BAD_INPUT)
+
+    def _created(self, found: FileIntake) -> list[Experiment]:
         made = []
         with transaction.atomic():
             keep_secrets(found.secrets, Project.default())
@@ -322,4 +350,5 @@ def _still_busy(experiment: Experiment) -> bool:
     if experiment.trials.exclude(state__in=FINISHED).exists():
         return True
     # What has failed is not waited for: it is tried again while a server runs.
-    return destination(experiment) is not None and outbox.goes_on(experiment.pk)
+    is_uploading = destination(experiment) is not None and outbox.goes_on(experiment.pk)
+    return is_uploading or passing.goes_on(experiment.pk)

@@ -16,6 +16,7 @@ import { listenToResults } from "./results.js";
 import { listenToSources } from "./sources.js";
 import { addRow, drawSpace, showPreviews } from "./space.js";
 import { drawTraining } from "./training.js";
+import { drawWarmStart } from "./warm_start.js";
 
 const DELAY = 250; // milliseconds between the last keystroke and the question
 const RETRY = 3000; // after a question that got no answer
@@ -156,6 +157,7 @@ function drawForm() {
   drawTraining(byId("training"), app);
   drawMetrics(app);
   drawLocal(app);
+  drawWarmStart(app);
   drawStore(app);
   if (!focused) return;
   const again = form.querySelector(`[data-field="${CSS.escape(focused)}"]`);

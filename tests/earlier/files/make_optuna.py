@@ -23,7 +23,7 @@ def objective(trial):
     even = trial.suggest_int("even", 2, 10, step=2)
     dropout = trial.suggest_float("dropout", 0.1, 0.5, step=0.1)
     if model == "svm":
-        c = trial.suggest_float("c", 0.1, 10.0, log=True)
+        trial.suggest_float("c", 0.1, 10.0, log=True)
         kernel = trial.suggest_categorical("kernel", ["rbf", "poly"])
         if kernel == "poly":
             trial.suggest_int("degree", 2, 5)
