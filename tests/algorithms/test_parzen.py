@@ -13,7 +13,7 @@ from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.numerics.domain import Column, Domain, Floats
 from experiments.algorithms.numerics.parzen import Cells, Parzen, scott_scales
 from experiments.algorithms.space.search_space import SearchSpace
-from experiments.algorithms.tuners.tpe import N_START_UP, TPETuner
+from experiments.algorithms.tuners.tpe import N_START_UP, TPETuner, readable
 
 LEVELS = np.array([0.1, 0.3, 0.8])
 MIXED = Domain([Column(), Column(LEVELS), Column(np.arange(3.0), categorical=True)])
@@ -168,3 +168,15 @@ def test_tpe_leaves_a_plateau_and_searches_wider_while_it_finds_nothing_better()
     assert spread(start + level) > 0.1
     assert spread(start + level) > 1.5 * spread(line_history(40))
     assert spread(start + fresh) < spread(start + level)
+
+
+def test_of_thousands_of_trials_the_best_the_running_and_some_of_the_others_are_read() -> None:
+    history = line_history(3000)
+    history[7] = Observation(7, {"x": 0.9}, Outcome.FAILED)
+    history += [Observation(3000 + n, {"x": 0.5}, Outcome.RUNNING) for n in range(64)]
+    found = readable(history, 400)
+    assert len(found) == 464
+    assert [o.number for o in found] == sorted(o.number for o in found)
+    assert {o.number for o in found} >= {*range(860, 940), *range(3000, 3064)}  # 900 is the best
+    assert max(o.number for o in found if o.loss is not None) == 2999
+    assert len(readable(history[:400], 400)) == 400

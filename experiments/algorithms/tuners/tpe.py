@@ -56,7 +56,8 @@ GOOD_SHARE = 0.1
 MAX_GOOD = 25
 MAX_BAD = 500  # kernels of g; of more trials some are taken evenly by rank
 MAX_BAD_NUMBERS = 12_000  # in their rows: fewer kernels where there are more than 24 parameters
-MAX_READ = 1_000  # trials of a history that are read
+MAX_READ = 1_000  # trials of a history that are read,
+MAX_READ_NUMBERS = 30_000  # and numbers in them: fewer where there are more than 30 parameters
 LIES = {"min": 1.0, "mean": 0.5, "max": 0.0}  # how much of a good trial a running one is
 
 
@@ -93,6 +94,7 @@ class _Parzen:
         self._failures = Failures(self._vectors)
         n_columns = max(1, self._vectors.domain.n_columns)
         self._max_bad = min(MAX_BAD, MAX_BAD_NUMBERS // n_columns)
+        self._max_read = max(200, min(MAX_READ, MAX_READ_NUMBERS // n_columns))
         self._lie = LIES[args.constant_liar_type]
 
     def start(self, number: int, seed: int) -> dict[str, Any] | None:
@@ -111,7 +113,7 @@ class _Parzen:
     ) -> dict[str, Any] | None:
         """Return a configuration, or None without a trial to learn from."""
         failures = history
-        history = readable(history)
+        history = readable(history, self._max_read)
         rows, is_inside = self._vectors.encode_many([o.parameters for o in history])
         is_running = np.array([o.outcome is Outcome.RUNNING for o in history])
         losses = np.array([math.inf if o.loss is None else o.loss for o in history])
@@ -174,20 +176,20 @@ class _Parzen:
         return Parzen(self._cells, rows, np.ones(len(rows)), scales, self._args.prior_weight)
 
 
-def readable(history: Sequence[Observation]) -> Sequence[Observation]:
+def readable(history: Sequence[Observation], most: int) -> Sequence[Observation]:
     """Return the trials to learn from: all, or of very many the best, the rest evenly by rank.
 
     Beside them the newest of those that run; in order, as they were.
     """
-    if len(history) <= MAX_READ:
+    if len(history) <= most:
         return history
     losses = np.array([math.inf if o.loss is None else o.loss for o in history])
     done = np.argsort(losses, kind="stable")[: int(np.isfinite(losses).sum())]
-    n_best = MAX_READ // 4
+    n_best = most // 4
     rest = done[n_best:]
-    n_rest = min(len(rest), MAX_READ - n_best)
-    evenly = rest[np.arange(n_rest) * len(rest) // max(1, n_rest)]
-    running = [n for n, o in enumerate(history) if o.outcome is Outcome.RUNNING][-MAX_BAD:]
+    n_rest = min(len(rest), most - n_best)
+    evenly = rest[np.linspace(0, max(0, len(rest) - 1), n_rest).astype(int)]
+    running = [n for n, o in enumerate(history) if o.outcome is Outcome.RUNNING][-(most // 2) :]
     kept = sorted({*done[:n_best].tolist(), *evenly.tolist(), *running})
     return [history[n] for n in kept]
 
