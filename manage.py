@@ -37,11 +37,11 @@ def answer_inside() -> Ask:
     Raises Trouble where the data directory holds nothing that could be read.
     """
     from experiments import places
+    from experiments.shell.server import nothing_in
 
     directory = places.data_directory()
     if not directory.is_dir():  # the settings would make it
-        words = f"There is nothing in {directory} yet: start {places.COMMAND} up first"
-        raise Trouble(BAD_INPUT, f"{words}, or name the directory that it serves with --data.")
+        raise nothing_in(directory)
     set_up()
     from experiments.rest import inside
 

@@ -7,9 +7,10 @@
 
     best = at.tune(objective, {"x": at.uniform(-1, 1)}, trials=20, mode="minimize")
 
-With a running server (``autotune up``, or ``server=`` and ``token=``), else with one that is started
-for as long as it is needed, on the data directory that ``autotune up`` opens later. Standard
-library only: this package may be copied to where the product is not installed. See docs/python.md.
+With a running server (``autotune up``, or ``server=`` and ``token=``), else with one that is
+started for as long as it is needed, on the data directory that ``autotune up`` opens later.
+Standard library only: this package may be copied to where the product is not installed. See
+docs/python.md.
 """
 
 from autotune_client.client import Client, Experiment, ExperimentInfo, MetricPoint, TrialInfo

@@ -16,8 +16,9 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar
 
 from autotune_client import finding
 from autotune_client.errors import Refused
@@ -30,7 +31,7 @@ ENDED = frozenset({"DONE", "TIMEOUT", "ERROR"})
 PAGE = 200
 
 T = TypeVar("T")
-Manifest = Union[str, "os.PathLike[str]", Mapping[str, Any]]
+Manifest = str | os.PathLike[str] | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ class ExperimentInfo:
     message: str
     optimize_mode: str
     suspended: bool
-    max_trials: int
-    max_exec_seconds: int
+    max_trials: int | None  # None: time alone ends it
+    max_exec_seconds: int | None
     concurrency: int
     active_seconds: float
     n_trials: int
@@ -180,7 +181,7 @@ class Client:
         return found[0]
 
     def experiments(self, **query: Any) -> Iterator[Experiment]:
-        """Experiments, the newest first; ``search``, ``phase``, ``tag`` and ``order`` as in REST."""
+        """Experiments, the newest first; ``search``, ``phase``, ``tag``, ``order`` as in REST."""
         for raw in self.pages("experiments/", **query):
             yield Experiment(self, raw["id"], _typed(ExperimentInfo, raw))
 
@@ -210,7 +211,7 @@ def _kind(is_json: bool) -> str:
 
 
 class Experiment:
-    """One experiment. ``info`` is how it stood when it was read last; ``refresh`` reads it again."""
+    """One experiment. ``info`` is how it stood when it was read last; ``refresh`` reads it."""
 
     def __init__(self, client: Client, id_: str, info: ExperimentInfo | None = None) -> None:
         self.client = client
@@ -310,8 +311,7 @@ class Experiment:
 
         Raises ImportError where pandas is not installed.
         """
-        import pandas  # an optional companion
-
+        pandas = import_module("pandas")  # an optional companion
         rows = []
         for trial in self.trials():
             row = {"number": trial.number, "state": trial.state, "value": trial.value}

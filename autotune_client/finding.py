@@ -34,6 +34,8 @@ _HERE = Path(__file__).resolve().parent.parent  # of a clone of the repository, 
 class Place:
     """Where to send requests, and how to show that we may."""
 
+    is_own = False  # of a data directory that we may read
+
     def address(self) -> str:
         """The server's address, without a slash at its end. Raises NoServer."""
         raise NotImplementedError
@@ -51,8 +53,6 @@ class Place:
 
 class Named(Place):
     """A server that somebody named, with a token."""
-
-    is_own = False
 
     def __init__(self, url: str, token: str) -> None:
         if not url.startswith(("http://", "https://")):
@@ -89,7 +89,8 @@ class Directory(Place):
         with self._lock:
             if self._address and self._pid == os.getpid():
                 return self._address
-            self._pid = os.getpid()
+            if self._pid != os.getpid():  # forked: what was started is our parent's to wait for
+                self._pid, self._started = os.getpid(), None
             self._hold()
             self._address = self._find()
             return self._address

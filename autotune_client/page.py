@@ -35,8 +35,9 @@ def of_experiment(experiment: Experiment) -> str:
 
 
 def _head(info: ExperimentInfo, url: str) -> str:
-    share = min(1.0, info.n_finished / max(1, info.max_trials))
-    done = f"{info.n_finished} of {info.max_trials} trials"
+    share = min(1.0, info.n_finished / info.max_trials) if info.max_trials else 0.0
+    of = "" if info.max_trials is None else f" of {info.max_trials}"
+    done = f"{info.n_finished}{of} trials"
     bar = (
         '<div style="background:#8884;border-radius:4px;height:6px;max-width:420px;margin:6px 0" '
         f'role="img" aria-label="{escape(done)}">'
@@ -44,7 +45,8 @@ def _head(info: ExperimentInfo, url: str) -> str:
         "</div></div>"
     )
     phase = "suspended" if info.suspended and not info.is_ended else info.phase
-    link = f'<a href="{escape(url)}" target="_blank" rel="noopener">{escape(info.name)}</a>'
+    style = 'target="_blank" rel="noopener" style="color:inherit"'
+    link = f'<a href="{escape(url)}" {style}>{escape(info.name)}</a>'
     counts = ", ".join(f"{n} {escape(s.lower())}" for s, n in sorted(info.counts.items()) if n)
     note = f"<div>{escape(info.message)}</div>" if info.message else ""
     return f"<div><strong>{link}</strong> · {escape(phase)} · {done} ({counts})</div>{bar}{note}"
@@ -60,7 +62,8 @@ def _best(info: ExperimentInfo) -> str:
     )
     words = "lowest" if info.optimize_mode == "minimize" else "highest"
     value = f"Best ({words}): <strong>{_number(info.best.value)}</strong>"
-    return f"<div>{value}, trial {info.best.number}</div><table>{rows}</table>"
+    table = f'<table style="font-size:inherit">{rows}</table>'
+    return f"<div>{value}, trial {info.best.number}</div>{table}"
 
 
 def _shown(value: Any) -> str:
@@ -91,7 +94,7 @@ def _history(info: ExperimentInfo, trials: Sequence[TrialInfo]) -> str:
     frame = _Frame(found)
     dots = "".join(
         f'<circle cx="{frame.x(x):.1f}" cy="{frame.y(y):.1f}" r="3" fill="{SHADES[0]}" '
-        f'fill-opacity="0.55"><title>trial {x:.0f}: {y:.6g}</title></circle>'
+        f'fill-opacity="0.8"><title>trial {x:.0f}: {y:.6g}</title></circle>'
         for x, y in found
     )
     return frame.drawn("Results by trial; the line is the best so far", dots + frame.line(best, 1))
@@ -109,7 +112,7 @@ def _curves(
         return trial.state not in RUNNING, math.inf if value is None else sign * value
 
     chosen = sorted(reporting, key=order)[:MOST_CURVES]
-    found = []
+    found: list[tuple[int, Points]] = []
     for trial in sorted(chosen, key=lambda t: t.number):
         points = experiment.metrics(trial.number, kind="PERIODICAL", name="default")
         kept = [

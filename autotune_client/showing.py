@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Any
 
 from autotune_client import page
@@ -60,12 +61,10 @@ def _notebook_display(study: Study) -> Any | None:
     """A display of the running notebook, with the study's first picture; None where none runs."""
     if "IPython" not in sys.modules:
         return None
-    from IPython import get_ipython
-    from IPython.display import display
-
-    shell = get_ipython()
+    shell = import_module("IPython").get_ipython()
     if shell is None or not hasattr(shell, "kernel"):
         return None  # a terminal
+    display = import_module("IPython.display").display
     return display(_Html(page.of_experiment(study.experiment)), display_id=True)
 
 

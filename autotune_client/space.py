@@ -7,9 +7,9 @@ the plain entry that a manifest holds, ``{"_type": …, "_value": …}``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Union
+from typing import Any
 
-Number = Union[int, float]
+Number = int | float
 Entry = dict[str, Any]
 Space = Mapping[str, Mapping[str, Any]]
 
@@ -44,7 +44,7 @@ def choice(*options: Any) -> Entry:
 
 
 def branch(name: str, **space: Mapping[str, Any]) -> dict[str, Any]:
-    """An option of ``choice`` with parameters of its own: ``branch("sgd", momentum=uniform(0, 1))``.
+    """An option of ``choice`` with parameters of its own: ``branch("sgd", m=uniform(0, 1))``.
 
     The trial gets ``{"_name": name, …}``.
     """

@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Any, Union
+from typing import Any
 
 from autotune_client.client import Client, Experiment, TrialInfo, same_key
 from autotune_client.errors import Refused, Stopped, StudyEnded, StudySuspended, Unreachable
@@ -28,8 +28,7 @@ from autotune_client.suggest import Suggesting
 __all__ = ["Study", "Trial"]
 
 WAIT_S = 10  # that one request waits for a trial
-LONGEST_S = 10**9  # of an experiment, in seconds
-Algorithm = Union[str, Mapping[str, Any]]
+Algorithm = str | Mapping[str, Any]
 
 
 class Trial(Suggesting):
@@ -330,20 +329,10 @@ class Study:
         try:
             path = f"{self.experiment.path}trials/{number}/tell/"
             told = self.wire.post(path, word)
-        except Refused as refused:
-            if isinstance(trial, Trial) and self._is_anothers(trial, refused):
-                return False
-            raise
         finally:
             if isinstance(trial, Trial):
                 self._beats.remove(trial)
         return bool(told["used"])
-
-    def _is_anothers(self, trial: Trial, refused: Refused) -> bool:
-        if refused.status != 409:
-            return False
-        trial.beat()
-        return trial.should_stop
 
     def best(self) -> TrialInfo | None:
         """The best trial so far; None where none has succeeded."""
@@ -394,7 +383,7 @@ def manifest_of(
     if lost_after is not None:
         elsewhere["lostAfterSeconds"] = lost_after
     spec: dict[str, Any] = {
-        "maxExecSeconds": LONGEST_S if seconds is None else max(1, math.ceil(seconds)),
+        **({} if seconds is None else {"maxExecSeconds": max(1, math.ceil(seconds))}),
         "maxTrialNum": trials,
         "trialConcurrency": min(concurrency, trials, 10_000) if trials >= 1 else 1,
         "searchSpace": {} if space is None else {name: dict(e) for name, e in space.items()},

@@ -34,13 +34,13 @@ class Suggesting:
     study: Study
     number: int
     attempt: int
-    path: str
     parameters: dict[str, Any]
     stop_reason: str
     _proposed: dict[str, Any]
     _met: dict[str, Any]
 
-    def report(self, value: float, step: float | None = None) -> None:
+    @property
+    def path(self) -> str:
         raise NotImplementedError
 
     @property
@@ -65,7 +65,7 @@ class Suggesting:
         if step is not None and log:
             raise ValueError(f"{name}: step and log exclude each other.")
         if low == high:
-            return self._fixed(name, float(low))
+            return float(low)  # one value is none to search
         if step is not None:
             entry = _stepped(float(low), float(high), float(step))
         elif log:
@@ -81,14 +81,14 @@ class Suggesting:
         if step != 1 and log:
             raise ValueError(f"{name}: step and log exclude each other.")
         if low == high:
-            return self._fixed(name, int(low))
+            return int(low)
         if log:
             entry = spaces.qloguniform(int(low), int(high), 1)
         elif step == 1:
             entry = spaces.randint(int(low), int(high) + 1)
         else:
             entry = _stepped(int(low), int(high), int(step))
-        return round(self._value(name, entry))
+        return round(float(self._value(name, entry)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """One of these; those that are no JSON are told apart by their place."""
@@ -96,11 +96,11 @@ class Suggesting:
         if not options:
             raise ValueError(f"{name}: choices must not be empty.")
         if len(options) == 1:
-            return self._fixed(name, options[0])
+            return options[0]
         is_plain = all(isinstance(option, PLAIN) for option in options)
         shown = options if is_plain else [f"{i}: {o!r}"[:100] for i, o in enumerate(options)]
         value = self._value(name, spaces.choice(shown))
-        for option, words in zip(options, shown):
+        for option, words in zip(options, shown, strict=True):
             if type(words) is type(value) and words == value:
                 return option
         return options[shown.index(value)]
@@ -123,10 +123,6 @@ class Suggesting:
     def set_user_attr(self, key: str, value: Any) -> None:
         """Kept for as long as the trial runs: what is to stay is a metric, or a note."""
         self.user_attrs = {**getattr(self, "user_attrs", {}), key: value}
-
-    def _fixed(self, name: str, value: Any) -> Any:
-        """A parameter that has one value is none to search."""
-        return value
 
     def _value(self, name: str, entry: spaces.Entry) -> Any:
         if name in self._met:

@@ -26,13 +26,36 @@ AGAIN = (408, 425, 429, 502, 503, 504)
 Headers = dict[str, str]
 
 
+class _Own(threading.local):
+    """A thread's connection, closed when the thread or the wire has gone."""
+
+    connection: http.client.HTTPConnection | None = None
+    address = ""
+    pid = 0
+    used_at = 0.0
+    unknown = 0  # answers in a row that we are nobody
+
+    def keep(self, connection: http.client.HTTPConnection, address: str) -> None:
+        self.connection, self.address, self.pid = connection, address, os.getpid()
+        self.closing = _Closing(connection)
+
+
+class _Closing:
+    def __init__(self, connection: http.client.HTTPConnection) -> None:
+        self._connection, self._pid = connection, os.getpid()
+
+    def __del__(self) -> None:
+        if self._pid == os.getpid():  # a forked child closes a copy, which says nothing
+            self._connection.close()
+
+
 class Wire:
     """A server, by HTTP: a kept connection for each thread."""
 
     def __init__(self, place: Place, patience_s: float) -> None:
         self.place = place
         self.patience_s = patience_s
-        self._own = threading.local()
+        self._own = _Own()
 
     def get(self, path: str, **query: Any) -> Any:
         return self.ask("GET", path, query=query)
@@ -94,9 +117,8 @@ class Wire:
 
     def _is_starting(self) -> bool:
         """Whether the key with which an owner shows itself may just be changing."""
-        tries = getattr(self._own, "unknown", 0)
-        self._own.unknown = tries + 1
-        return bool(getattr(self.place, "is_own", False)) and tries < 20
+        self._own.unknown += 1
+        return self.place.is_own and self._own.unknown < 20
 
     def _attempt(
         self, method: str, path: str, raw: bytes | None, headers: Headers
@@ -117,21 +139,21 @@ class Wire:
 
     def _connection(self, address: str) -> http.client.HTTPConnection:
         own = self._own
-        kept = getattr(own, "connection", None)
-        is_fresh = time.monotonic() - getattr(own, "used_at", 0.0) < KEPT_S
-        if kept is not None and (own.address, own.pid) == (address, os.getpid()) and is_fresh:
-            return kept  # type: ignore[no-any-return]
-        if kept is not None and own.pid == os.getpid():
-            kept.close()
+        is_fresh = time.monotonic() - own.used_at < KEPT_S
+        if own.connection is not None:
+            if (own.address, own.pid) == (address, os.getpid()) and is_fresh:
+                return own.connection
+            if own.pid == os.getpid():
+                own.connection.close()
         parts = urlsplit(address)
         is_safe = parts.scheme == "https"
         kind = http.client.HTTPSConnection if is_safe else http.client.HTTPConnection
-        own.connection = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
-        own.address, own.pid = address, os.getpid()
-        return own.connection  # type: ignore[no-any-return]
+        made = kind(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+        own.keep(made, address)
+        return made
 
     def _drop(self) -> None:
-        if getattr(self._own, "connection", None) is not None:
+        if self._own.connection is not None:
             self._own.connection.close()
             self._own.connection = None
 

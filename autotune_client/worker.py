@@ -13,10 +13,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from autotune_client.errors import AutoTuneError
+from autotune_client.errors import AutoTuneError, NoServer, Unreachable
 from autotune_client.study import Study, Trial
 from autotune_client.suggest import is_prune
 
@@ -53,7 +54,7 @@ def run_one(study: Study, objective: Objective, trial: Trial) -> None:
     except Exception as error:
         if is_prune(error):
             _tell_stopped(study, trial)
-        elif isinstance(error, AutoTuneError):  # the server's, not the objective's
+        elif isinstance(error, Unreachable | NoServer):  # no fault of the objective's
             study.tell(trial, lost=f"{type(error).__name__}: {error}")
             raise
         else:
@@ -231,10 +232,8 @@ def _give_back(study: Study, dead: _Process) -> None:
     number, attempt = dead.at_work
     code: int | None = dead.process.exitcode
     how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    try:
+    with suppress(AutoTuneError):  # told already, or somebody else's
         study.tell(number, lost=f"Its process ended ({how}).", attempt=attempt)
-    except AutoTuneError:
-        pass  # told already, or somebody else's
 
 
 def _may_fork() -> bool:

@@ -6,7 +6,8 @@ looks for its static files, has the same modules, less those that our charts nev
 evaluates nothing by itself: it leaves ``window.PlotlyParts``, functions that
 ``static/js/charts/plotly.js`` calls one after the other with pauses between. The last one returns
 Plotly. And between two steps of a drawing it asks ``betweenPieces`` of the element, where there is
-one, so that ``static/js/charts/plot.js`` can pause there. A bundle that is not built as those known is served as it is: it works, in one go.
+one, so that ``static/js/charts/plot.js`` can pause there. A bundle that is not built as those known
+is served as it is: it works, in one go.
 """
 
 from __future__ import annotations

@@ -131,6 +131,11 @@ AISTORE_HOST = env_url("AISTORE_HOST", ("https", "http")).rstrip("/")
 # Also write one node of type AutoTune per experiment, as the platform's own AutoTune did.
 AISTORE_ORIGINAL_NODE = env_bool("AUTOTUNE_AISTORE_ORIGINAL_NODE", False)
 
+# ---- mirrors: where experiments are sent as they run, beside all that is kept here
+MIRROR_MLFLOW = env_url("AUTOTUNE_MIRROR_MLFLOW", ("https", "http")).rstrip("/")
+MIRROR_MLFLOW_TOKEN = env_str("AUTOTUNE_MIRROR_MLFLOW_TOKEN")
+MIRROR_TENSORBOARD = env_str("AUTOTUNE_MIRROR_TENSORBOARD")  # a directory
+
 # ---- notifications: e-mail by Django's own settings, and whom webhooks may tell
 EMAIL_HOST = env_str("EMAIL_HOST")  # none: no e-mail is sent
 EMAIL_USE_SSL = env_bool("EMAIL_USE_SSL", False)

@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 TASK = "experiments.tasks.reconcile_experiment"
 UPLOAD_TASK = "experiments.tasks.upload_experiment"
 NOTIFY_TASK = "experiments.tasks.deliver_notices"
+MIRROR_TASK = "experiments.tasks.mirror_experiment"
 _MIN_GAP = 0.05  # seconds between two messages for the same experiment from this process
 _PAUSE = 2.0  # after a failure, times as long as that took
 _LONGEST_PAUSE = 10.0
@@ -39,6 +40,11 @@ def upload_soon(experiment_id: str, *, min_gap: float = _MIN_GAP) -> None:
 def notify_soon(channel_id: str, *, min_gap: float = _MIN_GAP) -> None:
     """Send one message to who delivers a channel's notices, likewise."""
     _send(NOTIFY_TASK, channel_id, min_gap)
+
+
+def mirror_soon(mirror_id: str, *, min_gap: float = _MIN_GAP) -> None:
+    """Send one message to who mirrors an experiment to a tracker, likewise."""
+    _send(MIRROR_TASK, mirror_id, min_gap)
 
 
 def _send(task: str, experiment_id: str, min_gap: float) -> None:

@@ -23,13 +23,14 @@ LEFT_OUT = {
 }
 TIMEOUT_S = 300.0  # of those; the limit of the others is in pyproject.toml
 
-# Whose tests must reach every line of them; coverage nearly doubles what a test takes.
-MEASURED = ("algorithms", "charts", "engine", "manifest", "training")
+# Folders whose quick tests must reach the pure packages' lines: coverage, which nearly doubles what
+# a test takes, looks at no others.
+MEASURED = ("algorithms", "charts", "engine", "kube", "loop", "manifest", "training")
 
 # The groups that xdist keeps together and that take longest, in the order in which they begin.
 LONG_GROUPS = (
-    *("browser", "cluster-jobs", "services", "live-charts", "cluster-objects", "algorithms"),
-    *("install", "bad-input", "shell"),
+    *("cluster-jobs", "browser", "pages", "services", "live-charts", "cluster-objects"),
+    *("algorithms", "install", "bad-input", "shell"),
 )
 
 FAST = "fast_lane"
@@ -77,12 +78,12 @@ def pytest_collection_modifyitems(
 ) -> Iterator[None]:
     is_grouped = getattr(config.option, "loadgroup", False)
     for item in items:
-        slow = any(item.get_closest_marker(marker) for marker in LEFT_OUT)
+        slow = _is_slow(item)
         if slow and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(TIMEOUT_S))
         if is_grouped and not slow and not item.get_closest_marker("xdist_group"):
             # xdist deals out group by group, and what it does for each grows with their number.
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(config.rootpath)))
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(config.rootpath))))
     yield
     if is_grouped:
         items.sort(key=_turn)
@@ -91,10 +92,13 @@ def pytest_collection_modifyitems(
 def _turn(item: pytest.Item) -> int:
     """What takes long begins first, so that all workers end at about one time."""
     group = item.get_closest_marker("xdist_group")
-    if group is None:
-        return len(LONG_GROUPS)
-    names = [str(name) for name in group.args]
-    return next((n for n, each in enumerate(LONG_GROUPS) if each in names), len(LONG_GROUPS) + 1)
+    if group is not None and group.args[0] in LONG_GROUPS:
+        return LONG_GROUPS.index(group.args[0])
+    return len(LONG_GROUPS) + (not _is_slow(item))
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(marker) for marker in LEFT_OUT)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -109,7 +113,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Let coverage look at the quick tests of what is measured, and at no others."""
+    """Let coverage look at the tests of MEASURED."""
     plugin = item.config.pluginmanager.getplugin("_cov")
     controller = getattr(plugin, "cov_controller", None)
     if controller is not None and controller.cov is not None:

@@ -19,6 +19,7 @@ EVENTS = (
     *("aistore/client.py", "aistore/uploader.py", "aistore/vault.py", "algorithms/assessors/*.py"),
     "algorithms/borrowed/warm.py",
     *("cluster/objects.py", "cluster/sync.py", "engine/*.py", "loop/*.py", "models/secrets.py"),
+    *("mirrors/mlflow.py", "mirrors/passing.py", "mirrors/tensorboard.py"),
     *("notices/delivery.py", "notices/webhook.py"),
     *(
         "redaction.py",
@@ -56,6 +57,7 @@ PROBLEMS = (
 # Generated pages and schemas, descriptions of the API, programs of their own, headers.
 NEVER = (
     *("algorithms/reference.py", "algorithms/numerics/*.py", "manifest/crd.py", "rest/answers.py"),
+    "trials/by_hand.py",
     *("rest/urls.py", "training/client/*.py", "training/local/log.py", "web/account_*.py"),
 )
 # Of other modules of ours: calls whose texts nobody is shown, and errors that are defects of ours.
@@ -89,6 +91,7 @@ NOT_SAID = re.compile(
     r"|^(?:mapping values are|cannot start any|expected key|expected <|unexpected end|PR_SET)"
     r"|errors in the manifest$|^(?:Numbers|Ids) of \{|^AutoTune Web API|^application/"
     r"|^(?:<|failed: |HTTP \{|a \{kind\}$)"
+    r"|^Bearer \{|^ \(attempt \{|^trial \{number\}\{again\}$"  # of runs elsewhere
     r"|^(?:SELECT |WHERE | AND key|-c default_|objective \{i\}$|pip install |(?:Katib|W&B): \{)"
     r"|^(?:End Time|GPU Count|GPU Type|Job Type|Python version|Start Time|AutoTune Web)$"
     r"|^(?:Relative Time \(Process\)|Optuna \{library\}|study '\{name\}' of|top \{top\}$)"
@@ -96,7 +99,7 @@ NOT_SAID = re.compile(
 )
 # Words of libraries that we pass on, and single ones that stand in places of a sentence.
 ALSO = {
-    "events": ("tuner", "assessor", "advisor", "nothing"),
+    "events": ("tuner", "assessor", "advisor", "nothing", "Started."),
     "problems": (
         *("Expecting value", "Expecting ',' delimiter", "Expecting ':' delimiter", "Extra data"),
         *("Expecting property name enclosed in double quotes", "Invalid \\escape"),

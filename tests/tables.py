@@ -27,6 +27,7 @@ def lay(path: Path) -> None:
     """Copy it to ``path``, making it before where nobody has."""
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(_made(), path)
+    path.chmod(0o600)  # as it is where the product makes it
 
 
 @cache

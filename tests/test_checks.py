@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from django.core import checks
 from django.core.management import call_command
+
+# Each takes longer to import than all of a start may last on a slow machine.
+HEAVY = ("hyperopt", "networkx", "pandas", "scipy", "sklearn")
+START = f"""
+import sys, django
+django.setup()
+import experiments.management.commands.up, autotune_web.asgi, autotune_web.urls
+print(*sorted(set({HEAVY}) & set(sys.modules)))
+"""
 
 
 def test_the_system_checks_find_nothing():
@@ -12,3 +24,10 @@ def test_the_system_checks_find_nothing():
 
 def test_no_migration_is_missing(db):
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+def test_a_server_starts_without_what_takes_long_to_import():
+    """Those that an algorithm or a chart needs are loaded when it is asked for."""
+    words = [sys.executable, "-c", START]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout == "\n"

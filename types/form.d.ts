@@ -101,7 +101,7 @@ interface Form {
   warm_start: { experiments: string[]; trials: string };
   time: { amount: string; unit: string };
   trial_time: { amount: string; unit: string };
-  metrics: { objective: string; pattern: string; file: string };
+  metrics: { objective: string; pattern: string; file: string; tensorboard: string };
   optimize_mode: string;
   /** null: it cannot be read */
   space: SpaceRow[] | null;

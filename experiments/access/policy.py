@@ -46,6 +46,11 @@ def may_create(user: Any) -> bool:
     return bool(getattr(user, "is_authenticated", False))
 
 
+def may_see_server_logs(user: Any) -> bool:
+    """Read what this installation's own processes log; secrets are taken out of it."""
+    return bool(getattr(user, "is_authenticated", False))
+
+
 def may_run_locally(user: Any) -> bool:
     """Run a manifest's command on this host: as good as a shell account on it."""
     return bool(getattr(user, "is_authenticated", False))

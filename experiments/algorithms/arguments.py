@@ -57,6 +57,7 @@ class TunerArgs(Args):
             "n_ei_candidates",
             "prior_weight",
             "tpe_args",
+            "costAware",
         }
     )
 
@@ -76,7 +77,12 @@ class TunerArgs(Args):
 
 @dataclass(frozen=True)
 class AutoArgs(TunerArgs):
-    """Auto takes no settings of its own."""
+    """Auto."""
+
+    costAware: bool = setting(
+        False,
+        help="Weigh what a trial promises against how long it will take, by the trials so far.",
+    )
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,9 @@ class Observation:
     curve: Curve = ()  # finite losses, by sequence
     note: Mapping[str, Any] = field(default_factory=dict)  # what Suggestion.note held
     completed: bool = False  # ran to its own end; False for early-stopped trials
+    # FAILED for reasons outside its parameters: stopped by the user, lost, or its result excluded
+    blameless: bool = False
+    seconds: float | None = None  # from its start to its end, where both are known
 
     def __post_init__(self) -> None:
         finite = self.loss is not None and abs(self.loss) < float("inf")
@@ -75,6 +78,9 @@ ORIGINS = (
     "start-up", "model", "grid", "batch", "random", "promoted", "exploit", "continued", "borrowed",
     "initial",
 )  # fmt: skip
+
+# In a note: how likely the trial was to run, where its tuner had learnt from failures
+LIKELY = "likely"
 
 # What an advisor adds to the parameters of a trial: how long it may train. NNI's name.
 BUDGET_KEY = "TRIAL_BUDGET"

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
 
-from experiments.algorithms.base import Observation, Outcome, Proposal, Suggestion, Tuner
+from experiments.algorithms.base import LIKELY, Observation, Outcome, Proposal, Suggestion, Tuner
 from experiments.algorithms.space.search_space import SearchSpace
 
 A = TypeVar("A")
@@ -42,16 +43,25 @@ class OneByOneTuner(Tuner[A]):
     ) -> tuple[dict[str, Any], str]:
         """Return one configuration and its origin."""
 
+    def likely(self, history: Sequence[Observation], params: Mapping[str, Any]) -> float | None:
+        """Return how likely a trial is to run by what failed before, None where nobody knows."""
+        return None
+
     def propose(self, history: Sequence[Observation], count: int) -> Proposal:
         seen = list(history)
         tried = Tried(self.space, [o.parameters for o in seen])
         suggestions: list[Suggestion] = []
         for _ in range(count):
             suggestion = self._suggest(seen, tried)
+            likely = self.likely(seen, suggestion.parameters)
+            if likely is not None:
+                suggestion = replace(suggestion, note={**suggestion.note, LIKELY: likely})
             suggestions.append(suggestion)
             tried.add(suggestion.parameters)
             number = max((o.number for o in seen), default=-1) + 1
-            seen.append(Observation(number, suggestion.parameters, Outcome.RUNNING))
+            seen.append(
+                Observation(number, suggestion.parameters, Outcome.RUNNING, note=suggestion.note)
+            )
         return Proposal(tuple(suggestions))
 
     def _suggest(self, seen: Sequence[Observation], tried: Tried) -> Suggestion:

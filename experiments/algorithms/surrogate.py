@@ -5,7 +5,7 @@ trials that still run count. Everything here is a function of the history alone.
 
 *Scale*: losses become targets with mean 0 and deviation 1, after a Yeo-Johnson power transform
 chosen by maximum likelihood, so that a few huge losses do not flatten all others (Cowen-Rivers et
-al., "HEBO", JAIR 2022, section 4.2). Failed trials count as the worst finished one.
+al., "HEBO", JAIR 2022, section 4.2). Failed trials are left to ``failures``.
 
 *Size*: beyond ``MAX_ROWS`` finished trials the model sees the best, the latest and some spread over
 the rest; beyond ``MAX_FIT_ROWS`` the hyper-parameters are fitted to fewer still.
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+from scipy import special, stats
 
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.numerics.domain import Domain, Floats
@@ -48,9 +48,9 @@ N_COVERING = 64  # points of the even covering that are drawn at once
 class Data:
     """What a history says, as numbers."""
 
-    rows: Floats  # of finished trials # (n, d)
+    rows: Floats  # of trials that have a loss # (n, d)
     targets: Floats  # their losses on the model's scale # (n,)
-    n_done: int  # how many of them have a loss
+    n_finished: int  # those, and the ones that failed
     running: Floats  # rows of trials that still run # (n_running, d)
     taken: frozenset[bytes]  # keys of the rows of all trials
 
@@ -151,28 +151,19 @@ class Modeller:
 
     def read(self, history: Sequence[Observation]) -> Data:
         """Turn a history into numbers; trials outside the space are left out."""
-        rows: list[Floats] = []
-        losses: list[float] = []
-        running: list[Floats] = []
-        for observation in history:
-            row = self._vectors.encode(observation.parameters)
-            if row is None:
-                continue
-            if observation.outcome is Outcome.RUNNING:
-                running.append(row)
-                continue
-            rows.append(row)
-            losses.append(np.nan if observation.loss is None else observation.loss)
-        n_columns = self._domain.n_columns
-        finished = np.array(rows).reshape(len(rows), n_columns)
-        unfinished = np.array(running).reshape(len(running), n_columns)
-        taken = frozenset(row_keys(finished) + row_keys(unfinished))
-        n_done = int(np.isfinite(losses).sum())
-        return Data(finished, to_targets(np.array(losses)), n_done, unfinished, taken)
+        rows, is_inside = self._vectors.encode_many([o.parameters for o in history])
+        is_running = np.array([o.outcome is Outcome.RUNNING for o in history], dtype=bool)
+        losses = np.array([np.nan if o.loss is None else o.loss for o in history], dtype=float)
+        is_done = is_inside & np.isfinite(losses)
+        finished, unfinished = rows[is_done], rows[is_inside & is_running]
+        n_finished = int((is_inside & ~is_running).sum())
+        taken = frozenset(row_keys(rows[is_inside]))
+        targets = to_targets(losses[is_done]) if is_done.any() else np.zeros(0)
+        return Data(finished, targets, n_finished, unfinished, taken)
 
     def is_ready(self, data: Data, n_start: int) -> bool:
         """Say whether there is enough to model: ``n_start`` finished trials, not all failed."""
-        return bool(len(data.rows) >= n_start and data.n_done and self._domain.n_columns)
+        return bool(data.n_finished >= n_start and len(data.rows) and self._domain.n_columns)
 
     def start_up(
         self, data: Data, seed: int, number: int, rng: np.random.Generator
@@ -207,6 +198,20 @@ class Modeller:
         normals = np.concatenate([half, -half], axis=1)
         process = process.extended(running, sample_jointly(mean[:, 0], covariance, normals))
         return Model(process, np.minimum(best, process.predict(running)[0].min(axis=0)))
+
+    def trust(self, data: Data) -> float:
+        """Return how well the model predicts each trial from the others: a rank correlation.
+
+        Nought is no better than a guess; below it the mean of all would be the better model.
+        """
+        if len(data.rows) < 3 or not np.ptp(data.targets):
+            return 0.0
+        process, _ = self._process(data)
+        predicted = process.leave_one_out()[0]
+        if not np.ptp(predicted):
+            return 0.0
+        ranks = [stats.rankdata(numbers) for numbers in (predicted, process.y[:, 0])]
+        return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
     def believer(self, data: Data) -> GaussianProcess:
         """Return what is believed if running trials reach exactly what the model predicts."""

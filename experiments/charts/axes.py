@@ -173,9 +173,9 @@ def _as_numbers(values: list[Any]) -> Floats | None:
 
 def key_of(value: Any) -> Hashable:
     """What tells one choice from another: the ``_name`` of a nested one, else the value itself."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping) and isinstance(value.get("_name"), str):
+    if not isinstance(value, dict):
+        return freeze(value)
+    if isinstance(value.get("_name"), str):
         return ("branch", value["_name"])
     return freeze(value)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Any
 
 import numpy as np
@@ -261,8 +262,8 @@ def _chosen(record: Record, present: Collection[int], alone: int | None, n_best:
     running = [t.number for t in candidates if t.state == TrialState.RUNNING][-MOST_RUNNING:]
     valued = [t for t in candidates if t.has_value and not t.excluded and t.value is not None]
     sign = -1.0 if record.maximize else 1.0
-    valued.sort(key=lambda t: (sign * (t.value or 0.0), t.number))
-    chosen = [t.number for t in valued]
+    best = nsmallest(n_best, valued, key=lambda t: (sign * (t.value or 0.0), t.number))
+    chosen = [t.number for t in best]
     if (
         len(chosen) < n_best
     ):  # without enough results the newest trials are the next best to look at

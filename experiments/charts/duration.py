@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,13 +14,13 @@ from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "duration"
+FEW = 8  # bars, between which every number is named
 MOST_BARS = 600  # above that bands stand for all, and the longest are drawn one by one
 N_LONGEST = 150
 LEAST_QUEUE_S = 0.05  # shorter waits are the loop's own rhythm, not a queue
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(NamedTuple):
     number: int
     state: str
     queue_s: float
@@ -96,8 +96,11 @@ def _figure_of_many(info: DurationInfo) -> Figure:
 
 def _frame(info: DurationInfo) -> dict[str, Any]:
     x_axis = style.axis(_("Trial"))
-    if len(info.bars) < 8:
+    if len(info.bars) < FEW:
+        first, last = info.bars[0].number, info.bars[-1].number
         x_axis["dtick"] = 1
+        if last - first < FEW:  # else a single bar is as wide as the chart
+            x_axis["range"] = [first - 0.6, first + FEW - 0.4]
     frame = style.layout(
         KIND,
         barmode="stack",

@@ -6,9 +6,11 @@ the axis edge with their count, so that one diverged trial does not flatten all 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,8 +55,7 @@ GROUPS = ("SUCCEEDED", "EARLY_STOPPED", "RUNNING", "FAILED", "EXCLUDED")  # draw
 _COLUMNS = {"start": "started_at", "time": "finished_at"}
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """One trial's place; ``y`` is None where it has no value and is drawn at the bottom edge."""
 
     trial: TrialRecord
@@ -76,13 +77,15 @@ class HistoryInfo:
     best: Point | None
     view: tuple[float, float] | None  # values shown at first; None where there are none
 
-    @property
+    @cached_property
     def below(self) -> tuple[Point, ...]:
-        return tuple(p for p in self.points if self.view and p.y is not None and p.y < self.view[0])
+        low = self.view[0] if self.view else -math.inf
+        return tuple(p for p in self.points if p.y is not None and p.y < low)
 
-    @property
+    @cached_property
     def above(self) -> tuple[Point, ...]:
-        return tuple(p for p in self.points if self.view and p.y is not None and p.y > self.view[1])
+        high = self.view[1] if self.view else math.inf
+        return tuple(p for p in self.points if p.y is not None and p.y > high)
 
 
 def info(record: Record, options: Options) -> HistoryInfo:

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import fdtrc
 
 from experiments.charts.axes import Axis
 from experiments.charts.base import Floats
@@ -39,14 +38,15 @@ class Together:
 
 
 def acting_together(axes: Sequence[Axis], ranks: Floats) -> list[Together]:
-    """The pairs that act together beyond chance, the strongest first; at most three."""
+    """The pairs that act together beyond chance, the strongest first; at most three.
+
+    A nested parameter is set against its own choice where several branches have it.
+    """
     shown = axes[:MOST_AXES]
     coded = [_coded(axis) for axis in shown]
     found = []
     n_looked_at = 0
     for i, j in itertools.combinations(range(len(shown)), 2):
-        if _is_inside(shown[i], shown[j]):
-            continue
         (a, in_a), (b, in_b) = coded[i], coded[j]
         both = in_a & in_b
         tested = _tested(a[both], b[both], ranks[both]) if both.sum() >= LEAST else None
@@ -57,12 +57,6 @@ def acting_together(axes: Sequence[Axis], ranks: Floats) -> list[Together]:
     limit = CHANCE / max(1, n_looked_at)
     told = [t for t in found if t.chance <= limit and t.share >= LEAST_SHARE]
     return sorted(told, key=lambda t: -t.share)[:MOST_TOLD]
-
-
-def _is_inside(one: Axis, other: Axis) -> bool:
-    """A nested parameter goes with its choice anyway."""
-    n = min(len(one.path), len(other.path))
-    return n > 0 and one.path[:n] == other.path[:n]
 
 
 def _coded(axis: Axis) -> tuple[Codes, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
@@ -110,4 +104,6 @@ def _tested(a: Codes, b: Codes, ranks: Floats) -> tuple[float, float] | None:
     if within <= 0:
         return together / whole, 0.0 if together > 1e-12 * whole else 1.0
     ratio = (together / free) / (within / free_within)
-    return together / whole, float(fdtrc(free, free_within, ratio))
+    from scipy import special  # servers and commands start without it, see the registry
+
+    return together / whole, float(special.fdtrc(free, free_within, ratio))

@@ -14,6 +14,7 @@ from experiments.charts.axes import Axis
 from experiments.charts.base import Floats
 
 LABEL_LENGTH = 26
+FEW_DECADES, MOST_DECADES = 2.0, 10.0  # of a log axis
 JITTER = 0.5  # of the way between two choices, over which equal ones are spread
 GOLDEN = 0.6180339887  # its multiples, less the whole ones, fill an interval evenly
 
@@ -33,16 +34,21 @@ def axis_layout(axis: Axis, title: str, **changes: Any) -> dict[str, Any]:
     layout = style.axis(title, range=[axis.own_low, axis.high])
     if axis.kind == "log":
         layout |= {"type": "log", "exponentformat": "e"}
+        # Plotly writes 20 and 50 between 10 and 100 as a small 2 and 5: whole numbers, or none.
+        if axis.high - axis.own_low < FEW_DECADES:
+            layout["tickformat"] = "~g"
+        else:
+            layout["dtick"] = max(1, round((axis.high - axis.own_low) / MOST_DECADES))
     elif axis.kind == "choice":
         layout["tickvals"] = [place for place, _ in axis.own_ticks]
         layout["ticktext"] = [words for _, words in axis.own_ticks]
     return layout | changes
 
 
-def short_label(axis: Axis) -> str:
+def short_label(axis: Axis, most: int = LABEL_LENGTH) -> str:
     label = axis.label
-    if len(label) > LABEL_LENGTH:
-        label = "…" + label[1 - LABEL_LENGTH :]
+    if len(label) > most:
+        label = "…" + label[1 - most :]
     return style.plain_text(label)
 
 

@@ -118,8 +118,9 @@ def _duration(trial: TrialRecord) -> float | None:
 def _metric(name: str) -> Reader:
     def read(trial: TrialRecord) -> Any:
         value = trial.metrics.get(name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return value if is_number and math.isfinite(value) else None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return None
+        return value if math.isfinite(value) else None
 
     return read
 

@@ -37,9 +37,11 @@ MOST_PANELS = 12
 MOST_ASKED = 24
 MOST_POINTS = 6000  # in all panels together; above that, densities
 CELLS_X, CELLS_Y = 32, 26
-ROW = 200  # pixels
+ROW, TALL_ROW = 200, 220  # pixels
 COLUMNS = 4
 MOST_COLUMNS = 6
+FEW_COLUMNS = 2  # a phone's
+NARROW_LABEL = 19  # characters
 DIAMOND_OPEN, CIRCLE = 102, 0  # Plotly's numbers of symbols
 
 
@@ -167,9 +169,10 @@ def figure(info: SliceInfo) -> Figure:
         traces += _traces(info, panel)
         x_name, y_name = f"xaxis{_suffix(panel.index)}", f"yaxis{_suffix(panel.index)}"
         frame[x_name] = panels.axis_layout(
-            panel.axis, _title(info, panel),
-            domain=_domain(column, n_columns, 0.02), anchor=f"y{_suffix(panel.index)}",
-            nticks=6 if n_columns > 2 else 5,
+            panel.axis, _title(info, panel, is_narrow=n_columns == FEW_COLUMNS),
+            domain=_domain(column, n_columns, 0.02 if n_columns > FEW_COLUMNS else 0.09),
+            anchor=f"y{_suffix(panel.index)}",
+            nticks=6 if n_columns > FEW_COLUMNS else 5,
         )  # fmt: skip
         if info.is_dense and panel.axis.kind != "choice":
             places = np.array(panel.axis.places)[panel.active]
@@ -190,7 +193,7 @@ def figure(info: SliceInfo) -> Figure:
         "n_trials": int(info.trials.values.size),
         "axes": [[style.escaped(label), round(share, 4)] for label, share in info.offered],
         "shown": [style.escaped(p.axis.label) for p in info.panels],
-        "height": 30 + ROW * n_rows,
+        "height": 30 + (ROW if n_columns > FEW_COLUMNS else TALL_ROW) * n_rows,
         "note": _note(info),
         "selects": {
             **{f"x{_suffix(p.index)}": brush.parameter(p.axis) for p in info.panels},
@@ -210,12 +213,14 @@ def _domain(place: int, n: int, gap: float) -> list[float]:
     return [round(start, 4), round(min(start + width, 1.0), 4)]
 
 
-def _title(info: SliceInfo, panel: Panel) -> str:
+def _title(info: SliceInfo, panel: Panel, *, is_narrow: bool) -> str:
+    """The parameter, how many trials have it, and its share; on two lines beside another."""
     share = dict(info.offered)[panel.axis.label]
-    words = panels.short_label(panel.axis)
+    words = panels.short_label(panel.axis, NARROW_LABEL if is_narrow else panels.LABEL_LENGTH)
     n = int(panel.active.sum())
     if n < info.trials.values.size:
-        words += _(" · {n} trials", n=n)
+        more = _(" · {n} trials", n=n)
+        words += "<br>" + more.removeprefix(" · ") if is_narrow else more
     return words + (f" · {100 * share:.0f} %" if share >= 0.005 else "")
 
 

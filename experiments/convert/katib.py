@@ -113,7 +113,7 @@ def _metrics(draft: Draft, spec: Section, name: str, which: str) -> None:
         hint = "Let the script call autotune_trial.report(); docs/trials.md."
         draft.leave(path, f"With {kind} the script reports to Katib by itself.", hint)
         return
-    if kind not in ("StdOut", "File"):
+    if kind not in ("StdOut", "File", "TensorFlowEvent"):
         hint = f"Let the script print '{name}=VALUE', or call autotune_trial.report()."
         draft.leave(path, f"The collector {kind} is not here.", hint)
     metrics: dict[str, Any] = {"objective": name}
@@ -129,6 +129,9 @@ def _metrics(draft: Draft, spec: Section, name: str, which: str) -> None:
     place.take("kind")
     if kind == "File":
         metrics["file"] = file or "/var/log/katib/metrics.log"
+    if kind == "TensorFlowEvent":
+        metrics["tensorboard"] = file or "/var/log/katib/tfevent/"
+        metrics.pop("stdout", None)
     draft.put("spec.metrics", metrics, "spec.objective.objectiveMetricName", name)
     draft.leave(
         which,

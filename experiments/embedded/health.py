@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from asgiref.sync import sync_to_async
@@ -21,6 +23,7 @@ from experiments.models import release
 
 logger = logging.getLogger(__name__)
 
+LOOK_AGAIN_S = 3.0
 _migrated = False  # once true it stays so: a database is never brought back under us
 
 
@@ -52,6 +55,17 @@ def database_trouble() -> str:
     finally:
         close_old_connections()
     return ""
+
+
+def wait_until_migrated(say: Callable[[str], None]) -> None:
+    """Return once the database is of our version: another role brings it there."""
+    said = ""
+    while words := database_trouble():
+        beat()  # waiting is no reason to be killed
+        if words != said:
+            say(f"Waiting for the database: {words}")
+            said = words
+        time.sleep(LOOK_AGAIN_S)
 
 
 def beat() -> None:

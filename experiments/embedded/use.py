@@ -1,8 +1,8 @@
 """Whether programs still use a server that was started for them: ``up --while-used``.
 
-Each of them holds a shared lock on a file of the data directory (``autotune_client.finding``), which
-the kernel takes back however it ends. Once nobody has it the server takes it for itself, until its
-own end: who comes now waits for that, and starts another.
+Each of them holds a shared lock on a file of the data directory (``autotune_client.finding``),
+which the kernel takes back however it ends. Once nobody has it the server takes it for itself,
+until its own end: who comes now waits for that, and starts another.
 """
 
 from __future__ import annotations

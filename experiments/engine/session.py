@@ -47,6 +47,7 @@ from experiments.states import FINISHED, TrialState
 logger = logging.getLogger(__name__)
 
 LARGEST = 1e300
+_BLAMELESS = frozenset({TrialState.CANCELED, TrialState.LOST})  # not for their parameters
 # What float arithmetic, numpy and scipy raise for numbers that they cannot use: overflow, division
 # by zero, a matrix that has no factor.
 CANNOT_COMPUTE = (ArithmeticError, np.linalg.LinAlgError)
@@ -70,6 +71,7 @@ class TrialSoFar:
     curve: Curve = ()  # (sequence, value) of its intermediate reports; non-finite ones may be there
     note: Mapping[str, Any] = field(default_factory=dict)  # what the tuner's suggestion carried
     excluded: bool = False  # the user wants its result left out
+    seconds: float | None = None  # from its start to its end
 
 
 class AlgorithmError(Exception):
@@ -260,6 +262,8 @@ def observation(record: TrialSoFar, *, maximizes: bool) -> Observation:
         curve=curve,
         note=dict(record.note),
         completed=record.state == TrialState.SUCCEEDED and outcome is Outcome.DONE,
+        seconds=record.seconds,
+        blameless=outcome is Outcome.FAILED and (record.excluded or record.state in _BLAMELESS),
     )
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy.special import stdtrit
 
 CONTENDERS = 5  # of the best parameters, that are looked at
 CONFIDENCE = 0.95  # of intervals; and what a winner's chance must reach to be sure
@@ -141,7 +140,10 @@ def _contender(
     mean = float(np.mean(again)) if again else None
     low = high = None
     if mean is not None and noise is not None:
-        half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * noise / math.sqrt(len(again))
+        from scipy import special  # servers and commands start without it, see the registry
+
+        width = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
+        half = width * noise / math.sqrt(len(again))
         low, high = mean - half, mean + half
     return Contender(
         trial=group.numbers[0], value=value, again=group.numbers[1:], n_failed=group.n_failed,

@@ -36,7 +36,14 @@ class _Row(NamedTuple):
     note: Any
     excluded: bool
     n_reports: int
+    started_at: datetime | None
     finished_at: datetime | None
+
+    @property
+    def seconds(self) -> float | None:
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
 
 
 def trials_so_far(experiment: Experiment) -> list[TrialSoFar]:
@@ -53,6 +60,7 @@ def trials_so_far(experiment: Experiment) -> list[TrialSoFar]:
             curve=curves[trial.pk],
             note=trial.note,
             excluded=trial.excluded,
+            seconds=trial.seconds,
         )
         for trial in trials
     ]

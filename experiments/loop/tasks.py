@@ -6,6 +6,7 @@ from celery import shared_task
 
 from experiments.aistore.uploader import upload
 from experiments.loop.reconcile import reconcile
+from experiments.mirrors.passing import mirror
 from experiments.notices.delivery import deliver
 
 
@@ -22,3 +23,8 @@ def upload_experiment(experiment_id: str) -> None:
 @shared_task(name="experiments.tasks.deliver_notices")
 def deliver_notices(channel_id: str) -> None:
     deliver(channel_id)
+
+
+@shared_task(name="experiments.tasks.mirror_experiment")
+def mirror_experiment(mirror_id: str) -> None:
+    mirror(mirror_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os.path
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -29,6 +30,9 @@ SAMPLE_SEED = 20_231_204  # fixed: the same manifest shows the same samples
 
 _TASKS = "spec.trainingConfig.tasks"
 _TRY_EACH_ONCE = ("GridSearch", "Batch")
+_LOSS = re.compile(
+    r"(?:\A|[\W_])(?:loss|error|err|mse|rmse|mae|nll|perplexity|ppl)(?:\Z|[\W_])", re.IGNORECASE
+)
 _GPU_SUFFIX = "gpu"  # nvidia.com/gpu, amd.com/gpu, …
 
 
@@ -296,6 +300,13 @@ def _check_metrics(notes: Notes, spec: ExperimentSpec, runs_here: bool) -> None:
             "Let the script report: autotune_trial, the T9k SDK or NNI; see docs/trials.md.",
         )
         return
+    if spec.maximizes and _LOSS.search(spec.metrics.objective):
+        notes.warn(
+            "spec.metrics.objective",
+            f"The LARGEST {spec.metrics.objective} is the best one (maximize), though it looks "
+            "like a loss or an error.",
+            'Write "optimize_mode": "minimize" in classArgs.',
+        )
     first = containers_of(spec.training.tasks[0].template)[0]
     shared = named.startswith("/") or bool(first.get("workingDir"))
     if named and "$(" not in named and shared and spec.concurrency > 1:

@@ -72,7 +72,7 @@ def partly_problems(
         if parameter is None:
             close = nearest(str(name), list(parameters))
             hint = f"Did you mean '{close}'?" if close else ""
-            message = "is not a parameter of the search space."
+            message = f"'{name}' is not a parameter of the search space."
             found.append(Problem(here, message, hint))
         elif isinstance(branch := branch_of(parameter, value), Branch):
             below = {key: inner for key, inner in value.items() if key != "_name"}

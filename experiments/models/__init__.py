@@ -5,6 +5,7 @@ from experiments.models.cluster_objects import ClusterObject
 from experiments.models.curves import Curve
 from experiments.models.elsewhere import Ask, Creation, Loan
 from experiments.models.many import change_trials
+from experiments.models.mirrors import Mirror
 from experiments.models.notices import Channel, Notice
 from experiments.models.project import Project
 from experiments.models.release import Release
@@ -40,6 +41,7 @@ __all__ = [
     "Experiment",
     "Loan",
     "Metric",
+    "Mirror",
     "Notice",
     "Project",
     "Release",

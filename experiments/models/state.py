@@ -166,10 +166,6 @@ class Experiment(models.Model):
                 condition=Q(max_trials__gte=1) & Q(concurrency__gte=1) & Q(max_exec_seconds__gte=1),
                 name="experiment_limits_positive",
             ),
-            models.CheckConstraint(
-                condition=Q(max_trials__isnull=False) | Q(max_exec_seconds__isnull=False),
-                name="experiment_ends",
-            ),
         ]
 
     def __str__(self) -> str:

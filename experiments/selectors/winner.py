@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from experiments.algorithms.space.parameters import freeze
 from experiments.engine.outlook import outlook
 from experiments.engine.winner import Run, judge
 from experiments.models import Experiment
@@ -36,7 +36,7 @@ def _winner(experiment: Experiment) -> dict[str, Any]:
     rows = list(zip(*fast_rows.columns(counted, _COLUMNS), strict=True))
     is_well = [row[1] == TrialState.SUCCEEDED and row[3] is not None for row in rows]
     runs = [
-        Run(number, freeze(parameters), value if well else None)
+        Run(number, json.dumps(parameters, sort_keys=True), value if well else None)
         for well, (number, _, _, value, parameters, _, _) in zip(is_well, rows, strict=True)
     ]
     maximize = experiment.optimize_mode != "minimize"

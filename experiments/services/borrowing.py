@@ -16,8 +16,7 @@ import numpy as np
 from django.db.models import QuerySet
 
 from experiments.access import policy
-from experiments.algorithms.borrowed.matching import Outside, matched, shares_names
-from experiments.algorithms.borrowed.warm import DEAF
+from experiments.algorithms.borrowed.matching import DEAF, Outside, matched, shares_names
 from experiments.manifest.reading import at
 from experiments.manifest.spec import ExperimentSpec
 from experiments.manifest.warm_start_spec import PATH

@@ -207,7 +207,7 @@ def _waits_again(trial: Trial, attempt: int) -> bool:
 def tell(experiment: Experiment, number: int, attempt: int, word: Mapping[str, Any]) -> Told:
     """Take the word of what came of a trial: one of WORDS with its value or the reason.
 
-    Raises Refused: another word was told before, or the trial is somebody else's by now.
+    Raises Refused: another word was told of this attempt before.
     """
     require_elsewhere(experiment)
     trial, loan = _lent(experiment, number, attempt)
@@ -217,11 +217,11 @@ def tell(experiment: Experiment, number: int, attempt: int, word: Mapping[str, A
         loan.refresh_from_db()
         if loan.told is not None:
             return _told_again(trial, loan, word)
-        if trial.attempt != attempt and not _waits_again(trial, attempt):
-            raise Refused(_taken(attempt))
+        if trial.retried or (trial.attempt != attempt and not _waits_again(trial, attempt)):
+            return Told(trial, False, _taken(attempt))
         Loan.objects.filter(pk=loan.pk).update(told=dict(word), heard_at=timezone.now())
         if trial.state == TrialState.LOST and "lost" not in word:
-            trial = _in_place_of(trial, attempt)
+            trial = _in_place_of(trial)
         if not trial.is_finished and not trial.stop_as:
             _end(trial, loan, word)
     if trial.is_finished:
@@ -234,7 +234,9 @@ def tell(experiment: Experiment, number: int, attempt: int, word: Mapping[str, A
 def _outcome(trial: Trial, word: Mapping[str, Any]) -> Told:
     trial.refresh_from_db()
     is_result = trial.state in (TrialState.SUCCEEDED, TrialState.FAILED) and not trial.stop_as
-    used = (is_result and "lost" not in word) or ("stopped" in word and trial.is_finished)
+    used = (is_result and "lost" not in word) or (
+        "stopped" in word and trial.state == TrialState.EARLY_STOPPED
+    )
     return Told(trial, used, trial.stop_reason or trial.reason)
 
 
@@ -252,10 +254,8 @@ def _shown(told: Any) -> str:
     return f"{what} {told[what]}"[:200]
 
 
-def _in_place_of(lost: Trial, attempt: int) -> Trial:
+def _in_place_of(lost: Trial) -> Trial:
     """A retry of a trial that was lost for good, for the result that came all the same."""
-    if lost.retried:
-        raise Refused(_taken(attempt))
     trial = actions.retry_trial(lost)
     trial.experiment = lost.experiment
     return trial

@@ -24,7 +24,7 @@ from experiments.manifest.names import slug
 from experiments.manifest.spec import ExperimentSpec, parse_manifest, to_manifest
 from experiments.models import Event, Experiment, Metric, Project, Trial, curves
 from experiments.problems import Problem, ProblemsError
-from experiments.reports.rows import json_number
+from experiments.reports.wire import json_number
 from experiments.services.generated.rows import free_keys
 from experiments.states import EventKind, Phase, TrialState
 from experiments.trials.changes import update_best

@@ -60,7 +60,7 @@ def set_(call: Call) -> int:
     for given in call.options.settings:
         name, value = _setting(given)
         if name in wanted:
-            raise Trouble(BAD_INPUT, f"{name} is given twice.")
+            raise Trouble(BAD_INPUT, _("{name} is given twice.").format(name=name))
         wanted[name] = value
     before = call.experiment()
     now = call.client.ask("PATCH", _path(before), body=wanted).json
@@ -75,19 +75,23 @@ def set_(call: Call) -> int:
 def _setting(given: str) -> tuple[str, Any]:
     name, equals, text = given.partition("=")
     if not equals:
-        raise Trouble(BAD_INPUT, f"Must be NAME=VALUE, as maxTrialNum=80, but is {given!r}.")
+        words = _("Must be NAME=VALUE, as maxTrialNum=80, but is {given}.")
+        raise Trouble(BAD_INPUT, words.format(given=repr(given)))
     name = SPELLED.get(name, name)
     if name in TEXTS:
         return name, text
     if name not in WHOLE_NUMBERS:
         known = ", ".join((*WHOLE_NUMBERS, *TEXTS))
-        raise Trouble(BAD_INPUT, f"{name!r} cannot be set; what can: {known}.")
+        words = _("{name} cannot be set; what can: {known}.")
+        raise Trouble(BAD_INPUT, words.format(name=repr(name), known=known))
     if text.strip().lower() in NO_LIMIT and name in MAY_LACK:
         return name, None
     digits = text.strip().removeprefix("-")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
-        also = f", or {NO_LIMIT[0]}" if name in MAY_LACK else ""
-        raise Trouble(BAD_INPUT, f"{name} must be a whole number{also}, but is {text!r}.")
+        words = _("{name} must be a whole number, but is {text}.")
+        if name in MAY_LACK:
+            words = _("{name} must be a whole number, or none, but is {text}.")
+        raise Trouble(BAD_INPUT, words.format(name=name, text=repr(text)))
     return name, int(text)
 
 

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from experiments.shell import screen
+from experiments.shell.language import gettext as _
 from experiments.shell.server import Client
 from experiments.shell.trouble import BAD_INPUT, NOT_FOUND, Trouble
 
@@ -19,7 +20,7 @@ def experiment(client: Client, word: str) -> dict[str, Any]:
     Raises Trouble: with the exit code for nothing found, or for several, all named.
     """
     if not word.strip():
-        raise Trouble(BAD_INPUT, "ID must be an experiment's id or name, but is empty.")
+        raise Trouble(BAD_INPUT, _("ID must be an experiment's id or name, but is empty."))
     if _ID.fullmatch(word):
         try:
             return dict(client.get(f"experiments/{word}/"))
@@ -30,13 +31,14 @@ def experiment(client: Client, word: str) -> dict[str, Any]:
     named = [each for each in found if each["name"] == word]
     fitting = named or [each for each in found if each["id"].startswith(word)]
     if not fitting:
-        raise Trouble(NOT_FOUND, f"No experiment has the id or the name '{screen.clean(word)}'.")
+        words = _("No experiment has the id or the name '{word}'.")
+        raise Trouble(NOT_FOUND, words.format(word=screen.clean(word)))
     if len(fitting) > 1:
         lines = [f"  {each['id']}  {screen.clean(each['name'])}" for each in fitting[:MOST_NAMED]]
         if len(fitting) > MOST_NAMED:
-            lines.append(f"  and {len(fitting) - MOST_NAMED} others")
-        words = f"'{screen.clean(word)}' fits {len(fitting)} experiments; name one by its id:"
-        raise Trouble(BAD_INPUT, words, *lines)
+            lines.append("  " + _("and {n} others").format(n=len(fitting) - MOST_NAMED))
+        words = _("'{word}' fits {n} experiments; name one by its id:")
+        raise Trouble(BAD_INPUT, words.format(word=screen.clean(word), n=len(fitting)), *lines)
     return fitting[0]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from experiments.shell import finding, screen
 from experiments.shell.call import Call, Command, takes_id
+from experiments.shell.language import gettext as _
 from experiments.shell.trouble import BAD_INPUT, NOT_FOUND, Trouble
 
 PIECE = 1024 * 1024  # bytes of one answer, as many as REST gives
@@ -30,7 +31,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def logs(call: Call) -> int:
     if call.options.json and call.options.follow:
-        raise Trouble(BAD_INPUT, "--json gives a whole answer: leave -f out.")
+        raise Trouble(BAD_INPUT, _("--json gives a whole answer: leave -f out."))
     experiment = call.experiment()
     trials = f"experiments/{experiment['id']}/trials/"
     number = call.options.number
@@ -51,7 +52,8 @@ def _newest(call: Call, trials: str, experiment: dict[str, Any]) -> int:
     found = call.client.pages(trials, 1, order="-started_at")[0]
     if not found or found[0]["started_at"] is None:
         name = screen.clean(experiment["name"])
-        raise Trouble(NOT_FOUND, f"No trial of {name} ({experiment['id']}) has started yet.")
+        words = _("No trial of {name} ({id}) has started yet.")
+        raise Trouble(NOT_FOUND, words.format(name=name, id=experiment["id"]))
     return int(found[0]["number"])
 
 

@@ -247,10 +247,9 @@ def best(call: Call) -> int:
     found = experiment["best"]
     if found is None:
         name = screen.clean(experiment["name"])
-        raise Trouble(
-            NOTHING_SUCCEEDED,
-            f"No trial of {name} ({experiment['id']}) has succeeded; it is {experiment['phase']}.",
-        )
+        words = _("No trial of {name} ({id}) has succeeded; it is {phase}.")
+        told = words.format(name=name, id=experiment["id"], phase=experiment["phase"])
+        raise Trouble(NOTHING_SUCCEEDED, told)
     return call.tell(found, lambda: _whole_best(found))
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from experiments import places
+from experiments.problems import nearest
 from experiments.shell import screen, server, words
 from experiments.shell.call import Call, Command
 from experiments.shell.trouble import BAD_INPUT, INTERRUPTED, Trouble
@@ -81,5 +82,7 @@ def _door(options: argparse.Namespace, without_server: server.WithoutServer) -> 
 
 def unknown(word: str, write: Callable[[str], object]) -> int:
     """Say that there is no such command, and which there are."""
-    write(f"Unknown command '{screen.clean(word)}'.\n\n{words.help_text()}")
+    meant = nearest(word, words.summaries())
+    hint = f" Did you mean '{meant}'?" if meant else ""
+    write(f"Unknown command '{screen.clean(word)}'.{hint}\n\n{words.help_text()}")
     return BAD_INPUT

@@ -20,6 +20,7 @@ from urllib.parse import urlencode, urlsplit
 
 from experiments import owner_key, places
 from experiments.shell import language
+from experiments.shell.language import gettext as _
 from experiments.shell.trouble import BAD_INPUT, NOT_FOUND, OUR_FAULT, Trouble
 
 TIMEOUT_S = 60.0
@@ -138,7 +139,7 @@ def named(url: str | None, token: str | None, *, or_environment: bool = True) ->
     if address := url or given.get("AUTOTUNE_URL", "").strip():
         return by_url(address, token or os.environ.get("AUTOTUNE_TOKEN", "").strip())
     if token:
-        raise Trouble(BAD_INPUT, "--token needs --url (AUTOTUNE_URL): which server is it for?")
+        raise Trouble(BAD_INPUT, _("--token needs --url (AUTOTUNE_URL): which server is it for?"))
     return None
 
 
@@ -150,17 +151,19 @@ def by_url(url: str, token: str) -> Server:
     except ValueError:  # of a port or an address in brackets
         is_valid = False
     if not is_valid:
-        raise Trouble(
-            BAD_INPUT, f"--url (AUTOTUNE_URL) must be http(s)://HOST[:PORT], but is {url!r}."
-        )
+        words = _("--url (AUTOTUNE_URL) must be http(s)://HOST[:PORT], but is {url}.")
+        raise Trouble(BAD_INPUT, words.format(url=repr(url)))
     if not token:
         raise Trouble(
             BAD_INPUT,
-            "--url (AUTOTUNE_URL) needs a token: --token or AUTOTUNE_TOKEN. Its pages make one, "
-            "under API tokens.",
+            _(
+                "--url (AUTOTUNE_URL) needs a token: --token or AUTOTUNE_TOKEN. Its pages make "
+                "one, under API tokens."
+            ),
         )
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise Trouble(BAD_INPUT, "The token (--token, AUTOTUNE_TOKEN) must be one word of ASCII.")
+        words = _("The token (--token, AUTOTUNE_TOKEN) must be one word of ASCII.")
+        raise Trouble(BAD_INPUT, words)
     return Server(url, lambda: token, shown=url.rstrip("/"), is_own=False)
 
 
@@ -178,10 +181,8 @@ def of_directory(directory: Path) -> Server | None:
                 is_passing=owner.get("for") != "up",
             )
         if time.monotonic() > deadline:
-            raise Trouble(
-                OUR_FAULT,
-                f"Process {owner['pid']} has {directory} but does not say where it serves.",
-            )
+            words = _("Process {pid} has {directory} but does not say where it serves.")
+            raise Trouble(OUR_FAULT, words.format(pid=owner["pid"], directory=directory))
         time.sleep(0.1)  # it is starting
     return None
 
@@ -202,10 +203,20 @@ def _own_token(directory: Path) -> str:
     except OSError as error:
         raise Trouble(
             BAD_INPUT,
-            f"{directory / owner_key.FILE} cannot be read ({error.strerror}): only who owns the "
-            "data directory needs no token.",
-            "Others set AUTOTUNE_URL and AUTOTUNE_TOKEN.",
+            _(
+                "{path} cannot be read ({reason}): only who owns the data directory needs no token."
+            ).format(path=directory / owner_key.FILE, reason=error.strerror),
+            _("Others set AUTOTUNE_URL and AUTOTUNE_TOKEN."),
         ) from None
+
+
+def nothing_in(directory: Path) -> Trouble:
+    """What is said of a data directory that there is not."""
+    words = _(
+        "There is nothing in {directory} yet: start {command} up first, or name the directory "
+        "that it serves with --data."
+    )
+    return Trouble(BAD_INPUT, words.format(directory=directory, command=places.COMMAND))
 
 
 class Client:
@@ -249,9 +260,8 @@ class Client:
             return self.door.ask(method, path, query, raw, sent)
         except (OSError, http.client.HTTPException) as error:
             words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise Trouble(
-                OUR_FAULT, f"The server at {self.door.url} cannot be reached: {words}."
-            ) from None
+            told = _("The server at {url} cannot be reached: {reason}.")
+            raise Trouble(OUR_FAULT, told.format(url=self.door.url, reason=words)) from None
 
     def get(self, path: str, **query: Any) -> Any:
         return self.ask("GET", path, query).json
@@ -278,13 +288,18 @@ class Client:
         try:
             lines = [_words(problem) for problem in answer.json["errors"]]
         except (ValueError, KeyError, TypeError):
-            lines = [f"The server at {self.door.url} answered with status {answer.status}."]
+            words = _("The server at {url} answered with status {status}.")
+            lines = [words.format(url=self.door.url, status=answer.status)]
             if answer.status < 400:
-                lines.append("Is that the address of AutoTune Web?")
+                lines.append(_("Is that the address of AutoTune Web?"))
         if answer.status == 401 and self.door.is_own:
             lines = [
-                f"The server at {self.door.url} does not know the owner of this data directory.",
-                f"Is it of an earlier release? Start {places.COMMAND} up anew.",
+                _("The server at {url} does not know the owner of this data directory.").format(
+                    url=self.door.url
+                ),
+                _("Is it of an earlier release? Start {command} up anew.").format(
+                    command=places.COMMAND
+                ),
             ]
         return Trouble(code, *lines)
 

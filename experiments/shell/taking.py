@@ -11,6 +11,7 @@ from pathlib import Path
 from experiments import places
 from experiments.shell import screen
 from experiments.shell.call import Call, Command, takes_id
+from experiments.shell.language import gettext as _
 from experiments.shell.trouble import BAD_INPUT, Trouble
 
 FORMATS = ("json", "csv", "yaml", "html")
@@ -25,7 +26,8 @@ def _takes_format(parser: argparse.ArgumentParser) -> None:
 def export(call: Call) -> int:
     wanted = call.options.format or "json"
     if call.options.json and wanted != "json":
-        raise Trouble(BAD_INPUT, f"--json and --format {wanted} cannot both be had.")
+        words = _("--json and --format {wanted} cannot both be had.")
+        raise Trouble(BAD_INPUT, words.format(wanted=wanted))
     experiment = call.experiment()
     path = f"experiments/{experiment['id']}/export/"
     content = call.client.ask("GET", path, {"format": wanted}).body
@@ -49,7 +51,8 @@ def _write(path: Path, content: bytes) -> None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise Trouble(BAD_INPUT, f"{path} cannot be written: {error.strerror}.") from None
+        words = _("{path} cannot be written: {reason}.")
+        raise Trouble(BAD_INPUT, words.format(path=path, reason=error.strerror)) from None
 
 
 def open_(call: Call) -> int:
@@ -60,9 +63,8 @@ def open_(call: Call) -> int:
     experiment = call.experiment()
     door = call.client.door
     if not door.is_server:
-        raise Trouble(
-            BAD_INPUT, f"No server runs: start {places.COMMAND} up, which serves the pages."
-        )
+        words = _("No server runs: start {command} up, which serves the pages.")
+        raise Trouble(BAD_INPUT, words.format(command=places.COMMAND))
     page = f"/experiments/{experiment['id']}/"
     if call.options.json or not door.is_own:
         url = door.url + page

@@ -173,11 +173,11 @@ def number(value: object) -> str:
         return "–"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if isinstance(value, int) and (abs(value) < 10**7 or abs(value) > 10**300):
+    if isinstance(value, int) and (abs(value) < 2**53 or abs(value) > 10**300):
         return str(value)
     if not math.isfinite(value):
         return {math.inf: "∞", -math.inf: "−∞"}.get(value, "NaN")
-    if value == int(value) and abs(value) < 1e7:
+    if value == int(value) and abs(value) < 2**53:
         return str(int(value))
     if 1e6 <= abs(value) < 1e7:
         return str(math.floor(value + 0.5))

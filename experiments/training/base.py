@@ -154,6 +154,7 @@ class JobStatus:
     started_at: float | None = None  # seconds since the epoch
     finished_at: float | None = None
     out_of_memory: str = ""  # "gpu", or the "machine"'s, where it failed for that
+    disrupted: bool = False  # with LOST: its place was taken from it, which is nobody's failure
 
 
 Handle = dict[str, Any]  # plain JSON, stored on the trial's row

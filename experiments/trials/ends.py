@@ -18,6 +18,8 @@ from experiments.training.base import JobState, JobStatus
 from experiments.trials import launching
 
 MOST_LOST = 2  # times that a trial starts anew; then something is wrong with it after all
+MOST_DISRUPTED = 20  # times that its place may be taken from it
+WAS_DISRUPTED = "was_disrupted"
 WAS_LOST = "was_lost"  # in the data of the event that tells of it
 
 # What reports and people may change in a trial's row while it runs.
@@ -40,7 +42,10 @@ def end_trial(trial: Trial, status: JobStatus) -> bool:
         if _may_suffice_alone(trial, status.out_of_memory):
             return _requeue_alone(trial, status.out_of_memory, reason)
         reason += _nothing_more_to_give(trial, status.out_of_memory)
-    if state is TrialState.LOST and _times_lost(trial) < MOST_LOST:
+    if state is TrialState.LOST and status.disrupted:
+        if _times(trial, WAS_DISRUPTED) < MOST_DISRUPTED:
+            return requeue(trial, redact(f"It starts anew. {reason}"), {WAS_DISRUPTED: True})
+    elif state is TrialState.LOST and _times(trial, WAS_LOST) < MOST_LOST:
         return requeue(trial, redact(f"It was lost and starts anew. {reason}"), {WAS_LOST: True})
     columns: dict[str, Any] = {
         "finished_at": timezone.now(),
@@ -97,9 +102,9 @@ def _refused_final(trial: Trial) -> str:
     return f"A final result was sent and refused: {newest.reason.removeprefix('not stored: ')}."
 
 
-def _times_lost(trial: Trial) -> int:
-    """How often it was lost through no fault of its own, and started anew."""
-    return Event.objects.filter(trial=trial, data__has_key=WAS_LOST).count()
+def _times(trial: Trial, what: str) -> int:
+    """How often it was lost or disrupted, through no fault of its own, and started anew."""
+    return Event.objects.filter(trial=trial, data__has_key=what).count()
 
 
 def _may_suffice_alone(trial: Trial, whose: str) -> bool:

@@ -17,6 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from experiments.access import policy
+from experiments.algorithms.base import LIKELY
 from experiments.models import Event, Experiment, Trial
 from experiments.selectors import chart_data, compare, present
 from experiments.selectors.artifacts import artifacts_json
@@ -99,8 +100,14 @@ def trial_detail(request: HttpRequest, experiment_id: str, number: int) -> HttpR
         "next": numbers.filter(number__gt=number).first(),
         "retry_of": trial.retry_of.number if trial.retry_of else None,
         "retried_as": retried_as,
+        "likely": _percent(trial.note.get(LIKELY)),
     }
     return render(request, "experiments/trial.html", context)
+
+
+def _percent(share: Any) -> int | None:
+    """A share of 1 as a person reads it; None for what is none."""
+    return round(100 * share) if isinstance(share, int | float) else None
 
 
 def _newest_events(events: Any) -> list[dict[str, Any]]:

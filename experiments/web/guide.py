@@ -72,6 +72,7 @@ PAGES = {
     "compare-experiments": "comparing",
     "api-tokens": "taking-away",
     "notifications": "watching",
+    "server-logs": "failures",
 }
 
 _NO_SLUG = re.compile(r"[^\w\- ]")

@@ -12,7 +12,10 @@ from typing import Any
 from experiments.web.form_values import as_dict, as_text
 
 # Field of the manifest -> field of the form, for problems.
-METRICS_FIELDS = {"objective": "objective", "stdout": "pattern", "file": "file"}
+METRICS_FIELDS = {
+    **{name: name for name in ("objective", "file", "tensorboard")},
+    "stdout": "pattern",
+}
 
 
 def metrics_form(raw: Any) -> dict[str, str]:
@@ -22,6 +25,7 @@ def metrics_form(raw: Any) -> dict[str, str]:
         "objective": as_text(section.get("objective")),
         "pattern": as_text(as_dict(section.get("stdout")).get("pattern")),
         "file": as_text(section.get("file")),
+        "tensorboard": as_text(section.get("tensorboard")),
     }
 
 
@@ -41,6 +45,7 @@ def merge_metrics(spec: dict[str, Any], old: Mapping[str, Any], new: Mapping[str
 
     put("objective", section, "objective")
     put("file", section, "file")
+    put("tensorboard", section, "tensorboard")
     put("pattern", stdout, "pattern")
     if stdout:
         section["stdout"] = stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.urls import path
+from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
 from experiments.web import (
@@ -13,10 +14,12 @@ from experiments.web import (
     list_page,
     new_page,
     notification_pages,
+    server_logs,
 )
 
 urlpatterns = [
     path("", list_page.experiment_list, name="experiment-list"),
+    path("experiments/", RedirectView.as_view(pattern_name="experiment-list", query_string=True)),
     path("experiments/new/", new_page.experiment_new, name="experiment-new"),
     path("experiments/compare/", compare_pages.compare_experiments, name="compare-experiments"),
     path("experiments/new/sync/", new_page.sync, name="experiment-sync"),
@@ -56,6 +59,7 @@ urlpatterns = [
         notification_pages.notification_delete,
         name="notification-delete",
     ),
+    path("server-logs/", server_logs.server_logs, name="server-logs"),
     path("tokens/", account_pages.api_tokens, name="api-tokens"),
     path("tokens/<int:pk>/delete/", account_pages.api_token_delete, name="api-token-delete"),
 ]

@@ -9,5 +9,6 @@ export function remember(changes) {
     else params.set(key, value);
   }
   const query = params.toString();
-  history.replaceState(null, "", query ? `?${query}` : location.pathname);
+  const address = query ? `?${query}` : "";
+  if (address !== location.search) history.replaceState(null, "", address || location.pathname);
 }

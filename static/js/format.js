@@ -14,14 +14,15 @@ export const isFinished = (trial) => LOOKS.finished.includes(trial.state);
 export const isEnded = (experiment) => LOOKS.ended.includes(experiment.phase);
 
 /**
- * A number with `digits` significant ones: 0.987654, 1.23457e-5, 123457. The same words as the
+ * A number with `digits` significant ones: 0.987654, 1.23457e-5, 1.23457e21; whole ones are whole,
+ * as seeds are copied and sizes compared. The same words as the
  * `number` filter of the pages' templates: one value looks alike everywhere.
  * @param {Json | undefined} value
  */
 export function number(value, digits = 6) {
   if (value === null || value === undefined) return "–";
   if (typeof value !== "number") return String(value);
-  if (Number.isInteger(value) && Math.abs(value) < 1e7) return String(value + 0); // no -0
+  if (Number.isSafeInteger(value)) return String(value + 0); // no -0
   const size = Math.abs(value);
   if (size >= 1e7 || size < 1e-4) {
     return value

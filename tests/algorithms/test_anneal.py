@@ -103,4 +103,5 @@ def test_the_liar_decides_whether_a_running_trial_is_a_base(liar: str, near: flo
         for seed in range(60)
     ]
     share = float(np.mean(np.abs(np.array(draws) - near) < 0.06))
-    assert share > 0.9 if near == 0.1 else 0.3 < share < 0.7  # rank 1 is half of all bases
+    # nine in ten are drawn by the rule, and rank 1 is half of all bases
+    assert share > 0.8 if near == 0.1 else 0.3 < share < 0.7

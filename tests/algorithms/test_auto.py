@@ -11,7 +11,7 @@ from experiments.algorithms.arguments import AutoArgs
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.registry import TUNERS
 from experiments.algorithms.space.search_space import SearchSpace
-from experiments.algorithms.tuners.auto import AutoTuner, pick
+from experiments.algorithms.tuners.auto import AutoTuner, explored, pick
 
 RAW: dict[str, Any] = {
     "x": {"_type": "uniform", "_value": [0, 1]},
@@ -74,3 +74,32 @@ def test_parameters_of_branches_count() -> None:
     raw = {"net": {"_type": "choice", "_value": [{"_name": "a", **branch}, "b"]}}
     tuner = AutoTuner(SearchSpace.parse(raw), AutoArgs(), 0)
     assert tuner.propose([], 1).suggestions[0].note == {"tuner": "TPE"}
+
+
+def test_a_model_that_does_not_predict_shares_its_trials() -> None:
+    """One in twenty is explored where it predicts, one in three where it guesses."""
+    assert explored(0.9, 10, None) == pytest.approx(0.05)
+    assert explored(0.2, 10, None) == pytest.approx(0.19)
+    assert explored(0.0, 10, None) == explored(-0.8, 10, None) == pytest.approx(0.33)
+    # of a known number of trials more at the beginning, and never nothing
+    assert explored(0.9, 0, 100) == pytest.approx(0.075)
+    assert explored(0.9, 100, 100) == explored(0.9, 300, 100) == pytest.approx(0.025)
+
+    def names(loss: Any) -> list[str]:
+        space = SearchSpace.parse(RAW)
+        rng = np.random.default_rng(1)
+        found = []
+        for n_trials in range(14, 44):
+            drawn = [space.sample(rng) for _ in range(n_trials)]
+            trials = [
+                Observation(n, params, Outcome.DONE, float(loss(params, rng)))
+                for n, params in enumerate(drawn)
+            ]
+            (suggestion,) = AutoTuner(space, AutoArgs(), 0).propose(trials, 1).suggestions
+            found.append(suggestion.note["tuner"])
+        return found
+
+    smooth = names(lambda params, rng: params["x"])
+    noise = names(lambda params, rng: rng.random())
+    assert 0 < noise.count("TPE") < 20
+    assert smooth.count("TPE") < noise.count("TPE")

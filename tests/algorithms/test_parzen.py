@@ -38,7 +38,7 @@ def by_scipy(row: Floats) -> float:
         ]
         width = edges[level + 1] - edges[level]
         mass = normals[1].cdf(edges[level + 1]) - normals[1].cdf(edges[level])
-        leak = 3 / (2 + 3)  # two kernels and one more trial for each of three categories
+        leak = 1.5 / (2 + 1.5)  # two kernels, and half a trial for each of three categories
         category = (leak / 3 + (1 - leak if row[2] == centre[2] else 0)) / (1 / 3)
         total += weight * normals[0].pdf(row[0]) * mass / width * category
     return float(total / 3.5)
@@ -149,3 +149,22 @@ def test_running_trials_do_not_end_the_start_up(engine: str) -> None:
     short = line_history(N_START_UP - 1)
     assert tuner.propose([*short, *crowd], 1).suggestions[0].origin == "start-up"
     assert tuner.propose([*line_history(30), *crowd], 1).suggestions[0].origin == "model"
+
+
+def test_tpe_leaves_a_plateau_and_searches_wider_while_it_finds_nothing_better() -> None:
+    """Thirty trials on one level around 0.3, found at once or only just now."""
+    rng = np.random.default_rng(3)
+    start = [Observation(n, {"x": x}, Outcome.DONE, 1.0 + x) for n, x in enumerate(rng.random(10))]
+    level = [
+        Observation(10 + n, {"x": float(x)}, Outcome.DONE, 0.5)
+        for n, x in enumerate(rng.normal(0.3, 0.01, 30))
+    ]
+    fresh = [Observation(10, {"x": 0.3}, Outcome.DONE, 0.5)]
+
+    def spread(trials: list[Observation]) -> float:
+        found = [TPETuner(LINE, TPEArgs(), s).propose(trials, 1) for s in range(60)]
+        return float(np.median([abs(p.suggestions[0].parameters["x"] - 0.3) for p in found]))
+
+    assert spread(start + level) > 0.1
+    assert spread(start + level) > 1.5 * spread(line_history(40))
+    assert spread(start + fresh) < spread(start + level)

@@ -45,3 +45,10 @@ def test_a_trial_that_hung_does_not_flatten_the_others() -> None:
 def test_clocks_that_disagree_do_not_give_negative_bars() -> None:
     given = trial(0, 0.5, finished_at=START - timedelta(seconds=9))
     assert all(b.run_s >= 0 and b.queue_s >= 0 for b in duration.info(record([given]), {}).bars)
+
+
+def test_few_bars_are_no_wider_than_many() -> None:
+    one = duration.draw(record([trial(3, 0.5)]), {})["layout"]["xaxis"]
+    assert one["range"] == [2.4, 10.6]
+    two = duration.draw(record([trial(0, 0.5), trial(90, 0.5)]), {})["layout"]["xaxis"]
+    assert "range" not in two

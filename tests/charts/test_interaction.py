@@ -64,6 +64,21 @@ def test_a_nested_parameter_is_not_set_against_its_own_choice() -> None:
     assert acting_together(axes.axes(space, given), rng.random(100)) == []
 
 
+def test_a_parameter_of_several_branches_is() -> None:
+    lr = {"_type": "uniform", "_value": [0, 1]}
+    branches = [{"_name": "adam", "lr": lr}, {"_name": "sgd", "lr": lr}]
+    space = {"opt": {"_type": "choice", "_value": branches}}
+    rng = np.random.default_rng(4)
+    given = [
+        {"opt": {"_name": "adam" if n % 2 else "sgd", "lr": float(rng.random())}}
+        for n in range(120)
+    ]
+    signs = [1 if p["opt"]["_name"] == "adam" else -1 for p in given]
+    values = np.array([s * p["opt"]["lr"] for s, p in zip(signs, given, strict=True)])
+    (told,) = acting_together(axes.axes(space, given), goodness(-values))
+    assert (told.first.label, told.second.label) == ("opt", "opt.lr")
+
+
 @pytest.mark.parametrize("mode", ["maximize", "minimize"])
 def test_the_chart_of_two_says_so_for_either_direction(mode: str) -> None:
     given, values = drawn(200, 0, lambda p: (p["a"] - 0.5) * (np.log10(p["b"]) + 1))

@@ -85,6 +85,16 @@ def test_hyperband_s_resource_is_the_budget_of_a_trial() -> None:
     assert "has no setting like odd" in left_of(found)
 
 
+@pytest.mark.parametrize(
+    ("source", "directory"),
+    [("", "/var/log/katib/tfevent/"), (", source: {fileSystemPath: {path: /logs}}", "/logs")],
+)
+def test_event_files_are_followed(source: str, directory: str) -> None:
+    kind = f"  metricsCollectorSpec: {{collector: {{kind: TensorFlowEvent}}{source}}}\n"
+    found = converted(KATIB.replace("  parallelTrialCount", f"{kind}  parallelTrialCount"))
+    assert spec_of(found)["metrics"] == {"objective": "loss", "tensorboard": directory}
+
+
 def test_early_stopping_and_the_trial_s_own_names() -> None:
     text = KATIB.replace(
         "  parallelTrialCount",

@@ -1,4 +1,8 @@
-"""A real Chromium and a running product, shared by the browser tests of one worker."""
+"""A real Chromium and a running product, shared by the browser tests of one worker.
+
+Tests of one xdist group share them: "browser", "pages" and "live-charts" are three of about one
+length, so that no worker is busy with them long after the others have ended.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.aistore.server import KEY, OTHER_KEY, FakeAIStore, Refuse, serve
 from tests.e2e.stack import Stack, manage, running_stack, wait_for, write_manifest
 
-pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("pages")]
 
 SHOTS = os.environ.get("AUTOTUNE_TEST_SHOTS", "")  # a directory for pictures of the card
 

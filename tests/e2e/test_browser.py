@@ -137,6 +137,10 @@ def test_limits_are_edited_in_place_and_a_bad_one_is_said_at_its_field(page: Pag
             break
         page.wait_for_timeout(50)
     assert stack.experiment(experiment)["max_trials"] == 3
+    field.fill("")
+    page.get_by_test_id("limits-save").click()
+    expect(page.locator("#trials-text")).to_have_text(re.compile(r"^\d+ finished$"))
+    assert stack.experiment(experiment)["max_trials"] is None
     page.console_errors.clear()  # the refused save is a 400, which the browser logs
     stack.api("POST", f"experiments/{experiment}/finish/")
 

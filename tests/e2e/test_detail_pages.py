@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.e2e.stack import Stack, manage
 
-pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("pages")]
 
 SLOW = 20_000  # milliseconds, for what waits on processes or on a loaded machine
 REFUSED = re.compile("status of 4(00|09)")  # the browser logs every refused request

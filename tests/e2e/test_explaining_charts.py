@@ -13,7 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.stack import Stack, wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("pages")]
 
 SPACE = {
     "x": {"_type": "uniform", "_value": [-5, 5]},

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,9 +18,9 @@ import pytest
 import yaml
 
 from tests.base_manifest import base_manifest
-from tests.e2e.stack import manage
+from tests.e2e.stack import free_port, manage, manifest
 from tests.e2e.test_wheel import uv
-from tests.training.conftest import CLIENT_DIR
+from tests.training.conftest import CLIENT_DIR, until
 
 pytestmark = [
     pytest.mark.stack,
@@ -99,6 +102,102 @@ def test_event_files_of_both_kinds_are_followed(tmp_path: Path, python: str) -> 
         assert curve(trial) == [(0, 4), (1, 3), (2, 2), (3, 1)]
         assert trial["value"] == 1
         assert [step for step, _ in curve(trial, "epoch_loss")] == [0, 1, 2, 3]
+
+
+# ---------------------------------------------------------------- mirrors
+
+READ = """
+import json, sys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+found = {}
+for folder in sys.argv[1:]:
+    reader = EventAccumulator(folder)
+    reader.Reload()
+    for tag in reader.Tags()["scalars"]:
+        found.setdefault(folder, {})[tag] = [(e.step, e.value) for e in reader.Scalars(tag)]
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """MLflow's own server, in an environment of its own; its address."""
+    place = tmp_path_factory.mktemp("mlflow")
+    uv("venv", "--python", sys.executable, str(place / "environment"))
+    python = str(place / "environment" / "bin" / "python")
+    uv("pip", "install", "--python", python, "mlflow==3.17.2")
+    port = free_port()
+    words = ["-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    store = f"sqlite:///{place}/mlflow.db"
+    with (place / "log").open("w") as log:
+        server = subprocess.Popen(
+            [python, *words, "--backend-store-uri", store],
+            cwd=place,
+            env={
+                **os.environ,
+                "PATH": f"{place}/environment/bin:{os.environ['PATH']}",
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # ten processes for nothing
+            },
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        until(lambda: _is_served(port), "MLflow's server", 300)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _is_served(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def test_an_experiment_is_mirrored_to_mlflow_and_tensorboard(
+    tmp_path: Path, python: str, mlflow_server: str
+) -> None:
+    file = tmp_path / "mirrored.yaml"
+    file.write_text(yaml.safe_dump(manifest("mirrored", maxTrialNum=3)))
+    answer = manage(
+        tmp_path / "data", "run", str(file), "--json", timeout_s=200,
+        AUTOTUNE_MIRROR_MLFLOW=mlflow_server, AUTOTUNE_MIRROR_TENSORBOARD=str(tmp_path / "tb"),
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    told = json.loads(answer.stdout)
+
+    def ask(route: str, body: Any) -> Any:
+        url = f"{mlflow_server}/api/2.0/mlflow/{route}"
+        data = json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(url, data, headers)) as reply:
+            return json.loads(reply.read())
+
+    experiments = ask("experiments/search", {"max_results": 10})["experiments"]
+    name = f"mirrored ({told['experiment']['id']})"
+    (there,) = [each for each in experiments if each["name"] == name]
+    runs = ask("runs/search", {"experiment_ids": [there["experiment_id"]]})["runs"]
+    assert {run["info"]["status"] for run in runs} == {"FINISHED"}
+    finals = {
+        run["info"]["run_name"]: {m["key"]: m["value"] for m in run["data"]["metrics"]}
+        for run in runs
+    }
+    trials = told["trials"]
+    assert {name: found["final/value"] for name, found in finals.items()} == {
+        f"trial {trial['number']}": trial["value"] for trial in trials
+    }
+    folders = sorted(str(each) for each in (tmp_path / "tb").glob("*/*"))
+    read = subprocess.run(
+        [python, "-c", READ, *folders], capture_output=True, text=True, timeout=100, check=True
+    )
+    found = list(json.loads(read.stdout).values())
+    for trial, scalars in zip(trials, found, strict=True):
+        expected = [(step, pytest.approx(value)) for step, value in curve(trial)]
+        assert [tuple(each) for each in scalars["value"]] == expected
 
 
 # ---------------------------------------------------------------- callbacks

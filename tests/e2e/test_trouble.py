@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.stack import Stack, manifest
 
-pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("pages")]
 
 SLOW = 30_000  # milliseconds
 

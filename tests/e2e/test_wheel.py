@@ -81,13 +81,16 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def test_it_brings_one_package_and_all_that_the_pages_need(wheel: Path):
+def test_it_brings_two_packages_and_all_that_the_pages_need(wheel: Path):
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0].partition("-")[0] for name in names} == {
         "autotune_bundle",
+        "autotune_client",
         "autotune_web",  # .dist-info
     }
-    assert all(name.startswith("autotune_bundle/") or ".dist-info/" in name for name in names)
+    ours = ("autotune_bundle/", "autotune_client/")
+    assert all(name.startswith(ours) or ".dist-info/" in name for name in names)
+    assert "autotune_client/study.py" in names
     inside = {name.removeprefix("autotune_bundle/files/") for name in names}
     tracked = subprocess.run(
         ["git", "ls-files", "autotune_web", "experiments", "templates", "static", "locale"],

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
+import autotune_client as at
 from experiments import wake
+from experiments.access.tokens import make_api_token
 from experiments.loop.reconcile import reconcile
 from experiments.models import Experiment
 from tests.base_manifest import base_manifest
+from tests.web import conftest as served
 from tests.web.rest import LIST, post, trials_url, url
 
 Reply = dict[str, Any]
@@ -79,3 +83,19 @@ def program(client: Client, looking: None) -> Callable[..., Program]:
         return Program(client, Experiment.objects.get(pk=made.json()["id"]))
 
     return make
+
+
+_uvicorn = served._uvicorn
+server = served.server
+
+
+@pytest.fixture
+def at_work(server: served.Server, alice: Any, monkeypatch: pytest.MonkeyPatch) -> at.Client:
+    """A client of a server in this process, whose loop looks as soon as it is woken."""
+
+    def look(experiment_id: str, **_: Any) -> None:
+        reconcile(experiment_id)
+        connection.close_if_unusable_or_obsolete()
+
+    monkeypatch.setattr(wake, "reconcile_soon", look)
+    return at.Client(server.url, make_api_token(alice, "tests"), patience=20)

@@ -131,8 +131,9 @@ def test_silence_loses_a_trial_and_another_program_gets_it(program: Make) -> Non
     again = app.take("b")
     assert (again["number"], again["attempt"]) == (0, 2)
     assert again["parameters"] == trial["parameters"]
-    refusal = app.tell(trial, 409, value=1)["errors"][0]["message"]
-    assert "started the trial anew" in refusal
+    late = app.tell(trial, value=1)
+    assert late["used"] is False
+    assert "started the trial anew" in late["reason"]
     assert app.say("heartbeat", trial)["stop"] is True
     assert app.say("heartbeat", again)["stop"] is False
     assert app.tell(again, value=2)["used"]
@@ -314,3 +315,21 @@ def base_local() -> dict[str, Any]:
         "tasks": [{"type": "worker", "template": {"spec": {"containers": [{"command": ["x"]}]}}}],
     }
     return whole
+
+
+def test_its_pages_say_that_trials_run_elsewhere(program: Make, client: Client) -> None:
+    app = program()
+    app.take()
+    words = "Trials run elsewhere: programs ask for them"
+    shown = client.get(f"/experiments/{app.experiment.pk}/").content.decode()
+    assert words in shown
+    report = client.get(url(app.experiment, "export/"), {"format": "html"}).content.decode()
+    assert words in report
+    trial = client.get(f"/experiments/{app.experiment.pk}/trials/0/")
+    assert trial.status_code == 200
+    job = client.get(trials_url(app.experiment, "0/job/"))
+    assert job.status_code == 409
+    assert "Nothing is started for it" in job.json()["errors"][0]["message"]
+    assert "elsewhere: {}" in client.get(url(app.experiment, "manifest/")).content.decode()
+    clone = post(client, url(app.experiment, "clone/"))
+    assert clone.status_code == 201

@@ -93,7 +93,10 @@ def test_a_fixed_space_does_not_grow(program: Make) -> None:
     assert "spec.elsewhere.grows" in error["message"]
 
 
-@pytest.mark.parametrize("tuner", GROWING)
+@pytest.mark.parametrize(
+    "tuner",
+    [pytest.param(name, marks=[] if name == "TPE" else [pytest.mark.long]) for name in GROWING],
+)
 def test_tuners_go_on_from_trials_that_lack_parameters(program: Make, tuner: str) -> None:
     """With nothing, with one parameter, another, a wider one: what is proposed next fits."""
     app = growing(program, tuner)

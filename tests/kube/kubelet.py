@@ -291,10 +291,19 @@ class PodRun(threading.Thread):
                 "conditions": [
                     {"type": "PodScheduled", "status": "True"},
                     {"type": "Ready", "status": ready},
+                    *self._of_others(),
                 ],
                 "containerStatuses": states,
             }
         )
+
+    def _of_others(self) -> list[Object]:
+        """Conditions that are not a kubelet's: why the API server has the pod end."""
+        if not self.asked_to_end.is_set():
+            return []
+        pod = persist(lambda: self.kubelet.api.get(self.path)) or {}
+        conditions = (pod.get("status") or {}).get("conditions") or []
+        return [row for row in conditions if row["type"] == "DisruptionTarget"]
 
     def _container(self, container: Object, state: Object) -> Object:
         return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,9 @@ def test_every_container_is_locked_down_and_probed(cluster: ControlPlane, overla
                 "capabilities": {"drop": ["ALL"]},
             }
             assert container["resources"]["requests"].keys() == {"cpu", "memory"}
-            assert {mount["mountPath"] for mount in container["volumeMounts"]} == {
-                "/data", "/tmp", "/etc/autotune",
-            }  # fmt: skip
+            policy = {"/etc/autotune"} if workload["kind"] == "Deployment" else set()
+            mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+            assert mounted == {"/data", "/tmp"} | policy
             if workload["kind"] == "Deployment":
                 assert "livenessProbe" in container
                 assert "startupProbe" in container
@@ -113,3 +114,30 @@ def test_the_image_runs_as_the_user_that_the_pods_name(cluster: ControlPlane):
     (workload,) = [o for o in objects(cluster, "embedded") if o["kind"] == "Deployment"]
     user = workload["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
     assert f"USER {user}:{user}" in dockerfile
+
+
+def test_what_one_object_says_no_other_takes_back(cluster: ControlPlane):
+    """A second apply changes nothing that runs: who scales is the scaler, and no Job is edited."""
+    found = {(o["kind"], o["metadata"]["name"]): o for o in objects(cluster, "production")}
+    scaled = [
+        o["spec"]["scaleTargetRef"]["name"]
+        for (kind, _), o in found.items()
+        if kind == "HorizontalPodAutoscaler"
+    ]
+    assert scaled
+    for name in scaled:
+        assert "replicas" not in found["Deployment", name]["spec"]
+    job = found["Job", "autotune-migrations"]
+    maps = [name for kind, name in found if kind == "ConfigMap"]
+    assert maps
+    assert not [name for name in maps if name in str(job)], "its name changes with its contents"
+    assert job["spec"]["ttlSecondsAfterFinished"]
+
+
+def test_images_have_the_version_of_this_release(cluster: ControlPlane):
+    release = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text())["project"]["version"]
+    for overlay in ("embedded", "production"):
+        for workload in objects(cluster, overlay):
+            if workload["kind"] in WORKLOADS:
+                for container in workload["spec"]["template"]["spec"]["containers"]:
+                    assert container["image"] == f"autotune-web:{release}"

@@ -38,7 +38,7 @@ def test_whole_and_partial_ones_in_order_as_mappings_or_json_text() -> None:
         ([0.01], "spec.initial[0]", "must be a mapping or JSON text of one, but got"),
         ([{"lr": 0.01}, {}], "spec.initial[1]", "must set at least one parameter."),
         ([{"lr": 7}], "spec.initial[0].lr", "must be"),
-        ([{"Lr": 0.01}], "spec.initial[0].Lr", "is not a parameter of the search space."),
+        ([{"Lr": 0.01}], "spec.initial[0].Lr", "'Lr' is not a parameter of the search space."),
         ([{"net": {"_name": "conv", "kernel": 2}}], "spec.initial[0].net.kernel", "must be one of"),
         ([{"net": "conv"}], "spec.initial[0].net", "must be one of"),
         ([{"lr": 0.01}] * 1001, "spec.initial", "must be at most 1000 configurations"),

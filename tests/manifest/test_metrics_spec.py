@@ -79,3 +79,17 @@ def test_a_cluster_collects_none_and_a_file_of_all_trials_is_warned_of() -> None
     for file, count in (("a.csv", 1), ("$(TUNER_TRIAL_JOB_ID).csv", 0)):
         found = forecast_of(parsed({"objective": "loss", "file": file}, **here)).warnings
         assert len([w for w in found if w.path == "spec.metrics.file"]) == count
+
+
+@pytest.mark.parametrize(
+    ("objective", "mode", "is_warned"),
+    [
+        ("val_loss", "maximize", True), ("test/RMSE", "maximize", True),
+        ("val_loss", "minimize", False), ("gloss", "maximize", False),
+        ("accuracy", "maximize", False), ("errors_found", "maximize", False),
+    ],
+)  # fmt: skip
+def test_a_loss_that_is_maximized_is_warned_of(objective, mode, is_warned) -> None:
+    tuner = {"builtinTunerName": "TPE", "classArgs": {"optimize_mode": mode}}
+    found = forecast_of(parsed({"objective": objective}, **{"spec.tuner": tuner})).warnings
+    assert ("spec.metrics.objective" in {each.path for each in found}) == is_warned

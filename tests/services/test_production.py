@@ -37,10 +37,15 @@ def test_an_experiment_runs_to_done_and_outlives_its_worker(tmp_path, postgres_u
 
 
 TAKEOVER = "tests/loop/test_takeover.py"
+# They have nothing to do with the database, or with the other one only.
+WITHOUT = ("backend_traits", "folder_broker", "manifest_files", "write_ahead_log")
 ROWS = [
-    *("tests/loop", f"--ignore={TAKEOVER}", "tests/web/test_hub.py", "tests/web/test_trial_api.py"),
+    *("tests/loop", f"--ignore={TAKEOVER}"),
+    *(f"--ignore=tests/loop/test_{name}.py" for name in WITHOUT),
+    *("tests/web/test_hub.py", "tests/web/test_trial_api.py"),
     *("tests/web/test_trial_api_reports.py", "tests/web/test_trial_api_late.py"),
-    "tests/web/test_trial_api_nni.py",
+    *("tests/web/test_trial_api_nni.py", "tests/elsewhere/test_ask_and_tell.py"),
+    "tests/elsewhere/test_client.py",
 ]
 
 

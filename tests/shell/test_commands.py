@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 
 from experiments.models import Experiment
-from experiments.shell import main, taking, words
+from experiments.shell import language, main, taking, words
 from experiments.states import Phase, TrialState
 
 EVIL = "\x1b]0;gone\x07\x1b[2Jrm\u202egnp"
@@ -202,6 +202,29 @@ def test_the_list_of_commands_names_what_there_is():
     django = {"up", "run", "validate", "convert", "import", "gpus", "manage", "test"}
     assert set(listed) == (set(main.COMMANDS) - {"complete-words"}) | django
     assert all(len(line) <= 80 for line in words.help_text().splitlines())
+
+
+def test_errors_are_chinese_where_the_shell_is(shell, digits, make_experiment, monkeypatch):
+    make_experiment(name="twins")
+    make_experiment(name="twins")
+    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
+    cached = (language.code, language._catalogue)
+    try:
+        for each in cached:
+            each.cache_clear()
+        assert "没有 ID 或名称为“nosuch”的实验。" in shell("show", "nosuch").err
+        assert "“twins”符合 2 个实验" in shell("show", "twins").err
+        assert "maxTrialNum 必须是整数或 none" in shell("set", "d1g", "maxTrialNum=x").err
+    finally:
+        monkeypatch.undo()
+        for each in cached:
+            each.cache_clear()
+
+
+def test_a_mistyped_command_is_guessed():
+    said: list[str] = []
+    assert main.unknown("trails", said.append) == 2
+    assert said[0].startswith("Unknown command 'trails'. Did you mean 'trials'?\n")
 
 
 @pytest.mark.parametrize("word", sorted(main.COMMANDS))

@@ -100,11 +100,11 @@ def test_event_files_are_sent_live_each_batch_under_its_name(jobs: Jobs, server:
     jobs.said(handle, "ready")
     append(work / "logs/7", FIRST + scalar("loss", 1, 0.5) + scalar("acc", 1, 2))
     rows = [{"key": "loss", "value": 0.5, "step": 1}, {"key": "acc", "value": 2, "step": 1}]
-    until(lambda: server.reports == [{"id": "events 1", "metrics": rows}] * 2)
+    until(lambda: server.reports == [{"id": "events-1", "metrics": rows}] * 2)
     (work / "more").write_bytes(FIRST + scalar("loss", 2, 0.25))
     (work / "go").touch()
     assert (jobs.end(handle).message, server.reports[2:]) == (
-        "", [{"id": "events 2", "metrics": [{"key": "loss", "value": 0.25, "step": 2}]}],
+        "", [{"id": "events-2", "metrics": [{"key": "loss", "value": 0.25, "step": 2}]}],
     )  # fmt: skip
 
 

@@ -274,3 +274,42 @@ def test_logs_of_a_job_that_is_known_by_its_name_alone_are_removed(tmp_path: Pat
     backend.forget({"name": "at-x-1-1"})
     backend.close()
     assert not (tmp_path / "at-x-1-1").exists()
+
+
+TAKEN = condition("DisruptionTarget", reason="PreemptionByScheduler", message="room for another")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"phase": "Failed", "conditions": [TAKEN]}, "PreemptionByScheduler: room for another"),
+        ({"phase": "Running", "conditions": [TAKEN]}, "PreemptionByScheduler: room for another"),
+        ({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}, "Evicted: low on"),
+        ({"phase": "Failed", "reason": "NodeLost"}, "NodeLost"),
+    ],
+)
+def test_what_was_taken_away_is_lost_not_failed(status: dict[str, Any], words: str):
+    """Whichever replica it was: the others fail for want of it."""
+    died = {"terminated": {"exitCode": 1, "reason": "Error"}}
+    pods = [
+        pod("a", {REPLICA_LABEL: "worker"}, "worker-0", phase="Failed",
+            containerStatuses=[container(**died)]),
+        pod("b", {REPLICA_LABEL: "worker"}, "worker-1", **status),
+    ]  # fmt: skip
+    found = status_of(job("Job", conditions=[condition("Failed")]), pods)
+    assert (found.state, found.disrupted) == (JobState.LOST, True)
+    assert found.message.startswith(f"Disrupted. worker-1: {words}")
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"phase": "Failed", "reason": "DeadlineExceeded"},
+        {"phase": "Failed", "conditions": [{**TAKEN, "status": "False"}]},
+        {"phase": "Succeeded"},
+    ],
+)
+def test_what_fails_by_itself_is_a_failure(status: dict[str, Any]):
+    pods = [pod("a", {REPLICA_LABEL: "worker"}, "worker-0", **status)]
+    found = status_of(job("Job", conditions=[condition("Failed")]), pods)
+    assert (found.state, found.disrupted) == (JobState.FAILED, False)

@@ -253,6 +253,16 @@ def test_a_retried_trial_and_its_retry_name_each_other(
     assert f'A retry of <a href="{base}/0/">' in client.get(f"{base}/1/").content.decode()
 
 
+def test_a_trial_says_how_likely_it_was_to_run(
+    client: Client, experiment: Experiment, make_trial: Callable[..., Trial]
+) -> None:
+    make_trial(experiment, number=20, note={"likely": 0.71})
+    make_trial(experiment, number=21, note={})
+    pages = [client.get(f"/experiments/{experiment.pk}/trials/{n}/") for n in (20, 21)]
+    assert "it was 71% likely to run" in pages[0].content.decode()
+    assert "likely to run" not in pages[1].content.decode()
+
+
 def test_events_of_other_trials_do_not_show(
     client: Client, experiment: Experiment, make_trial: Callable[..., Trial]
 ) -> None:

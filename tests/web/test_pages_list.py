@@ -354,3 +354,8 @@ def test_done_without_a_success_is_not_green(make_experiment: Any, make_trial: A
 )  # fmt: skip
 def test_durations_have_two_units(seconds: object, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_the_address_above_an_experiment_s_leads_to_the_list(client: Client) -> None:
+    response = client.get("/experiments/?phase=DONE")
+    assert (response.status_code, response["Location"]) == (302, "/?phase=DONE")

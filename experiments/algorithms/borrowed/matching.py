@@ -20,6 +20,8 @@ from experiments.algorithms.space.parameters import Parameter, freeze, is_number
 from experiments.algorithms.space.search_space import SearchSpace
 
 LONGEST = 60  # characters of a reason
+# Tuners that never learn, or from their own batches alone.
+DEAF = frozenset({"Random", "GridSearch", "Batch", "PPOTuner"})
 
 
 class Outside(Exception):

@@ -25,8 +25,9 @@ import numpy as np
 from scipy import special
 
 from experiments.algorithms import surrogate
-from experiments.algorithms.base import Observation, Outcome, Proposal, Suggestion, Tuner
+from experiments.algorithms.base import LIKELY, Observation, Outcome, Proposal, Suggestion, Tuner
 from experiments.algorithms.borrowed.ensemble import Ensemble, corrected
+from experiments.algorithms.borrowed.matching import DEAF
 from experiments.algorithms.borrowed.sources import Source, SourceModel, models_of
 from experiments.algorithms.borrowed.trust import Trust, trust
 from experiments.algorithms.numerics.acquisition import Acquisition
@@ -37,8 +38,6 @@ from experiments.algorithms.one_by_one import derive_rng
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.space.vectors import VectorSpace
 
-# What never learns, or from its own batches alone.
-DEAF = frozenset({"Random", "GridSearch", "Batch", "PPOTuner"})
 # What learns from any trial in its history.
 FED = frozenset({"TPE", "Anneal", "Evolution", "CMA-ES", "MetisTuner"})
 # Their new configurations are drawn, and may be others.
@@ -118,11 +117,13 @@ class WarmTuner(Tuner[Any]):
     def _led(self, inner: Suggestion, believed: _Seen, number: int) -> Suggestion:
         """The inner tuner's suggestion, with parameters that the past proposes."""
         leader = self._leader(believed.trust, number)
+        # how likely the other parameters were to run says nothing of these
+        kept = {name: value for name, value in inner.note.items() if name != LIKELY}
         with one_thread():
             row = self._best(leader, believed, derive_rng(self.seed, number))
         return Suggestion(
             {**inner.parameters, **self._vectors.decode(row)},
-            {**inner.note, "borrowed": leader.name},
+            {**kept, "borrowed": leader.name},
             "borrowed",
             f"Learnt from {leader.name}.",
         )

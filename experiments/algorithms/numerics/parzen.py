@@ -23,6 +23,7 @@ Indices = npt.NDArray[np.intp]
 
 PRIOR_VARIANCE = 1.0 / 12.0  # of the even distribution on [0, 1]
 MIN_SCALE = 0.03
+LEAK = 0.5
 _LOG_ROOT_2_PI = 0.5 * np.log(2.0 * np.pi)
 _TINY = 1e-300
 
@@ -55,13 +56,13 @@ class Cells:
         return result
 
 
-def scott_scales(cells: Cells, rows: Floats, weights: Floats) -> Floats:
+def scott_scales(cells: Cells, rows: Floats, weights: Floats, least: float = 0.0) -> Floats:
     """Return kernel widths of numeric columns for weighted rows, by Scott's rule, # (d,).
 
     That is n^(-1/(d+4)) standard deviations, n rows in d columns (Scott, "Multivariate Density
     Estimation", 1992, equation 6.42). One more row of the prior's variance stands for what n rows
     cannot know; columns not counting are left out; no kernel is narrower than ``MIN_SCALE`` or
-    half a level.
+    half a level, nor than it would be for rows of deviation ``least``.
     """
     n_columns = cells.domain.n_columns
     shares = weights[:, None] * cells.domain.counting(rows)
@@ -70,7 +71,8 @@ def scott_scales(cells: Cells, rows: Floats, weights: Floats) -> Floats:
     mean = (shares * rows).sum(axis=0) / total
     variance = (shares * (rows - mean) ** 2).sum(axis=0) / total
     variance = (n_rows * variance + PRIOR_VARIANCE) / (n_rows + 1.0)
-    scales = np.sqrt(variance) * np.maximum(n_rows, 1.0) ** (-1.0 / (n_columns + 4.0))
+    deviations = np.maximum(np.sqrt(variance), least)
+    scales = deviations * np.maximum(n_rows, 1.0) ** (-1.0 / (n_columns + 4.0))
     result: Floats = np.maximum(scales, np.maximum(MIN_SCALE, 0.5 * cells.steps))
     return result
 
@@ -94,8 +96,10 @@ class Parzen:
         weights = np.append(weights, prior_weight)
         self._weights = weights / weights.sum()
         self._scales = np.broadcast_to(scales, centres.shape)
-        # a category seen n times among n trials keeps a chance as if each had been seen once more
-        self._leaks = cells.n_categories / (len(centres) + cells.n_categories)
+        # a category seen n times among n trials keeps a chance as if all together had been seen
+        # LEAK times per category more
+        more = LEAK * cells.n_categories
+        self._leaks = more / (len(centres) + more)
         self._low: Floats = ndtr(-centres / scales)  # mass left of 0
         self._mass: Floats = ndtr((1.0 - centres) / scales) - self._low
         self._counts = cells.domain.counting(centres) if cells.is_conditional else None

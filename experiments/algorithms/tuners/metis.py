@@ -14,7 +14,8 @@ With probability 1 - ``exploration_probability``, or always with ``no_candidates
 optimum itself is tried. We differ in how improvement is measured: the expected fall of the model's
 lowest mean, computed exactly for a set of places (the knowledge gradient of Frazier, Powell and
 Dayanik, 2009), where the paper refits the model with each candidate's predicted result. Running
-trials count with the result that the model predicts.
+trials count with the result that the model predicts. The probability of running (``failures``)
+multiplies what a trial may teach.
 
 ``cold_start_num`` counts finished trials; until then trials cover the space evenly. Candidates are
 searched among ``selection_num_starting_points`` points (2048 at most), half of them near the best
@@ -25,7 +26,7 @@ trials, and the best of these improved by gradient. Cost per proposal: 0.1 s wit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,8 +34,10 @@ import numpy as np
 from experiments.algorithms import surrogate
 from experiments.algorithms.arguments import MetisArgs
 from experiments.algorithms.base import Observation
+from experiments.algorithms.failures import Failures
 from experiments.algorithms.numerics.acquisition import Acquisition, expected_gain
 from experiments.algorithms.numerics.domain import Floats
+from experiments.algorithms.numerics.feasibility import Feasibility, Feasible
 from experiments.algorithms.numerics.gaussian_process import GaussianProcess
 from experiments.algorithms.numerics.mixture import fit_mixture
 from experiments.algorithms.numerics.search import best_row, row_keys
@@ -66,6 +69,7 @@ class MetisTuner(OneByOneTuner[MetisArgs]):
         self._vectors = VectorSpace(space)
         self._grid = self._vectors.domain.grid(MAX_ENUMERATED)
         self._modeller = surrogate.Modeller(self._vectors, NU, LEAST_NOISE)
+        self._failures = Failures(self._vectors)
 
     def draw(
         self, history: Sequence[Observation], rng: np.random.Generator
@@ -74,16 +78,25 @@ class MetisTuner(OneByOneTuner[MetisArgs]):
         if not self._modeller.is_ready(data, self.args.cold_start_num):
             return self._modeller.start_up(data, self.seed, len(history), rng), "start-up"
         with one_thread():
-            return self._vectors.decode(self._next(data, rng)), "model"
+            known = self._failures.learn(history)
+            return self._vectors.decode(self._next(data, known, rng)), "model"
 
-    def _next(self, data: surrogate.Data, rng: np.random.Generator) -> Floats:
+    def likely(self, history: Sequence[Observation], params: Mapping[str, Any]) -> float | None:
+        row = self._vectors.encode(params)
+        return None if row is None else self._failures.likely(history, row)
+
+    def _next(
+        self, data: surrogate.Data, known: Feasibility | None, rng: np.random.Generator
+    ) -> Floats:
         process = self._modeller.believer(data)
         pool = self._pool(data, rng)
-        optimum = self._best(process, 0.0, pool, data)
+        optimum = self._best(process, 0.0, pool, data, known)
         if self.args.no_candidates or rng.random() >= self.args.exploration_probability:
             return optimum
-        candidates = [optimum, self._best(process, INTERVAL, pool, data)]
+        candidates = [optimum, self._best(process, INTERVAL, pool, data, known)]
         untried = np.array([key not in data.taken for key in row_keys(pool)], dtype=bool)
+        if known is not None:
+            untried &= known.probability(pool) > 0.5
         if untried.any():
             fresh = pool[untried]
             candidates.append(fresh[int(np.argmax(process.predict(fresh)[1]))])
@@ -91,7 +104,10 @@ class MetisTuner(OneByOneTuner[MetisArgs]):
                 candidates.append(self._likeliest_good(data, fresh))
         means = process.predict(pool)[0][:, 0]
         reference = pool[np.argsort(means, kind="stable")[:N_REFERENCE]]
-        gains = expected_gain(process, np.array(candidates), reference).tolist()
+        gains = expected_gain(process, np.array(candidates), reference)
+        if known is not None:
+            gains = gains * np.exp(known.merit(np.array(candidates)))
+        gains = gains.tolist()
         if not self.args.no_resampling:
             for row, gain in self._outliers(process, reference, data):
                 candidates.append(row)
@@ -108,12 +124,18 @@ class MetisTuner(OneByOneTuner[MetisArgs]):
         return np.concatenate([domain.sobol(n_points - n_near, rng), near])
 
     def _best(
-        self, process: GaussianProcess, kappa: float, pool: Floats, data: surrogate.Data
+        self,
+        process: GaussianProcess,
+        kappa: float,
+        pool: Floats,
+        data: surrogate.Data,
+        known: Feasibility | None,
     ) -> Floats:
-        """Return where the mean less ``kappa`` deviations is lowest."""
+        """Return where the mean less ``kappa`` deviations is lowest, and trials run."""
         acquisition = Acquisition(process, "ucb", np.zeros(1), kappa)
+        objective = Feasible(acquisition, known) if known is not None else acquisition
         n_starts = N_STARTS if self._grid is None else 0
-        return best_row(self._vectors.domain, acquisition, pool, data.taken, n_starts)
+        return best_row(self._vectors.domain, objective, pool, data.taken, n_starts)
 
     def _likeliest_good(self, data: surrogate.Data, rows: Floats) -> Floats:
         """Return the row where good trials are densest compared with the others."""

@@ -49,21 +49,12 @@ class Command(BaseCommand):
         except ClusterUnavailable as error:
             raise CommandError(str(error)) from None
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until kopf takes it over
-        self._wait_until_migrated()
+        health.wait_until_migrated(logger.warning)
         kept_out = self._wait_until_served(api, namespaces)
         served = [name for name in namespaces if name not in kept_out]
         logger.warning("Serving AutoTuneExperiments in %s", ", ".join(served))
         if not operator.run(Sync(api, namespaces), options["health"], kept_out):
             sys.exit(1)
-
-    def _wait_until_migrated(self) -> None:
-        """Return once the database is of our version: another role brings it there."""
-        said = False
-        while health.database_trouble():
-            if not said:
-                logger.warning("Waiting for the database: %s", health.database_trouble())
-                said = True
-            time.sleep(LOOK_AGAIN_S)
 
     def _wait_until_served(self, api: ClusterApi, namespaces: list[str]) -> list[str]:
         """Return once one namespace at least can be served; says meanwhile what it waits for.

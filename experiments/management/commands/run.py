@@ -34,6 +34,7 @@ from experiments.embedded.supervisor import (
     stop_signals,
 )
 from experiments.management.commands.validate import problem_line, read_file
+from experiments.mirrors import passing
 from experiments.models import Experiment, Project
 from experiments.models.uploads import destination
 from experiments.problems import ProblemsError
@@ -349,4 +350,5 @@ def _still_busy(experiment: Experiment) -> bool:
     if experiment.trials.exclude(state__in=FINISHED).exists():
         return True
     # What has failed is not waited for: it is tried again while a server runs.
-    return destination(experiment) is not None and outbox.goes_on(experiment.pk)
+    is_uploading = destination(experiment) is not None and outbox.goes_on(experiment.pk)
+    return is_uploading or passing.goes_on(experiment.pk)

@@ -25,6 +25,7 @@ from experiments.loop.reconcile import (
     unfinished_ids,
     waiting_ids,
 )
+from experiments.mirrors import passing
 from experiments.notices import delivery
 from experiments.training.base import experiment_of_job
 from experiments.trials import elsewhere
@@ -43,10 +44,11 @@ class Command(BaseCommand):
         if words := health.refusal():
             raise CommandError(words)
         self._stopping = False
-        signal.signal(signal.SIGTERM, self._stop)
-        signal.signal(signal.SIGINT, self._stop)
+        health.wait_until_migrated(self.stderr.write)
         restart_clocks()
         elsewhere.restart_silence()
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
         engine = backend()
         pause_s = WATCH_S if engine.tells_exits else min(0.5, PERIOD_S)
         due = 0.0
@@ -86,6 +88,8 @@ class Command(BaseCommand):
                 wake.reconcile_soon(experiment_id, min_gap=0.5)
             for experiment_id in outbox.due_ids():
                 wake.upload_soon(experiment_id, min_gap=0.5)
+            for mirror_id in passing.due_ids():
+                wake.mirror_soon(mirror_id, min_gap=0.5)
             for channel_id in delivery.due_channels():
                 wake.notify_soon(channel_id, min_gap=0.5)
             now = time.monotonic()

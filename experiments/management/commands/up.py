@@ -54,7 +54,10 @@ class Command(BaseCommand):
         try:
             supervisor.prepare()
         except AlreadyRunning as error:
-            raise CommandError(f"{error} Stop it first, or use another --data.") from None
+            hint = "Stop it first, or use another --data."
+            if error.owner.get("for") == "tune":
+                hint = f"It serves programs of autotune_client, and ends with them. {hint}"
+            raise CommandError(f"{error} {hint}") from None
         except CannotStart as error:
             raise CommandError(str(error)) from None
         try:

@@ -101,6 +101,7 @@ class KubernetesBackend(Backend):
         try:
             cluster = self._reach()
             objects, replicas = self._build(cluster, launch)
+            cluster.view(launch.namespace).follow(launch.name)  # before a pod can come and go
             deciding = self._create(cluster, objects[0], launch)
             for thing in objects[1:]:
                 self._create(cluster, owned_by(deciding, thing), launch)

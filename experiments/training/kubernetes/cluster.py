@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from experiments.training.kubernetes.watch import Object, Watch
 FIRST_LIST_S = 10.0
 UNKNOWN_AFTER_S = 20.0  # a server that has just started may not know yet what it serves
 ENGINE_AGAIN_S = 60.0  # operators come and go
+STRANGERS_KEPT = 500  # jobs
 ENDED_PHASES = ("Succeeded", "Failed")
 
 # called with (job, pod) when a pod ended, and with (job, pod) when it is about to be removed
@@ -86,8 +88,9 @@ class NamespaceView:
         self._lock = threading.Lock()
         self._watches: dict[str, Watch] = {}
         self._followed: set[str] = set()
-        self._pods: dict[str, dict[str, Object]] = {}  # job -> uid -> pod, gone ones of followed
+        self._pods: dict[str, dict[str, Object]] = {}  # job -> uid -> pod, gone ones too
         self._gone: set[str] = set()  # uids of the latter
+        self._strangers: OrderedDict[str, None] = OrderedDict()  # jobs of gone pods, not followed
 
     # jobs
 
@@ -161,16 +164,21 @@ class NamespaceView:
         job = (pod["metadata"].get("labels") or {}).get(JOB_LABEL, "")
         with self._lock:
             followed = job in self._followed
-            if what == "DELETED" and followed:
+            self._pods.setdefault(job, {})[pod["metadata"]["uid"]] = pod
+            if what == "DELETED":  # how it went is asked when its job is looked at, perhaps later
                 self._gone.add(pod["metadata"]["uid"])
-            if what == "DELETED" and not followed:
-                self._pods.get(job, {}).pop(pod["metadata"]["uid"], None)
-            else:
-                self._pods.setdefault(job, {})[pod["metadata"]["uid"]] = pod
-            if not self._pods.get(job):
-                self._pods.pop(job, None)
+                if not followed:
+                    self._strangers[job] = None
+                    self._forget_the_oldest()
         if followed and what != "DELETED":
             self._tell(job, pod)
+
+    def _forget_the_oldest(self) -> None:
+        """Keep no more gone pods of jobs that nobody here follows than a launch can take long."""
+        while len(self._strangers) > STRANGERS_KEPT:
+            job, _ = self._strangers.popitem(last=False)
+            if job not in self._followed:
+                self._gone -= self._pods.pop(job, {}).keys()
 
     def _tell(self, job: str, pod: Object) -> None:
         if (pod.get("status") or {}).get("phase") in ENDED_PHASES:

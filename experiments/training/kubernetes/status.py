@@ -29,6 +29,11 @@ _T9K_PHASES = {
     "Succeeded": JobState.SUCCEEDED,
     "Failed": JobState.FAILED,
 }
+# Why the cluster itself ended a pod, in its status; newer ones say DisruptionTarget as well.
+DISRUPTION = "DisruptionTarget"
+_TAKEN_AWAY = frozenset(
+    {"Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting", "Preempted"}
+)
 _ENDED_WELL = ("Succeeded", "Complete")  # condition types of Kubeflow and batch
 MESSAGE_AT_MOST = 1000
 DEADLINE_MARGIN_S = 300
@@ -50,6 +55,13 @@ def status_of(job: Object, pods: Sequence[Object], remarks: Iterable[str] = ()) 
         state = _state_by_conditions(conditions)
         if state is JobState.PENDING and any(_phase(pod) == "Running" for pod in pods):
             state = JobState.RUNNING
+    if state is JobState.FAILED and (why := disruption(pods)):
+        return JobStatus(
+            JobState.LOST,
+            message=f"Disrupted. {why}"[:MESSAGE_AT_MOST],
+            finished_at=_finished_at(state, found, conditions),
+            disrupted=True,
+        )
     return JobStatus(
         state,
         exit_code=_exit_code(found, pods),
@@ -57,6 +69,22 @@ def status_of(job: Object, pods: Sequence[Object], remarks: Iterable[str] = ()) 
         started_at=_seconds(found.get("startTime") or _time_of(conditions, "Running")),
         finished_at=_finished_at(state, found, conditions),
     )
+
+
+def disruption(pods: Iterable[Object]) -> str:
+    """Why a pod of a trial was taken away: drain, preemption, taint, lost node; "" where none was.
+
+    An experiment's trial does not fail by it: the same trial is started anew.
+    """
+    for pod in pods:
+        found = pod.get("status") or {}
+        told = _true_conditions(found).get(DISRUPTION)
+        reason = (told or {}).get("reason") or found.get("reason") or ""
+        if told or (found.get("phase") == "Failed" and reason in _TAKEN_AWAY):
+            words = (told or {}).get("message") or found.get("message") or ""
+            why = ": ".join(part for part in (str(reason), str(words)) if part)
+            return f"{replica_name(pod)}: {why}"
+    return ""
 
 
 def is_ended(job: Object) -> bool:

@@ -144,7 +144,7 @@ class Collector:
     def _send_scalars(self, batch: list[Scalar]) -> None:
         metrics = [{"key": each.tag, "value": each.value, "step": each.step} for each in batch]
         self._batches += 1
-        self._send(TRACKED, f"events {self._batches}", metrics)
+        self._send(TRACKED, f"events-{self._batches}", metrics)
 
     def _copy(self, pipe: int) -> bool:
         """Pass on what is there; False at the end of the stream."""
@@ -194,7 +194,7 @@ def main() -> None:
     """With the settings and the command as arguments: see the module's head."""
     settings, words = json.loads(sys.argv[1]), sys.argv[2:]
     sys.path.append(settings["client_dir"])
-    import autotune_trial  # type: ignore[import-not-found]
+    import autotune_trial
 
     autotune_trial.retry_seconds = RETRY_S
     # A handler, not "ignore", which the command would inherit. Who stops the trial stops both.

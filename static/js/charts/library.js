@@ -4,6 +4,7 @@
 import { gettext } from "../language.js";
 
 const SLICE = 30; // milliseconds at work before the page has a turn
+const PIECE = 40; // the same, of a drawing
 
 /** @type {Promise<void> | undefined} */
 let library;
@@ -52,6 +53,27 @@ export async function inSlices(parts, now = () => performance.now()) {
     made = part();
   }
   return /** @type {T} */ (made);
+}
+
+/**
+ * Have Plotly pause between the steps of a drawing: it waits, after each, for what is in `_promises`
+ * (pictures, formulas). The server has put the question into the bundle (plotly_parts.py); one that
+ * it does not know draws in one go. Returns what ends this.
+ * @param {Pick<PlotElement, "_promises" | "betweenPieces">} element
+ */
+export function inPieces(element, now = () => performance.now()) {
+  let began = now();
+  element.betweenPieces = () => {
+    const waiting = element._promises ?? [];
+    if (waiting.length || now() - began < PIECE) return;
+    const over = pause().then(() => {
+      began = now();
+    });
+    element._promises = [over];
+  };
+  return () => {
+    delete element.betweenPieces;
+  };
 }
 
 /** Let everything else of the page have its turn. */

@@ -4,12 +4,13 @@
 import { gettext } from "../language.js";
 import { fileStem } from "./image.js";
 import { ChartKeys } from "./keys.js";
-import { pause } from "./library.js";
+import { inPieces, pause } from "./library.js";
 import { dressed, fit, theme, themed } from "./theme.js";
 import { axesOf, View } from "./view.js";
 
 const REDRAW = 350; // milliseconds between two drawings of one chart
-const PIECE = 40; // milliseconds of a drawing before the page has a turn
+const REST = 12; // times as long as a drawing took the page is left alone after it
+const MOST_REST = 2000; // milliseconds
 const AFTER_DRAG = 100; // until Plotly has told where a drag has ended
 const RESET_ICON = {
   width: 24,
@@ -23,27 +24,6 @@ let turns = Promise.resolve();
 export function turn() {
   turns = turns.then(pause);
   return turns;
-}
-
-/**
- * Have Plotly pause between the steps of a drawing: it waits, after each, for what is in `_promises`
- * (pictures, formulas). The server has put the question into the bundle (plotly_parts.py); one that
- * it does not know draws in one go. Returns what ends this.
- * @param {PlotElement} element
- */
-function inPieces(element) {
-  let began = performance.now();
-  element.betweenPieces = () => {
-    const waiting = element._promises ?? [];
-    if (waiting.length || performance.now() - began < PIECE) return;
-    const over = pause().then(() => {
-      began = performance.now();
-    });
-    element._promises = [over];
-  };
-  return () => {
-    delete element.betweenPieces;
-  };
 }
 
 export class Plot {
@@ -68,6 +48,7 @@ export class Plot {
     this.figure = null;
     this.revision = 0;
     this.drawnAt = 0;
+    this.took = 0; // milliseconds, the last drawing
     this.timer = 0;
     this.isDrawn = false;
     /** @type {Promise<void> | null} the first drawing, while it is under way */
@@ -153,7 +134,8 @@ export class Plot {
   /** The figure's data have changed. */
   drawSoon() {
     if (this.timer || document.hidden) return;
-    const wait = Math.max(0, this.drawnAt + REDRAW - Date.now());
+    const rest = Math.max(REDRAW, Math.min(REST * this.took, MOST_REST));
+    const wait = Math.max(0, this.drawnAt + rest - Date.now());
     this.timer = window.setTimeout(() => {
       this.timer = 0;
       this.draw();
@@ -183,7 +165,9 @@ export class Plot {
       turns = turns.then(() => this.drawing);
       return;
     }
+    const began = performance.now();
     window.Plotly.react(element, data, layout, this.config);
+    this.took = performance.now() - began;
     element.dataset.drawn = String(this.revision);
   }
 

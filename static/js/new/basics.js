@@ -115,6 +115,9 @@ export function drawMetrics({ form: { metrics }, changed }) {
     field(gettext("File"), bound("file", "metrics.csv"), {
       help: gettext("Read in place of what is printed: lines, CSV or JSON"),
     }),
+    field(gettext("TensorBoard's files"), bound("tensorboard", "runs/$(TUNER_TRIAL_JOB_ID)"), {
+      help: gettext("The directory of its event files"),
+    }),
     field(gettext("Pattern"), bound("pattern", "(?P<name>\\w+): (?P<value>[-+.\\deE]+)"), {
       className: "whole-row",
       help: gettext("A regular expression of Python; empty: name=value pairs and JSON"),

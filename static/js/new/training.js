@@ -223,7 +223,9 @@ export function drawTraining(root, app) {
   const { catalogue, form } = app;
   const { training } = form;
   if (form.elsewhere) {
-    const words = gettext("Trials run elsewhere: programs ask for them and tell what came of each.");
+    const words = gettext(
+      "Trials run elsewhere: programs ask for them and tell what came of each.",
+    );
     root.replaceChildren(h("p", { class: "muted", "data-field": "tasks", tabindex: "-1" }, words));
     return;
   }

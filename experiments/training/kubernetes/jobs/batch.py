@@ -123,8 +123,14 @@ def _job(
         "ttlSecondsAfterFinished": options.keep_s,
         "template": pod_template(launch, replica.task, extra, **fields),
     }
+    # A disruption ends the attempt at once; the next one is ours to start, and costs no budget.
+    rules: list[dict[str, Any]] = [
+        {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    ]
     if wanted == "ExitCode":
-        spec["podFailurePolicy"] = _fail_unless_retryable(launch, replica)
+        rules.append(_fail_unless_retryable(launch, replica))
+    if fields["restartPolicy"] == "Never":  # Jobs have such rules for no other
+        spec["podFailurePolicy"] = {"rules": rules}
     return {
         "apiVersion": JOB.group_version,
         "kind": JOB.name,
@@ -141,4 +147,4 @@ def _fail_unless_retryable(launch: Launch, replica: Replica) -> dict[str, Any]:
         "operator": "NotIn",
         "values": list(RETRYABLE_CODES),
     }
-    return {"rules": [{"action": "FailJob", "onExitCodes": codes}]}
+    return {"action": "FailJob", "onExitCodes": codes}

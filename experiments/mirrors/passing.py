@@ -1,0 +1,159 @@
+"""Sends to the receivers what came since they were last sent something.
+
+Called by the ticker (``due_ids``) and ``tasks`` (``mirror``), as often as they like. One process
+sends for a row at once, a bounded time; where a receiver is dead it is left alone for a while, more
+each time. Nothing here touches a trial or the state of an experiment.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import F
+from django.utils import timezone
+
+from experiments.mirrors.batch import Batch, NotMirrored, Number, Receiver, Sent
+from experiments.mirrors.mlflow import MlflowReceiver
+from experiments.mirrors.tensorboard import TensorBoardReceiver
+from experiments.models import Experiment, Metric, Mirror, Trial
+from experiments.models.mirrors import begin, due
+from experiments.states import FINISHED, EventKind
+
+logger = logging.getLogger(__name__)
+
+MLFLOW, TENSORBOARD = "mlflow", "tensorboard"
+MOST_NUMBERS = 5000  # of a batch
+PASS_S = 20.0  # then it is the next one's turn
+HELD = timedelta(seconds=120)  # by who sends; longer than any pass
+
+_slot = threading.Lock()  # a slow receiver takes one of a worker's threads at most
+
+
+def kinds() -> list[str]:
+    """The receivers that the settings name."""
+    named = {MLFLOW: settings.MIRROR_MLFLOW, TENSORBOARD: settings.MIRROR_TENSORBOARD}
+    return [kind for kind, where in named.items() if where]
+
+
+def receiver(kind: str) -> Receiver:
+    if kind == MLFLOW:
+        return MlflowReceiver(settings.MIRROR_MLFLOW, settings.MIRROR_MLFLOW_TOKEN)
+    return TensorBoardReceiver(settings.MIRROR_TENSORBOARD)
+
+
+def due_ids() -> list[str]:
+    """Rows to be sent now; new experiments get theirs."""
+    wanted = kinds()
+    if not wanted:
+        return []
+    now = timezone.now()
+    for kind in wanted:
+        begin(kind, now)
+    return [str(pk) for pk in due(wanted, now).values_list("pk", flat=True)]
+
+
+def goes_on(experiment_id: str) -> bool:
+    """Whether there is something to wait for: it is yet to be sent, and nothing has gone wrong."""
+    wanted = kinds()
+    if not wanted:
+        return False
+    mine = Mirror.objects.filter(experiment=experiment_id, kind__in=wanted)
+    behind = mine.filter(attempts=0, cursor__lt=F("experiment__last_seq"))
+    return mine.count() < len(wanted) or behind.exists()
+
+
+def mirror(row_id: str) -> None:
+    """Send what is due for one row, unless somebody is at it right now."""
+    if not _slot.acquire(blocking=False):
+        return  # the ticker comes again
+    try:
+        now = timezone.now()
+        rows = due(kinds(), now).filter(pk=row_id)
+        if not Mirror.objects.filter(pk__in=rows.values("pk")).update(next_try_at=now + HELD):
+            return
+        row = Mirror.objects.select_related("experiment").get(pk=row_id)
+        _pass(row)
+    finally:
+        _slot.release()
+
+
+def _pass(row: Mirror) -> None:
+    before, end = row.error, time.monotonic() + PASS_S
+    try:
+        there = receiver(row.kind)
+        while time.monotonic() < end and (step := _next(row)) is not None:
+            batch, upto = step
+            there.send(batch, row.state)
+            row.cursor = upto
+            row.keep("cursor", "state")
+    except NotMirrored as trouble:
+        row.put_off(str(trouble))
+    except Exception as defect:  # of ours; not to be met again every two seconds
+        logger.exception("Experiment %s: mirror to %s", row.experiment_id, row.kind)
+        row.put_off(f"A defect in the mirror ({type(defect).__name__}); the worker's log has it.")
+    else:
+        row.attempts, row.error, row.next_try_at = 0, "", timezone.now()
+        row.keep("attempts", "error", "next_try_at")
+    if row.error and row.error != before:
+        logger.warning("Experiment %s: %s", row.experiment_id, row.error)
+    if bool(row.error) != bool(before):
+        what = EventKind.UPLOAD_FAILED if row.error else EventKind.UPLOAD_WELL_AGAIN
+        row.experiment.record(what, reason=row.error or before)
+
+
+def _next(row: Mirror) -> tuple[Batch, int] | None:
+    """What comes after the cursor, and the seq up to which that is all; None at the end."""
+    experiment = Experiment.objects.filter(pk=row.experiment_id, deleting=False).first()
+    if experiment is None or experiment.last_seq <= row.cursor:
+        return None
+    upto = experiment.last_seq
+    found = Metric.objects.filter(experiment=experiment, seq__gt=row.cursor, seq__lte=upto)
+    metrics = list(found.order_by("seq", "id")[:MOST_NUMBERS])
+    if len(metrics) == MOST_NUMBERS:  # up to the last number that is whole
+        upto = metrics[-1].seq - 1 if metrics[-1].seq > metrics[0].seq else metrics[0].seq
+        metrics = list(found.filter(seq__lte=upto).order_by("seq", "id"))
+    changed = experiment.trials.filter(seq__gt=row.cursor, seq__lte=upto)
+    trials = {trial.pk: trial for trial in changed}
+    missing = {metric.trial_id for metric in metrics} - set(trials)
+    trials |= experiment.trials.in_bulk(missing)
+    numbers: dict[int, list[Metric]] = {}
+    for metric in metrics:
+        numbers.setdefault(metric.trial_id, []).append(metric)
+    objective = (experiment.configuration.get("metrics") or {}).get("objective") or "value"
+    ordered = sorted(trials.values(), key=lambda trial: trial.number)
+    sent = [_sent(trial, numbers.get(trial.pk, []), objective, upto) for trial in ordered]
+    return Batch(experiment.pk, experiment.name, sent), upto
+
+
+def _sent(trial: Trial, metrics: list[Metric], objective: str, upto: int) -> Sent:
+    # One that has changed since is sent again, with the rest of its numbers: it has not ended yet.
+    is_ended = trial.state in FINISHED and trial.seq <= upto
+    return Sent(
+        key=f"{trial.key}.{trial.attempt}",
+        number=trial.number,
+        attempt=trial.attempt,
+        state=trial.state if is_ended or trial.state not in FINISHED else "RUNNING",
+        is_ended=is_ended,
+        parameters=trial.parameters,
+        started=(trial.started_at or trial.created_at).timestamp(),
+        finished=trial.finished_at.timestamp() if trial.finished_at else None,
+        numbers=[_number(metric, objective) for metric in metrics],
+    )
+
+
+def _number(metric: Metric, objective: str) -> Number:
+    is_default = metric.name == Metric.DEFAULT_NAME
+    value: Any = metric.nonfinite if metric.value is None else metric.value
+    is_final = metric.kind == Metric.Kind.FINAL
+    return Number(
+        name=objective if is_default else metric.name,
+        value=float(value),
+        step=0.0 if is_final else float(metric.sequence if metric.step is None else metric.step),
+        time=metric.time.timestamp(),
+        is_final=is_final,
+    )
