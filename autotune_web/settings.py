@@ -281,7 +281,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     # Several shapes have a trial's state; clients made from the schema know it by this name.
-    "ENUM_NAME_OVERRIDES": {"TrialShapeStateEnum": "experiments.states.TrialState"},
+    "ENUM_NAME_OVERRIDES": {
+        "TrialShapeStateEnum": "experiments.states.TrialState",
+        "ChannelKindEnum": ["webhook", "email"],
+    },
 }
 
 
