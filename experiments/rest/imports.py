@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def _bare(name: str) -> str:
     return name[1:-1] if is_quoted else name.strip()
 
 
-def _kept(files: list[UploadedFile], place: Path) -> list[tuple[str, Path]]:
+def _kept(files: Sequence[UploadedFile[Any]], place: Path) -> list[tuple[str, Path]]:
     """Their names, and where their contents are for now; a name chooses no place.
 
     The write-ahead log of a SQLite file stays beside it.

@@ -135,7 +135,7 @@ def _of(experiment: Experiment, spec: ExperimentSpec, top: int | None) -> Borrow
             reason = str(outside)
             found.outside[reason] = found.outside.get(reason, 0) + 1
             continue
-        found.trials.append((fitted, float(value)))
+        found.trials.append((fitted, float(value or 0.0)))
     found.trials = _thinned(found.trials)
     for place, (parameters, _) in enumerate(found.trials):
         size += len(json.dumps(parameters))

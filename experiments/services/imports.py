@@ -223,7 +223,7 @@ def _metric(
         step=step,
         name=name,
         value=value if is_finite else None,
-        nonfinite="" if is_finite else json_number(value),
+        nonfinite="" if is_finite else str(json_number(value)),
         time=time,
         seq=row.seq,
     )

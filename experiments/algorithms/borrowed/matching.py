@@ -101,7 +101,7 @@ def _number(parameter: Parameter, value: Any, full: str) -> Any:
         raise _beyond(full, value, low, high)
     if parameter.contains(value):
         return value
-    nearest = parameter.nearest(float(value))  # type: ignore[attr-defined]
+    nearest = parameter.nearest(float(value))
     if not parameter.contains(nearest):
         raise _outside(full, value)
     return nearest

@@ -48,7 +48,7 @@ class SourceModel:
     process: GaussianProcess
 
 
-def normal_scores(losses: Sequence[float]) -> Floats:
+def normal_scores(losses: Sequence[float] | Floats) -> Floats:
     """Ranks as quantiles of a standard normal; equal losses have equal scores."""
     ranks = stats.rankdata(losses)
     found: Floats = special.ndtri((ranks - 0.5) / len(ranks))
