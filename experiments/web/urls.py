@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.decorators import login_required
 from django.urls import path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
@@ -19,7 +20,10 @@ from experiments.web import (
 
 urlpatterns = [
     path("", list_page.experiment_list, name="experiment-list"),
-    path("experiments/", RedirectView.as_view(pattern_name="experiment-list", query_string=True)),
+    path(
+        "experiments/",
+        login_required(RedirectView.as_view(pattern_name="experiment-list", query_string=True)),
+    ),
     path("experiments/new/", new_page.experiment_new, name="experiment-new"),
     path("experiments/compare/", compare_pages.compare_experiments, name="compare-experiments"),
     path("experiments/new/sync/", new_page.sync, name="experiment-sync"),
