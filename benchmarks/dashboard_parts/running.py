@@ -178,7 +178,7 @@ def _watched(
     figures.say("processor of the server", 100 * served / past, "%")
     figures.say("heap at the end", heap[-1][1], "MB", TARGETS["heap MB"])
     figures.say("it grows by", 60 * grows, "MB/min")
-    after = heap[-1][1] + grows * max(0.0, FOR_S - past)
+    after = heap[-1][1] + max(0.0, grows) * max(0.0, FOR_S - past)
     figures.say("so it has after ten minutes", after, "MB", TARGETS["heap MB"])
 
 
