@@ -94,6 +94,7 @@ def _titles() -> dict[str, str]:
         "parcoords": _("Parallel coordinates"),
         "curves": _("Intermediate values"),
         "edf": _("Distribution of the values"),
+        "scatter": _("Trade-off"),
         "cost": _("Best value against time spent"),
         "duration": _("Duration of trials"),
         "slots": _("Timeline by slot"),

@@ -15,6 +15,7 @@ from experiments.cluster import operator
 from experiments.cluster.api import ClusterApi, ClusterRefused, ClusterUnavailable
 from experiments.cluster.sync import ALL_NAMESPACES, Sync
 from experiments.embedded import health
+from experiments.trials.backends import backend
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if words := health.refusal():
             raise CommandError(words)
-        if settings.TRAINING_ENGINE == "local":
+        if backend().runs_here:
             raise CommandError(
                 "AUTOTUNE_TRAINING_ENGINE must not be local for an operator: the cluster's "
                 "experiments would run on this machine. Set it to auto, here and for "

@@ -14,6 +14,7 @@ import logging
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,7 @@ PACE_EVERY_S = 2.0  # how often the bar's time left is reckoned anew
 class Command(BaseCommand):
     help = "Run one experiment to its end without a browser."
     requires_system_checks: list[str] = []  # they load every page; tests/test_checks.py runs them
+    _learns: tuple[Sequence[str], str | None] = ((), None)  # of --warm-start
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file")
