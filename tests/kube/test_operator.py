@@ -318,7 +318,7 @@ def test_experiments_made_in_the_browser_are_seen_by_kubectl(here):
     assert here.stack.api("DELETE", f"experiments/{experiment}/")[0] in (202, 204)
     wait_for("the object to go", lambda: len(here.objects.all()) == 1, 60)
     here.objects.kubectl("delete", "ate", f"quick-{twin}", "--timeout=60s")
-    assert here.experiments() == []
+    wait_for("the rows to go", lambda: here.experiments() == [], 60)
 
 
 def test_an_api_server_that_is_away_for_a_while_loses_nothing(to_break, control_plane):

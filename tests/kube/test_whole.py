@@ -82,7 +82,7 @@ def test_kubectl_apply_to_done(
         }
         assert owned == uids
         here.objects.kubectl("delete", "ate", "--all", "--timeout=120s")
-        assert here.experiments() == []
+        wait_for("the rows to go", lambda: here.experiments() == [], 60)
         wait_for("all jobs to go", lambda: not jobs_of(here.objects, engine), 60)
 
 
@@ -115,7 +115,7 @@ def test_killed_in_the_middle_and_deleted_in_the_middle(
         )
         wait_for("pods", lambda: len(jobs_of(here.objects, "batch")) >= 8, 120)
         here.objects.kubectl("delete", "ate", name, "--timeout=120s")
-        assert [row["name"] for row in here.experiments()] == ["long"]
+        wait_for("its row to go", lambda: [r["name"] for r in here.experiments()] == ["long"], 60)
 
         def only_ended() -> bool:
             pods = json.loads(here.objects.kubectl("get", "pods", "-o", "json"))["items"]
