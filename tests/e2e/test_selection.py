@@ -119,6 +119,7 @@ def test_a_box_in_a_chart_and_a_range_of_an_axis_are_conditions(page: Page, made
     assert address(page)["drag"] == "select"
     page.locator("#chart-tabs [data-view=parcoords]").click()
     drawn(page, "parcoords")
+    page.get_by_test_id("chart-parcoords").scroll_into_view_if_needed()
     axis = page.get_by_test_id("chart-parcoords").bounding_box()
     assert axis is not None
     x = axis["x"] + min(64, 0.11 * axis["width"])  # the first axis: the value
