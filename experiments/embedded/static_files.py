@@ -31,6 +31,7 @@ class StaticFiles:
     def __init__(self, app: ASGI3Application) -> None:
         self._app = app
         self._files: Any = None  # by address; found when the first one is asked for
+        self._finding = asyncio.Lock()  # a page asks for many at once, and one look is enough
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
@@ -65,9 +66,10 @@ class StaticFiles:
     async def _found(self, path: str) -> Any:
         if settings.DEBUG:
             return None
-        if self._files is None:
-            middleware = await asyncio.to_thread(WhiteNoiseMiddleware, None)
-            self._files = middleware.files
+        async with self._finding:
+            if self._files is None:
+                middleware = await asyncio.to_thread(WhiteNoiseMiddleware, None)
+                self._files = middleware.files
         return self._files.get(path)
 
 
