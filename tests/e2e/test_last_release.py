@@ -39,7 +39,10 @@ def runs_on(stack: Stack, data: Path) -> None:
         trials = stack.trials(ids["unfinished"])
         assert [trial["number"] for trial in trials][:4] == [0, 1, 2, 3]
         assert {trial["state"] for trial in trials} <= {"SUCCEEDED", "FAILED", "LOST"}
-        assert [trial["state"] for trial in trials].count("SUCCEEDED") >= 2
+        reasons = [(trial["state"], trial["reason"]) for trial in trials]
+        # what is proposed now may be of the kind that the script fails for (exit code 3)
+        assert "SUCCEEDED" in dict(reasons), reasons
+        assert {why for state, why in reasons[2:] if state == "FAILED"} <= {"exit code 3"}, reasons
         assert stack.experiment(ids["copy"])["suspended"] is True
         assert stack.api("DELETE", f"experiments/{ids['copy']}/")[0] == 204
     finally:
