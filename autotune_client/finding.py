@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,22 +32,24 @@ LOG = "logs/embedded.log"
 _HERE = Path(__file__).resolve().parent.parent  # of a clone of the repository, or site-packages
 
 
-class Place:
+class Place(ABC):
     """Where to send requests, and how to show that we may."""
 
     is_own = False  # of a data directory that we may read
 
+    @abstractmethod
     def address(self) -> str:
         """The server's address, without a slash at its end. Raises NoServer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bearer(self) -> str:
         """What stands behind ``Authorization: Bearer``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def gone(self) -> None:
         """It did not answer: it may have moved, or ended."""
 
+    @abstractmethod
     def release(self) -> None:
         """It is not needed any more."""
 
@@ -69,6 +72,12 @@ class Named(Place):
 
     def bearer(self) -> str:
         return self._token
+
+    def gone(self) -> None:
+        """It stays where it was named."""
+
+    def release(self) -> None:
+        """It is nothing of ours."""
 
 
 class Directory(Place):

@@ -13,6 +13,7 @@ does not meet is none of its. Where it has one, names are looked up in it.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ MOST_STEPS = 2000  # of a grid that starts beside a multiple of its step
 PLAIN = (type(None), bool, int, float, str)
 
 
-class Suggesting:
+class Suggesting(ABC):
     """What ``study.Trial`` has besides, in Optuna's words."""
 
     study: Study
@@ -40,8 +41,9 @@ class Suggesting:
     _met: dict[str, Any]
 
     @property
+    @abstractmethod
     def path(self) -> str:
-        raise NotImplementedError
+        """Of the trial, below ``/api/v1/``."""
 
     @property
     def _grows(self) -> bool:

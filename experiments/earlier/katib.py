@@ -12,7 +12,7 @@ from typing import Any
 
 from experiments.earlier import reasons
 from experiments.earlier.beside import of_configuration
-from experiments.earlier.space import inferred_space
+from experiments.earlier.space import read_from_values
 from experiments.earlier.study import (
     DEFAULT,
     PastStudy,
@@ -112,11 +112,7 @@ def _study(
     given = sorted(given, key=_when)
     trials = [_trial(i, trial, metric, strategy, space) for i, trial in enumerate(given)]
     if space is None:
-        space = inferred_space([trial.parameters for trial in trials])
-        left.append(
-            Problem("", "The search space is read from the values of the trials.",
-                    "Give the Experiment beside its trials.")
-        )  # fmt: skip
+        space = read_from_values(trials, left, "Give the Experiment beside its trials.")
     left.append(Problem("", "Kubernetes keeps no curves: each trial has its last values alone."))
     return PastStudy("Katib", whence, name, mode, space, tuple(trials), tuple(left), manifest)
 

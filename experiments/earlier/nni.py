@@ -11,7 +11,7 @@ from typing import Any
 
 from experiments.earlier import reasons
 from experiments.earlier.beside import Beside, of_configuration
-from experiments.earlier.space import inferred_space
+from experiments.earlier.space import read_from_values
 from experiments.earlier.study import (
     DEFAULT,
     PastReport,
@@ -223,9 +223,8 @@ def _study(
 ) -> PastStudy:  # fmt: skip
     space = found.space
     if space is None:
-        space = inferred_space([trial.parameters for trial in trials])
         hint = "Give NNI's config.yml, or the search space, beside it."
-        left.append(Problem("", "The search space is read from the values of the trials.", hint))
+        space = read_from_values(trials, left, hint)
     return PastStudy(
         product="NNI",
         whence=whence,

@@ -10,7 +10,7 @@ from experiments.algorithms.space.parameters import Parameter
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.earlier import reasons
 from experiments.earlier.beside import Beside
-from experiments.earlier.space import inferred_space, unflattened
+from experiments.earlier.space import read_from_values, unflattened
 from experiments.earlier.study import (
     PastReport,
     PastStudy,
@@ -106,9 +106,7 @@ def read_export_table(
     parameters = None if space is None else SearchSpace.parse(space).parameters
     trials = [_trial(_row(row, parameters)) for row in rows]
     if space is None:
-        space = inferred_space([trial.parameters for trial in trials])
-        hint = "The JSON export has it, and the curves, too."
-        left.append(Problem("", "The search space is read from the values of the trials.", hint))
+        space = read_from_values(trials, left, "The JSON export has it, and the curves, too.")
     return PastStudy(
         product="AutoTune Web",
         whence=whence,

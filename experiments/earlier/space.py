@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from experiments.algorithms.space.parameters import freeze, is_number
+from experiments.earlier.study import PastTrial
+from experiments.problems import Problem
 
 MOST_MEMBERS = 1000
 
@@ -70,6 +72,12 @@ def _known_parts(above: str, row: Mapping[str, Any]) -> list[str]:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def read_from_values(trials: Sequence[PastTrial], left: list[Problem], hint: str) -> dict[str, Any]:
+    """The space of a file that does not say it, and in ``left`` that it is so."""
+    left.append(Problem("", "The search space is read from the values of the trials.", hint))
+    return inferred_space([trial.parameters for trial in trials])
 
 
 def inferred_space(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

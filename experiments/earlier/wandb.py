@@ -12,7 +12,7 @@ from typing import Any
 
 from experiments.earlier import reasons
 from experiments.earlier.beside import Beside
-from experiments.earlier.space import inferred_space
+from experiments.earlier.space import read_from_values
 from experiments.earlier.study import DEFAULT, PastStudy, PastTrial, Wanted, mode_of, refused
 from experiments.earlier.values import loosely, moment, number, table
 from experiments.problems import Problem
@@ -61,9 +61,7 @@ def read_table(text: str, whence: str, name: str, wanted: Wanted, found: Beside)
               for i, row in enumerate(reversed(rows))]  # fmt: skip
     space = found.space
     if wanted.parameters or space is None:
-        space = inferred_space([trial.parameters for trial in trials])
-        words = "The search space is read from the values of the trials."
-        left.append(Problem("", words, "Give the sweep.yaml beside it."))
+        space = read_from_values(trials, left, "Give the sweep.yaml beside it.")
     left.append(Problem("", "W&B's table has no curves: each trial has its last values alone."))
     return PastStudy(
         product="W&B",

@@ -20,7 +20,7 @@ import autotune_client as at
 from autotune_client import finding
 from autotune_client.study import manifest_of
 from autotune_client.wire import Wire
-from experiments import owner_key
+from experiments import owner_key, places
 from experiments.algorithms.space.reading import TYPES
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.models import Experiment, Loan, Metric
@@ -312,6 +312,21 @@ def test_bad_arguments_are_named(at_work: at.Client) -> None:
 def test_an_owner_is_known_by_the_directorys_key(tmp_path: Path) -> None:
     owner_key.make(tmp_path)
     assert owner_key.is_genuine(tmp_path, finding.Directory(tmp_path).bearer())
+
+
+@pytest.mark.parametrize("given", ["", "~/runs", "/srv/runs"])
+@pytest.mark.parametrize("home", ["", "relative", "/srv/xdg"])
+@pytest.mark.parametrize("installed", [False, True])
+def test_it_means_the_data_directory_that_the_product_means(
+    given: str, home: str, installed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It may stand alone, so it has a rule of its own, which must be that of ``places``."""
+    monkeypatch.setenv("AUTOTUNE_DATA", given)
+    monkeypatch.setenv("XDG_DATA_HOME", home)
+    monkeypatch.setattr(places, "INSTALLED", installed)
+    if installed:
+        monkeypatch.setattr(finding, "_HERE", tmp_path)
+    assert finding.data_directory() == places.data_directory()
 
 
 def test_a_server_that_is_away_is_waited_for_only_so_long() -> None:

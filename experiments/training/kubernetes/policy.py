@@ -23,14 +23,13 @@ import yaml
 
 from experiments.manifest.quantity import parse_quantity
 from experiments.training.base import Launch
+from experiments.training.kubernetes.jobs.common import OUTPUT_DIR, PREFIX
 
 LEVELS = ("restricted", "baseline", "privileged")
-OURS = "autotune.tensorstack.dev/"  # labels and annotations that say what is ours
 # Services of the control plane select their pods by it, among others.
 RESERVED_LABELS = {"app.kubernetes.io/part-of": "autotune"}
 SHARED = "trial-*"  # Secrets and ConfigMaps whose name says that trials may read them
 USER = 10001  # of trials whose manifest names none, as images often mean root
-HOME = "/tmp"  # the one directory that nearly every image lets anybody write to
 VOLUMES = (
     "configMap", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected",
     "secret",
@@ -100,7 +99,7 @@ class PodPolicy:
         for kind in ("labels", "annotations"):
             for key, value in _mapping(meta.get(kind)).items():
                 reserved = kind == "labels" and RESERVED_LABELS.get(key) == value
-                if str(key).startswith(OURS) or reserved:
+                if str(key).startswith(f"{PREFIX}/") or reserved:
                     yield f"metadata.{kind}.{key}", "is kept for AutoTune's own objects."
                 elif str(key).startswith(APPARMOR) and value == "unconfined":
                     yield f"metadata.{kind}.{key}", "must not be unconfined."
@@ -256,7 +255,7 @@ class PodPolicy:
             for _path, container in _containers(pod):
                 env = container.setdefault("env", None) or []
                 if not any(entry.get("name") == "HOME" for entry in env):
-                    env = [{"name": "HOME", "value": HOME}, *env]
+                    env = [{"name": "HOME", "value": OUTPUT_DIR}, *env]
                 container["env"] = env
         for _path, container in _containers(pod):
             own = container["securityContext"] = dict(container.get("securityContext") or {})
