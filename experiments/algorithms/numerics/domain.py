@@ -136,7 +136,7 @@ class Domain:
             return np.zeros((n_rows, 0))
         if self.n_columns > MAX_SOBOL:
             return self.snap(rng.random((n_rows, self.n_columns)))
-        sequence = qmc.Sobol(self.n_columns, rng=rng)
+        sequence = qmc.Sobol(self.n_columns, seed=rng)  # which SciPy before 1.15 knows, too
         n_drawn = 1 << max(0, n_rows - 1).bit_length()  # a power of two keeps the balance
         return self.snap(sequence.random(n_drawn)[:n_rows])
 
