@@ -5,8 +5,8 @@ import { h } from "../dom.js";
 import { number } from "../format.js";
 import { gettext } from "../language.js";
 
-/** @typedef {{ curve: number, point: number }} At */
-/** @typedef {Pick<Trace, "x" | "y" | "visible" | "hoverinfo">} Line */
+/** @typedef {{ curve: number, point: number, uid?: string }} At */
+/** @typedef {Pick<Trace, "x" | "y" | "visible" | "hoverinfo" | "uid">} Line */
 
 /**
  * The next place to go to from `at` for a key; null where the key means nothing or there is none.
@@ -57,6 +57,19 @@ function nearest(line, points, x) {
   return points.reduce((best, i) => (off(i) < off(best) ? i : best), points[0]);
 }
 
+/**
+ * The same place in what is drawn now: lines come and go while trials run, so a line is known by
+ * its uid where it has one. Null where it is gone. Pure.
+ * @param {Line[]} lines
+ * @param {At | null} at
+ * @returns {At | null}
+ */
+export function placed(lines, at) {
+  if (!at?.uid || lines[at.curve]?.uid === at.uid) return at;
+  const curve = lines.findIndex(({ uid }) => uid === at.uid);
+  return curve < 0 ? null : { ...at, curve };
+}
+
 export class ChartKeys {
   /**
    * @param {PlotElement} element
@@ -98,20 +111,21 @@ export class ChartKeys {
    */
   act(key) {
     const { zoom, reset } = this.acts;
+    const lines = this.element.data ?? [];
     if (key === "+" || key === "=") zoom(0.5);
     else if (key === "-") zoom(2);
     else if (key === "0") reset();
     else if (key === "Enter") return this.open();
-    else return this.go(next(this.element.data ?? [], this.at, key));
+    else return this.go(next(lines, placed(lines, this.at), key));
     return true;
   }
 
   /** @param {At | null} to */
   go(to) {
     if (!to) return false;
-    this.at = to;
     const { data } = this.element;
-    const { x, y, name, xaxis = "x", yaxis = "y" } = data[to.curve];
+    const { x, y, name, uid, xaxis = "x", yaxis = "y" } = data[to.curve];
+    this.at = { ...to, uid };
     const point = { curveNumber: to.curve, pointNumber: to.point };
     window.Plotly.Fx.hover(this.element, [point], `${xaxis}${yaxis}`);
     const trial = this.trial;
@@ -121,9 +135,10 @@ export class ChartKeys {
   }
 
   get trial() {
-    if (!this.at) return null;
-    const { meta, customdata } = this.element.data[this.at.curve] ?? {};
-    const trial = meta?.trial ?? customdata?.[this.at.point];
+    const at = placed(this.element.data, this.at);
+    if (!at) return null;
+    const { meta, customdata } = this.element.data[at.curve] ?? {};
+    const trial = meta?.trial ?? customdata?.[at.point];
     return typeof trial === "number" ? trial : null;
   }
 
