@@ -72,7 +72,7 @@ class Failures:
     def likely(self, history: Sequence[Observation], row: Floats) -> float | None:
         """Return how likely a row is to run, to two digits; None where nothing failed."""
         known = self.learn(history)
-        return None if known is None else round(float(known.probability(row[None, :])[0]), 2)
+        return None if known is None else known.likely(row)
 
 
 def _failed(observation: Observation) -> bool:

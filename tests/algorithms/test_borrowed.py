@@ -180,6 +180,23 @@ def test_a_source_that_misleads_is_dropped_after_a_trial_or_two() -> None:
     assert min(loss_of(dict(o.parameters)) for o in mixed) < 0.1
 
 
+def test_a_led_trial_leaves_the_region_that_fails_here_and_says_how_likely_it_runs() -> None:
+    tpe = next(entry for entry in AVAILABLE if entry.name == "TPE")
+    history: list[Observation] = []
+    rng = np.random.default_rng(2)
+    for number in range(16):
+        params = SPACE.sample(rng)
+        did_run = params["units"] < 30  # where the past was best nothing runs
+        outcome = Outcome.DONE if did_run else Outcome.FAILED
+        history.append(Observation(number, params, outcome, loss_of(params) if did_run else None))
+    (before,) = led(tpe, [source()]).propose([], 1).suggestions
+    assert before.parameters["units"] >= 30
+    (found,) = led(tpe, [source()]).propose(history, 1).suggestions
+    assert found.origin == "borrowed"
+    assert found.parameters["units"] < 30
+    assert found.note["likely"] > 0.5
+
+
 @pytest.mark.parametrize("name", sorted(DEAF - {"Batch", "PPOTuner"}))
 def test_what_does_not_learn_is_left_alone(name: str) -> None:
     entry = next(e for e in AVAILABLE if e.name == name)

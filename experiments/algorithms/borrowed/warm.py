@@ -6,7 +6,8 @@ between are the tuner's own, so that what the past does not know is found, too, 
 misleads costs little. ``trust`` says from the own trials which sources are believed; these lead in
 turns, each by what its model, corrected by the own trials, expects (``ensemble``). An average of
 them was measured to be worse: data sets of one kind agree on what is bad, but each has its own
-optimum, and that of one of them is often good here.
+optimum, and that of one of them is often good here. A region where own trials failed is left by the
+probability of running (``failures``), as the tuners leave it.
 
 After ``LAST_LED`` own trials the tuner goes on alone, from its own history. Those that learn from
 any trial (TPE, Anneal, …) see besides, until they have as many of their own, some of the trusted
@@ -30,9 +31,11 @@ from experiments.algorithms.borrowed.ensemble import Ensemble, corrected
 from experiments.algorithms.borrowed.matching import DEAF
 from experiments.algorithms.borrowed.sources import Source, SourceModel, models_of
 from experiments.algorithms.borrowed.trust import Trust, trust
+from experiments.algorithms.failures import Failures
 from experiments.algorithms.numerics.acquisition import Acquisition
 from experiments.algorithms.numerics.domain import Floats
-from experiments.algorithms.numerics.search import best_row, row_keys
+from experiments.algorithms.numerics.feasibility import Feasibility, Feasible
+from experiments.algorithms.numerics.search import Objective, best_row, row_keys
 from experiments.algorithms.numerics.threads import one_thread
 from experiments.algorithms.one_by_one import derive_rng
 from experiments.algorithms.space.search_space import SearchSpace
@@ -74,6 +77,7 @@ class WarmTuner(Tuner[Any]):
         self._name = name
         self._vectors = VectorSpace(space)
         self._modeller = surrogate.Modeller(self._vectors, SMOOTHNESS, LEAST_NOISE)
+        self._failures = Failures(self._vectors)
         is_open = self._vectors.domain.n_columns > 0 and name not in DEAF
         self._models = models_of(sources, self._vectors) if is_open else []
         self._grid = self._vectors.domain.grid(MAX_ENUMERATED) if self._models else None
@@ -104,7 +108,7 @@ class WarmTuner(Tuner[Any]):
         believed = self._believed(seen)
         leads = n_done < LAST_LED and not len(seen) % LEADS_EVERY and not believed.trust.is_none
         if leads and self._is_free():
-            return Proposal((self._led(Suggestion({}, origin="model"), believed, len(seen)),))
+            return Proposal((self._led(Suggestion({}, origin="model"), believed, seen),))
         fed = self._fed(seen, believed.trust) if n_done < MAX_FED else []
         proposal = self._inner.propose([*fed, *seen], 1)
         if not leads or not proposal.suggestions:
@@ -112,15 +116,18 @@ class WarmTuner(Tuner[Any]):
         (inner,) = proposal.suggestions
         if inner.origin not in DRAWN:  # it goes on with a trial: with more budget, or from a parent
             return proposal
-        return replace(proposal, suggestions=(self._led(inner, believed, len(seen)),))
+        return replace(proposal, suggestions=(self._led(inner, believed, seen),))
 
-    def _led(self, inner: Suggestion, believed: _Seen, number: int) -> Suggestion:
+    def _led(self, inner: Suggestion, believed: _Seen, seen: Sequence[Observation]) -> Suggestion:
         """The inner tuner's suggestion, with parameters that the past proposes."""
-        leader = self._leader(believed.trust, number)
+        leader = self._leader(believed.trust, len(seen))
         # how likely the other parameters were to run says nothing of these
         kept = {name: value for name, value in inner.note.items() if name != LIKELY}
         with one_thread():
-            row = self._best(leader, believed, derive_rng(self.seed, number))
+            known = self._failures.learn(seen)
+            row = self._best(leader, believed, known, derive_rng(self.seed, len(seen)))
+        if known is not None:
+            kept[LIKELY] = known.likely(row)
         return Suggestion(
             {**inner.parameters, **self._vectors.decode(row)},
             {**kept, "borrowed": leader.name},
@@ -146,8 +153,14 @@ class WarmTuner(Tuner[Any]):
         n_trusted = int((found.weights > LEAST_WEIGHT * found.weights.max()).sum())
         return self._models[int(order[(number // LEADS_EVERY) % n_trusted])]
 
-    def _best(self, leader: SourceModel, believed: _Seen, rng: np.random.Generator) -> Floats:
-        """Where the leader, corrected by the own trials, expects most."""
+    def _best(
+        self,
+        leader: SourceModel,
+        believed: _Seen,
+        known: Feasibility | None,
+        rng: np.random.Generator,
+    ) -> Floats:
+        """Where the leader, corrected by the own trials, expects most of what is likely to run."""
         data, domain = believed.data, self._vectors.domain
         members = [(1.0, leader.process)]
         tops = leader.rows[:N_BEST]
@@ -158,7 +171,10 @@ class WarmTuner(Tuner[Any]):
         else:
             ensemble = Ensemble(members)
             reached = float(ensemble.predict(tops)[0].min())
+        acquisition: Objective
         acquisition = Acquisition(ensemble, "ei", np.array([reached]))  # type: ignore[arg-type]
+        if known is not None:
+            acquisition = Feasible(acquisition, known)
         if self._grid is not None:
             return best_row(domain, acquisition, self._grid, data.taken, n_starts=0)
         around = tops[rng.integers(len(tops), size=N_AROUND)]

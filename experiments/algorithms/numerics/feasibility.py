@@ -50,6 +50,10 @@ class Feasibility:
         found: Floats = special.ndtr(self._margin(rows))
         return found
 
+    def likely(self, row: Floats) -> float:
+        """Return how likely a trial at one row is to run, to two digits."""
+        return round(float(self.probability(row[None, :])[0]), 2)
+
     def log_probability(self, rows: Floats) -> Floats:
         """Return its logarithm. # (m,)"""
         found: Floats = special.log_ndtr(self._margin(rows))
