@@ -32,11 +32,11 @@ from django.core.files.storage import FileSystemStorage
 NAME = "plotly.parts.js"
 PREFIX = "vendor/plotly"
 TRACES = frozenset({"bar", "contour", "heatmap"})  # beside scatter, which is part of the core
-FORM = 2  # counted up with every change of what is made here
+FORM = 3  # counted up with every change of what is made here
 
 # esbuild wraps each CommonJS module in W(), which runs it when it is first called. The last one
 # registers every kind of trace with the core.
-_MODULE = re.compile(r"var ([\w$]+)=W\((?:\([\w$,]*\)|[\w$]+)=>\{")
+_MODULE = re.compile(r"var ([\w$]+)=W\((?P<given>\([\w$,]*\)|[\w$]+)=>\{")
 _ENTRY = re.compile(
     r"var (?P<core>[\w$]+)=(?P<require>[\w$]+)\(\);"
     r"(?P=core)\.register\(\[(?P<traces>[\w$(),]+)\]\);"
@@ -45,6 +45,12 @@ _ENTRY = re.compile(
 _ALIAS = re.compile(r'"use strict";[\w$]+\.exports=([\w$]+)\(\)\}')
 _KIND = re.compile(r'moduleType:"trace",name:"(\w+)"')
 _CALL = re.compile(r"(?<![\w$.])([\w$]+)\(\)")
+# The function around all of it, and the one around that.
+_WHOLE = (
+    (re.compile(r"var Plotly=\(\(\)=>\{"), "var Plotly=(function(){"),
+    (re.compile(r", \(\) => \{(?=\s+\"use strict\";)"), ", (function(){"),
+)
+_END = "return Plotly;\n}));"
 _GLOBAL = "window.Plotly = Plotly;"
 _ESM = re.compile(r"([\w$]+)=Ea\(")  # modules of the newer kind lie between the others, not in them
 # What each step of a drawing ends with: a promise of what is to be waited for, if there is any.
@@ -111,7 +117,39 @@ def in_parts(bundle: str, traces: Iterable[str] = TRACES) -> str:
     )
     rest = bundle[entry.end() :].replace(_GLOBAL, "window.PlotlyParts = Plotly;")
     kept_text = _without(bundle[: entry.start()], modules, _asked_for(modules, parts))
-    return _asking(kept_text) + tail + rest
+    if rest.count(_END) != 1:
+        raise UnknownBundle("its end is not the one that is known")
+    return _at_once(_asking(kept_text)) + tail + rest.replace(_END, f"{_END[:-3]})));")
+
+
+def _at_once(text: str) -> str:
+    """The same, of functions that browsers compile while the file is still coming in.
+
+    A function in brackets is taken for one that is called at once, an arrow is not: that one is
+    read once over, and again when it is called, on the thread on which the page stands still.
+    """
+    for arrow, function in _WHOLE:
+        if len(arrow.findall(text)) != 1:
+            raise UnknownBundle("its beginning is not the one that is known")
+        text = arrow.sub(function, text)
+    pieces = []
+    modules = _modules(text, len(text))
+    pieces.append(text[: next(iter(modules.values())).start])
+    for module in modules.values():
+        head = _MODULE.match(module.text)
+        length = module.length
+        if head is None or not length:
+            pieces.append(module.text)
+            continue
+        given = head["given"] if head["given"].startswith("(") else f"({head['given']})"
+        pieces += [
+            module.text[: head.start("given")],
+            f"(function{given}{{",
+            module.text[head.end() : length - len("});")],
+            "}));",
+            module.text[length:],
+        ]
+    return "".join(pieces)
 
 
 def _asking(bundle: str) -> str:

@@ -84,7 +84,7 @@ def info(record: Record, options: Options) -> PairInfo:
         ranks=goodness(trials.losses),
         offered=tuple(labels),
         value_range=scale.robust_range(trials.values, keep=best) or (0.0, 1.0),
-        together=tuple(acting_together(ranked, goodness(trials.losses))),
+        together=tuple(acting_together(ranked, trials.losses)),
     )
 
 

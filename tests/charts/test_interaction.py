@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from experiments.charts import axes, pair
-from experiments.charts.comparable import goodness
 from experiments.charts.interaction import acting_together
 from tests.charts.records import record, trial
 
@@ -31,7 +30,7 @@ def drawn(n: int, seed: int, value: Any) -> tuple[list[dict[str, Any]], np.ndarr
 
 
 def found(given: list[dict[str, Any]], values: np.ndarray) -> list[tuple[str, str]]:
-    told = acting_together(axes.axes(SPACE, given), goodness(-values))
+    told = acting_together(axes.axes(SPACE, given), -values)
     return [(t.first.label, t.second.label) for t in told]
 
 
@@ -46,6 +45,22 @@ def test_those_that_act_each_by_itself_are_not() -> None:
     assert (
         found(*drawn(300, 2, lambda p: p["a"] + 0.3 * np.log10(p["b"]) + 0.1 * len(p["c"]))) == []
     )
+
+
+def test_a_best_place_that_moves_is_found_in_sixty_trials() -> None:
+    """As of a learning rate that goes with the batch size."""
+    moves = drawn(60, 5, lambda p: -((p["a"] - 0.5 - 0.2 * (np.log10(p["b"]) + 1)) ** 2))
+    assert found(*moves) == [("a", "b")]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_another_scale_of_the_values_unmakes_is_none(seed: int) -> None:
+    """Each factor by itself makes the loss so many times as large."""
+
+    def far(p: dict[str, Any]) -> float:
+        return float((p["a"] - 0.4) ** 2 * 4 + (np.log10(p["b"]) + 1) ** 2)
+
+    assert found(*drawn(300, seed, lambda p: -np.exp(2 * far(p)))) == []
 
 
 @pytest.mark.long
@@ -76,7 +91,7 @@ def test_a_parameter_of_several_branches_is() -> None:
     ]
     signs = [1 if p["opt"]["_name"] == "adam" else -1 for p in given]
     values = np.array([s * p["opt"]["lr"] for s, p in zip(signs, given, strict=True)])
-    (told,) = acting_together(axes.axes(space, given), goodness(-values))
+    (told,) = acting_together(axes.axes(space, given), -values)
     assert (told.first.label, told.second.label) == ("opt", "opt.lr")
 
 

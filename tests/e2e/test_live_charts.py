@@ -139,6 +139,22 @@ def test_a_double_click_goes_back_to_what_there_is_now(page: Page, climbing: str
     assert ranges(chart)[1][1] > reset[1]
 
 
+def test_what_is_scrolled_away_is_drawn_when_it_is_seen_again(page: Page, climbing: str):
+    page.set_viewport_size({"width": 1280, "height": 500})
+    page.goto(f"/experiments/{climbing}/")
+    chart = page.get_by_test_id("chart-curves")
+    expect(chart.locator(".nsewdrag").first).to_be_visible()
+    expect(page.get_by_test_id("connection-state")).to_have_text("live")
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    watch(page, chart, n_points, 4)
+    drawn = chart.get_attribute("data-drawn")
+    assert drawn
+    watch(page, chart, n_points, 12)  # its data go on
+    assert chart.get_attribute("data-drawn") == drawn
+    chart.scroll_into_view_if_needed()
+    expect(chart).not_to_have_attribute("data-drawn", drawn)
+
+
 def test_of_a_running_trial_no_point_is_fetched_twice(page: Page, stack: Stack):
     experiment = stack.create(
         name="fresh", maxTrialNum=1, trialConcurrency=1, arguments=[180, 0.2, "climb"]

@@ -6,7 +6,7 @@ import "./looks.js";
 import { colourAt, Frame } from "../../static/js/charts/parallel_frame.js";
 import { quoted } from "../../static/js/trials/columns.js";
 import { Query } from "../../static/js/trials/query.js";
-import { movesOn } from "../../static/js/trials/rows.js";
+import { hasOnlyReported, movesOn } from "../../static/js/trials/rows.js";
 import { report } from "./figures.js";
 
 const query = (/** @type {string} */ address) => new Query(new URLSearchParams(address));
@@ -69,6 +69,22 @@ test("a report moves its trial on, once and never back", () => {
   assert.equal(movesOn(trial, report({ sequence: 6, seq: 9 })), false);
   assert.equal(movesOn(trial, report({ sequence: 6, value: "NaN" })), true);
   assert.equal(trial.latest_value, 0.5);
+});
+
+test("reports alone leave all else of a trial as it is", () => {
+  const before = /** @type {Trial} */ (
+    /** @type {unknown} */ ({
+      state: "RUNNING",
+      latest_value: 1,
+      n_reports: 1,
+      seq: 1,
+      value: null,
+    })
+  );
+  const reported = { ...before, latest_value: 2, n_reports: 2, seq: 2 };
+  assert.equal(hasOnlyReported(before, reported), true);
+  assert.equal(hasOnlyReported(before, { ...reported, stopping: true }), false);
+  assert.equal(hasOnlyReported(before, { ...reported, value: 2, has_final: true }), false);
 });
 
 function frame() {

@@ -28,6 +28,36 @@ export function addReport(figure, metric) {
 }
 
 /**
+ * @typedef {{ lines: Map<number, { line?: Trace, soft?: Trace }>, drawn: Set<unknown> }} Places
+ * lines: those that grow, by trial; drawn: the trials of all that is drawn point by point
+ */
+
+/** @type {WeakMap<Figure, Places>} hundreds of reports a second ask for them */
+const places = new WeakMap();
+
+/**
+ * Where each trial is in the figure; what is added changes nothing of that.
+ * @param {Figure} figure
+ * @returns {Places}
+ */
+function placesIn(figure) {
+  const known = places.get(figure);
+  if (known) return known;
+  /** @type {Places} */
+  const found = { lines: new Map(), drawn: new Set() };
+  for (const trace of figure.data) {
+    for (const trial of trace.customdata ?? []) found.drawn.add(trial);
+    const { trial, smooth } = trace.meta ?? {};
+    if (trial === undefined) continue;
+    const line = found.lines.get(trial) ?? {};
+    line[smooth ? "soft" : "line"] ??= trace;
+    found.lines.set(trial, line);
+  }
+  places.set(figure, found);
+  return found;
+}
+
+/**
  * The line of the report's trial grows.
  * @param {Figure} figure
  * @param {LiveRule} rule
@@ -36,14 +66,12 @@ export function addReport(figure, metric) {
  * @returns {Outcome}
  */
 function append(figure, rule, metric, y) {
-  const mine = figure.data.filter((t) => t.meta?.trial === metric.trial);
-  const trace = mine.find((t) => !t.meta?.smooth);
+  const { line: trace, soft } = placesIn(figure).lines.get(metric.trial) ?? {};
   if (!trace?.meta) return unknown(figure, metric.trial, y);
   if (metric.sequence <= Number(trace.meta.last)) return "later"; // said again, or out of order
   const x = placeOf(metric, rule, trace.meta.start ?? 0);
   trace.x.push(x);
   trace.y.push(y);
-  const soft = mine.find((t) => t.meta?.smooth);
   if (soft?.meta?.smooth) {
     soft.x.push(x);
     soft.y.push(y === null ? null : smoothed(soft.meta.smooth, metric.sequence, y));
@@ -106,8 +134,9 @@ function move(figure, metric, y) {
  * @returns {Outcome}
  */
 function unknown(figure, trial, y) {
-  const isThere = figure.data.some((t) => t.meta?.trial === trial || t.customdata?.includes(trial));
-  if (isThere) return "later"; // one of many in a line that does not grow by itself
+  const { lines, drawn } = placesIn(figure);
+  // one of many in a line that does not grow by itself
+  if (lines.has(trial) || drawn.has(trial)) return "later";
   if (y === null) return "ignored";
   // its first value; where some trials are selected, it may well be of another one
   return figure.layout.meta.selected ? "later" : "anew";

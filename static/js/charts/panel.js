@@ -4,6 +4,7 @@
 import { api } from "../api.js";
 import { find } from "../dom.js";
 import { gettext } from "../language.js";
+import { Sight } from "../sight.js";
 import { addReport, isRedrawnAt } from "./append.js";
 import { linesIn, ofBox } from "./brush.js";
 import { ChartCard } from "./card.js";
@@ -41,10 +42,12 @@ export class ChartPanel {
     this.empty = find(root, ".chart-empty");
     this.body = this.element.parentElement;
     this.card = new ChartCard(this, prefix);
+    this.sight = new Sight(root, () => this.came());
     this.plot = new Plot(this.element, {
       onTrial,
       onBox: (box) => this.brushed(box),
       title: this.card.title,
+      isNear: () => this.sight.isNear,
     });
     /** @type {ParallelPlot | null} */
     this.parallel = null;
@@ -138,16 +141,18 @@ export class ChartPanel {
   // ---- fetching
 
   /**
-   * Fetch again, `pause` after the last time; charts out of sight wait until they are seen.
+   * Fetch again, `pause` after the last time; charts out of sight wait until they are seen, but
+   * for the first time.
    * @param {number} [pause]
    */
   refresh(pause = REFETCH) {
     this.pause = Math.min(this.pause ?? pause, pause);
     this.card.freshen();
     // One fetch at a time: on a slow server, news would abort each answer before it comes.
-    if (this.fetching || !this.isVisible || document.hidden) return;
+    if (this.fetching || document.hidden || (this.figure && !this.sight.isNear)) return;
     const due = Math.max(Date.now(), this.fetchedAt + this.pause);
     if (this.timer && this.due <= due) return;
+    if (!this.isVisible) return; // asked last: the browser has to lay out the page for it
     clearTimeout(this.timer);
     this.due = due;
     this.timer = window.setTimeout(() => {
@@ -161,6 +166,12 @@ export class ChartPanel {
     this.card.freshen();
     this.plot.resize();
     this.freshen();
+  }
+
+  /** The page was scrolled to it. */
+  came() {
+    if (this.pause !== null && this.figure) this.refresh(this.pause);
+    this.plot.catchUp();
   }
 
   freshen() {

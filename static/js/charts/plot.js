@@ -31,14 +31,17 @@ export class Plot {
    * @param {HTMLElement} element
    * @param {{
    *   onTrial: (trial: number, click?: MouseEvent) => void, title: string,
-   *   onBox?: (box: Record<string, [Place, Place]>) => void,
-   * }} options onBox: a box was dragged, by the short names of its axes
+   *   onBox?: (box: Record<string, [Place, Place]>) => void, isNear: () => boolean,
+   * }} options onBox: a box was dragged, by the short names of its axes; isNear: whether anybody
+   *   can see it, or is about to
    */
-  constructor(element, { onTrial, onBox, title }) {
+  constructor(element, { onTrial, onBox, title, isNear }) {
     this.element = /** @type {PlotElement} */ (element);
     this.onTrial = onTrial;
     this.onBox = onBox;
     this.title = title;
+    this.isNear = isNear;
+    this.isBehind = false; // nobody sees it, and its data have changed
     /** @type {"zoom" | "select"} what dragging does */
     this.dragMode = "zoom";
     /** @type {ChartKeys | null} */
@@ -133,13 +136,19 @@ export class Plot {
 
   /** The figure's data have changed. */
   drawSoon() {
-    if (this.timer || document.hidden) return;
+    this.isBehind = !this.isNear();
+    if (this.timer || document.hidden || this.isBehind) return;
     const rest = Math.max(REDRAW, Math.min(REST * this.took, MOST_REST));
     const wait = Math.max(0, this.drawnAt + rest - Date.now());
     this.timer = window.setTimeout(() => {
       this.timer = 0;
       this.draw();
     }, wait);
+  }
+
+  /** It is about to be seen again. */
+  catchUp() {
+    if (this.isBehind) this.drawSoon();
   }
 
   draw() {
@@ -157,6 +166,7 @@ export class Plot {
     layout.datarevision = this.revision;
     fit(layout, element.clientWidth);
     this.drawnAt = Date.now();
+    this.isBehind = false;
     // Copies: Plotly notes in them which traces a person has hidden, and would then take that for
     // the figure's own wish.
     const data = figure.data.map((trace) => dressed(trace, look));

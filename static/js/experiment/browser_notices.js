@@ -48,7 +48,6 @@ export class BrowserNotices {
   follow(fresh) {
     const before = this.seen;
     this.seen = fresh;
-    if (!this.isOn) return;
     const { phase, breaker, best, name } = fresh;
     if (phase !== before.phase && ["DONE", "TIMEOUT", "ERROR"].includes(phase)) {
       this.tell("end", `${name}: ${experimentLook(fresh).label}`);
@@ -65,6 +64,7 @@ export class BrowserNotices {
    * @param {string} title
    */
   tell(what, title, body = "") {
+    if (!this.isOn) return; // asked last: the browser takes its time, and news comes often
     const shown = new Notification(title, { body, tag: `${this.key}:${what}` });
     shown.addEventListener("click", () => window.focus());
   }

@@ -20,7 +20,9 @@ const SELDOM = ["started", "finished", "exit", "id"];
  * @typedef {{
  *   key: string, title: string, cell: (trial: Trial) => HTMLElement, order?: string,
  *   fixed?: boolean, num?: boolean, mono?: boolean, group?: string, asks?: string,
- * }} Column fixed: always shown; order: what the server sorts by; asks: what a condition names
+ *   isReported?: boolean,
+ * }} Column fixed: always shown; order: what the server sorts by; asks: what a condition names;
+ *   isReported: a report changes it
  */
 
 /**
@@ -65,6 +67,7 @@ export function allColumns(parameters, metrics, { linkTo, isBest, box }) {
       order: "value",
       fixed: true,
       num: true,
+      isReported: true,
       cell: resultCell,
     },
   ];
@@ -83,6 +86,7 @@ export function allColumns(parameters, metrics, { linkTo, isBest, box }) {
       title: gettext("Reports"),
       order: "n_reports",
       num: true,
+      isReported: true,
       cell: (t) => h("td", { class: "num" }, t.n_reports),
     },
     { key: "reason", title: gettext("Reason"), cell: reasonCell, asks: "reason" },

@@ -2,6 +2,7 @@
 
 import { h } from "../dom.js";
 import { duration, trialSeconds } from "../format.js";
+import { Sight } from "../sight.js";
 import { actionsCell } from "./cells.js";
 
 const REDRAW = 250; // milliseconds between two drawings of what reports changed
@@ -26,6 +27,7 @@ export class Rows {
     /** @type {Set<number>} trials whose row is behind its reports */
     this.behind = new Set();
     this.timer = 0;
+    this.sight = new Sight(body, () => this.catchUp());
     setInterval(() => this.tick(), 1000);
   }
 
@@ -94,11 +96,16 @@ export class Rows {
     const entry = this.entries.get(trial.number);
     if (!entry) return "unknown";
     if (trial.seq < entry.trial.seq) return "same";
-    const hasMovedOn = entry.trial.state !== trial.state;
+    const { trial: before, row } = entry;
     entry.trial = trial;
-    this.draw(trial, entry.row);
-    if (hasMovedOn) flash(entry.row);
-    return hasMovedOn ? "moved on" : "same";
+    if (hasOnlyReported(before, trial)) {
+      this.drawReportsSoon(trial.number);
+      return "same";
+    }
+    this.draw(trial, row);
+    if (before.state === trial.state) return "same";
+    flash(row);
+    return "moved on";
   }
 
   /**
@@ -107,17 +114,36 @@ export class Rows {
    */
   report(metric) {
     const trial = this.entries.get(metric.trial)?.trial;
-    if (!trial || !movesOn(trial, metric)) return;
-    this.behind.add(trial.number);
-    this.timer ||= window.setTimeout(() => {
-      this.timer = 0;
-      for (const number of this.behind) this.redraw(number);
-      this.behind.clear();
-    }, REDRAW);
+    if (trial && movesOn(trial, metric)) this.drawReportsSoon(trial.number);
+  }
+
+  /** @param {number} number */
+  drawReportsSoon(number) {
+    this.behind.add(number);
+    if (this.sight.isNear) this.timer ||= window.setTimeout(() => this.catchUp(), REDRAW);
+  }
+
+  /** Draw what reports have changed, and nothing else of these rows. */
+  catchUp() {
+    clearTimeout(this.timer);
+    this.timer = 0;
+    const columns = this.columns();
+    for (const number of this.behind) {
+      const entry = this.entries.get(number);
+      if (!entry) continue; // on another page of the table by now
+      columns.forEach((column, i) => {
+        if (!column.isReported) return;
+        const place = i < this.actionsAfter() ? i : i + 1;
+        entry.row.children[place]?.replaceWith(column.cell(entry.trial));
+      });
+    }
+    this.behind.clear();
+    this.tick();
   }
 
   /** Durations of running trials. */
   tick() {
+    if (!this.sight.isNear) return;
     for (const cell of this.body.querySelectorAll("td[data-ticks]")) {
       const entry = this.entries.get(Number(cell.parentElement?.dataset.number));
       if (entry) cell.textContent = duration(trialSeconds(entry.trial));
@@ -138,6 +164,17 @@ export function movesOn(trial, metric) {
   trial.n_reports = Math.max(trial.n_reports, metric.sequence + 1);
   if (typeof metric.value === "number") trial.latest_value = metric.value;
   return true;
+}
+
+/**
+ * Whether reports made all the difference between the two.
+ * @param {Trial} before
+ * @param {Trial} now
+ */
+export function hasOnlyReported(before, now) {
+  const { latest_value, latest_sequence, n_reports, seq } = now;
+  const moved = { ...before, latest_value, latest_sequence, n_reports, seq };
+  return JSON.stringify(moved) === JSON.stringify({ ...now });
 }
 
 /**

@@ -46,6 +46,8 @@ export class TrialTable {
     this.reading = null;
     this.isWanted = false; // once more, after this read
     this.isLate = false; // once more, when the pointer leaves
+    /** @type {Map<number, string>} states of trials that no row shows, as the socket told them */
+    this.elsewhere = new Map();
     this.isUntold = false; // the charts do not know yet which trials are looked at
     this.head = byId("trial-head", HTMLTableSectionElement);
     this.empty = byId("trials-empty");
@@ -321,9 +323,22 @@ export class TrialTable {
       this.drawPinned();
     }
     this.learnMetrics(trials);
-    const news = trials.map((trial) => this.rows.update(trial));
+    const news = trials.map((trial) => this.told(trial));
     const isElsewhere = news.includes("moved on") && !this.query.isPlain;
     if (isElsewhere || news.includes("unknown")) this.refresh();
+  }
+
+  /**
+   * A trial of another page that goes on as it was moves no row of the plain table: by its reports
+   * alone, hundreds of running ones would have the page read again each second.
+   * @param {Trial} trial
+   */
+  told(trial) {
+    const news = this.rows.update(trial);
+    if (news !== "unknown") return news;
+    const before = this.elsewhere.get(trial.number);
+    this.elsewhere.set(trial.number, trial.state);
+    return this.query.isPlain && before === trial.state ? "same" : "unknown";
   }
 
   /** @param {Metric} metric */
