@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class Trial:
         self.metric = metric
         self.last: dict[str, float] = {}
         self._is_told = False
+        self._final, self._process = final, os.getpid()
         self._listen()
         if final:
             atexit.register(self.finish)
@@ -66,6 +68,7 @@ class Trial:
         if self.metric not in numbers:
             there = ", ".join(sorted(numbers)) or "none"
             raise KeyError(f"AutoTune: there is no metric {self.metric!r}; there are: {there}")
+        self._begin_in_a_child()
         self.last = numbers
         others = {name: numbers[name] for name in numbers if name != self.metric}
         speaker.report(numbers[self.metric], step, **others)
@@ -80,6 +83,15 @@ class Trial:
     def should_stop(self) -> bool:
         """Whether nobody waits for the result any more: AutoTune said so, or sent SIGTERM."""
         return self._is_told or speaker.should_stop()
+
+    def _begin_in_a_child(self) -> None:
+        """What ``multiprocessing`` starts, as some launchers do, runs nothing of ``atexit``."""
+        if self._process == os.getpid():
+            return
+        self._process = os.getpid()
+        self._listen()
+        if self._final:
+            Finalize(None, self.finish, exitpriority=1)
 
     def _listen(self) -> None:
         """Take SIGTERM for a word, so that training ends in order; SIGKILL follows in 5 s."""

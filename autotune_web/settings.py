@@ -134,7 +134,10 @@ AISTORE_ORIGINAL_NODE = env_bool("AUTOTUNE_AISTORE_ORIGINAL_NODE", False)
 # ---- mirrors: where experiments are sent as they run, beside all that is kept here
 MIRROR_MLFLOW = env_url("AUTOTUNE_MIRROR_MLFLOW", ("https", "http")).rstrip("/")
 MIRROR_MLFLOW_TOKEN = env_str("AUTOTUNE_MIRROR_MLFLOW_TOKEN")
-MIRROR_TENSORBOARD = env_str("AUTOTUNE_MIRROR_TENSORBOARD")  # a directory
+MIRROR_TENSORBOARD = env_str("AUTOTUNE_MIRROR_TENSORBOARD")  # a directory, as the next three
+MIRROR_WANDB = env_str("AUTOTUNE_MIRROR_WANDB")
+MIRROR_SWANLAB = env_str("AUTOTUNE_MIRROR_SWANLAB")
+MIRROR_TRACKIO = env_str("AUTOTUNE_MIRROR_TRACKIO")
 
 # ---- notifications: e-mail by Django's own settings, and whom webhooks may tell
 EMAIL_HOST = env_str("EMAIL_HOST")  # none: no e-mail is sent

@@ -132,7 +132,7 @@ def _of_text(
     given: Given, text: str, documents: Any, wanted: Wanted, found: Beside
 ) -> list[PastStudy]:
     if documents is None:
-        names, _ = table(text)
+        names = _names(text)
         if ours.is_export_table(names):
             return [ours.read_export_table(text, given.name, given.stem, wanted, found)]
         if nni.is_export_table(names):
@@ -174,7 +174,7 @@ def _holds_results(text: str, documents: Any) -> bool:
 def _names(text: str) -> list[str]:
     first = text.lstrip("\ufeff").partition("\n")[0]
     try:
-        return table(first)[0]
+        return table(first, twice=True)[0]
     except ProblemsError:
         return []
 
@@ -231,6 +231,12 @@ def _nothing(texts: Mapping[str, str], documents: Mapping[str, Any]) -> Problems
             return refused(
                 f"{name} is {WHAT[origin]}: it holds no results.",
                 "Give the results beside it. A configuration alone becomes a manifest: convert.",
+            )
+    for name, text in texts.items():
+        if documents[name] is None and wandb.is_chart(_names(text)):
+            return refused(
+                f"{name} is a chart of W&B's: curves without their parameters.",
+                "Export the table of runs instead: above it, at the project's or the sweep's page.",
             )
     names = ", ".join(texts)
     return refused(f"There are no results in {names} that are known here.", _HINT)

@@ -7,6 +7,7 @@ import csv
 import io
 import math
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,12 +80,17 @@ def moment(given: Any) -> datetime | None:
     return None
 
 
-def table(text: str) -> tuple[list[str], list[dict[str, str]]]:
-    """A CSV's names and rows, empty cells left out. Raises ProblemsError."""
+def table(text: str, *, twice: bool = False) -> tuple[list[str], list[dict[str, str]]]:
+    """A CSV's names and rows, empty cells left out. Raises ProblemsError.
+
+    A name that is there ``twice``, where it may be, is ``NAME (2)`` the second time.
+    """
     limit = csv.field_size_limit(LONGEST_CELL)
     try:
         reader = csv.reader(io.StringIO(text.lstrip("\ufeff"), newline=""), strict=True)
         names = next(reader, [])
+        if twice:
+            names = _numbered(names)
         rows = []
         for cells in reader:
             if not any(cells):
@@ -102,6 +108,15 @@ def table(text: str) -> tuple[list[str], list[dict[str, str]]]:
     finally:
         csv.field_size_limit(limit)
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise refused(f"The column '{twice}' is there twice.")
+        name = next(name for name in names if names.count(name) > 1)
+        raise refused(f"The column '{name}' is there twice.")
     return names, rows
+
+
+def _numbered(names: list[str]) -> list[str]:
+    seen: Counter[str] = Counter()
+    found = []
+    for name in names:
+        seen[name] += 1
+        found.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return found

@@ -37,9 +37,14 @@ def is_table(names: Sequence[str]) -> bool:
     return {"Name", "State"} <= set(names)
 
 
+def is_chart(names: Sequence[str]) -> bool:
+    """A chart's curves: steps or times, then "RUN - METRIC" of each run."""
+    return len(names) > 1 and all(" - " in name for name in names[1:])
+
+
 def read_table(text: str, whence: str, name: str, wanted: Wanted, found: Beside) -> PastStudy:
     """Raises ProblemsError where nobody says what is what."""
-    names, rows = table(text)
+    names, rows = table(text, twice=True)  # what is logged under a setting's name is there twice
     others = [n for n in names if n not in _OWN and not n.startswith("_")]
     parameters = list(wanted.parameters) or [n for n in found.space or {} if n in names]
     unknown = [n for n in parameters if n not in names]
@@ -57,10 +62,11 @@ def read_table(text: str, whence: str, name: str, wanted: Wanted, found: Beside)
             raise refused(f"The table has no column '{objective}'. There are: {there}.", hint)
         raise refused(f"Nothing says what decides. There are: {there}.", hint)
     left = list(found.left)
-    trials = [_trial(i, row, parameters, results, objective, found.space or {})
+    configured = None if wanted.parameters else found.space
+    fixed, space = _hidden(configured, names, left)
+    trials = [_trial(i, row, parameters, results, objective, found.space or {}, fixed)
               for i, row in enumerate(reversed(rows))]  # fmt: skip
-    space = found.space
-    if wanted.parameters or space is None:
+    if space is None:
         space = read_from_values(trials, left, "Give the sweep.yaml beside it.")
     left.append(Problem("", "W&B's table has no curves: each trial has its last values alone."))
     return PastStudy(
@@ -75,13 +81,33 @@ def read_table(text: str, whence: str, name: str, wanted: Wanted, found: Beside)
     )
 
 
+def _hidden(
+    space: Mapping[str, Any] | None, names: Sequence[str], left: list[Problem]
+) -> tuple[dict[str, Any], Mapping[str, Any] | None]:
+    """What the sweep fixes and the table does not show; the space without what is unknown of it."""
+    hidden = {n: e for n, e in (space or {}).items() if n not in names}
+    fixed = {
+        name: entry["_value"][0]
+        for name, entry in hidden.items()
+        if entry["_type"] == "choice" and len(entry["_value"]) == 1
+    }
+    unknown = [name for name in hidden if name not in fixed]
+    if space is None or not unknown:
+        return fixed, space
+    left.append(
+        Problem("", f"The table has no column of these parameters: {_some(unknown)}.",
+                "Show them in W&B's table, and export it again.")
+    )  # fmt: skip
+    return fixed, {n: e for n, e in space.items() if n not in unknown}
+
+
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:30]) + (", …" if len(names) > 30 else "")
 
 
 def _trial(
     place: int, row: Mapping[str, str], parameters: Sequence[str], results: Sequence[str],
-    objective: str, space: Mapping[str, Any],
+    objective: str, space: Mapping[str, Any], fixed: Mapping[str, Any],
 ) -> PastTrial:  # fmt: skip
     state, reason = _STATES.get(
         row.get("State", "").strip().lower(), (TrialState.CANCELED, reasons.UNFINISHED)
@@ -103,7 +129,7 @@ def _trial(
         ended = started + timedelta(seconds=runtime)
     return PastTrial(
         number=place,
-        parameters={n: _value(row[n], space.get(n)) for n in parameters if n in row},
+        parameters={n: _value(row[n], space.get(n)) for n in parameters if n in row} | fixed,
         state=state,
         value=value if state == TrialState.SUCCEEDED else None,
         metrics=metrics,

@@ -1,12 +1,14 @@
 """What is sent in one step: trials and numbers of one experiment, up to a ``seq``. Plain values.
 
-Made by ``passing``, sent by ``mlflow`` and ``tensorboard``, which know neither rows nor the web.
+Made by ``passing``, sent by the receivers beside it, which know neither rows nor the web.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
 
@@ -22,6 +24,7 @@ class Number(NamedTuple):
     step: float
     time: float  # seconds since 1970
     is_final: bool
+    report: int  # numbers of one report have one of these, the final result's beside it
 
 
 class Sent(NamedTuple):
@@ -60,5 +63,24 @@ class Receiver(Protocol):
         """
 
 
-def named(name: str, *, is_final: bool) -> str:
-    return f"final/{name}" if is_final else name
+def named(number: Number) -> str:
+    return f"final/{number.name}" if number.is_final else number.name
+
+
+def title(trial: Sent) -> str:
+    again = f" (attempt {trial.attempt})" if trial.attempt > 1 else ""
+    return f"trial {trial.number}{again}"
+
+
+def reports(trial: Sent) -> Iterator[tuple[Number, dict[str, float]]]:
+    """Each report that is new: one of its numbers, and all by the names they have in a tracker."""
+    for _, found in groupby(trial.numbers, key=lambda number: (number.is_final, number.report)):
+        numbers = list(found)
+        yield numbers[0], {named(number): number.value for number in numbers}
+
+
+def spelled(value: float) -> float | str:
+    """As trackers write it in JSON, which has no word for what is not finite."""
+    if math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -6,14 +6,13 @@ found again by its tag, so a batch may be sent as often as it takes.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
 
-from experiments.mirrors.batch import Batch, NotMirrored, Sent, named
+from experiments.mirrors.batch import Batch, NotMirrored, Sent, named, spelled, title
 
 TIMEOUT_S = (3.0, 30.0)  # to connect, to hear something
 MOST_METRICS, MOST_PARAMS = 1000, 100  # of a request: MLflow's limits
@@ -63,10 +62,10 @@ class MlflowReceiver:
         found = self._ask("POST", "runs/search", wanted) or {}
         runs = found.get("runs") or []
         if not runs:
-            tags = {_TAG: trial.key, "mlflow.runName": _title(trial)}
+            tags = {_TAG: trial.key, "mlflow.runName": title(trial)}
             body = {
                 "experiment_id": experiment,
-                "run_name": _title(trial),
+                "run_name": title(trial),
                 "start_time": int(trial.started * 1000),
                 "tags": [{"key": key, "value": value} for key, value in tags.items()],
             }
@@ -81,8 +80,8 @@ class MlflowReceiver:
     def _log(self, run: str, trial: Sent) -> None:
         metrics = [
             {
-                "key": _NOT_IN_NAMES.sub("_", named(each.name, is_final=each.is_final)),
-                "value": _spelled(each.value),
+                "key": _NOT_IN_NAMES.sub("_", named(each)),
+                "value": spelled(each.value),
                 "timestamp": int(each.time * 1000),
                 "step": int(each.step),
             }
@@ -127,14 +126,3 @@ def flat(parameters: Mapping[str, Any], before: str = "") -> Iterator[tuple[str,
             yield from flat(value, f"{before}{name}.")
         else:
             yield _NOT_IN_NAMES.sub("_", f"{before}{name}")[:250], str(value)[:500]
-
-
-def _title(trial: Sent) -> str:
-    again = f" (attempt {trial.attempt})" if trial.attempt > 1 else ""
-    return f"trial {trial.number}{again}"
-
-
-def _spelled(value: float) -> float | str:
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -19,14 +20,16 @@ from django.utils import timezone
 
 from experiments.mirrors.batch import Batch, NotMirrored, Number, Receiver, Sent
 from experiments.mirrors.mlflow import MlflowReceiver
+from experiments.mirrors.swanlab import SwanLabReceiver
 from experiments.mirrors.tensorboard import TensorBoardReceiver
+from experiments.mirrors.trackio import TrackioReceiver
+from experiments.mirrors.wandb import WandbReceiver
 from experiments.models import Experiment, Metric, Mirror, Trial
 from experiments.models.mirrors import begin, due
 from experiments.states import FINISHED, EventKind
 
 logger = logging.getLogger(__name__)
 
-MLFLOW, TENSORBOARD = "mlflow", "tensorboard"
 MOST_NUMBERS = 5000  # of a batch
 PASS_S = 20.0  # then it is the next one's turn
 HELD = timedelta(seconds=120)  # by who sends; longer than any pass
@@ -36,14 +39,28 @@ _slot = threading.Lock()  # a slow receiver takes one of a worker's threads at m
 
 def kinds() -> list[str]:
     """The receivers that the settings name."""
-    named = {MLFLOW: settings.MIRROR_MLFLOW, TENSORBOARD: settings.MIRROR_TENSORBOARD}
-    return [kind for kind, where in named.items() if where]
+    return list(_named())
 
 
 def receiver(kind: str) -> Receiver:
-    if kind == MLFLOW:
-        return MlflowReceiver(settings.MIRROR_MLFLOW, settings.MIRROR_MLFLOW_TOKEN)
-    return TensorBoardReceiver(settings.MIRROR_TENSORBOARD)
+    return _named()[kind]()
+
+
+def _named() -> dict[str, Callable[[], Receiver]]:
+    everyone: dict[str, tuple[str, Callable[[], Receiver]]] = {
+        "mlflow": (
+            settings.MIRROR_MLFLOW,
+            lambda: MlflowReceiver(settings.MIRROR_MLFLOW, settings.MIRROR_MLFLOW_TOKEN),
+        ),
+        "tensorboard": (
+            settings.MIRROR_TENSORBOARD,
+            lambda: TensorBoardReceiver(settings.MIRROR_TENSORBOARD),
+        ),
+        "wandb": (settings.MIRROR_WANDB, lambda: WandbReceiver(settings.MIRROR_WANDB)),
+        "swanlab": (settings.MIRROR_SWANLAB, lambda: SwanLabReceiver(settings.MIRROR_SWANLAB)),
+        "trackio": (settings.MIRROR_TRACKIO, lambda: TrackioReceiver(settings.MIRROR_TRACKIO)),
+    }
+    return {kind: make for kind, (where, make) in everyone.items() if where}
 
 
 def due_ids() -> list[str]:
@@ -156,4 +173,5 @@ def _number(metric: Metric, objective: str) -> Number:
         step=0.0 if is_final else float(metric.sequence if metric.step is None else metric.step),
         time=metric.time.timestamp(),
         is_final=is_final,
+        report=metric.sequence,
     )

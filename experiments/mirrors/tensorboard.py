@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.mirrors.batch import Batch, NotMirrored, Number, Sent, named
+from experiments.mirrors.protobuf import part, varint
 from experiments.training.local.event_files import masked_crc
 
 FILE = "events.out.tfevents.autotune"
@@ -49,7 +50,7 @@ def _append(folder: Path, trial: Sent, length: int) -> int:
             file.truncate(length)
             file.seek(0, os.SEEK_END)
         if file.tell() == 0:
-            version = _part(3, b"brain.Event:2")
+            version = part(3, b"brain.Event:2")
             file.write(record(b"\x09" + struct.pack("<d", trial.started) + version))
         for number in trial.numbers:
             file.write(record(_event(number)))
@@ -57,27 +58,14 @@ def _append(folder: Path, trial: Sent, length: int) -> int:
 
 
 def _event(number: Number) -> bytes:
-    tag = named(number.name, is_final=number.is_final).encode("utf-8", "replace")
+    tag = named(number).encode("utf-8", "replace")
     value = min(max(number.value, -3.4e38), 3.4e38) if abs(number.value) < 1e300 else number.value
-    simple = _part(1, tag) + b"\x15" + struct.pack("<f", value)
+    simple = part(1, tag) + b"\x15" + struct.pack("<f", value)
     when = b"\x09" + struct.pack("<d", number.time)
-    return when + b"\x10" + _varint(int(number.step)) + _part(5, _part(1, simple))
+    return when + b"\x10" + varint(int(number.step)) + part(5, part(1, simple))
 
 
 def record(data: bytes) -> bytes:
     """One record of a TFRecord file."""
     head = struct.pack("<Q", len(data))
     return head + struct.pack("<I", masked_crc(head)) + data + struct.pack("<I", masked_crc(data))
-
-
-def _part(field: int, data: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(data)) + data
-
-
-def _varint(number: int) -> bytes:
-    number &= (1 << 64) - 1
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*out, number])

@@ -1,4 +1,4 @@
-"""How far an experiment was mirrored to a tracker of the user's: one row for each of the two.
+"""How far an experiment was mirrored to a tracker of the user's: one row for each of them.
 
 Everything that happens has a ``seq``, so the outbox is a cursor: what comes after it is yet to be
 sent. ``mirrors.passing`` moves it on, whatever the receiver does.
@@ -29,7 +29,7 @@ class Mirror(models.Model):
     experiment = models.ForeignKey(
         Experiment, on_delete=models.CASCADE, related_name="mirrors", db_constraint=False
     )
-    kind = models.CharField(max_length=12)  # of ``mirrors.passing.KINDS``
+    kind = models.CharField(max_length=12)  # of ``mirrors.passing.kinds``
     cursor = models.PositiveBigIntegerField(default=0)  # seq up to which all was sent
     state = models.JSONField(default=dict)  # what the receiver's side goes by
     attempts = models.PositiveIntegerField(default=0)  # failed ones in a row

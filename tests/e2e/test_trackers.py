@@ -200,6 +200,138 @@ def test_an_experiment_is_mirrored_to_mlflow_and_tensorboard(
         assert [tuple(each) for each in scalars["value"]] == expected
 
 
+OFFLINE = ("wandb==0.31.0", "swanlab==0.10.3", "trackio==0.43.0")
+# SwanLab's own reader of its files; Trackio's own way to take in its inbox, twice.
+READ_OFFLINE = """
+import json, shutil, sqlite3, sys
+from pathlib import Path
+from swanlab.proto.swanlab.record.v1.record_pb2 import Record
+from swanlab.sdk.internal.core_python.store import DataStoreReader
+from trackio import fragments, utils
+
+found = {"swanlab": {}, "trackio": {}}
+for file in Path(sys.argv[1]).glob("run-*/run-*.swanlab"):
+    reader, run, curve = DataStoreReader(), None, []
+    reader.open(file)
+    for data in reader:
+        record = Record.FromString(data)
+        if record.HasField("start"):
+            run = record.start.name
+        elif record.HasField("scalar") and record.scalar.key == "value":
+            curve.append((record.scalar.step, record.scalar.value.number))
+        elif record.HasField("finish"):
+            state = record.finish.state
+    found["swanlab"][run] = [state, curve]
+inbox = utils.TRACKIO_DIR / "inbox"
+shutil.copytree(inbox, utils.TRACKIO_DIR / "again")
+fragments.import_inbox_dir()
+fragments.import_inbox_dir(utils.TRACKIO_DIR / "again")
+(database,) = utils.TRACKIO_DIR.glob("*.db")
+rows = sqlite3.connect(database).execute("SELECT run_name, step, metrics FROM metrics ORDER BY id")
+for run, step, metrics in rows:
+    if "value" in json.loads(metrics):
+        found["trackio"].setdefault(run, []).append((step, json.loads(metrics)["value"]))
+print(json.dumps(found))
+"""
+
+
+class Wandb:
+    """As much of W&B's server as its client needs to upload an offline run."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict[str, Any]] = {}
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                answer: Any = {}
+                if self.path == "/graphql":
+                    answer = {"data": outer.answer(json.loads(body)["variables"])}
+                elif self.path.endswith("/file_stream"):
+                    outer.take(self.path.split("/")[-2], json.loads(body))
+                data = json.dumps(answer).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def answer(self, given: dict[str, Any]) -> dict[str, Any]:
+        entity = {"id": "e", "name": "me"}
+        project = {"id": "p", "name": "mirrored", "entity": entity}
+        bucket = {"id": "Qg==", "name": given.get("name"), "project": project}
+        if given.get("displayName"):
+            self.runs[given["name"]] = {**given, "rows": {}}
+        return {
+            "viewer": {"id": "u", "username": "me", "entity": "me", "flags": "{}"},
+            "serverInfo": {"features": []},
+            "upsertBucket": {"inserted": True, "bucket": bucket},
+            "createRunFiles": {"runID": "Qg==", "uploadHeaders": [], "files": []},
+        }
+
+    def take(self, run: str, given: dict[str, Any]) -> None:
+        history = (given.get("files") or {}).get("wandb-history.jsonl") or {"content": []}
+        for place, line in enumerate(history["content"], history.get("offset", 0)):
+            self.runs[run]["rows"][place] = json.loads(line)
+        if "exitcode" in given:
+            self.runs[run]["exit"] = given["exitcode"]
+
+
+def test_offline_runs_are_what_wandb_swanlab_and_trackio_read(tmp_path: Path) -> None:
+    place = tmp_path / "environment"
+    uv("venv", "--python", sys.executable, str(place))
+    uv("pip", "install", "--python", str(place / "bin" / "python"), *OFFLINE)
+    file, folders = tmp_path / "mirrored.yaml", [tmp_path / name for name in ("wb", "sl", "tr")]
+    file.write_text(yaml.safe_dump(manifest("mirrored", maxTrialNum=3)))
+    answer = manage(
+        tmp_path / "data", "run", str(file), "--json", timeout_s=200,
+        AUTOTUNE_MIRROR_WANDB=str(folders[0]), AUTOTUNE_MIRROR_SWANLAB=str(folders[1]),
+        AUTOTUNE_MIRROR_TRACKIO=str(folders[2]),
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    told = json.loads(answer.stdout)
+    expected = {f"trial {t['number']}": [list(p) for p in curve(t)] for t in told["trials"]}
+
+    wandb = Wandb()
+    environment = {
+        **os.environ, "HOME": str(tmp_path), "WANDB_BASE_URL": wandb.url,
+        "WANDB_API_KEY": "0" * 40, "WANDB_ERROR_REPORTING": "false", "TRACKIO_DIR": str(folders[2]),
+    }  # fmt: skip
+
+    def run(*words: str) -> str:
+        answer = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True,
+                                text=True, timeout=120, check=False)  # fmt: skip
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    run(str(place / "bin" / "wandb"), "sync", "--yes", str(folders[0]))
+    wandb.server.shutdown()
+    wandb.server.server_close()
+    synced = {run["displayName"]: run for run in wandb.runs.values()}
+    for trial in told["trials"]:
+        there = synced[f"trial {trial['number']}"]
+        rows = [row for _, row in sorted(there["rows"].items())]
+        found = [[row["step"], row["value"]] for row in rows if "value" in row]
+        assert found == expected[there["displayName"]]
+        assert [row["final/value"] for row in rows if "final/value" in row] == [trial["value"]]
+        config = json.loads(there["config"])
+        assert {n: config[n]["value"] for n in trial["parameters"]} == trial["parameters"]
+        assert (there["groupName"], there["exit"]) == (f"mirrored-{told['experiment']['id']}", 0)
+
+    read = json.loads(run(str(place / "bin" / "python"), "-c", READ_OFFLINE, str(folders[1])))
+    assert read["swanlab"] == {name: [1, points] for name, points in expected.items()}
+    assert read["trackio"] == expected
+
+
 # ---------------------------------------------------------------- callbacks
 
 DATA = """

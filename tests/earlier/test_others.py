@@ -131,6 +131,56 @@ def test_a_table_of_wandb_with_its_sweep_or_with_words(tmp_path: Path) -> None:
     assert study.space["opt"] == {"_type": "choice", "_value": ["adam", "sgd"]}
 
 
+def test_the_table_of_a_sweeps_page_with_its_sweep(tmp_path: Path) -> None:
+    """As the page exports it: more columns than were asked for, one of them twice."""
+    sweep = (
+        "method: random\nprogram: train.py\nmetric: {name: val_loss, goal: minimize}\nparameters:\n"
+        "  lr: {values: [0.00001, 0.0001, 0.001]}\n  batch_size: {values: [8, 16]}\n"
+        "  model_type: {values: [wide, deep]}\n  pretrained: {values: [true, false]}\n"
+        "  epochs: {value: 100}\n  seed: {value: 7}\n  hidden: {min: 1, max: 4}\n"
+    )
+    (beside,) = written(tmp_path, sweep__yaml=sweep)
+    (study,) = imported(FILES / "wandb-runs.csv", beside)
+    assert [(t.state, t.value) for t in study.trials] == [
+        (TrialState.SUCCEEDED, 0.00061),
+        (TrialState.CANCELED, None),
+        (TrialState.FAILED, None),
+        (TrialState.SUCCEEDED, 0.0007360102608799934),
+    ]
+    first = study.trials[0]
+    assert first.parameters == {
+        "lr": 0.00001, "batch_size": 8, "model_type": "deep", "pretrained": True,
+        "epochs": 100, "seed": 7,
+    }  # fmt: skip
+    assert (first.metrics["epochs (2)"], first.metrics["eval/top 1"]) == (99, 0.89)
+    space = SearchSpace.parse(study.space)
+    assert all(space.holds(t.parameters) for t in study.trials)
+    assert "no column of these parameters: hidden." in study.left[0].message
+    (study,) = imported(FILES / "wandb-runs.csv", beside, parameters=("lr",), objective="val_loss")
+    assert study.trials[0].parameters == {"lr": 0.00001}
+
+
+def test_a_chart_of_wandb_is_told_from_its_table(tmp_path: Path) -> None:
+    chart = '"Step","calm-1 - loss","calm-1 - loss__MIN","calm-1 - loss__MAX"\n"0","1","1","1"\n'
+    (file,) = written(tmp_path, chart__csv=chart)
+    assert "chart.csv is a chart of W&B's" in refusal(file)
+
+
+def test_what_kubectl_gets_of_katib_with_all_that_stands_in_it() -> None:
+    (study,) = imported(FILES / "kubectl-get.yaml")
+    assert (study.name, study.optimize_mode) == ("tune-cnn", "maximize")
+    best, lost, running = study.trials
+    assert best.parameters == {
+        "lr": 0.011227364540872585, "num-layers": 3, "optimizer": "adam", "scale": 0.5,
+    }  # fmt: skip
+    assert best.metrics == {"default": 0.9731, "train-loss": 0.0903}  # max, latest, as it says
+    assert (lost.state, lost.reason) == (TrialState.FAILED, "There is no final result.")
+    assert running.state == TrialState.CANCELED
+    space = SearchSpace.parse(study.space)
+    assert all(space.holds(t.parameters) for t in study.trials)
+    assert study.manifest is not None
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -145,7 +195,7 @@ def test_a_table_of_wandb_with_its_sweep_or_with_words(tmp_path: Path) -> None:
         ("cut.db", b"SQLite format 3\x00" + b"\x01" * 90, "damaged, or none"),
         ("bomb.yaml", b"a: &a [x]\n" + b"b: [*a, *a]\n", "There are no results in bomb.yaml"),
         ("deep.json", b"[" * 100_000, "There are no results in deep.json"),
-        ("twice.csv", b"number,id,state,value,value\n1,a,FAILED,,\n", "There are no results"),
+        ("twice.csv", b"number,id,state,value,value\n1,a,FAILED,,\n", "'value' is there twice"),
         ("short.csv", b"number,id,state,value\n1,a\n", "Line 2 has 2 cells, but there are 4 names"),
     ],
 )

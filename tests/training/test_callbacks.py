@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import signal
 import sys
 from collections.abc import Iterator
@@ -150,3 +151,24 @@ def test_a_result_that_the_script_reported_stands_alone(lightning: Any, speaker:
     speaker.is_final = True
     callback.trial.finish()
     assert speaker.sent == [(1, 0, {})]
+
+
+def test_a_child_of_multiprocessing_reports_its_result_as_it_ends(
+    lightning: Any, speaker: Speaker
+) -> None:
+    """As under Lightning's ddp_spawn, where it is the child that trains."""
+    callback, heard = lightning.AutoTune("val_loss"), multiprocessing.SimpleQueue()
+    speaker.report_final = lambda value, **others: heard.put(value)  # type: ignore[method-assign]
+
+    def train() -> None:
+        trainer = Trainer(0)
+        for step, loss in enumerate([0.5, 0.25]):
+            trainer.global_step, trainer.callback_metrics = step, {"val_loss": loss}
+            callback.on_validation_end(trainer, None)
+
+    child = multiprocessing.get_context("fork").Process(target=train)
+    child.start()
+    child.join(20)
+    assert (child.exitcode, heard.empty()) == (0, False)
+    assert heard.get() == 0.25
+    assert heard.empty()
