@@ -17,6 +17,7 @@ from experiments.trials.backends import backend
 from tests.groups import need
 from tests.kube.control_plane import ControlPlane, find_programs
 from tests.kube.kubelet import Kubelet
+from tests.kube.kueue import Kueue
 from tests.kube.operators import Operators
 
 # Two control planes, so that two workers can share the work: for tests of objects, and of jobs.
@@ -66,6 +67,14 @@ def kubelet(
     """Pods run, and T9k's and Kubeflow's operators are there."""
     with Kubelet(control_plane, tmp_path_factory.mktemp("kubelet")) as kubelet, Operators(kubelet):
         yield kubelet
+
+
+@pytest.fixture(scope="session")
+def kueue(control_plane: ControlPlane, kubelet: Kubelet) -> Iterator[Kueue]:
+    """Queues are there, for what names one."""
+    need("cluster", control_plane.others.is_dir(), "Kueue's CRD (tests/kube/controlplane/build.sh)")
+    with Kueue(control_plane, kubelet) as kueue:
+        yield kueue
 
 
 @pytest.fixture(scope="session")

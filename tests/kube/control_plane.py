@@ -89,6 +89,11 @@ class ControlPlane:
     # life
 
     @property
+    def others(self) -> Path:
+        """Where build.sh has put the kinds of Kueue and of Kubeflow's Trainer."""
+        return self.programs / "crds"
+
+    @property
     def url(self) -> str:
         return f"https://127.0.0.1:{self._port}"
 
@@ -100,6 +105,8 @@ class ControlPlane:
         self.start_api()
         for path in sorted(CRDS.glob("*.yaml")):
             self.kubectl("apply", "-f", str(path))
+        if self.others.is_dir():  # too long for apply
+            self.kubectl("create", "-f", str(self.others))
         # The garbage collector looks for new kinds every 30 s only: have ours be there first.
         self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
         self.start_controllers()

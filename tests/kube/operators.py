@@ -17,6 +17,7 @@ from typing import Any
 
 from experiments.training.kubernetes.api import ApiError, Unreachable
 from experiments.training.kubernetes.jobs import KINDS
+from experiments.training.kubernetes.queues import is_suspended
 from experiments.training.kubernetes.watch import Watch
 from tests.kube.kubelet import Kubelet, now, persist
 
@@ -88,6 +89,9 @@ class Operators:
         if (self._written.get(uid) or {}).get("_ended"):
             return
         replicas = list(_replicas(job))
+        if is_suspended(job):
+            self._hold(uid, job)
+            return
         if uid not in self._made:
             for position, (type_, index, spec) in enumerate(replicas):
                 pod = _pod(job, type_, index, spec, position, replicas)
@@ -116,6 +120,18 @@ class Operators:
         )
         if state in ("Succeeded", "Failed"):
             self._clean_up(job, phases)
+
+    def _hold(self, uid: str, job: Object) -> None:
+        """What is suspended has no pods; those that ran go, and are made anew later."""
+        path = f"/api/v1/namespaces/{job['metadata']['namespace']}/pods"
+        for name in self._pods.pop(uid, {}):
+            persist(lambda name=name: self.api.delete(f"{path}/{name}"))
+        self._made.discard(uid)
+        held = {"type": "Suspended", "status": "True", "reason": f"{job['kind']}Suspended"}
+        status = {"conditions": [held]}
+        if self._written.get(uid) != status:
+            persist(lambda: self.api.patch_status(_path(job), status))
+            self._written[uid] = status
 
     def _clean_up(self, job: Object, phases: dict[str, str]) -> None:
         for name, phase in phases.items():

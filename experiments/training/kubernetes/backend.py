@@ -19,6 +19,7 @@ from typing import Any
 
 from experiments.training.base import (
     ENDED,
+    QUEUED,
     Backend,
     BackendRefused,
     BackendUnavailable,
@@ -42,6 +43,7 @@ from experiments.training.kubernetes.jobs import (
 from experiments.training.kubernetes.logs import ENDED as ENDED_MARK
 from experiments.training.kubernetes.logs import STOPPED, LogKeeper
 from experiments.training.kubernetes.policy import UNBOUND, PodPolicies
+from experiments.training.kubernetes.queues import is_suspended, why_suspended
 from experiments.training.kubernetes.status import (
     MESSAGE_AT_MOST,
     by_rank,
@@ -107,7 +109,10 @@ class KubernetesBackend(Backend):
                 self._create(cluster, owned_by(deciding, thing), launch)
         except (ApiError, Unreachable) as error:
             raise _unavailable(error) from error
-        return _handle(launch.name, deciding, replicas)
+        handle = _handle(launch.name, deciding, replicas)
+        if is_suspended(deciding):  # by a queue's webhook
+            handle[QUEUED] = why_suspended(deciding, None)
+        return handle
 
     def find(self, launch: Launch) -> Handle | None:
         """See ``Backend.find``; costs a request."""
@@ -202,7 +207,8 @@ class KubernetesBackend(Backend):
         if job is None:
             return self._of_the_gone(view, handle)
         pods = by_rank(view.pods(handle["name"]), handle["replicas"])
-        status = status_of(job, pods, view.remarks(handle["name"]))
+        held = view.why_suspended(job) if is_suspended(job) else ""
+        status = status_of(job, pods, view.remarks(handle["name"]), held)
         if status.state in ENDED:
             self._end_the_rest(cluster, view, handle)
             if not self._logs_are_here(view, handle, pods):
