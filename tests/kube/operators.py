@@ -29,6 +29,7 @@ FIELDS = {
 }
 PORTS = {"TensorFlow": 2222, "TF": 2222, "PyTorch": 23456, "XGBoost": 9999}
 RESYNC_S = 0.5
+OTHERS = ("Job", "TrainJob")  # whose controllers are the real one, and ``trainer``
 
 
 class Operators:
@@ -48,7 +49,7 @@ class Operators:
         self._watches = [
             Watch(self.api, f"/apis/{kind.group_version}/{kind.plural}", listener=self._on_job)
             for kind in KINDS.values()
-            if kind.name != "Job"
+            if kind.name not in OTHERS
         ]
         threading.Thread(target=self._loop, daemon=True, name="operators").start()
         return self
@@ -68,7 +69,7 @@ class Operators:
 
     def _on_pod(self, what: str, pod: Object) -> None:
         for owner in pod["metadata"].get("ownerReferences") or []:
-            if owner["kind"] in KINDS and owner["kind"] != "Job":
+            if owner["kind"] in KINDS and owner["kind"] not in OTHERS:
                 self._pods.setdefault(owner["uid"], {})[pod["metadata"]["name"]] = pod
                 self._queue.put(owner["uid"])
 

@@ -21,6 +21,7 @@ FIRST_LIST_S = 10.0
 UNKNOWN_AFTER_S = 20.0  # a server that has just started may not know yet what it serves
 ENGINE_AGAIN_S = 60.0  # operators come and go
 STRANGERS_KEPT = 500  # jobs
+LAST = "batch"  # every cluster has it
 ENDED_PHASES = ("Succeeded", "Failed")
 
 # called with (job, pod) when a pod ended, and with (job, pod) when it is about to be removed
@@ -35,7 +36,8 @@ class Cluster:
         self._listeners = (on_pod_end, on_pod_leaving)
         self._views: dict[str, NamespaceView] = {}
         self._lock = threading.Lock()
-        self._engine, self._asked = "", 0.0
+        self._engines: list[str] = []
+        self._asked = 0.0
 
     def view(self, namespace: str) -> NamespaceView:
         with self._lock:
@@ -43,18 +45,17 @@ class Cluster:
                 self._views[namespace] = NamespaceView(self.api, namespace, *self._listeners)
             return self._views[namespace]
 
-    def best_engine(self) -> str:
-        """Return the engine whose kinds the cluster serves; asked again now and then.
+    def engines(self) -> list[str]:
+        """Return the engines whose kinds the cluster serves, best first; asked now and then.
 
         Raises:
             ApiError, Unreachable
         """
-        if not self._engine or time.monotonic() - self._asked > ENGINE_AGAIN_S:
-            self._engine = next(
-                (name for name in ("tensorstack", "kubeflow") if self._serves(name)), "batch"
-            )
+        if not self._engines or time.monotonic() - self._asked > ENGINE_AGAIN_S:
+            others = [name for name in ENGINES if name != LAST]
+            self._engines = [*filter(self._serves, others), LAST]
             self._asked = time.monotonic()
-        return self._engine
+        return self._engines
 
     def _serves(self, engine: str) -> bool:
         wanted = ENGINES[engine].kinds

@@ -46,7 +46,9 @@ def why_suspended(job: Object, workload: Object | None) -> str:
         return "It is suspended, and not by a queue."
     queue = job["metadata"]["labels"][QUEUE_LABEL]
     words = "" if workload is None else _words_of(workload)
-    return f"It waits in the queue '{queue}' (Kueue). {words}".rstrip()
+    if not words:
+        return f"It waits in the queue '{queue}' (Kueue)."
+    return f"It waits in the queue '{queue}' (Kueue). {words}"
 
 
 def _words_of(workload: Object) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from experiments.training.base import ENDED, JobState, JobStatus
 from experiments.training.kubernetes.jobs import REPLICA_LABEL
 from experiments.training.kubernetes.jobs.batch import INDEX_LABEL
+from experiments.training.kubernetes.jobs.trainer import NODE
 from experiments.training.kubernetes.queues import (
     is_in_queue,
     is_old,
@@ -203,7 +204,8 @@ def main_status(pod: Object) -> Mapping[str, Any]:
 def main_container_of(pod: Object) -> str:
     """Return the name of the container that trains: the one named for a framework, or the first."""
     names = [str(each.get("name")) for each in pod["spec"]["containers"]]
-    return next((n for n in names if n in ("tensorflow", "pytorch", "xgboost")), names[0])
+    known = ("tensorflow", "pytorch", "xgboost", NODE)
+    return next((name for name in names if name in known), names[0])
 
 
 # -- parts --------------------------------------------------------------------------------------
