@@ -32,7 +32,7 @@ def waits(row: Experiment, words: str) -> bool:
     return bool(held and row.active_seconds_at(timezone.now() + DAY) < 300)
 
 
-@pytest.mark.parametrize("engine", ["batch", "kubeflow"])
+@pytest.mark.parametrize("engine", ["trainer", "batch", "kubeflow"])
 def test_a_queue_holds_lets_go_and_takes_away(
     engine: str, namespace: str, use_engine: Any, kueue: Kueue
 ):

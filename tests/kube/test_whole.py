@@ -29,6 +29,7 @@ REPLICAS: dict[str, list[dict[str, int]]] = {
     "xgboost": [{"master": 1}, {"master": 1, "worker": 2}],
 }
 JOBS = {
+    "trainer": ("trainjobs",),
     "tensorstack": ("tensorflowtrainingjobs", "pytorchtrainingjobs", "xgboosttrainingjobs"),
     "kubeflow": ("tfjobs", "pytorchjobs", "xgboostjobs"),
     "batch": ("jobs",),
@@ -135,10 +136,12 @@ def test_a_queue_costs_no_time_under_the_shipped_rights(
         name = here.objects.apply(made)
 
         def reasons() -> list[str]:
-            (row,) = here.experiments()
-            status, answer = here.stack.api("GET", f"experiments/{row['id']}/trials/")
-            assert status == 200, answer
-            return [trial["reason"] for trial in answer["results"]]
+            found = []
+            for row in here.experiments():
+                status, answer = here.stack.api("GET", f"experiments/{row['id']}/trials/")
+                assert status == 200, answer
+                found += [trial["reason"] for trial in answer["results"]]
+            return found
 
         def held() -> bool:
             told = reasons()

@@ -120,14 +120,16 @@ def _job(
     fields: dict[str, Any],
     options: Options,
 ) -> dict[str, Any]:
+    spec = job_spec(launch, replica.task, extra, fields)
     return {
         "apiVersion": JOB.group_version,
         "kind": JOB.name,
         "metadata": metadata(launch, name),
         "spec": {
+            "backoffLimit": spec["backoffLimit"],
             **deadline(launch),
             "ttlSecondsAfterFinished": options.keep_s,
-            **job_spec(launch, replica.task, extra, fields),
+            **spec,
         },
     }
 
