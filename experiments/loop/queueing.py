@@ -1,6 +1,6 @@
 """Trials that were launched and wait for a place: in a queue, or for a node that has room.
 
-Called by ``reconcile``. Such a trial is WAITING with a handle: its job is there, nothing of it runs,
+Called by ``reconcile``. Such a trial is WAITING with a handle: its job is there, none of it runs,
 and it keeps its place among ``trialConcurrency``. That is no active time: where nothing else
 runs, the experiment's clock stands still. Where a queue takes a place away again, the same trial
 starts anew as another attempt.

@@ -3,8 +3,8 @@
 Binds every pod to its one Node, runs each container's command with its env (references, fieldRefs
 and DNS names of Services resolved), writes pod status back as a kubelet does, ends pods that are
 deleted, and serves their logs to the API server, so that ``kubectl logs`` works. Like the real
-ones it leaves pods with a nodeSelector or another scheduler unscheduled, cannot pull images below ``missing/``, and
-calls a SIGKILL under a memory limit OOMKilled.
+ones it leaves pods with a nodeSelector or another scheduler unscheduled, cannot pull images below
+``missing/``, and calls a SIGKILL under a memory limit OOMKilled.
 """
 
 from __future__ import annotations

@@ -31,9 +31,9 @@ from experiments.training.base import (
     LaunchError,
     LogFile,
 )
+from experiments.training.kubernetes import jobs
 from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
 from experiments.training.kubernetes.cluster import Cluster, NamespaceView, collection, pods_of
-from experiments.training.kubernetes import jobs
 from experiments.training.kubernetes.jobs import (
     BEFORE,
     DEFAULTS,
@@ -188,7 +188,9 @@ class KubernetesBackend(Backend):
         reference = owner_reference(deciding)
         if reference in thing["metadata"].get("ownerReferences", []):
             return
-        path = collection(thing["apiVersion"], thing["metadata"]["namespace"], _plural(thing["kind"]))
+        path = collection(
+            thing["apiVersion"], thing["metadata"]["namespace"], _plural(thing["kind"])
+        )
         owners = {"metadata": {"ownerReferences": [reference]}}
         cluster.api.merge(f"{path}/{thing['metadata']['name']}", owners)
 
@@ -421,6 +423,7 @@ class KubernetesBackend(Backend):
             if self._cluster is None:
                 self._cluster = Cluster(self._connect(), self._logs.keep, self._logs.save)
             return self._cluster
+
 
 # -- parts --------------------------------------------------------------------------------------
 

@@ -5,8 +5,8 @@
 #
 # DIRECTORY defaults to KUBEBUILDER_ASSETS, else ~/.cache/autotune-web/controlplane-VERSION. What is
 # there already is not built again. Beside them, in crds/, lie the CustomResourceDefinitions of
-# Kueue and of Kubeflow's Trainer, taken from their modules. Needs Go 1.24 or newer; takes about half an hour of one core.
-# The last line printed is the directory.
+# Kueue and of Kubeflow's Trainer, taken from their modules. Needs Go 1.24 or newer; takes about half
+# an hour of one core. The last line printed is the directory.
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -22,7 +22,7 @@ from experiments.training.kubernetes.jobs.common import (
 )
 
 __all__ = ["ENGINES", "JOB_LABEL", "KINDS", "MANAGED_BY", "REPLICA_LABEL", "Kind", "Options"]
-__all__ += ["BEFORE", "build", "owner_reference", "owned_by"]
+__all__ += ["BEFORE", "build", "owned_by", "owner_reference"]
 
 Built = tuple[list[dict[str, Any]], list[str]]
 
