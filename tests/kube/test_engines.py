@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +12,15 @@ import pytest
 from experiments.loop.reconcile import reconcile
 from experiments.models import Experiment, Trial
 from experiments.states import TrialState
+from experiments.training.base import Launch, Task
 from experiments.training.kubernetes.backend import KubernetesBackend
+from experiments.training.kubernetes.jobs import build
 from experiments.trials import changes
 from experiments.trials.backends import backend
 from experiments.trials.launching import launch_of, sample_launch
 from tests.kube.control_plane import ControlPlane
 from tests.kube.driving import drive, experiment, tasks
+from tests.kube.installed import install_base
 from tests.kube.kubelet import Kubelet
 
 pytestmark = pytest.mark.usefixtures("kubelet", "trial_url")
@@ -218,3 +222,46 @@ def test_a_job_whose_launch_nobody_wrote_down_is_found_and_stopped_with_its_tria
     changes.request_stop(trial, TrialState.CANCELED, "Killed.")
     drive(row, lambda: row.trials.get().state == "CANCELED", "the cancellation")
     drive([], lambda: not there_are(), "the end of all objects and pods", timeout_s=90)
+
+
+def test_what_a_train_job_makes_is_held_to_the_policy_of_its_namespace(
+    namespace: str, control_plane: ControlPlane, tmp_path: Path
+):
+    """Past us: whoever may create TrainJobs where trials run."""
+    install_base(control_plane, namespace, tmp_path)
+    given = launch_of_tasks(tasks("pytorch", {"worker": 1}, hostNetwork=True))
+    objects, _ = build(replace(given, namespace=namespace), "trainer")
+    for thing in objects[::-1]:
+        control_plane.kubectl("create", "-f", "-", text=json.dumps(thing))
+
+    def refused() -> bool:
+        return any(
+            event["verb"] == "create"
+            and event["objectRef"]["resource"] == "jobs"
+            and event["objectRef"].get("namespace") == namespace
+            and event["responseStatus"]["code"] in (403, 422)
+            and "hostNetwork" in event["responseStatus"].get("message", "")
+            for event in control_plane.audit()
+        )
+
+    drive([], refused, "the refusal")
+    assert control_plane.kubectl("get", "jobs,pods", "-n", namespace, "-o", "name") == ""
+    control_plane.kubectl("delete", "trainjobs", "--all", "-n", namespace)
+
+
+def launch_of_tasks(rows: list[dict[str, Any]]) -> Launch:
+    """A launch of these tasks, as if nobody had looked at them."""
+    (row,) = rows
+    task = Task(row["type"], row["replicas"], row["template"])
+    return Launch(
+        experiment_id="attack00",
+        experiment_name="attack",
+        trial_key="00000",
+        trial_number=0,
+        attempt=1,
+        framework="pytorch",
+        tasks=(task,),
+        parameters={},
+        server_url="http://127.0.0.1:1",
+        token="t",
+    )
