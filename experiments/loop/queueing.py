@@ -22,6 +22,7 @@ from experiments.states import EventKind, Phase, TrialState
 from experiments.training.base import Handle, JobState, JobStatus
 from experiments.trials.ends import end_trial
 
+WITHDRAWN = "It has left its queue, as the experiment is suspended."
 PLACED = Q(state=TrialState.WAITING, handle__isnull=False)  # its job is in the queue
 
 
@@ -74,6 +75,25 @@ def _start_anew(trial: Trial, status: JobStatus, stop: Callable[[Handle], None])
         stop(trial.handle)
     why = f"Disrupted. {status.message}"
     end_trial(trial, replace(status, state=JobState.LOST, message=why))
+
+
+def withdraw(out: Sequence[Trial], stop: Callable[[Handle], None]) -> None:
+    """Take what has not begun out of its queue: a suspended experiment starts no trials."""
+    for trial in out:
+        if trial.state != TrialState.WAITING or trial.n_reports or trial.stop_as:
+            continue
+        if trial.handle:
+            stop(trial.handle)
+        with transaction.atomic():
+            experiment = trial.experiment
+            seq = experiment.next_seq()
+            left = Trial.objects.filter(
+                pk=trial.pk, state=TrialState.WAITING, attempt=trial.attempt, n_reports=0
+            )
+            columns = {"attempt": trial.attempt + 1, "handle": None, "reason": WITHDRAWN}
+            if left.update(seq=seq, **columns):
+                trial.attempt, trial.handle, trial.reason = trial.attempt + 1, None, WITHDRAWN
+                experiment.record(EventKind.REMARK, trial=trial, reason=WITHDRAWN, seq=seq)
 
 
 def begun(trial: Trial, status: JobStatus) -> None:

@@ -112,6 +112,8 @@ def _one_pass(experiment: Experiment, lease: Lease) -> None:
             return
         _bank_time(experiment)
         running = _fold(experiment)
+        if experiment.suspended and not experiment.is_ended:
+            queueing.withdraw(running, backend().stop)
         queueing.set_the_clock(experiment, running)
         if experiment.is_ended:
             _stop_marked(experiment)

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 
 from experiments.models import Experiment, Trial
+from experiments.services import actions
 from experiments.states import TrialState
 from experiments.training.base import QUEUED, Handle, JobState, JobStatus, Launch
 from experiments.trials import changes
@@ -97,6 +98,23 @@ def test_what_was_suspended_by_hand_goes_on_as_the_same_attempt(
     row = look(experiment)
     assert set(row.trials.values_list("state", "attempt")) == {("RUNNING", 1)}
     assert len(backend.launches) == row.concurrency
+
+
+def test_a_suspended_experiment_starts_nothing_that_waits_in_a_queue(
+    held: ScriptedBackend, experiment: Experiment
+):
+    row = look(experiment)
+    actions.suspend(row)
+    row = look(experiment)
+    first = [launch.name for launch in held.launches]
+    assert held.stopped == first, "else the queue would start them"
+    assert row.trials.filter(state="WAITING", handle__isnull=True).count() == row.concurrency
+    assert row.trials.first().reason == "It has left its queue, as the experiment is suspended."
+    actions.resume(row)
+    row = look(experiment)
+    again = [launch.name for launch in held.launches[len(first) :]]
+    assert again == [f"{name[:-1]}2" for name in first], "they queue up anew"
+    assert row.trials.count() == row.concurrency
 
 
 def test_a_part_without_a_place_waits_only_before_the_first_report(
