@@ -38,7 +38,7 @@ class Storm:
         self.chosen, self.api, self.namespace, self.queue = chosen, api, namespace, queue
         self.left = chosen.randint(3, 6)
         self.drained = self.evicted = 0
-        self._next = time.monotonic() + chosen.uniform(0.5, 2.0)
+        self._next = time.monotonic() + chosen.uniform(0.2, 1.0)
 
     def blow(self) -> bool:
         """Do one thing if it is time; whether all is done."""
@@ -55,6 +55,8 @@ class Storm:
             for pod in pods if whole_node else [self.chosen.choice(pods)]:
                 self.drained += evict(self.api, self.namespace, pod)
             self.left -= 1
+        else:
+            return False  # nothing is there to be taken away; look again at once
         self._next = time.monotonic() + self.chosen.uniform(0.5, 2.0)
         return self.left <= 0
 
@@ -73,7 +75,7 @@ def test_a_round_of_disruptions_ends_with_exactly_the_wanted_trials(
     row = experiment(
         namespace,
         framework,
-        tasks(framework, {"worker": replicas}, chosen.uniform(1.0, 2.5)),
+        tasks(framework, {"worker": replicas}, chosen.uniform(1.5, 3.0)),
         labels=LABELS if queued else {},
         maxTrialNum=N_TRIALS,
         trialConcurrency=CONCURRENCY,
