@@ -77,7 +77,9 @@ SESSION_COOKIE_AGE = 60 * 60 * 24 * 30  # seconds
 
 # ---- training
 TRAINING_ENGINE = env_choice(
-    "AUTOTUNE_TRAINING_ENGINE", "local", ("local", "tensorstack", "kubeflow", "batch", "auto")
+    "AUTOTUNE_TRAINING_ENGINE",
+    "local",
+    ("local", "trainer", "tensorstack", "kubeflow", "batch", "auto"),
 )
 if TRAINING_ENGINE != "local":
     need_extra("kubernetes", "kubernetes", f"AUTOTUNE_TRAINING_ENGINE={TRAINING_ENGINE}")

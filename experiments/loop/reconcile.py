@@ -19,7 +19,7 @@ from django.utils import timezone
 from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
-from experiments.loop import assessing, overtime, patience, starting, trip
+from experiments.loop import assessing, overtime, patience, queueing, starting, trip
 from experiments.loop.borrowing import borrowed_by
 from experiments.loop.history import trials_so_far
 from experiments.loop.lease import Lease
@@ -112,6 +112,9 @@ def _one_pass(experiment: Experiment, lease: Lease) -> None:
             return
         _bank_time(experiment)
         running = _fold(experiment)
+        if experiment.suspended and not experiment.is_ended:
+            queueing.withdraw(running, backend().stop)
+        queueing.set_the_clock(experiment, running)
         if experiment.is_ended:
             _stop_marked(experiment)
             return
@@ -127,6 +130,7 @@ def _one_pass(experiment: Experiment, lease: Lease) -> None:
         _trouble_over(experiment)
     except BackendUnavailable as error:
         _trouble(experiment, f"The training backend cannot be reached: {error}")
+        queueing.set_the_clock(experiment, queueing.launched(experiment), trouble=True)
     except session.AlgorithmError as error:
         fail(experiment, str(error), detail=error.detail)
 
@@ -274,22 +278,21 @@ def restart_clocks() -> None:
 
 
 def _fold(experiment: Experiment) -> list[Trial]:
-    """Fold what the backend says of running trials into their rows; returns those that go on."""
-    running = list(
-        experiment.trials.filter(state=TrialState.RUNNING).defer("parameters", "note", "metrics")
-    )
-    statuses = backend().poll([trial.handle or {} for trial in running])
-    ended = []
-    for trial, status in zip(running, statuses, strict=True):
+    """Fold what the backend says of launched trials into their rows; returns those that go on."""
+    out = queueing.launched(experiment)
+    statuses = backend().poll([trial.handle or {} for trial in out])
+    for trial, status in zip(out, statuses, strict=True):
         if status.state in ENDED:
-            if end_trial(trial, status):
-                ended.append(trial.pk)
+            queueing.begun(trial, status)
+            end_trial(trial, status)
+        elif queueing.follow(trial, status, backend().stop):
+            continue
         elif (remark := redact(status.message)) != trial.reason:
             _remark(trial, remark)
-    if ended:
+    if ended := [trial.pk for trial in out if trial.state in FINISHED]:
         changes.update_best(experiment)
         curves.keep(ended)
-    return [trial for trial in running if trial.state == TrialState.RUNNING]
+    return [t for t in out if t.state not in FINISHED and t.handle is not None]
 
 
 def _allow_the_time_left(experiment: Experiment, running: Sequence[Trial]) -> None:
@@ -324,9 +327,9 @@ def snapshot(experiment: Experiment) -> Snapshot:
     """Freeze what ``plan()`` needs to know, as it stands now."""
     experiment.refresh_from_db(fields=_PLANNED_BY)
     trials = list(
-        experiment.trials.order_by("number").values_list(
-            "number", "state", "stop_as", "cut_off", "retried"
-        )
+        experiment.trials.order_by("number")
+        .annotate(placed=queueing.PLACED)
+        .values_list("number", "state", "stop_as", "cut_off", "retried", "placed")
     )
     states, alike = [state for _, state, *_ in trials], trip.alike_of(experiment)
     return Snapshot(
@@ -339,8 +342,15 @@ def snapshot(experiment: Experiment) -> Snapshot:
         seconds_left=experiment.seconds_left_at(timezone.now()),
         exhausted=experiment.exhausted,
         trials=tuple(
-            TrialSnapshot.of(number, state, stop_as=stop_as, cut_off=cut_off, superseded=retried)
-            for number, state, stop_as, cut_off, retried in trials
+            # What waits with a job of its own is not to be launched, and keeps its place.
+            TrialSnapshot.of(
+                number,
+                TrialState.RUNNING if placed else state,
+                stop_as=stop_as,
+                cut_off=cut_off,
+                superseded=retried,
+            )
+            for number, state, stop_as, cut_off, retried, placed in trials
         ),
         ended=trip.how_they_ended(experiment, states, alike),
         alike=alike,
@@ -363,7 +373,7 @@ def _follow_plan(experiment: Experiment, spec: ExperimentSpec, lease: Lease) -> 
     if todo.stop or any(trial.stopping for trial in now.active):
         _stop_marked(experiment)
     waiting = experiment.trials.filter(
-        number__in=todo.launch, state=TrialState.WAITING, stop_as=""
+        number__in=todo.launch, state=TrialState.WAITING, stop_as="", handle__isnull=True
     ).order_by("number")
     outcome = starting.launch(experiment, spec, waiting[:LAUNCHES_PER_PASS], lease)
     if todo.ask and outcome.may_go_on:
@@ -414,7 +424,7 @@ def _stop_marked(experiment: Experiment) -> None:
     """Carry out decided stops: waiting trials end at once, running ones are asked to."""
     marked = experiment.trials.exclude(stop_as="").exclude(state__in=FINISHED)
     for trial in marked:
-        if trial.state == TrialState.WAITING:
+        if trial.state == TrialState.WAITING and trial.handle is None:
             _cancel(trial)
         elif trial.handle:
             backend().stop(trial.handle)

@@ -10,17 +10,16 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db import transaction
 from django.utils import timezone
 
-from experiments import hints
+from experiments.loop import queueing
 from experiments.loop.lease import Lease
 from experiments.manifest.spec import ExperimentSpec
 from experiments.models import Experiment, Trial
 from experiments.models.leases import LostLease
 from experiments.redaction import redact
-from experiments.states import FINISHED, EventKind, TrialState
-from experiments.training.base import Handle, LaunchError, NotYet
+from experiments.states import FINISHED, TrialState
+from experiments.training.base import QUEUED, Handle, LaunchError, NotYet
 from experiments.trials import checkpoints
 from experiments.trials.backends import backend
 from experiments.trials.launching import launch_of
@@ -48,14 +47,14 @@ def launch(
         if not lease.renew():
             return Outcome(may_go_on=False)
         if experiment.origin == Experiment.Origin.KUBERNETES and backend().runs_here:
-            _say_why_it_waits(trial, NOT_HERE)
+            queueing.say_why_it_waits(trial, NOT_HERE)
             return Outcome(may_go_on=False)
         try:
             if spec.elsewhere is None:
                 checkpoints.make(trial.parameters, spec.adds)
             handle = backend().launch(launch_of(experiment, spec, trial))
         except NotYet as wait:
-            _say_why_it_waits(trial, redact(str(wait)))
+            queueing.say_why_it_waits(trial, redact(str(wait)))
             return Outcome(may_go_on=False)
         except (LaunchError, OSError) as error:
             why = redact(str(error))  # it may quote a command with the trial's address
@@ -69,37 +68,17 @@ def launch(
     return Outcome()
 
 
-def _say_why_it_waits(trial: Trial, words: str) -> None:
-    """Show on a waiting trial for what it waits; an event tells of the first time only.
-
-    Who holds what it waits for may change every second.
-    """
-    if words == trial.reason:
-        return
-    experiment = trial.experiment
-    told = experiment.events.filter(
-        trial=trial, what=EventKind.REMARK, data__waits_at_attempt=trial.attempt
-    )
-    with transaction.atomic():
-        if not Trial.objects.filter(pk=trial.pk, state=TrialState.WAITING).update(reason=words):
-            return
-        trial.reason = words
-        if not told.exists():
-            data = {"waits_at_attempt": trial.attempt}
-            experiment.record(EventKind.REMARK, trial=trial, reason=words, data=data)
-            return
-        Trial.objects.filter(pk=trial.pk).update(seq=experiment.next_seq())
-        hints.hint_on_commit(experiment.pk)
-
-
 def _own_up(trial: Trial, handle: Handle) -> bool:
-    """WAITING → RUNNING, now that its job runs; False where somebody else was at it meanwhile.
+    """WAITING → RUNNING, now that its job runs; it goes on waiting where a queue holds the job.
 
-    Then this pass cannot know what became of the trial: where it has ended, was launched anew or
-    deleted, the job is ended too.
+    False where somebody else was at it meanwhile. Then this pass cannot know what became of the
+    trial: where it has ended, was launched anew or deleted, the job is ended too.
     """
     try:
-        if trial.move(TrialState.RUNNING, handle=handle, started_at=timezone.now()):
+        if words := handle.get(QUEUED):
+            if queueing.own_up(trial, handle, words):
+                return True
+        elif trial.move(TrialState.RUNNING, handle=handle, started_at=timezone.now()):
             return True
     except LostLease as lost:
         logger.warning("Trial %s: %s", trial, lost)

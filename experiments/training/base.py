@@ -93,6 +93,7 @@ class Launch:
     token: str  # the trial's signed capability
     scheduler: Mapping[str, Any] = field(default_factory=dict)
     namespace: str = "default"  # on a cluster
+    queue: Mapping[str, str] = field(default_factory=dict)  # labels by which a queue takes its jobs
     owner: Mapping[str, Any] | None = None  # ownerReference of the object the trial belongs to
     seconds_left: float | None = None  # of the experiment's time; a job is not to outlive it
     alone: str = ""  # it ran out of memory beside others: "gpu" (one of its own), or "machine"
@@ -154,10 +155,15 @@ class JobStatus:
     started_at: float | None = None  # seconds since the epoch
     finished_at: float | None = None
     out_of_memory: str = ""  # "gpu", or the "machine"'s, where it failed for that
-    disrupted: bool = False  # with LOST: its place was taken from it, which is nobody's failure
+    # With LOST: its place was taken from it, which is nobody's failure. With ``queued``: whatever
+    # ran of it was ended by its queue, which may start it anew.
+    disrupted: bool = False
+    queued: bool = False  # nothing of it runs: it waits for a place, as the message says
+    incomplete: bool = False  # some of its replicas run, others wait for a place
 
 
 Handle = dict[str, Any]  # plain JSON, stored on the trial's row
+QUEUED = "queued"  # in a handle: launched, but nothing runs before a queue lets it, as it says
 
 
 class Backend(ABC):

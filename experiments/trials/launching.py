@@ -19,6 +19,8 @@ from experiments.models import ClusterObject, Event, Experiment, Trial
 from experiments.problems import ProblemsError
 from experiments.training.base import Backend, Collected, Handle, Launch, Task
 
+# Of an experiment's labels those that its jobs have too: Kueue's, for its queue and priority.
+QUEUE_LABELS = ("kueue.x-k8s.io/queue-name", "kueue.x-k8s.io/priority-class")
 RAN_OUT = "out_of_memory"  # in the data of an event: whose memory a trial ran out of
 
 
@@ -60,6 +62,7 @@ def launch_of(experiment: Experiment, spec: ExperimentSpec, trial: Trial) -> Lau
         scheduler=spec.training.scheduler or {},
         namespace=link.namespace if link else experiment.project.namespace,
         owner=_owner(link) if link else None,
+        queue=_queue(spec),
         metrics=_collected(spec),
         seconds_left=experiment.seconds_left_at(timezone.now()),
         local=spec.local,
@@ -100,6 +103,10 @@ def launched(trial: Trial, backend: Backend) -> Handle | None:
         return None  # nobody can have launched it
 
 
+def _queue(spec: ExperimentSpec) -> dict[str, str]:
+    return {key: value for key, value in spec.labels.items() if key in QUEUE_LABELS}
+
+
 def _lost_after_s(spec: ExperimentSpec) -> int | None:
     return None if spec.elsewhere is None else spec.elsewhere.lost_after_s
 
@@ -129,6 +136,7 @@ def sample_launch(spec: ExperimentSpec, experiment_id: str = "x", namespace: str
         token="",
         scheduler=spec.training.scheduler or {},
         namespace=namespace or settings.NAMESPACE,
+        queue=_queue(spec),
         local=spec.local,
         lost_after_s=_lost_after_s(spec),
         metrics=_collected(spec),

@@ -17,7 +17,9 @@ from experiments.trials.backends import backend
 from tests.groups import need
 from tests.kube.control_plane import ControlPlane, find_programs
 from tests.kube.kubelet import Kubelet
+from tests.kube.kueue import Kueue
 from tests.kube.operators import Operators
+from tests.kube.trainer import Trainer
 
 # Two control planes, so that two workers can share the work: for tests of objects, and of jobs.
 OBJECTS = ("test_crd", "test_deploy", "test_operator")
@@ -64,8 +66,21 @@ def kubelet(
     control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Kubelet]:
     """Pods run, and T9k's and Kubeflow's operators are there."""
-    with Kubelet(control_plane, tmp_path_factory.mktemp("kubelet")) as kubelet, Operators(kubelet):
+    there = control_plane.others.is_dir()
+    need("cluster", there, "The CRDs of Kueue and Trainer (tests/kube/controlplane/build.sh)")
+    with (
+        Kubelet(control_plane, tmp_path_factory.mktemp("kubelet")) as kubelet,
+        Operators(kubelet),
+        Trainer(kubelet),
+    ):
         yield kubelet
+
+
+@pytest.fixture(scope="session")
+def kueue(control_plane: ControlPlane, kubelet: Kubelet) -> Iterator[Kueue]:
+    """Queues are there, for what names one."""
+    with Kueue(control_plane, kubelet) as kueue:
+        yield kueue
 
 
 @pytest.fixture(scope="session")

@@ -89,6 +89,11 @@ class ControlPlane:
     # life
 
     @property
+    def others(self) -> Path:
+        """Where build.sh has put the kinds of Kueue and of Kubeflow's Trainer."""
+        return self.programs / "crds"
+
+    @property
     def url(self) -> str:
         return f"https://127.0.0.1:{self._port}"
 
@@ -100,8 +105,10 @@ class ControlPlane:
         self.start_api()
         for path in sorted(CRDS.glob("*.yaml")):
             self.kubectl("apply", "-f", str(path))
+        if self.others.is_dir():  # too long for apply
+            self.kubectl("create", "-f", str(self.others))
         # The garbage collector looks for new kinds every 30 s only: have ours be there first.
-        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+        self._wait_established()
         self.start_controllers()
 
     def stop(self) -> None:
@@ -277,6 +284,18 @@ class ControlPlane:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def _wait_established(self) -> None:
+        """kubectl gives up at once on a kind of which nothing is said yet."""
+        limit = time.monotonic() + START_S
+        while True:
+            try:
+                self.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
+                return
+            except AssertionError:
+                if time.monotonic() > limit:
+                    raise
+                time.sleep(0.2)
 
     def _wait_ready(self) -> None:
         anyone = ssl.create_default_context()

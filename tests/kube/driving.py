@@ -39,7 +39,11 @@ def tasks(
 
 
 def experiment(
-    namespace: str, framework: str, rows: list[dict[str, Any]], **limits: int
+    namespace: str,
+    framework: str,
+    rows: list[dict[str, Any]],
+    labels: dict[str, str] | None = None,
+    **limits: int,
 ) -> Experiment:
     """Write the row of an experiment whose project is the namespace."""
     wanted = {"maxExecSeconds": 600, "maxTrialNum": 2, "trialConcurrency": 2} | limits
@@ -50,6 +54,7 @@ def experiment(
         searchSpace={"x": {"_type": "uniform", "_value": [-5, 5]}},
         trainingConfig={"type": framework, "tasks": rows},
     )
+    manifest["metadata"]["labels"] = labels or {}
     project, _made = Project.objects.get_or_create(name=namespace)
     return Experiment.objects.create(
         project=project,

@@ -3,8 +3,8 @@
 Binds every pod to its one Node, runs each container's command with its env (references, fieldRefs
 and DNS names of Services resolved), writes pod status back as a kubelet does, ends pods that are
 deleted, and serves their logs to the API server, so that ``kubectl logs`` works. Like the real
-ones it leaves pods with a nodeSelector unscheduled, cannot pull images below ``missing/``, and
-calls a SIGKILL under a memory limit OOMKilled.
+ones it leaves pods with a nodeSelector or another scheduler unscheduled, cannot pull images below
+``missing/``, and calls a SIGKILL under a memory limit OOMKilled.
 """
 
 from __future__ import annotations
@@ -160,6 +160,8 @@ class PodRun(threading.Thread):
             message = "0/1 nodes are available: 1 node(s) didn't match Pod's node selector."
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
             self._write({"conditions": [{**condition, "message": message}]})
+        elif spec.get("schedulerName", "default-scheduler") != "default-scheduler":
+            pass  # which is not here
         elif self._bind():
             if any(c["image"].startswith("missing/") for c in spec["containers"]):
                 self._cannot_pull()

@@ -17,6 +17,7 @@ from typing import Any
 
 from experiments.training.kubernetes.api import ApiError, Unreachable
 from experiments.training.kubernetes.jobs import KINDS
+from experiments.training.kubernetes.queues import is_suspended
 from experiments.training.kubernetes.watch import Watch
 from tests.kube.kubelet import Kubelet, now, persist
 
@@ -28,6 +29,7 @@ FIELDS = {
 }
 PORTS = {"TensorFlow": 2222, "TF": 2222, "PyTorch": 23456, "XGBoost": 9999}
 RESYNC_S = 0.5
+OTHERS = ("Job", "TrainJob")  # whose controllers are the real one, and ``trainer``
 
 
 class Operators:
@@ -47,7 +49,7 @@ class Operators:
         self._watches = [
             Watch(self.api, f"/apis/{kind.group_version}/{kind.plural}", listener=self._on_job)
             for kind in KINDS.values()
-            if kind.name != "Job"
+            if kind.name not in OTHERS
         ]
         threading.Thread(target=self._loop, daemon=True, name="operators").start()
         return self
@@ -67,7 +69,7 @@ class Operators:
 
     def _on_pod(self, what: str, pod: Object) -> None:
         for owner in pod["metadata"].get("ownerReferences") or []:
-            if owner["kind"] in KINDS and owner["kind"] != "Job":
+            if owner["kind"] in KINDS and owner["kind"] not in OTHERS:
                 self._pods.setdefault(owner["uid"], {})[pod["metadata"]["name"]] = pod
                 self._queue.put(owner["uid"])
 
@@ -88,6 +90,9 @@ class Operators:
         if (self._written.get(uid) or {}).get("_ended"):
             return
         replicas = list(_replicas(job))
+        if is_suspended(job):
+            self._hold(uid, job)
+            return
         if uid not in self._made:
             for position, (type_, index, spec) in enumerate(replicas):
                 pod = _pod(job, type_, index, spec, position, replicas)
@@ -116,6 +121,18 @@ class Operators:
         )
         if state in ("Succeeded", "Failed"):
             self._clean_up(job, phases)
+
+    def _hold(self, uid: str, job: Object) -> None:
+        """What is suspended has no pods; those that ran go, and are made anew later."""
+        path = f"/api/v1/namespaces/{job['metadata']['namespace']}/pods"
+        for name in self._pods.pop(uid, {}):
+            persist(lambda name=name: self.api.delete(f"{path}/{name}"))
+        self._made.discard(uid)
+        held = {"type": "Suspended", "status": "True", "reason": f"{job['kind']}Suspended"}
+        status = {"conditions": [held]}
+        if self._written.get(uid) != status:
+            persist(lambda: self.api.patch_status(_path(job), status))
+            self._written[uid] = status
 
     def _clean_up(self, job: Object, phases: dict[str, str]) -> None:
         for name, phase in phases.items():

@@ -17,7 +17,12 @@ from tests.kube.driving import drive, experiment, tasks
 
 pytestmark = pytest.mark.usefixtures("kubelet", "trial_url")
 
-FRAMEWORKS = {"batch": "pytorch", "kubeflow": "pytorch", "tensorstack": "tensorflow"}
+FRAMEWORKS = {
+    "trainer": "pytorch",
+    "batch": "pytorch",
+    "kubeflow": "pytorch",
+    "tensorstack": "tensorflow",
+}
 
 
 def evict(api: KubeApi, namespace: str, pod: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,17 +12,20 @@ import pytest
 from experiments.loop.reconcile import reconcile
 from experiments.models import Experiment, Trial
 from experiments.states import TrialState
+from experiments.training.base import Launch, Task
 from experiments.training.kubernetes.backend import KubernetesBackend
+from experiments.training.kubernetes.jobs import build
 from experiments.trials import changes
 from experiments.trials.backends import backend
-from experiments.trials.launching import launch_of
+from experiments.trials.launching import launch_of, sample_launch
 from tests.kube.control_plane import ControlPlane
 from tests.kube.driving import drive, experiment, tasks
+from tests.kube.installed import install_base
 from tests.kube.kubelet import Kubelet
 
 pytestmark = pytest.mark.usefixtures("kubelet", "trial_url")
 
-ENGINES = ("tensorstack", "kubeflow", "batch")
+ENGINES = ("trainer", "tensorstack", "kubeflow", "batch")
 MIXES: dict[tuple[str, int], dict[str, int]] = {
     ("tensorflow", 1): {"worker": 1},
     ("tensorflow", 3): {"worker": 3},
@@ -82,7 +86,7 @@ def test_every_framework_runs_with_one_and_with_three_replicas(
     assert len(created) == len(set(created)), "a job was made twice"
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ENGINES[1:])  # a TrainJob's nodes are all alike
 def test_parameter_servers_go_when_the_chief_has_ended(
     engine: str, namespace: str, use_engine: Any, kubelet: Kubelet, control_plane: ControlPlane
 ):
@@ -111,9 +115,53 @@ def test_auto_takes_the_best_that_the_cluster_serves(
     use_engine("auto")
     drive(row)
     assert row.phase == "DONE", row.message
-    assert row.trials.get().handle["kind"] == "PyTorchTrainingJob"
-    found = control_plane.kubectl("get", "pytorchtrainingjobs", "-n", namespace, "-o", "name")
+    assert row.trials.get().handle["kind"] == "TrainJob"
+    found = control_plane.kubectl("get", "trainjobs", "-n", namespace, "-o", "name")
     assert row.trials.get().handle["name"] in found
+    # and another where the best cannot say it
+    servers = tasks("tensorflow", {"chief": 1, "ps": 1})
+    assert made(experiment(namespace, "tensorflow", servers)) == ["TensorFlowTrainingJob"]
+    alike = tasks("pytorch", {"worker": 1})
+    launch = sample_launch(experiment(namespace, "pytorch", alike).spec, namespace=namespace)
+    queued = replace(launch, scheduler={"t9kScheduler": {"queue": "q"}})
+    (job,) = backend().documents(queued)
+    assert job["kind"] == "PyTorchTrainingJob", "T9k's scheduler knows T9k's jobs"
+
+
+def made(row: Experiment) -> list[str]:
+    """The kinds of the objects that a trial of it would be."""
+    found = backend().documents(sample_launch(row.spec, namespace=row.project.namespace))
+    return [thing["kind"] for thing in found]
+
+
+def test_a_train_job_carries_the_whole_template(
+    namespace: str, use_engine: Any, control_plane: ControlPlane
+):
+    use_engine("trainer")
+    helper = {"name": "helper", "image": "registry.local/helper:1", "command": ["true"]}
+    rows = tasks("pytorch", {"worker": 2}, 1, restart="ExitCode")
+    pod = rows[0]["template"]["spec"]
+    pod["containers"].insert(0, helper)
+    pod["terminationGracePeriodSeconds"] = 7
+    row = experiment(namespace, "pytorch", rows, maxTrialNum=1)
+    assert made(row) == ["TrainingRuntime", "TrainJob"], "in the order of kubectl apply"
+    drive(row)
+    assert row.phase == "DONE", (row.message, list(row.trials.values_list("state", "reason")))
+    (job,) = json.loads(control_plane.kubectl("get", "jobs", "-n", namespace, "-o", "json"))[
+        "items"
+    ]
+    template = job["spec"]["template"]["spec"]
+    assert [each["name"] for each in template["containers"]] == ["helper", "node"]
+    assert template["terminationGracePeriodSeconds"] == 7
+    codes = job["spec"]["podFailurePolicy"]["rules"][1]["onExitCodes"]
+    assert codes["containerName"] == "node"
+    given = [json.loads(log.splitlines()[0]) for log in logs_of(row).values()]
+    assert {each["PET_NNODES"] for each in given} == {"2"}, "what torchrun reads"
+    runtimes = json.loads(
+        control_plane.kubectl("get", "trainingruntimes", "-n", namespace, "-o", "json")
+    )
+    (owner,) = runtimes["items"][0]["metadata"]["ownerReferences"]
+    assert owner["kind"] == "TrainJob", "it goes with its trial"
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -130,7 +178,7 @@ def test_deleting_an_experiment_leaves_nothing(
     handles = [trial.handle for trial in row.trials.all()]
     Experiment.objects.filter(pk=row.pk).update(deleting=True)
     drive(row, lambda: not Experiment.objects.filter(pk=row.pk).exists(), "the deletion")
-    kinds = "jobs,services,pytorchjobs,pytorchtrainingjobs,pods"
+    kinds = "trainjobs,trainingruntimes,jobs,services,pytorchjobs,pytorchtrainingjobs,pods"
 
     def nothing_left() -> bool:
         return control_plane.kubectl("get", kinds, "-n", namespace, "-o", "name") == ""
@@ -160,7 +208,7 @@ def test_a_job_whose_launch_nobody_wrote_down_is_found_and_stopped_with_its_tria
             reconcile(row.pk)
     trial = row.trials.get()
     assert (trial.state, trial.handle) == ("WAITING", None)
-    kinds = "jobs,services,pytorchjobs,pytorchtrainingjobs,pods"
+    kinds = "trainjobs,trainingruntimes,jobs,services,pytorchjobs,pytorchtrainingjobs,pods"
 
     def there_are() -> str:
         return control_plane.kubectl("get", kinds, "-n", namespace, "-o", "name")
@@ -174,3 +222,46 @@ def test_a_job_whose_launch_nobody_wrote_down_is_found_and_stopped_with_its_tria
     changes.request_stop(trial, TrialState.CANCELED, "Killed.")
     drive(row, lambda: row.trials.get().state == "CANCELED", "the cancellation")
     drive([], lambda: not there_are(), "the end of all objects and pods", timeout_s=90)
+
+
+def test_what_a_train_job_makes_is_held_to_the_policy_of_its_namespace(
+    namespace: str, control_plane: ControlPlane, tmp_path: Path
+):
+    """Past us: whoever may create TrainJobs where trials run."""
+    install_base(control_plane, namespace, tmp_path)
+    given = launch_of_tasks(tasks("pytorch", {"worker": 1}, hostNetwork=True))
+    objects, _ = build(replace(given, namespace=namespace), "trainer")
+    for thing in objects[::-1]:
+        control_plane.kubectl("create", "-f", "-", text=json.dumps(thing))
+
+    def refused() -> bool:
+        return any(
+            event["verb"] == "create"
+            and event["objectRef"]["resource"] == "jobs"
+            and event["objectRef"].get("namespace") == namespace
+            and event["responseStatus"]["code"] in (403, 422)
+            and "hostNetwork" in event["responseStatus"].get("message", "")
+            for event in control_plane.audit()
+        )
+
+    drive([], refused, "the refusal")
+    assert control_plane.kubectl("get", "jobs,pods", "-n", namespace, "-o", "name") == ""
+    control_plane.kubectl("delete", "trainjobs", "--all", "-n", namespace)
+
+
+def launch_of_tasks(rows: list[dict[str, Any]]) -> Launch:
+    """A launch of these tasks, as if nobody had looked at them."""
+    (row,) = rows
+    task = Task(row["type"], row["replicas"], row["template"])
+    return Launch(
+        experiment_id="attack00",
+        experiment_name="attack",
+        trial_key="00000",
+        trial_number=0,
+        attempt=1,
+        framework="pytorch",
+        tasks=(task,),
+        parameters={},
+        server_url="http://127.0.0.1:1",
+        token="t",
+    )

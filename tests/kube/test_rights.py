@@ -28,6 +28,9 @@ def rules(engine: str) -> list[dict[str, Any]]:
         {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["list", "watch"]},
         {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     ]
+    if engine == "trainer":
+        runtimes = {"apiGroups": [group], "resources": ["trainingruntimes"]}
+        found.append({**runtimes, "verbs": ["get", "create", "patch"]})
     if engine == "batch":
         found.append({"apiGroups": [""], "resources": ["services"], "verbs": ["create", "get"]})
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.e2e.stack import wait_for
 from tests.kube.control_plane import ControlPlane
 from tests.kube.driving import TRIAL
 from tests.kube.installed import Objects, installation, specification
+from tests.kube.kueue import WITHOUT_ROOM, Kueue
 
 pytestmark = [pytest.mark.stack, pytest.mark.usefixtures("kubelet")]
 
@@ -27,6 +29,7 @@ REPLICAS: dict[str, list[dict[str, int]]] = {
     "xgboost": [{"master": 1}, {"master": 1, "worker": 2}],
 }
 JOBS = {
+    "trainer": ("trainjobs",),
     "tensorstack": ("tensorflowtrainingjobs", "pytorchtrainingjobs", "xgboosttrainingjobs"),
     "kubeflow": ("tfjobs", "pytorchjobs", "xgboostjobs"),
     "batch": ("jobs",),
@@ -122,6 +125,36 @@ def test_killed_in_the_middle_and_deleted_in_the_middle(
             return {pod["status"].get("phase") for pod in pods} <= {"Succeeded"}
 
         wait_for("its pods to go", only_ended, 90)
+
+
+def test_a_queue_costs_no_time_under_the_shipped_rights(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path, kueue: Kueue
+):
+    made = manifest("queued", "pytorch", {"worker": 1}, maxExecSeconds=4)
+    made["metadata"]["labels"] = {"kueue.x-k8s.io/queue-name": "team-a"}
+    with installation(control_plane, namespace, tmp_path, "batch") as here:
+        name = here.objects.apply(made)
+
+        def reasons() -> list[str]:
+            found = []
+            for row in here.experiments():
+                status, answer = here.stack.api("GET", f"experiments/{row['id']}/trials/")
+                assert status == 200, answer
+                found += [trial["reason"] for trial in answer["results"]]
+            return found
+
+        def held() -> bool:
+            told = reasons()
+            return len(told) == 2 and all(WITHOUT_ROOM in reason for reason in told)
+
+        began = time.monotonic()
+        wait_for("Kueue's own reason, which needs the right to see it", held, 60)
+        wait_for("more than its time", lambda: time.monotonic() - began > 6, 10)
+        status = here.objects.status(name)
+        assert (status["phase"], status["trials"]["waiting"]) == ("RUNNING", 2), status
+        here.objects.patch(name, {"spec": {"maxExecSeconds": 600}})
+        kueue.room[namespace] = 2
+        assert here.objects.wait_for_phase(name, "DONE", "TIMEOUT")["trials"]["succeeded"] == 2
 
 
 def test_time_out_and_error(control_plane: ControlPlane, namespace: str, tmp_path: Path):

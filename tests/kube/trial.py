@@ -17,6 +17,7 @@ from pathlib import Path
 seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 0.0
 mode = sys.argv[2] if len(sys.argv) > 2 else ""
 names = ("MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE", "TF_CONFIG", "NO_PROXY", "no_proxy")
+names += ("PET_NNODES", "PET_NODE_RANK")
 print(json.dumps({name: os.environ.get(name) for name in names}), flush=True)
 task = json.loads(os.environ.get("TF_CONFIG") or "{}").get("task", {})
 rank = int(os.environ.get("RANK") or task.get("index", 0))

@@ -9,6 +9,7 @@ object deletes all that belongs to the trial.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -19,6 +20,7 @@ from typing import Any
 
 from experiments.training.base import (
     ENDED,
+    QUEUED,
     Backend,
     BackendRefused,
     BackendUnavailable,
@@ -29,19 +31,23 @@ from experiments.training.base import (
     LaunchError,
     LogFile,
 )
+from experiments.training.kubernetes import jobs
 from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
 from experiments.training.kubernetes.cluster import Cluster, NamespaceView, collection, pods_of
 from experiments.training.kubernetes.jobs import (
+    BEFORE,
     DEFAULTS,
     JOB_LABEL,
     KINDS,
     Options,
     build,
     owned_by,
+    owner_reference,
 )
 from experiments.training.kubernetes.logs import ENDED as ENDED_MARK
 from experiments.training.kubernetes.logs import STOPPED, LogKeeper
 from experiments.training.kubernetes.policy import UNBOUND, PodPolicies
+from experiments.training.kubernetes.queues import is_suspended, why_suspended
 from experiments.training.kubernetes.status import (
     MESSAGE_AT_MOST,
     by_rank,
@@ -55,7 +61,7 @@ from experiments.training.last_words import error_of
 logger = logging.getLogger(__name__)
 
 LAST_BYTES = 16 * 1024  # of a log, to find an error in
-ENGINES = ("tensorstack", "kubeflow", "batch", "auto")
+ENGINES = (*jobs.ENGINES, "auto")
 LOGS_WITHIN_S = 20.0  # a job's end is told without its logs after this
 SETTLE_S = 5.0  # what the other replicas get to end after the deciding one, for their logs' sake
 LAST_WORDS_S = 5.0  # for the logs of a job that is about to be deleted
@@ -77,7 +83,7 @@ class KubernetesBackend(Backend):
         policies: PodPolicies = UNBOUND,
     ) -> None:
         """Args:
-        engine: tensorstack, kubeflow, batch, or auto: by what the cluster serves.
+        engine: trainer, tensorstack, kubeflow, batch, or auto: by what the cluster serves.
         root: where logs are kept, one directory per job.
         connect: makes the connection, at its first use.
         policies: what trials may ask of the cluster.
@@ -102,18 +108,30 @@ class KubernetesBackend(Backend):
             cluster = self._reach()
             objects, replicas = self._build(cluster, launch)
             cluster.view(launch.namespace).follow(launch.name)  # before a pod can come and go
-            deciding = self._create(cluster, objects[0], launch)
+            first = [self._create(cluster, o, launch) for o in objects if o["kind"] in BEFORE]
+            try:
+                deciding = self._create(cluster, objects[0], launch)
+            except LaunchError:
+                for thing in first:  # it can never be used
+                    _delete_other(cluster, thing)
+                raise
+            for thing in first:
+                self._hand_over(cluster, thing, deciding)
             for thing in objects[1:]:
-                self._create(cluster, owned_by(deciding, thing), launch)
+                if thing["kind"] not in BEFORE:
+                    self._create(cluster, owned_by(deciding, thing), launch)
         except (ApiError, Unreachable) as error:
             raise _unavailable(error) from error
-        return _handle(launch.name, deciding, replicas)
+        handle = _handle(launch.name, deciding, replicas)
+        if is_suspended(deciding):  # by a queue's webhook
+            handle[QUEUED] = why_suspended(deciding, None)
+        return handle
 
     def find(self, launch: Launch) -> Handle | None:
         """See ``Backend.find``; costs a request."""
         try:
             cluster = self._reach()
-            objects, replicas = build(launch, self._engine(cluster), self._options)
+            objects, replicas = self._objects(cluster, launch)
             deciding = self._existing(cluster, objects[0], launch)
         except LaunchError:
             return None  # nor could it be launched
@@ -124,14 +142,15 @@ class KubernetesBackend(Backend):
     def documents(self, launch: Launch) -> list[dict[str, Any]]:
         """See ``Backend.documents``: the objects, ready for ``kubectl apply``."""
         try:
-            return self._build(self._reach(), launch)[0]
+            objects = self._build(self._reach(), launch)[0]
+            return sorted(objects, key=lambda thing: thing["kind"] not in BEFORE)
         except (ApiError, Unreachable) as error:
             raise _unavailable(error) from error
 
     def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """See ``Backend.forecast``; says nothing while the cluster cannot be asked."""
         try:
-            build(launch, self._engine(self._reach()), self._options)
+            self._objects(self._reach(), launch)
         except LaunchError as error:
             pairs = (line.partition(": ") for line in str(error).splitlines())
             return [(path, message) for path, _, message in pairs]
@@ -147,7 +166,33 @@ class KubernetesBackend(Backend):
         """Return what to send; the policy may have changed since the experiment was let in."""
         if refused := self._policies.refusals(launch):
             raise LaunchError("\n".join(f"{path}: {words}" for path, words in refused))
-        return build(self._policies.completed(launch), self._engine(cluster), self._options)
+        return self._objects(cluster, self._policies.completed(launch))
+
+    def _objects(self, cluster: Cluster, launch: Launch) -> tuple[list[dict[str, Any]], list[str]]:
+        """What our engine makes of it, or the first of the cluster's that can say it.
+
+        Raises LaunchError, ApiError and Unreachable.
+        """
+        names = cluster.engines() if self.name == "auto" else [self.name]
+        if launch.scheduler:  # which T9k's jobs alone can say whole
+            names = sorted(names, key=lambda name: name != "tensorstack")
+        for name in names[:-1]:
+            with contextlib.suppress(LaunchError):
+                return build(launch, name, self._options)
+        return build(launch, names[-1], self._options)
+
+    def _hand_over(
+        self, cluster: Cluster, thing: Mapping[str, Any], deciding: Mapping[str, Any]
+    ) -> None:
+        """Let what had to be there before the deciding object go with it."""
+        reference = owner_reference(deciding)
+        if reference in thing["metadata"].get("ownerReferences", []):
+            return
+        path = collection(
+            thing["apiVersion"], thing["metadata"]["namespace"], _plural(thing["kind"])
+        )
+        owners = {"metadata": {"ownerReferences": [reference]}}
+        cluster.api.merge(f"{path}/{thing['metadata']['name']}", owners)
 
     def _create(self, cluster: Cluster, thing: dict[str, Any], launch: Launch) -> dict[str, Any]:
         """Create an object, or find the one that an earlier launch made."""
@@ -202,7 +247,8 @@ class KubernetesBackend(Backend):
         if job is None:
             return self._of_the_gone(view, handle)
         pods = by_rank(view.pods(handle["name"]), handle["replicas"])
-        status = status_of(job, pods, view.remarks(handle["name"]))
+        held = view.why_suspended(job) if is_suspended(job) else ""
+        status = status_of(job, pods, view.remarks(handle["name"]), held)
         if status.state in ENDED:
             self._end_the_rest(cluster, view, handle)
             if not self._logs_are_here(view, handle, pods):
@@ -378,9 +424,6 @@ class KubernetesBackend(Backend):
                 self._cluster = Cluster(self._connect(), self._logs.keep, self._logs.save)
             return self._cluster
 
-    def _engine(self, cluster: Cluster) -> str:
-        return cluster.best_engine() if self.name == "auto" else self.name
-
 
 # -- parts --------------------------------------------------------------------------------------
 
@@ -419,6 +462,13 @@ def _delete(cluster: Cluster, handle: Handle, name: str = "", uid: str = "") -> 
     except ApiError as error:
         if error.status not in (404, 409):  # gone, or another one by now
             raise
+
+
+def _delete_other(cluster: Cluster, thing: Mapping[str, Any]) -> None:
+    meta = thing["metadata"]
+    path = collection(thing["apiVersion"], meta["namespace"], _plural(thing["kind"]))
+    with contextlib.suppress(ApiError):  # it goes with the experiment's object, at the latest
+        cluster.api.delete(f"{path}/{meta['name']}")
 
 
 def _refusal(error: ApiError, kind: str, namespace: str) -> str:

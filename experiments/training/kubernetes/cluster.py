@@ -14,12 +14,14 @@ from typing import Any
 
 from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
 from experiments.training.kubernetes.jobs import ENGINES, JOB_LABEL, KINDS, MANAGED_BY
+from experiments.training.kubernetes.queues import KUEUE, is_in_queue, why_suspended, workload_of
 from experiments.training.kubernetes.watch import Object, Watch
 
 FIRST_LIST_S = 10.0
 UNKNOWN_AFTER_S = 20.0  # a server that has just started may not know yet what it serves
 ENGINE_AGAIN_S = 60.0  # operators come and go
 STRANGERS_KEPT = 500  # jobs
+LAST = "batch"  # every cluster has it
 ENDED_PHASES = ("Succeeded", "Failed")
 
 # called with (job, pod) when a pod ended, and with (job, pod) when it is about to be removed
@@ -34,7 +36,8 @@ class Cluster:
         self._listeners = (on_pod_end, on_pod_leaving)
         self._views: dict[str, NamespaceView] = {}
         self._lock = threading.Lock()
-        self._engine, self._asked = "", 0.0
+        self._engines: list[str] = []
+        self._asked = 0.0
 
     def view(self, namespace: str) -> NamespaceView:
         with self._lock:
@@ -42,18 +45,17 @@ class Cluster:
                 self._views[namespace] = NamespaceView(self.api, namespace, *self._listeners)
             return self._views[namespace]
 
-    def best_engine(self) -> str:
-        """Return the engine whose kinds the cluster serves; asked again now and then.
+    def engines(self) -> list[str]:
+        """Return the engines whose kinds the cluster serves, best first; asked now and then.
 
         Raises:
             ApiError, Unreachable
         """
-        if not self._engine or time.monotonic() - self._asked > ENGINE_AGAIN_S:
-            self._engine = next(
-                (name for name in ("tensorstack", "kubeflow") if self._serves(name)), "batch"
-            )
+        if not self._engines or time.monotonic() - self._asked > ENGINE_AGAIN_S:
+            others = [name for name in ENGINES if name != LAST]
+            self._engines = [*filter(self._serves, others), LAST]
             self._asked = time.monotonic()
-        return self._engine
+        return self._engines
 
     def _serves(self, engine: str) -> bool:
         wanted = ENGINES[engine].kinds
@@ -90,6 +92,7 @@ class NamespaceView:
         self._followed: set[str] = set()
         self._pods: dict[str, dict[str, Object]] = {}  # job -> uid -> pod, gone ones too
         self._gone: set[str] = set()  # uids of the latter
+        self._kueue = ""  # the version in which it is served
         self._strangers: OrderedDict[str, None] = OrderedDict()  # jobs of gone pods, not followed
 
     # jobs
@@ -202,6 +205,33 @@ class NamespaceView:
         found.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")))
         return [f"{event.get('reason')}: {event.get('message')}" for event in found]
 
+    # queues
+
+    def why_suspended(self, job: Object) -> str:
+        """Say who suspended a job, as far as we may see it.
+
+        Raises:
+            ApiError, Unreachable
+        """
+        workload = None
+        if is_in_queue(job) and self._kueue_version():
+            watch = self._watch("Workload")
+            watch.wait_synced(FIRST_LIST_S)  # not allowed to see them, perhaps: they are an extra
+            workload = None if watch.trouble else workload_of(job, watch.all())
+        return why_suspended(job, workload)
+
+    def _kueue_version(self) -> str:
+        """The version in which Kueue's objects are served; "" where there is no Kueue (yet)."""
+        if not self._kueue:
+            try:
+                found = self._api.get(f"/apis/{KUEUE}")
+            except ApiError as error:
+                if error.is_temporary:
+                    raise
+                return ""
+            self._kueue = str(found["preferredVersion"]["version"])
+        return self._kueue
+
     # watches
 
     def _sure(self, kind: str) -> Watch:
@@ -217,10 +247,11 @@ class NamespaceView:
         with self._lock:
             if kind not in self._watches:
                 warnings = {"fields": "type=Warning"} if kind == "Event" else {}
+                is_ours = kind not in ("Event", "Workload")
                 self._watches[kind] = Watch(
                     self._api,
                     self._path(kind),
-                    selector="" if kind == "Event" else MANAGED_BY,
+                    selector=MANAGED_BY if is_ours else "",
                     listener=self._on_pod if kind == "Pod" else None,
                     **warnings,
                 )
@@ -229,6 +260,8 @@ class NamespaceView:
     def _path(self, kind: str) -> str:
         if kind in ("Pod", "Event"):
             return collection("v1", self._namespace, f"{kind.lower()}s")
+        if kind == "Workload":
+            return collection(f"{KUEUE}/{self._kueue}", self._namespace, "workloads")
         known = KINDS[kind]
         return collection(known.group_version, self._namespace, known.plural)
 

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from experiments.training.base import JobState, JobStatus
+from experiments.training.base import ENDED, JobState, JobStatus
 from experiments.training.kubernetes.jobs import REPLICA_LABEL
 from experiments.training.kubernetes.jobs.batch import INDEX_LABEL
+from experiments.training.kubernetes.jobs.trainer import NODE
+from experiments.training.kubernetes.queues import (
+    is_in_queue,
+    is_old,
+    is_suspended,
+    seconds_of,
+    why_unplaced,
+)
 
 Object = Mapping[str, Any]
 
@@ -39,13 +46,16 @@ MESSAGE_AT_MOST = 1000
 DEADLINE_MARGIN_S = 300
 
 
-def status_of(job: Object, pods: Sequence[Object], remarks: Iterable[str] = ()) -> JobStatus:
+def status_of(
+    job: Object, pods: Sequence[Object], remarks: Iterable[str] = (), held: str = ""
+) -> JobStatus:
     """Return the state of a trial.
 
     Args:
         job: the deciding object.
         pods: all pods of the trial, the deciding replica's first.
         remarks: what Events say of the trial's objects, newest last.
+        held: who suspended the job, and why; read only where it is suspended.
     """
     found = job.get("status") or {}
     conditions = _true_conditions(found)
@@ -62,13 +72,36 @@ def status_of(job: Object, pods: Sequence[Object], remarks: Iterable[str] = ()) 
             finished_at=_finished_at(state, found, conditions),
             disrupted=True,
         )
+    if state not in ENDED and is_suspended(job):
+        return JobStatus(
+            JobState.PENDING,
+            message=held[:MESSAGE_AT_MOST],
+            queued=True,
+            disrupted=is_in_queue(job),
+        )
+    queued, incomplete = (False, False) if state in ENDED else _lacks_places(state, job, pods)
     return JobStatus(
         state,
         exit_code=_exit_code(found, pods),
         message=_message(state, conditions, pods, remarks)[:MESSAGE_AT_MOST],
-        started_at=_seconds(found.get("startTime") or _time_of(conditions, "Running")),
+        started_at=seconds_of(found.get("startTime") or _time_of(conditions, "Running")),
         finished_at=_finished_at(state, found, conditions),
+        queued=queued,
+        incomplete=incomplete,
     )
+
+
+def _lacks_places(state: JobState, job: Object, pods: Sequence[Object]) -> tuple[bool, bool]:
+    """Whether all of a trial, or a part of it, waits for a node, or for pods to be made."""
+    newest: dict[str, Object] = {}
+    for pod in pods:
+        if not pod["metadata"].get("deletionTimestamp"):
+            newest.setdefault(replica_name(pod), pod)
+    if not newest:  # a quota, a scheduler that groups them: nobody could make them yet
+        return state is JobState.PENDING and not pods and is_old(job), False
+    lacks = any(why_unplaced(pod) for pod in newest.values())
+    goes = any(_phase(pod) not in ("", "Pending") for pod in newest.values())
+    return lacks and not goes, lacks and goes
 
 
 def disruption(pods: Iterable[Object]) -> str:
@@ -105,10 +138,10 @@ def longer(kind: str, job: Object, until: float) -> dict[str, Any] | None:
     spec = job["spec"]
     policy = spec if kind == "Job" else spec.get("runPolicy") or {}
     allowed = policy.get("activeDeadlineSeconds")
-    if allowed is None or is_ended(job):
+    if allowed is None or is_ended(job) or is_suspended(job):  # its time begins when it goes on
         return None
     status = job.get("status") or {}
-    begun = _seconds(status.get("startTime") or job["metadata"]["creationTimestamp"])
+    begun = seconds_of(status.get("startTime") or job["metadata"]["creationTimestamp"])
     assert begun is not None
     if begun + allowed >= until:
         return None
@@ -139,9 +172,8 @@ def by_rank(pods: Iterable[Object], replicas: Sequence[str]) -> list[Object]:
 def pod_trouble(pod: Object) -> str:
     """Say why a pod waits or how it failed; "" where all is well."""
     found = pod.get("status") or {}
-    for condition in found.get("conditions") or []:
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"{condition.get('reason', 'Unschedulable')}: {condition.get('message', '')}"
+    if why := why_unplaced(pod):
+        return why
     containers = [
         *(found.get("initContainerStatuses") or []),
         *(found.get("containerStatuses") or []),
@@ -172,7 +204,8 @@ def main_status(pod: Object) -> Mapping[str, Any]:
 def main_container_of(pod: Object) -> str:
     """Return the name of the container that trains: the one named for a framework, or the first."""
     names = [str(each.get("name")) for each in pod["spec"]["containers"]]
-    return next((n for n in names if n in ("tensorflow", "pytorch", "xgboost")), names[0])
+    known = ("tensorflow", "pytorch", "xgboost", NODE)
+    return next((name for name in names if name in known), names[0])
 
 
 # -- parts --------------------------------------------------------------------------------------
@@ -248,17 +281,8 @@ def _finished_at(
     if state not in (JobState.SUCCEEDED, JobState.FAILED):
         return None
     times = [_time_of(conditions, name) for name in (*_ENDED_WELL, "Completed", "Failed")]
-    return _seconds(found.get("completionTime") or next((t for t in times if t), None))
+    return seconds_of(found.get("completionTime") or next((t for t in times if t), None))
 
 
 def _time_of(conditions: Mapping[str, Mapping[str, Any]], name: str) -> str | None:
     return conditions.get(name, {}).get("lastTransitionTime")
-
-
-def _seconds(text: str | None) -> float | None:
-    if not text:
-        return None
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return None

@@ -4,8 +4,9 @@
 #   build.sh [DIRECTORY]
 #
 # DIRECTORY defaults to KUBEBUILDER_ASSETS, else ~/.cache/autotune-web/controlplane-VERSION. What is
-# there already is not built again. Needs Go 1.24 or newer; takes about half an hour of one core.
-# The last line printed is the directory.
+# there already is not built again. Beside them, in crds/, lie the CustomResourceDefinitions of
+# Kueue and of Kubeflow's Trainer, taken from their modules. Needs Go 1.24 or newer; takes about half
+# an hour of one core. The last line printed is the directory.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -36,6 +37,25 @@ build() { # NAME PACKAGE
     mv "$directory/.$1.new" "$directory/$1"
 }
 
+kinds() { # MODULE VERSION SUM FOLDER FILE ...: CustomResourceDefinitions as their makers ship them
+    local module=$1 version=$2 sum=$3 folder=$4 found
+    shift 4
+    [ -f "$directory/crds/$1" ] && return
+    mkdir -p "$directory/crds"
+    found=$(cd "$directory" && go mod download -json "$module@$version")
+    case $found in
+    *"\"Sum\": \"$sum\""*) ;;
+    *) echo "$module@$version is not what it was: $found" >&2 && return 1 ;;
+    esac
+    for file in "$@"; do
+        install -m 644 "$(awk -F'"' '$2 == "Dir" { print $4 }' <<<"$found")/$folder/$file" "$directory/crds/"
+    done
+}
+
+kinds sigs.k8s.io/kueue v0.17.0 h1:7hzb38M4eKGzYW+CFv2s1L+swzzacUCHOCXxZmAV90I= \
+    config/components/crd/bases kueue.x-k8s.io_workloads.yaml
+kinds github.com/kubeflow/trainer/v2 v2.0.0 h1:mnQSR9iPKItxyUR8mq66XsmxqKNVHwr9YYOB7BTU9dU= \
+    manifests/base/crds trainer.kubeflow.org_trainjobs.yaml trainer.kubeflow.org_trainingruntimes.yaml
 build etcd go.etcd.io/etcd/server/v3
 build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
 build kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager

@@ -2,7 +2,7 @@
 
 Called by ``training.kubernetes``, which only sends what comes out of here. The first object is the
 trial's *deciding* one: its end is the trial's end, and the others belong to it (``owned_by``), so
-deleting it deletes them all.
+deleting it deletes them all. What is of a kind in ``BEFORE`` must be there before it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.training.base import Launch, LaunchError
-from experiments.training.kubernetes.jobs import batch, kubeflow, tensorstack
+from experiments.training.kubernetes.jobs import batch, kubeflow, tensorstack, trainer
 from experiments.training.kubernetes.jobs.common import (
     JOB_LABEL,
     MANAGED_BY,
@@ -22,7 +22,7 @@ from experiments.training.kubernetes.jobs.common import (
 )
 
 __all__ = ["ENGINES", "JOB_LABEL", "KINDS", "MANAGED_BY", "REPLICA_LABEL", "Kind", "Options"]
-__all__ += ["build", "owned_by"]
+__all__ += ["BEFORE", "build", "owned_by", "owner_reference"]
 
 Built = tuple[list[dict[str, Any]], list[str]]
 
@@ -35,12 +35,15 @@ class Engine:
     kinds: tuple[Kind, ...]  # of its deciding objects
 
 
+# In this order ``auto`` looks for what a cluster serves.
 ENGINES = {
+    "trainer": Engine(trainer.build, trainer.KINDS),
     "tensorstack": Engine(tensorstack.build, tensorstack.KINDS),
     "kubeflow": Engine(kubeflow.build, kubeflow.KINDS),
     "batch": Engine(batch.build, batch.KINDS),
 }
 KINDS = {kind.name: kind for engine in ENGINES.values() for kind in engine.kinds}
+BEFORE = (trainer.RUNTIME.name,)
 DEFAULTS = Options()
 
 
@@ -57,10 +60,14 @@ def build(launch: Launch, engine: str, options: Options = DEFAULTS) -> Built:
 
 def owned_by(owner: Mapping[str, Any], thing: dict[str, Any]) -> dict[str, Any]:
     """Return ``thing`` as a dependent of ``owner``, an object the API server has accepted."""
-    reference = {
+    reference = owner_reference(owner)
+    return {**thing, "metadata": {**thing["metadata"], "ownerReferences": [reference]}}
+
+
+def owner_reference(owner: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "apiVersion": owner["apiVersion"],
         "kind": owner["kind"],
         "name": owner["metadata"]["name"],
         "uid": owner["metadata"]["uid"],
     }
-    return {**thing, "metadata": {**thing["metadata"], "ownerReferences": [reference]}}

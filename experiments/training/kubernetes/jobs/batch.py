@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from experiments.manifest.training_spec import main_container_index
-from experiments.training.base import Launch
+from experiments.training.base import Launch, Task
 from experiments.training.environment import Replica, rank_environment, replicas_by_rank
 from experiments.training.kubernetes.jobs.common import (
     JOB_LABEL,
@@ -76,6 +76,16 @@ def _indexed_job(launch: Launch, replicas: list[Replica], options: Options) -> d
     else:
         addresses = [f"{name}-{index}.{_domain(launch)}:{port}" for index in range(count)]
         fields["subdomain"] = launch.name
+    extra = indexed_environment(launch, addresses)
+    job = _job(launch, replicas[0], name, extra, fields, options)
+    job["spec"].update(completionMode="Indexed", completions=count, parallelism=count)
+    if count > 1:
+        job["spec"]["successPolicy"] = {"rules": [{"succeededIndexes": "0"}]}
+    return job
+
+
+def indexed_environment(launch: Launch, addresses: list[str]) -> list[dict[str, Any]]:
+    """What every pod of an Indexed Job needs to find the others; its rank is its index."""
     # The controller's own JOB_COMPLETION_INDEX comes last, and $(NAME) sees earlier ones only.
     field = {"fieldPath": f"metadata.annotations['{INDEX_ANNOTATION}']"}
     extra: list[dict[str, Any]] = [{"name": "RANK", "valueFrom": {"fieldRef": field}}]
@@ -86,11 +96,7 @@ def _indexed_job(launch: Launch, replicas: list[Replica], options: Options) -> d
             extra.append({"name": key, "value": json.dumps(config).replace('"$(RANK)"', "$(RANK)")})
         elif key != "RANK":
             extra.append({"name": key, "value": literal(value)})
-    job = _job(launch, replicas[0], name, extra, fields, options)
-    job["spec"].update(completionMode="Indexed", completions=count, parallelism=count)
-    if count > 1:
-        job["spec"]["successPolicy"] = {"rules": [{"succeededIndexes": "0"}]}
-    return job
+    return extra
 
 
 def _replica_job(
@@ -114,36 +120,57 @@ def _job(
     fields: dict[str, Any],
     options: Options,
 ) -> dict[str, Any]:
-    wanted = restart_policy(replica.task)
+    spec = job_spec(launch, replica.task, extra, fields)
+    return {
+        "apiVersion": JOB.group_version,
+        "kind": JOB.name,
+        "metadata": metadata(launch, name),
+        "spec": {
+            "backoffLimit": spec["backoffLimit"],
+            **deadline(launch),
+            "ttlSecondsAfterFinished": options.keep_s,
+            **spec,
+        },
+    }
+
+
+def job_spec(
+    launch: Launch,
+    task: Task,
+    extra: list[dict[str, Any]],
+    fields: dict[str, Any],
+    main: str = "",
+) -> dict[str, Any]:
+    """Return the pods of a Job, and which of their ends are failures.
+
+    Args:
+        extra: variables of ours.
+        fields: of the pod.
+        main: the name that the container that trains will have, if not its own.
+    """
+    wanted = restart_policy(task)
     # Jobs have no Always; ExitCode is a policy of the Job, whose pods then never restart.
     fields["restartPolicy"] = "OnFailure" if wanted in ("Always", "OnFailure") else "Never"
     spec: dict[str, Any] = {
         "backoffLimit": 0 if wanted == "Never" else RESTARTS,
-        **deadline(launch),
-        "ttlSecondsAfterFinished": options.keep_s,
-        "template": pod_template(launch, replica.task, extra, **fields),
+        "template": pod_template(launch, task, extra, **fields),
     }
     # A disruption ends the attempt at once; the next one is ours to start, and costs no budget.
     rules: list[dict[str, Any]] = [
         {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     ]
     if wanted == "ExitCode":
-        rules.append(_fail_unless_retryable(launch, replica))
+        rules.append(_fail_unless_retryable(launch, task, main))
     if fields["restartPolicy"] == "Never":  # Jobs have such rules for no other
         spec["podFailurePolicy"] = {"rules": rules}
-    return {
-        "apiVersion": JOB.group_version,
-        "kind": JOB.name,
-        "metadata": metadata(launch, name),
-        "spec": spec,
-    }
+    return spec
 
 
-def _fail_unless_retryable(launch: Launch, replica: Replica) -> dict[str, Any]:
-    template = replica.task.template
-    main = template["spec"]["containers"][main_container_index(template, launch.framework)]
+def _fail_unless_retryable(launch: Launch, task: Task, main: str) -> dict[str, Any]:
+    containers = task.template["spec"]["containers"]
+    trains = containers[main_container_index(task.template, launch.framework)]
     codes = {
-        "containerName": main.get("name", ""),
+        "containerName": main or trains.get("name", ""),
         "operator": "NotIn",
         "values": list(RETRYABLE_CODES),
     }

@@ -59,7 +59,7 @@ def metadata(launch: Launch, name: str) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": name,
         "namespace": launch.namespace,
-        "labels": labels(launch),
+        "labels": {**launch.queue, **labels(launch)},
         "annotations": {NAME_ANNOTATION: launch.experiment_name},
     }
     if launch.owner:
