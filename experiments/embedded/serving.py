@@ -187,11 +187,12 @@ def serve(sockets: list[socket.socket]) -> None:
     """Serve until SIGTERM, then answer what has begun."""
     allow_many_files()
     config = uvicorn.Config(
-        "autotune_web.asgi:application",
+        "autotune_web.asgi:behind_proxies",
         http=PatientProtocol,
         log_config=None,  # through the root logger, whose formatter takes secrets out
         log_level="warning",
         access_log=False,
+        proxy_headers=False,  # asgi.py does it, once it has seen who speaks
         backlog=BACKLOG,
         timeout_graceful_shutdown=DRAIN_S,
     )

@@ -78,6 +78,7 @@ class KubeApi:
 
     def __init__(self, api_client: client.ApiClient) -> None:
         self._client = api_client
+        self.timeout_s = TIMEOUT_S  # of what is not a stream
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -120,7 +121,7 @@ class KubeApi:
 
     def stream(self, path: str, read_timeout_s: float, **query: Any) -> Stream:
         """Start reading an answer of any length."""
-        return Stream(self._open("GET", path, query, None, (TIMEOUT_S[0], read_timeout_s)))
+        return Stream(self._open("GET", path, query, None, (self.timeout_s[0], read_timeout_s)))
 
     def _json(
         self,
@@ -130,7 +131,7 @@ class KubeApi:
         body: Mapping[str, Any] | None,
         content_type: str = "application/json",
     ) -> dict[str, Any]:
-        response = self._open(method, path, query, body, TIMEOUT_S, content_type)
+        response = self._open(method, path, query, body, self.timeout_s, content_type)
         data = _read(response)
         try:
             value = json.loads(data)
