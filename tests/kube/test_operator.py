@@ -311,6 +311,9 @@ def test_what_keeps_every_trial_from_running_is_told_and_its_end(here):
         here.objects.kubectl("delete", "quota", "none")
     here.objects.wait_for_phase(name, "DONE")
     assert blocked(here, name) == ("False", "NotBlocked")
+    # as docs/kubernetes.md waits before an upgrade
+    idle = ("--for=jsonpath={.status.trials.running}=0", "--timeout=20s")
+    here.objects.kubectl("wait", "ate", "--all", *idle)
     assert here.objects.status(name)["serverNote"] == ""
 
 
