@@ -7,7 +7,7 @@ every trial and Django's request path would cost more than the work itself.
 import logging
 import os
 import warnings
-from typing import cast
+from typing import Any, cast
 
 from asgiref.typing import ASGI3Application
 
@@ -22,7 +22,10 @@ from django.core.asgi import get_asgi_application  # noqa: E402
 django_application = get_asgi_application()  # sets Django up; the imports below need it
 
 from channels.routing import ProtocolTypeRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware  # noqa: E402
 
+from experiments.access.proxy import ProxyDoor  # noqa: E402
 from experiments.embedded.health import Health  # noqa: E402
 from experiments.embedded.static_files import StaticFiles  # noqa: E402
 from experiments.live.door import WebsocketDoor  # noqa: E402
@@ -46,3 +49,7 @@ pages_and_sockets = cast(
 )
 trial_api = TrialApi(pages_and_sockets)
 application = Health(StaticFiles(cast(ASGI3Application, trial_api)))
+# For a server that leaves scope["client"] as it is (``embedded.serving``): who sent a request is
+# known up to here, and then it is whom a proxy says that it came from.
+_forwarded = ProxyHeadersMiddleware(cast(Any, application), settings.FORWARDED_ALLOW_IPS)
+behind_proxies = ProxyDoor(cast(Any, _forwarded))

@@ -6,6 +6,7 @@ import os
 import shutil
 from contextlib import suppress
 from importlib.util import find_spec
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 import dj_database_url
@@ -84,6 +85,32 @@ def env_indices(name: str) -> tuple[int, ...] | None:
             f"{name} must be numbers of GPUs, each once, like 0,1,3, but is {given!r}."
         )
     return found
+
+
+def env_header(name: str) -> bytes:
+    """Read the name of a header, as ASGI writes it; b"" where none is named.
+
+    Raises:
+        ImproperlyConfigured: if no header can have that name.
+    """
+    given = env_str(name)
+    if not all(char.isascii() and (char.isalnum() or char in "-_") for char in given):
+        raise ImproperlyConfigured(f"{name} must be the name of a header, but is {given!r}.")
+    return given.lower().encode()
+
+
+def env_networks(name: str, default: str) -> list[IPv4Network | IPv6Network]:
+    """Read addresses and networks.
+
+    Raises:
+        ImproperlyConfigured: if one is neither.
+    """
+    try:
+        return [ip_network(part) for part in env_list(name, default)]
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name} must be addresses or networks, like 10.0.0.7 or 10.1.0.0/16: {error}."
+        ) from None
 
 
 def env_own_namespace(name: str) -> str:

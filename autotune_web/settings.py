@@ -23,8 +23,10 @@ from autotune_web.env import (
     env_database,
     env_directory,
     env_file,
+    env_header,
     env_indices,
     env_list,
+    env_networks,
     env_own_namespace,
     env_path,
     env_python,
@@ -125,6 +127,30 @@ if OWN_NAMESPACE and TRAINING_ENGINE != "local" and OWN_NAMESPACE in (NAMESPACE,
         "Give trials a namespace of their own (deploy/trials)."
     )
 
+# ---- who signs in: beside our own accounts those whom a proxy in front tells us, by headers
+USER_HEADER = env_header("AUTOTUNE_USER_HEADER")  # none: nobody
+GROUPS_HEADER = env_header("AUTOTUNE_GROUPS_HEADER")
+# What the cluster calls them, as its API server's --oidc-username-prefix and --oidc-groups-prefix.
+USER_PREFIX = env_str("AUTOTUNE_USER_PREFIX")
+GROUPS_PREFIX = env_str("AUTOTUNE_GROUPS_PREFIX")
+# Who is believed to be that proxy: by its address, and by what it sends along if that is set.
+PROXIES = env_networks("AUTOTUNE_PROXIES", "127.0.0.1,::1")
+PROXY_SECRET = env_str("AUTOTUNE_PROXY_SECRET")
+if USER_HEADER and not PROXY_SECRET and any(net.num_addresses > 1 for net in PROXIES):
+    raise ImproperlyConfigured(
+        "AUTOTUNE_PROXIES with a network needs AUTOTUNE_PROXY_SECRET: whoever is in that network, "
+        "trials too, could call themselves anybody. The proxy sends it as X-AutoTune-Proxy-Secret."
+    )
+# Whether such a person may act in a namespace is then for the cluster to say.
+CHECK_NAMESPACES = env_bool(
+    "AUTOTUNE_CHECK_NAMESPACES", bool(USER_HEADER) and TRAINING_ENGINE != "local"
+)
+if CHECK_NAMESPACES and TRAINING_ENGINE == "local":
+    raise ImproperlyConfigured(
+        "AUTOTUNE_CHECK_NAMESPACES needs a cluster, but AUTOTUNE_TRAINING_ENGINE is local."
+    )
+FORWARDED_ALLOW_IPS = env_str("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+
 # Touched by worker and ticker while they live, for a probe to look at.
 HEARTBEAT_FILE = env_str("AUTOTUNE_HEARTBEAT_FILE", "")
 
@@ -178,6 +204,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "experiments.access.proxy.ProxyUserMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -256,7 +283,10 @@ elif CELERY_BROKER_URL.startswith(("redis", "unix")):
     }
 
 # ---- signing in
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "experiments.access.proxy.ProxyBackend",
+]
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "experiment-list"
 

@@ -13,9 +13,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from experiments.looks import EVENTS
-from experiments.manifest.crd import ACCEPTED, FINISHED, SUSPENDED, SYNCED, count_key
+from experiments.manifest.crd import ACCEPTED, BLOCKED, FINISHED, SUSPENDED, SYNCED, count_key
 from experiments.models import ClusterObject, Event, Experiment
 from experiments.problems import Problem
+from experiments.selectors.blocked import Blocked, blocked
 from experiments.selectors.present import TrialCounts, server_note
 from experiments.states import EventKind, Phase, TrialState
 
@@ -74,9 +75,10 @@ def status_of(
     assert experiment is not None
     best = experiment.best_trial
     now = timezone.now()
+    held = blocked(experiment)
     return {
         "phase": experiment.phase,
-        "serverNote": server_note(experiment) or link.trouble,
+        "serverNote": _note(experiment, link, held),
         "nextCheckedTime": None if experiment.is_ended else _iso(now + CHECK_AGAIN),
         "observedGeneration": generation,
         "experiment": experiment.pk,
@@ -94,8 +96,18 @@ def status_of(
             "value": best.value,
             "parameters": best.parameters,
         },
-        "conditions": _timed(_conditions(experiment, link.trouble), generation, before, now),
+        "conditions": _timed(_conditions(experiment, link.trouble, held), generation, before, now),
     }
+
+
+def _note(experiment: Experiment, link: ClusterObject, held: Blocked | None) -> str:
+    """What is wrong with all of it, else what keeps its trials from running."""
+    words = server_note(experiment)
+    if held is not None and experiment.message not in held.message:
+        words = f"{words} {held.message}".strip()
+    elif held is not None:  # it says that too
+        words = held.message if words == experiment.message else words
+    return words or link.trouble
 
 
 def refused_status(
@@ -117,13 +129,14 @@ def refused_status(
 _Condition = tuple[str, bool, str, str]
 
 
-def _conditions(experiment: Experiment, trouble: str) -> list[_Condition]:
+def _conditions(experiment: Experiment, trouble: str, held: Blocked | None) -> list[_Condition]:
     ended = experiment.is_ended
     reason = _PHASE_REASONS[Phase(experiment.phase)]
     return [
         (ACCEPTED, True, "Accepted", ""),
         (SYNCED, not trouble, "EditRefused" if trouble else "Synced", trouble),
         (SUSPENDED, experiment.suspended, "Suspended" if experiment.suspended else "Active", ""),
+        (BLOCKED, *((True, *held) if held else (False, "NotBlocked", ""))),
         (FINISHED, ended, reason, experiment.message if ended else ""),
     ]
 

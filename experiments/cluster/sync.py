@@ -8,6 +8,7 @@ under one lock.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -18,6 +19,7 @@ from typing import Any
 from django.conf import settings
 from django.db import close_old_connections
 from django.db.models import Q
+from django.utils import timezone
 
 from experiments.cluster import objects, status
 from experiments.cluster.api import ClusterApi, ClusterRefused, ClusterUnavailable
@@ -280,6 +282,8 @@ class Sync:
             agreed = objects.agreement(link, body)
             ClusterObject.objects.filter(pk=link.pk).update(agreed=agreed)
             words = refused or objects.not_editable(link.experiment, body)
+            if words and words != link.trouble:
+                self._say_of(key, "EditRefused", words, self._seen[key.uid])
             self._note_trouble(link, words)
         self.soon()
 
@@ -341,6 +345,17 @@ class Sync:
             seen = self.saw(body)
             after = status.refused_status(problems, seen.generation, seen.status)
             self.write_status(ObjectKey.of(body), after)
+            self._say_of(ObjectKey.of(body), "InvalidManifest", after["serverNote"], seen)
+
+    def _say_of(self, key: ObjectKey, reason: str, words: str, seen: _Seen) -> None:
+        """Make a warning's Event of what was refused; the same of one generation once only."""
+        about = {"namespace": key.namespace, "name": key.name, "uid": key.uid}
+        digest = hashlib.sha256(f"{reason} {words}".encode()).hexdigest()[:8]
+        once = f"refused-{digest}.{seen.generation}"
+        try:
+            self.api.tell(about, once, reason, words, timezone.now(), is_warning=True)
+        except ClusterRefused as error:
+            logger.warning("%s: no Event could be made: %s", key.name, error)
 
     def _tell(self, link: ClusterObject, experiment: Experiment) -> None:
         """Make Kubernetes Events of what happened since the last time."""

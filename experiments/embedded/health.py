@@ -1,8 +1,9 @@
 """Whether this process is alive and ready, for the probes of a cluster and the supervisor.
 
 ``/healthz`` answers while the event loop turns; ``/readyz`` once the database answers and is of
-this version. An ASGI function ahead of Django: a kubelet asks by a pod's address, which
-ALLOWED_HOSTS does not name. ``beat`` is the sign of life of roles that serve no port.
+this version, and no more once this process was told to end (``leave``). An ASGI function ahead of
+Django: a kubelet asks by a pod's address, which ALLOWED_HOSTS does not name. ``beat`` is the sign
+of life of roles that serve no port.
 """
 
 from __future__ import annotations
@@ -24,7 +25,15 @@ from experiments.models import release
 logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 3.0
+LEAVING = "this process ends"
+_leaving = False
 _migrated = False  # once true it stays so: a database is never brought back under us
+
+
+def leave() -> None:
+    """Be not ready from now on, so that balancers send nothing new."""
+    global _leaving
+    _leaving = True
 
 
 def refusal() -> str:
@@ -91,6 +100,8 @@ class Health:
     ) -> None:
         if scope["type"] == "http" and scope["path"] == "/healthz":
             await _answer(send, "")
+        elif scope["type"] == "http" and scope["path"] == "/readyz" and _leaving:
+            await _answer(send, LEAVING)
         elif scope["type"] == "http" and scope["path"] == "/readyz":
             await _answer(send, await sync_to_async(database_trouble, thread_sensitive=False)())
         else:

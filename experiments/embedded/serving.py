@@ -12,11 +12,14 @@ import errno
 import os
 import resource
 import socket
+import time
 from contextlib import ExitStack
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from experiments.embedded import health
 
 BACKLOG = 2048  # connections that may wait while a web process starts; the kernel may allow fewer
 MOST_FILES = 65_536  # open at once, where the kernel allows that many; shells give us 1024
@@ -67,7 +70,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._n_received = 0
         self._wait(BODY_S)
         super().on_headers_complete()
-        if self._is_ending:
+        if self._is_ending or self._is_leaving:
             self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
@@ -92,6 +95,10 @@ class PatientProtocol(HttpToolsProtocol):
     @property
     def _is_ending(self) -> bool:
         return bool(getattr(self.server_state, "is_ending", False))
+
+    @property
+    def _is_leaving(self) -> bool:
+        return bool(getattr(self.server_state, "is_leaving", False))
 
     @property
     def _is_idle(self) -> bool:
@@ -135,7 +142,25 @@ class PatientProtocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """Tells its connections that the end has come, those too that are accepted in that moment."""
+    """Tells its connections that the end has come, those too that are accepted in that moment.
+
+    Where several are behind a balancer it takes leave first: for ``leave_s`` it is not ready, and
+    serves whoever is sent to it all the same, each over a connection that ends with the answer.
+    """
+
+    def __init__(self, config: uvicorn.Config, leave_s: float = 0.0) -> None:
+        super().__init__(config)
+        self._leave_s = leave_s
+
+    async def main_loop(self) -> None:
+        await super().main_loop()
+        if not self._leave_s:
+            return
+        self.server_state.is_leaving = True  # type: ignore[attr-defined]
+        health.leave()
+        until = time.monotonic() + self._leave_s
+        while time.monotonic() < until and len(self._captured_signals) < 2:
+            await asyncio.sleep(0.1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.server_state.is_ending = True  # type: ignore[attr-defined]
@@ -183,16 +208,17 @@ def allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def serve(sockets: list[socket.socket]) -> None:
-    """Serve until SIGTERM, then answer what has begun."""
+def serve(sockets: list[socket.socket], leave_s: float = 0.0) -> None:
+    """Serve until SIGTERM, take leave for ``leave_s``, then answer what has begun."""
     allow_many_files()
     config = uvicorn.Config(
-        "autotune_web.asgi:application",
+        "autotune_web.asgi:behind_proxies",
         http=PatientProtocol,
         log_config=None,  # through the root logger, whose formatter takes secrets out
         log_level="warning",
         access_log=False,
+        proxy_headers=False,  # asgi.py does it, once it has seen who speaks
         backlog=BACKLOG,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    Server(config).run(sockets=sockets)
+    Server(config, leave_s).run(sockets=sockets)

@@ -18,12 +18,14 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.http import Http404
 
 from experiments.access import policy
+from experiments.access.namespaces import Unsure
 from experiments.live import hub
 from experiments.live.refusal import refuse
 
 logger = logging.getLogger(__name__)
 
 FAILED = 1011
+LOOK_AGAIN_S = 30.0  # whether somebody still may see what is shown to them
 
 
 class ExperimentConsumer(AsyncWebsocketConsumer):
@@ -41,8 +43,13 @@ class ExperimentConsumer(AsyncWebsocketConsumer):
             await database_sync_to_async(policy.get_visible)(user, experiment_id)
         except Http404:
             await self._refuse(404, "There is no such experiment, or it is not yours to see.")
+        except Unsure:
+            await self._refuse(503, "The cluster does not say now whether you may see it.")
+        is_asked = await database_sync_to_async(policy.is_asked_of_the_cluster)(user)
         await self.accept()
         self._feed = asyncio.create_task(self._pass_on(experiment_id, after))
+        if is_asked:
+            self._guard = asyncio.create_task(self._look_again(user, experiment_id))
 
     async def _refuse(self, status: int, words: str) -> NoReturn:
         send: Any = self.base_send  # the stubs type messages by hand
@@ -53,11 +60,25 @@ class ExperimentConsumer(AsyncWebsocketConsumer):
         """Clients have nothing to say."""
 
     async def disconnect(self, code: int) -> None:
-        feed: asyncio.Task[Any] | None = getattr(self, "_feed", None)
-        if feed is not None:
-            feed.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await feed
+        for name in ("_guard", "_feed"):
+            task: asyncio.Task[Any] | None = getattr(self, name, None)
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await task
+
+    async def _look_again(self, user: Any, experiment_id: str) -> None:
+        """End the feed of who may not see the experiment any more."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            try:
+                await database_sync_to_async(policy.get_visible)(user, experiment_id)
+            except Http404:
+                self._feed.cancel()
+                await self.close(hub.GONE)
+                return
+            except Exception as error:  # database or cluster are away: later, then
+                logger.debug("Experiment %s: %s", experiment_id, error)
 
     async def _pass_on(self, experiment_id: str, after: int) -> None:
         try:

@@ -14,7 +14,7 @@ from channels.routing import URLRouter
 from django.conf import settings
 from django.http.request import split_domain_port, validate_host
 
-from experiments.access import bearers
+from experiments.access import bearers, proxy
 from experiments.live.refusal import Receive, Scope, Send, refuse
 from experiments.live.routing import websocket_urlpatterns
 
@@ -25,7 +25,7 @@ class WebsocketDoor:
     def __init__(self) -> None:
         # The stubs type scopes by hand; ours are as the server gives them.
         self._routes: Any = URLRouter(websocket_urlpatterns)
-        self._with_session: Any = AuthMiddlewareStack(self._routes)
+        self._with_session: Any = AuthMiddlewareStack(self._of_session)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"].removeprefix("/")
@@ -44,6 +44,10 @@ class WebsocketDoor:
             await self._with_session(scope, receive, send)
         else:
             await _refuse(scope, receive, send, 403, "Another site's page may not follow this one.")
+
+    async def _of_session(self, scope: Scope, receive: Receive, send: Send) -> None:
+        user = await database_sync_to_async(proxy.websocket_user)(scope)
+        await self._routes({**scope, "user": user}, receive, send)
 
 
 def is_own(origin: str, host: str, scheme: str) -> bool:

@@ -236,6 +236,7 @@ _MAKERS: dict[type[Any], Callable[[Any], Schema]] = {
 
 # Conditions; each is True or False with a reason once the operator has seen the object.
 ACCEPTED, SYNCED, SUSPENDED, FINISHED = "Accepted", "Synced", "Suspended", "Finished"
+BLOCKED = "Blocked"
 
 
 def count_key(state: TrialState) -> str:
@@ -304,7 +305,7 @@ def _conditions() -> Schema:
     text = {"type": "string"}
     return {
         "type": "array",
-        "description": f"{ACCEPTED}, {SYNCED}, {SUSPENDED} and {FINISHED}.",
+        "description": f"{ACCEPTED}, {SYNCED}, {SUSPENDED}, {BLOCKED} and {FINISHED}.",
         "x-kubernetes-list-type": "map",
         "x-kubernetes-list-map-keys": ["type"],
         "items": {

@@ -1,5 +1,6 @@
 """Everything that is stored, and its legal moves. Import the rows from here."""
 
+from experiments.models.accounts import ProxyAccount
 from experiments.models.artifacts import Artifact, ArtifactPiece
 from experiments.models.cluster_objects import ClusterObject
 from experiments.models.curves import Curve
@@ -44,6 +45,7 @@ __all__ = [
     "Mirror",
     "Notice",
     "Project",
+    "ProxyAccount",
     "Release",
     "SavedView",
     "Secret",

@@ -20,6 +20,7 @@ from django.db.models import QuerySet
 from django.utils import timezone, translation
 
 from experiments.access import policy
+from experiments.access.namespaces import Unsure
 from experiments.models import Channel, Notice
 from experiments.models.secrets import SecretError, opened
 from experiments.notices import webhook
@@ -110,7 +111,12 @@ def _keep(notice: Notice, **columns: object) -> None:
 
 def _tell(channel: Channel, notice: Notice) -> None:
     """One attempt. Raises NotTold."""
-    if notice.experiment_id and not _may_know(channel, notice):
+    try:
+        may_know = not notice.experiment_id or _may_know(channel, notice)
+    except Unsure:
+        words = "The cluster does not say now whether you may see this experiment."
+        raise NotTold(words, permanent=False) from None
+    if not may_know:
         raise NotTold("You may not see this experiment any more.", permanent=True)
     with translation.override(channel.language):
         try:

@@ -197,6 +197,12 @@ class ApiView(APIView):
             raise PermissionDenied("You may look at this experiment but not change it.")
         return experiment
 
+    def experiment_to_delete(self, experiment_id: str) -> Experiment:
+        experiment = self.experiment(experiment_id)
+        if not policy.may_delete(self.request.user, experiment):
+            raise PermissionDenied("You may look at this experiment but not delete it.")
+        return experiment
+
     def trial(self, experiment: Experiment, number: int) -> Trial:
         trial = experiment.trials.filter(number=number).first()
         if trial is None:

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from experiments.access import busy
+from experiments.access.namespaces import Unsure
 from experiments.problems import Problem, ProblemsError
 from experiments.said import problem_json, problems_json
 from experiments.services.actions import Refused
@@ -64,6 +65,15 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
             _one(f"The training backend cannot be reached now: {exc}", "Try again later."),
             status=status.HTTP_503_SERVICE_UNAVAILABLE,
             headers={"Retry-After": str(RETRY_AFTER)},
+        )
+    if isinstance(exc, Unsure):
+        return Response(
+            _one(
+                "The cluster does not say now whether you may do that, so nothing was done.",
+                "Try again in a moment. The server's log says what is wrong.",
+            ),
+            status=status.HTTP_503_SERVICE_UNAVAILABLE,
+            headers={"Retry-After": str(exc.retry_after)},
         )
     if busy.is_busy(exc):
         return Response(

@@ -84,10 +84,15 @@ def _require_runnable(intake: Intake) -> Parsed:
     return intake.parsed
 
 
-def _require_permission(user: Any, *intakes: Intake) -> None:
-    """May this person make these? Who runs commands on this host needs more than who does not."""
-    if not policy.may_create(user):
-        raise PermissionDenied("You may not create experiments.")
+def _require_permission(user: Any, *intakes: Intake, namespace: str = "") -> None:
+    """May this person make these? Who runs commands on this host needs more than who does not.
+
+    Args:
+        namespace: where they are made, whatever they say.
+    """
+    for where in dict.fromkeys(namespace or intake.namespace for intake in intakes):
+        if not policy.may_create(user, where):
+            raise _not_there(user, where)
     parsed = [intake.parsed for intake in intakes]
     if not backend().runs_here or (parsed and all(p and p.spec.elsewhere for p in parsed)):
         return
@@ -97,6 +102,18 @@ def _require_permission(user: Any, *intakes: Intake) -> None:
         )
     if not policy.may_run_locally(user):
         raise PermissionDenied("You may not run commands on this host.")
+
+
+def _not_there(user: Any, namespace: str) -> PermissionDenied:
+    if not policy.is_asked_of_the_cluster(user):
+        return PermissionDenied("You may not create experiments.")
+    where = namespace or settings.NAMESPACE
+    if others := ", ".join(policy.creates_in(user)):
+        return PermissionDenied(
+            f"You may not create experiments in the namespace '{where}'. "
+            f"Set metadata.namespace to one in which you may: {others}."
+        )
+    return PermissionDenied(f"You may not create experiments in the namespace '{where}'.")
 
 
 def _created(request: Request, made: list[Experiment], warnings: Iterable[Problem]) -> Response:
@@ -244,7 +261,7 @@ class OneExperiment(ApiView):
         responses={204: None, **COMMON},
     )
     def delete(self, request: Request, experiment_id: str) -> Response:
-        actions.delete(self.experiment_to_change(experiment_id))
+        actions.delete(self.experiment_to_delete(experiment_id))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -294,7 +311,7 @@ class Clone(ApiView):
             learns = {"experiments": [experiment.pk], "trials": wanted["warm_start"]}
             manifest["spec"] = {**manifest["spec"], "warmStart": learns}
         intake = take_in(manifest, experiment.project.namespace, request.user)
-        _require_permission(request.user, intake)
+        _require_permission(request.user, intake, namespace=experiment.project.namespace)
         if "name" in wanted and intake.problems:
             problems = [
                 Problem("name", p.message, p.hint) if p.path == "metadata.name" else p

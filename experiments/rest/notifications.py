@@ -165,6 +165,7 @@ class Notices(ApiView):
     def get(self, request: Request) -> Response:
         asked = self.read(NoticesQuery, request.query_params)
         told = Notice.objects.filter(channel__user=_user(request)).order_by("-pk")
+        told = told.filter(policy.may_be_told(_user(request)))
         if asked.get("state"):
             told = told.filter(state__in=asked["state"])
         return Response([notice_json(notice) for notice in told[:NEWEST]])

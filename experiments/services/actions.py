@@ -21,6 +21,7 @@ from experiments.models import Experiment, Project, Trial, clock, tags
 from experiments.problems import Problem, ProblemsError
 from experiments.services import borrowing
 from experiments.states import RETRIABLE, WENT_WRONG, EventKind, Phase, TrialState
+from experiments.trials.backends import namespace_of
 from experiments.trials.changes import add_trial, request_stop, update_best
 
 # Editable while it runs: column, path in the manifest.
@@ -58,7 +59,7 @@ def create_experiment(
     found = borrowing.borrowed(spec, owner)
     with transaction.atomic():
         experiment = Experiment.objects.create(
-            project=project or Project.default(),
+            project=project or _project_of(parsed),
             owner=owner,
             name=spec.name,
             notes=notes,
@@ -79,6 +80,12 @@ def create_experiment(
         borrowing.keep(experiment, found)
     _wake(experiment)
     return experiment
+
+
+def _project_of(parsed: Parsed) -> Project:
+    """Of the namespace that a manifest names, which intake has found to be served."""
+    namespace = namespace_of(parsed.spec)
+    return Project.of_namespace(namespace) if namespace else Project.default()
 
 
 def _check_limits(experiment: Experiment, limits: Mapping[str, Any]) -> None:

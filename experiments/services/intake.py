@@ -29,7 +29,7 @@ from experiments.problems import Problem, ProblemsError
 from experiments.services import borrowing
 from experiments.services.conversions import foreign
 from experiments.training.base import Launch
-from experiments.trials.backends import backend
+from experiments.trials.backends import backend, namespace_of
 from experiments.trials.launching import sample_launch
 
 _NO_TRIAL = "As things stand, no trial could start."
@@ -51,6 +51,11 @@ class Intake:
     forecast: Forecast | None
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+
+    @property
+    def namespace(self) -> str:
+        """The one of the cluster that the manifest names; "" where it names none."""
+        return "" if self.parsed is None else namespace_of(self.parsed.spec)
 
     @property
     def can_start(self) -> bool:
@@ -134,14 +139,28 @@ def keepable(secrets: Sequence[GivenSecret]) -> tuple[tuple[GivenSecret, ...], l
 
 
 def _elsewhere(parsed: Parsed, namespace: str) -> Sequence[Problem]:
-    """Where a manifest names another namespace than the one it comes into: never ignored."""
-    wanted = parsed.spec.namespace
-    if backend().runs_here or wanted in ("", namespace):
+    """Where a manifest names another namespace than the one it comes into: never ignored.
+
+    ``namespace``: what it comes into; "": any that is served.
+    """
+    wanted, served = namespace_of(parsed.spec), settings.NAMESPACES
+    if wanted in ("", namespace) or (not namespace and _is_served(wanted)):
         return ()
     path = "metadata.namespace"
-    message = f"must be '{namespace}', where what is created here runs, but got '{wanted}'."
     line = parsed.line_of(path) if parsed.line_of else None
+    if not namespace and len({*served, settings.NAMESPACE}) > 1:
+        names = ", ".join(dict.fromkeys((settings.NAMESPACE, *served)))
+        message = f"must be one of {names}, which are served, but got '{wanted}'."
+        return (Problem(path, message, "Leave it out for the first one.", line),)
+    here = namespace or settings.NAMESPACE
+    message = f"must be '{here}', where what is created here runs, but got '{wanted}'."
     return (Problem(path, message, "Leave it out, or apply the manifest with kubectl.", line),)
+
+
+def _is_served(namespace: str) -> bool:
+    if namespace == settings.OWN_NAMESPACE:
+        return False
+    return namespace == settings.NAMESPACE or bool({namespace, "*"} & {*settings.NAMESPACES})
 
 
 def _forbidden(parsed: Parsed, launch: Launch) -> Sequence[Problem]:
@@ -173,7 +192,8 @@ def take_in(source: bytes | dict[str, Any], namespace: str = "", viewer: Any = N
     """Parse a manifest (its text or its data) and look ahead; never raises for bad input.
 
     What the forecast finds impossible counts as a problem like any other. ``namespace`` is where
-    its trials will run on a cluster; "" stands for the default project's.
+    its trials will run on a cluster; "" stands for the one that the manifest names, if any, else
+    the default project's.
     """
     try:
         parsed = parse_manifest(source) if isinstance(source, dict) else parse_text(source)
@@ -265,9 +285,10 @@ def forecast_here(
     are those that come with the manifest. What an administrator forbids is a problem.
     """
     forecast = _by_the_rules(parsed.spec, parsed.line_of)
-    namespace = namespace or settings.NAMESPACE
+    elsewhere = _elsewhere(parsed, namespace)
+    namespace = namespace or namespace_of(parsed.spec) or settings.NAMESPACE
     launch = sample_launch(parsed.spec, namespace=namespace)
-    forbidden = (*_elsewhere(parsed, namespace), *_forbidden(parsed, launch))
+    forbidden = (*elsewhere, *_forbidden(parsed, launch))
     forecast = replace(forecast, problems=(*forecast.problems, *forbidden))
     if _no_trials_here() and parsed.spec.elsewhere is None:
         return forecast

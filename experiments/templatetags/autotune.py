@@ -16,6 +16,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from experiments import looks
+from experiments.access import policy
 from experiments.charts import sparkline as lines
 from experiments.models import Experiment
 from experiments.said import ENGLISH, EVENTS, catalogue
@@ -32,6 +33,11 @@ _SIX_DIGITS = Context(prec=6, rounding=ROUND_HALF_UP)  # as JavaScript's toPreci
 def autotune_command() -> str:
     """What people type to run us on this machine."""
     return str(settings.COMMAND)
+
+
+@register.filter
+def sees_server_logs(user: Any) -> bool:
+    return policy.may_see_server_logs(user)
 
 
 @register.simple_tag

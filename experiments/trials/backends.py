@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from django.conf import settings
 
+from experiments.manifest.spec import ExperimentSpec
 from experiments.training.base import Backend, Handle, JobStatus, Launch
 from experiments.training.local.backend import LocalBackend
 from experiments.training.local.gpus import Gpus
@@ -53,6 +54,11 @@ class _Both:
         told = iter(self.engine.poll(own) if own or not others else [])
         heard = iter(self._elsewhere.poll(others) if others else [])
         return [next(heard if is_elsewhere(handle) else told) for handle in handles]
+
+
+def namespace_of(spec: ExperimentSpec) -> str:
+    """The namespace that a manifest names; "" where it names none, or there is no cluster."""
+    return "" if backend().runs_here else spec.namespace
 
 
 @lru_cache(maxsize=1)

@@ -53,7 +53,7 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
             present.saved_view_json(view)
             for view in experiment.saved_views.select_related("author")
         ],
-        "may_change": policy.may_change(request.user, experiment),
+        "may_change": policy.is_offered_changes(request.user, experiment),
     }
     context = {
         "nav": "experiments",
@@ -88,7 +88,7 @@ def trial_detail(request: HttpRequest, experiment_id: str, number: int) -> HttpR
         "artifacts": artifacts_json(trial),
         "logged": logged_json(trial),
         "stop": None if stop is None else present.event_json(stop, number),
-        "may_change": policy.may_change(request.user, experiment),
+        "may_change": policy.is_offered_changes(request.user, experiment),
     }
     context = {
         "nav": "experiments",

@@ -106,7 +106,7 @@ def experiment_new(request: HttpRequest) -> HttpResponse:
             "nav": "experiments",
             "started_from": started_from,
             "samples": samples.all_samples(),
-            "start": synced_from_yaml(text),
+            "start": synced_from_yaml(text, request.user),
             "catalogue": {**_catalogue(), "earlier": offered(request.user)},
             "runs_here": backend().runs_here,
         },
@@ -138,10 +138,10 @@ def sync(request: HttpRequest) -> JsonResponse:
         return _refused(_("The body must hold the manifest's text as 'yaml'."))
     form, base = data.get("form"), data.get("base")
     if form is None:
-        return JsonResponse(synced_from_yaml(data["yaml"]))
+        return JsonResponse(synced_from_yaml(data["yaml"], request.user))
     if not isinstance(form, dict) or not isinstance(base, dict | None):
         return _refused(_("'form' and 'base' must be objects."))
-    return JsonResponse(synced_from_form(data["yaml"], form, base))
+    return JsonResponse(synced_from_form(data["yaml"], form, base, request.user))
 
 
 @login_required
@@ -195,26 +195,29 @@ def _next_name(name: str) -> str:
 # ---- form and manifest in step
 
 
-def synced_from_yaml(text: str) -> dict[str, Any]:
+def synced_from_yaml(text: str, viewer: Any = None) -> dict[str, Any]:
     """What the form shows for this text. ``form`` is None where the text cannot be read."""
     try:
         given = _the_experiment(text)
     except ProblemsError as error:
-        return _answer(text, None, {}, [_shown(p, None) for p in error.problems])
+        return _answer(text, None, {}, [_shown(p, None) for p in error.problems], viewer)
     if not given.end:  # of a List: the form works on the experiment itself
         text = given.text
     form = form_from_manifest(given.data)
-    return _answer(text, form, given.data, [])
+    return _answer(text, form, given.data, [], viewer)
 
 
 def synced_from_form(
-    text: str, form: Mapping[str, Any], base: Mapping[str, Any] | None = None
+    text: str,
+    form: Mapping[str, Any],
+    base: Mapping[str, Any] | None = None,
+    viewer: Any = None,
 ) -> dict[str, Any]:
     """The text with the form's edits in it; as it is where it cannot be read."""
     try:
         given = _the_experiment(text)
     except ProblemsError as error:
-        return _answer(text, None, {}, [_shown(p, None) for p in error.problems])
+        return _answer(text, None, {}, [_shown(p, None) for p in error.problems], viewer)
     if base is not None:
         form = rebase(form, base, form_from_manifest(given.data))
     merged = merge_form(given.data, form)
@@ -222,7 +225,7 @@ def synced_from_form(
     text = text[: given.start] + edited + text[given.end :] if given.end else edited
     # Paths are the merged manifest's; its rows are told from the form's, which may have more.
     read_again = {**form_from_manifest(merged), "space": rows_of(form)}
-    return _answer(text, read_again, merged, form_problems(form))
+    return _answer(text, read_again, merged, form_problems(form), viewer)
 
 
 def _the_experiment(text: str) -> GivenManifest:
@@ -246,12 +249,13 @@ def _answer(
     form: dict[str, Any] | None,
     manifest: Mapping[str, Any],
     problems: list[dict[str, Any]],
+    viewer: Any,
 ) -> dict[str, Any]:
     warnings: list[dict[str, Any]] = []
     forecast = None
     can_start = True
     if form is not None:
-        found = take_in_file(text.encode(errors="replace"))
+        found = take_in_file(text.encode(errors="replace"), viewer=viewer)
         problems = problems + [_shown(p, form) for p in found.problems]
         warnings = [_shown(p, form) for p in found.warnings]
         intake = found.experiments[0][1] if found.experiments else NOTHING

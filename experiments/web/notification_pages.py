@@ -64,6 +64,7 @@ def _page(
 ) -> HttpResponse:
     kinds = _kinds()
     notices = Notice.objects.filter(channel__user=user).select_related("channel", "experiment")
+    notices = notices.filter(policy.may_be_told(user))
     newest = list(notices.order_by("-pk")[:LOG_ROWS])
     chosen = request.POST.getlist("told_of") if problems else [END, ERROR, BREAKER]
     context = {

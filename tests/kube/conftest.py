@@ -22,7 +22,7 @@ from tests.kube.operators import Operators
 from tests.kube.trainer import Trainer
 
 # Two control planes, so that two workers can share the work: for tests of objects, and of jobs.
-OBJECTS = ("test_crd", "test_deploy", "test_operator")
+OBJECTS = ("test_access", "test_crd", "test_deploy", "test_operator")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -85,9 +85,9 @@ def kueue(control_plane: ControlPlane, kubelet: Kubelet) -> Iterator[Kueue]:
 
 @pytest.fixture(scope="session")
 def _uvicorn(django_db_setup: None) -> Iterator[str]:
-    from autotune_web.asgi import application
+    from autotune_web.asgi import behind_proxies
 
-    config = uvicorn.Config(application, port=0, log_level="warning")
+    config = uvicorn.Config(behind_proxies, port=0, log_level="warning", proxy_headers=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="uvicorn", daemon=True)
     thread.start()

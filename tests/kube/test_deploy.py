@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from experiments.embedded.serving import DRAIN_S
 from tests.kube.control_plane import ControlPlane
 from tests.kube.installed import DEPLOY, install_crd
 
@@ -82,7 +83,9 @@ def test_the_aistore_component_adds_one_right(cluster: ControlPlane, tmp_path: P
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_no_right_is_a_wildcard_and_none_is_cluster_wide(cluster: ControlPlane, overlay: str):
     for found in objects(cluster, overlay):
-        assert found["kind"] not in ("ClusterRole", "ClusterRoleBinding")
+        assert found["kind"] != "ClusterRoleBinding"
+        if found["kind"] == "ClusterRole":  # of people, and bound to nobody
+            assert found["metadata"]["name"].startswith("autotuneexperiments-")
         for rule in found.get("rules", []):
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], found
 
@@ -132,6 +135,23 @@ def test_what_one_object_says_no_other_takes_back(cluster: ControlPlane):
     assert maps
     assert not [name for name in maps if name in str(job)], "its name changes with its contents"
     assert job["spec"]["ttlSecondsAfterFinished"]
+
+
+def test_a_web_pod_ends_only_where_another_takes_over(cluster: ControlPlane):
+    found = {(o["kind"], o["metadata"]["name"]): o for o in objects(cluster, "production")}
+    assert found["HorizontalPodAutoscaler", "autotune-web"]["spec"]["minReplicas"] >= 2
+    assert found["PodDisruptionBudget", "autotune-web"]["spec"]["minAvailable"] >= 1
+    web = found["Deployment", "autotune-web"]["spec"]
+    assert web["minReadySeconds"] > 0
+    assert web["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    pod = web["template"]["spec"]
+    (container,) = pod["containers"]
+    probe = container["readinessProbe"]
+    noticed = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
+    leave = int(container["args"][container["args"].index("--leave") + 1])
+    assert leave > noticed, "it is not ready for longer than it takes to notice"
+    (_, pause) = container["lifecycle"]["preStop"]["exec"]["command"]
+    assert pod["terminationGracePeriodSeconds"] > int(pause) + leave + DRAIN_S
 
 
 def test_images_have_the_version_of_this_release(cluster: ControlPlane):

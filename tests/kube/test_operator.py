@@ -140,12 +140,15 @@ def test_a_bad_manifest_is_an_error_with_all_problems_until_it_is_mended(here):
     name = here.objects.apply(bad)
     status = here.objects.wait_for_phase(name, "ERROR")
     assert "spec.searchSpace.lr._type" in status["serverNote"]
+    wait_for("an Event", lambda: here.objects.reasons(name) == ["InvalidManifest"], 30)
+    here.objects.kubectl("annotate", "ate", name, "note=looked-at-again")
     assert "spec.tuner.classArgs.constant_lair_type" in status["serverNote"]
     assert here.experiments() == []
     here.objects.apply(quick())
     status = here.objects.wait_for_phase(name, "DONE")
     assert status["progress"] == "4/4"
     assert status["serverNote"] == ""
+    assert here.objects.reasons(name).count("InvalidManifest") == 1
 
 
 ATTACKS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
@@ -268,6 +271,50 @@ def test_edits_on_either_side_reach_the_other_and_come_to_rest(here):
     here.objects.patch(name, {"spec": {"tuner": {"builtinTunerName": "Random"}}})
     note = wait_for("the note", lambda: here.objects.status(name).get("serverNote"), 30)
     assert "the experiment goes on without the edit of tuner" in note
+    wait_for("an Event", lambda: "EditRefused" in here.objects.reasons(name), 30)
+    here.objects.patch(name, {"spec": {"maxTrialNum": 13}})
+    wait_for("the edit", lambda: here.stack.experiment(experiment["id"])["max_trials"] == 13, 60)
+    assert here.objects.reasons(name).count("EditRefused") == 1, "told once"
+
+
+def blocked(here: Installed, name: str) -> tuple[str, str]:
+    """What the condition says; and the note says as much."""
+    status = here.objects.status(name)
+    for row in status.get("conditions", []):
+        if row["type"] == "Blocked":
+            assert row["message"] in status["serverNote"]
+            return row["status"], row["reason"]
+    return "", ""
+
+
+def test_what_keeps_every_trial_from_running_is_told_and_its_end(here):
+    """By pods that nobody can pull, or place; then by a quota, which is lifted."""
+    templates: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "ImagePull": ({}, {"image": "missing/image:1"}),
+        "Unschedulable": ({"nodeSelector": {"disk": "none"}}, {}),
+    }
+    for reason, (of_pod, of_container) in templates.items():
+        bad = quick(arguments=[60])
+        bad["metadata"]["name"] = f"no-{reason.lower()}"
+        pod = bad["spec"]["trainingConfig"]["tasks"][0]["template"]["spec"]
+        pod.update(of_pod)
+        pod["containers"][0].update(of_container)
+        name = here.objects.apply(bad)
+        wait_for(reason, lambda n=name, r=reason: blocked(here, n) == ("True", r), 60)
+    here.objects.kubectl("delete", "ate", "--all", "--timeout=60s")
+    here.objects.kubectl("create", "quota", "none", "--hard=pods=0")
+    name = here.objects.apply(quick())
+    try:
+        wait_for("the quota", lambda: blocked(here, name) == ("True", "Quota"), 60)
+        assert "exceeded quota" in here.objects.status(name)["serverNote"]
+    finally:
+        here.objects.kubectl("delete", "quota", "none")
+    here.objects.wait_for_phase(name, "DONE")
+    assert blocked(here, name) == ("False", "NotBlocked")
+    # as docs/kubernetes.md waits before an upgrade
+    idle = ("--for=jsonpath={.status.trials.running}=0", "--timeout=20s")
+    here.objects.kubectl("wait", "ate", "--all", *idle)
+    assert here.objects.status(name)["serverNote"] == ""
 
 
 def test_a_killed_operator_goes_on_and_doubles_nothing(to_break):

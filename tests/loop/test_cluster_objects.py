@@ -13,14 +13,16 @@ from experiments.cluster.objects import SUSPEND
 from experiments.manifest.crd import _status as status_schema
 from experiments.manifest.crd import schema_of
 from experiments.manifest.fields import SPEC
-from experiments.models import ClusterObject, Experiment
+from experiments.models import ClusterObject, Experiment, Trial
 from experiments.problems import ProblemsError
 from experiments.selectors.present import TrialCounts
 from experiments.services import actions
 from experiments.services.intake import take_in
 from experiments.states import Phase
+from experiments.training.kubernetes.blocked import obstacle
 from experiments.trials import changes
 from tests.conftest import MANIFEST
+from tests.many_cases import each
 
 pytestmark = pytest.mark.django_db
 
@@ -220,11 +222,70 @@ def test_the_status_tells_counts_best_and_conditions(make_trial):
     }  # fmt: skip
     held = {row["type"]: row["status"] for row in told["conditions"]}
     assert held == {
-        "Accepted": "True", "Synced": "True", "Suspended": "False", "Finished": "False",
+        "Accepted": "True", "Synced": "True", "Suspended": "False", "Blocked": "False",
+        "Finished": "False",
     }  # fmt: skip
     assert told.keys() <= status_schema()["properties"].keys()
     assert told["trials"].keys() == status_schema()["properties"]["trials"]["properties"].keys()
     assert "spec" not in schema_of(SPEC)["properties"]
+
+
+def conditions(link: ClusterObject) -> tuple[str, tuple[str, str]]:
+    """The note, and what the condition Blocked says."""
+    link = ClusterObject.objects.select_related("experiment__best_trial").get()
+    told = status.status_of(link, counts(), 1, {})
+    (held,) = [row for row in told["conditions"] if row["type"] == "Blocked"]
+    assert held["message"] in told["serverNote"]
+    return told["serverNote"], (held["status"], held["reason"])
+
+
+def test_the_status_tells_when_nothing_can_run_and_why(make_trial):
+    link = created(an_object())
+    Experiment.objects.update(phase="RUNNING")
+    free = ("False", "NotBlocked")
+    assert conditions(link) == ("", free)
+    pull = "worker-0: ImagePullBackOff: Back-off pulling image"
+    first = make_trial(link.experiment, state="RUNNING", handle={"name": "a"}, reason=pull)
+    second = make_trial(link.experiment, state="RUNNING", handle={"name": "b"})
+    assert conditions(link) == ("", free), "the other one may start any moment"
+    queue = "It waits in the queue 'q' (Kueue)."
+    Trial.objects.filter(pk=second.pk).update(state="WAITING", reason=queue)
+    note, told = conditions(link)
+    assert told == ("True", "ImagePull")
+    assert note == f"No trial can run (2 wait). Trial 0: {pull}"
+    Trial.objects.filter(pk=first.pk).update(n_reports=3)
+    assert conditions(link) == ("", free), "it has reported: it ran"
+    Trial.objects.filter(pk=first.pk).delete()
+    assert conditions(link)[1] == ("True", "Queued")
+    Experiment.objects.update(suspended=True)
+    assert conditions(link) == ("", free)
+    Trial.objects.all().delete()
+    words = 'Kubernetes: jobs.batch "x" is forbidden: exceeded quota: small'
+    Experiment.objects.update(suspended=False, message=words)
+    note, told = conditions(link)
+    assert told == ("True", "Quota")
+    assert note.count(words) == 1
+
+
+@each(
+    "told",
+    [
+        ('FailedCreate: pods "a" is forbidden: violates PodSecurity "restricted:latest"',
+         "PodSecurity"),
+        ('FailedCreate: Error creating: pods "a" is forbidden: exceeded quota: small', "Quota"),
+        ("FailedCreate: admission webhook denied the request: no", "Forbidden"),
+        ("worker-0: Unschedulable: 0/3 nodes are available", "Unschedulable"),
+        ("worker-0: the scheduler volcano has found no node for it yet", "Unschedulable"),
+        ("worker-0: ErrImagePull: not found; worker-1: ErrImagePull: not found", "ImagePull"),
+        ("worker-0: CreateContainerConfigError: secret x not found", "Configuration"),
+        ("It waits in the queue 'team' (Kueue). Pending: no room", "Queued"),
+        ("worker-0: container 'pytorch' ended with exit code 1", ""),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_an_obstacle_is_told_by_the_clusters_words(told):
+    words, reason = told
+    assert obstacle(words) == reason
 
 
 def test_an_unchanged_status_is_not_written_again():

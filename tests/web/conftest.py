@@ -92,9 +92,11 @@ def schema() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def _uvicorn(django_db_setup: None) -> Iterator[Server]:
-    from autotune_web.asgi import application
+    from autotune_web.asgi import behind_proxies
 
-    config = uvicorn.Config(application, port=0, log_level="warning", ws_ping_interval=None)
+    config = uvicorn.Config(
+        behind_proxies, port=0, log_level="warning", ws_ping_interval=None, proxy_headers=False
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="uvicorn", daemon=True)
     thread.start()

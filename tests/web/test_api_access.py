@@ -66,7 +66,8 @@ def test_who_may_only_look_cannot_change(
     client: Client, make_experiment: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     experiment = make_experiment()
-    monkeypatch.setattr(policy, "may_change", lambda user, experiment: False)
+    for rule in ("may_change", "may_delete"):
+        monkeypatch.setattr(policy, rule, lambda user, experiment: False)
     assert client.get(url(experiment)).status_code == 200
     assert patch(client, url(experiment), {"notes": "mine"}).status_code == 403
     assert client.delete(url(experiment)).status_code == 403

@@ -72,6 +72,15 @@ def test_an_old_database_is_alive_but_not_ready():
     assert ask("/readyz") == (200, "ok")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_who_was_told_to_end_is_alive_but_not_ready(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(health, "_leaving", False)
+    assert ask("/readyz") == (200, "ok")
+    health.leave()
+    assert ask("/readyz") == (503, health.LEAVING)
+    assert ask("/healthz") == (200, "ok")
+
+
 def test_a_heartbeat_renews_its_file(tmp_path, settings):
     settings.HEARTBEAT_FILE = str(tmp_path / "heartbeat")
     health.beat()

@@ -21,6 +21,14 @@ class Command(BaseCommand):
             "--fd", type=int, action="append", help="a listening socket, instead of host and port"
         )
 
+        parser.add_argument(
+            "--leave",
+            type=float,
+            default=0.0,
+            metavar="SECONDS",
+            help="behind a balancer: how long to be not ready, and serve, before the end",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         if words := health.refusal():
             raise CommandError(words)
@@ -31,4 +39,4 @@ class Command(BaseCommand):
         except OSError as error:
             where = f"{options['host']}, port {options['port']}"
             raise CommandError(f"{where} cannot be served: {error.strerror}.") from None
-        serving.serve(sockets)
+        serving.serve(sockets, options["leave"])

@@ -78,6 +78,7 @@ class KubeApi:
 
     def __init__(self, api_client: client.ApiClient) -> None:
         self._client = api_client
+        self.timeout_s = TIMEOUT_S  # of what is not a stream
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -108,6 +109,17 @@ class KubeApi:
     def get(self, path: str, **query: Any) -> dict[str, Any]:
         return self._json("GET", path, query, None)
 
+    def get_if_changed(
+        self, path: str, accept: str, etag: str
+    ) -> tuple[dict[str, Any] | None, str]:
+        """The answer and its ETag; None where it is still that of ``etag``."""
+        headers = {"Accept": accept, **({"If-None-Match": etag} if etag else {})}
+        response = self._open("GET", path, {}, None, self.timeout_s, headers=headers)
+        data = _read(response)
+        if response.status == 304:
+            return None, etag
+        return _as_object(path, data), response.headers.get("ETag", "")
+
     def post(self, path: str, body: Mapping[str, Any], **query: Any) -> dict[str, Any]:
         return self._json("POST", path, query, body)
 
@@ -120,7 +132,7 @@ class KubeApi:
 
     def stream(self, path: str, read_timeout_s: float, **query: Any) -> Stream:
         """Start reading an answer of any length."""
-        return Stream(self._open("GET", path, query, None, (TIMEOUT_S[0], read_timeout_s)))
+        return Stream(self._open("GET", path, query, None, (self.timeout_s[0], read_timeout_s)))
 
     def _json(
         self,
@@ -130,15 +142,8 @@ class KubeApi:
         body: Mapping[str, Any] | None,
         content_type: str = "application/json",
     ) -> dict[str, Any]:
-        response = self._open(method, path, query, body, TIMEOUT_S, content_type)
-        data = _read(response)
-        try:
-            value = json.loads(data)
-        except ValueError as error:
-            raise Unreachable(f"{path} was answered by something else: {data[:100]!r}") from error
-        if not isinstance(value, dict):
-            raise Unreachable(f"{path} was answered by something else: {data[:100]!r}")
-        return value
+        response = self._open(method, path, query, body, self.timeout_s, content_type)
+        return _as_object(path, _read(response))
 
     def _open(
         self,
@@ -148,16 +153,17 @@ class KubeApi:
         body: Mapping[str, Any] | None,
         timeout: tuple[float, float],
         content_type: str = "application/json",
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """Send a request; return urllib3's response, whose status is a success."""
         pairs = [(key, value) for key, value in query.items() if value not in ("", None)]
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        sent = {"Accept": "application/json", "Content-Type": content_type, **(headers or {})}
         try:
             request = self._client.param_serialize(
                 method,
                 path,
                 query_params=pairs,
-                header_params=headers,
+                header_params=sent,
                 body=body,
                 auth_settings=["BearerToken"],
             )
@@ -168,6 +174,16 @@ class KubeApi:
         if response.status >= 400:
             raise _api_error(response)
         return response
+
+
+def _as_object(path: str, data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except ValueError as error:
+        raise Unreachable(f"{path} was answered by something else: {data[:100]!r}") from error
+    if not isinstance(value, dict):
+        raise Unreachable(f"{path} was answered by something else: {data[:100]!r}")
+    return value
 
 
 def _read(response: Any) -> bytes:

@@ -209,6 +209,9 @@ class KubernetesBackend(Backend):
                 ) from error
             if error.is_temporary or error.status == 403:  # a quota or a role can be widened
                 raise
+            if self.name == "auto" and _is_unknown(error):  # another engine, then
+                cluster.served.doubt()
+                raise
             raise LaunchError(_refusal(error, kind, launch.namespace)) from error
 
     def _existing(
@@ -473,11 +476,16 @@ def _delete_other(cluster: Cluster, thing: Mapping[str, Any]) -> None:
 
 def _refusal(error: ApiError, kind: str, namespace: str) -> str:
     """Say in the user's words why an object can never be created."""
-    if error.status == 404 and "namespaces" in str(error):
-        return f"the namespace {namespace!r} does not exist in the cluster"
-    if error.status == 404:
+    if _is_unknown(error):
         return f"the cluster knows no {kind}s; is their operator installed?"
+    if error.status == 404:
+        return f"the namespace {namespace!r} does not exist in the cluster"
     return f"the cluster refused the {kind}: {error}"
+
+
+def _is_unknown(error: ApiError) -> bool:
+    """Whether a kind is not served: its CRD went."""
+    return error.status == 404 and "namespaces" not in str(error)
 
 
 def _unavailable(error: ApiError | Unreachable) -> BackendUnavailable:

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
+from experiments.training.kubernetes.discovery import Served
 from experiments.training.kubernetes.jobs import ENGINES, JOB_LABEL, KINDS, MANAGED_BY
 from experiments.training.kubernetes.queues import KUEUE, is_in_queue, why_suspended, workload_of
 from experiments.training.kubernetes.watch import Object, Watch
 
 FIRST_LIST_S = 10.0
 UNKNOWN_AFTER_S = 20.0  # a server that has just started may not know yet what it serves
-ENGINE_AGAIN_S = 60.0  # operators come and go
 STRANGERS_KEPT = 500  # jobs
 LAST = "batch"  # every cluster has it
 ENDED_PHASES = ("Succeeded", "Failed")
@@ -36,8 +36,7 @@ class Cluster:
         self._listeners = (on_pod_end, on_pod_leaving)
         self._views: dict[str, NamespaceView] = {}
         self._lock = threading.Lock()
-        self._engines: list[str] = []
-        self._asked = 0.0
+        self.served = Served(api)
 
     def view(self, namespace: str) -> NamespaceView:
         with self._lock:
@@ -46,27 +45,15 @@ class Cluster:
             return self._views[namespace]
 
     def engines(self) -> list[str]:
-        """Return the engines whose kinds the cluster serves, best first; asked now and then.
+        """Return the engines whose kinds the cluster serves now, best first.
 
         Raises:
             ApiError, Unreachable
         """
-        if not self._engines or time.monotonic() - self._asked > ENGINE_AGAIN_S:
-            others = [name for name in ENGINES if name != LAST]
-            self._engines = [*filter(self._serves, others), LAST]
-            self._asked = time.monotonic()
-        return self._engines
+        return [*(name for name in ENGINES if name != LAST and self._serves(name)), LAST]
 
     def _serves(self, engine: str) -> bool:
-        wanted = ENGINES[engine].kinds
-        try:
-            found = self.api.get(f"/apis/{wanted[0].group_version}")
-        except ApiError as error:
-            if error.status == 404:
-                return False
-            raise
-        names = {resource["name"] for resource in found.get("resources") or []}
-        return all(kind.plural in names for kind in wanted)
+        return self.served.has_all(ENGINES[engine].kinds)
 
     def close(self) -> None:
         for view in self._views.values():
