@@ -27,6 +27,7 @@ from experiments.embedded.health import Health  # noqa: E402
 from experiments.embedded.static_files import StaticFiles  # noqa: E402
 from experiments.live.door import WebsocketDoor  # noqa: E402
 from experiments.live.refusal import RefusalIsNoError  # noqa: E402
+from experiments.monitoring.door import Metrics  # noqa: E402
 from experiments.redaction import RedactingFilter  # noqa: E402
 from experiments.reports.trial_api import App, TrialApi  # noqa: E402
 
@@ -45,4 +46,4 @@ pages_and_sockets = cast(
     ),
 )
 trial_api = TrialApi(pages_and_sockets)
-application = Health(StaticFiles(cast(ASGI3Application, trial_api)))
+application = Metrics(Health(StaticFiles(cast(ASGI3Application, trial_api))))

@@ -51,6 +51,11 @@ def may_see_server_logs(user: Any) -> bool:
     return bool(getattr(user, "is_authenticated", False))
 
 
+def may_see_metrics(user: Any) -> bool:
+    """Read how much of what this installation does, as Prometheus has it: no names, no values."""
+    return bool(getattr(user, "is_authenticated", False))
+
+
 def may_run_locally(user: Any) -> bool:
     """Run a manifest's command on this host: as good as a shell account on it."""
     return bool(getattr(user, "is_authenticated", False))
