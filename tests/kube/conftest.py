@@ -20,7 +20,7 @@ from tests.kube.kubelet import Kubelet
 from tests.kube.operators import Operators
 
 # Two control planes, so that two workers can share the work: for tests of objects, and of jobs.
-OBJECTS = ("test_crd", "test_deploy", "test_operator")
+OBJECTS = ("test_crd", "test_deploy", "test_helm", "test_operator")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
