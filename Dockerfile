@@ -1,6 +1,7 @@
 # One image for every role: web, worker, ticker, operator, migrations, and `up` (all in one).
 #   docker build -t autotune-web .
-# Runs as user 10001, needs nothing writable but AUTOTUNE_DATA and /tmp, and holds no secret.
+# Runs as user 10001, or as any other of group 0, needs nothing writable but AUTOTUNE_DATA and /tmp,
+# and holds no secret.
 
 FROM python:3.11-slim-bookworm AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
@@ -18,7 +19,7 @@ ENV PATH=/opt/autotune/bin:$PATH \
     HOME=/tmp
 RUN groupadd --gid 10001 autotune \
     && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin autotune \
-    && install -d -o 10001 -g 10001 -m 0700 /data
+    && install -d -o 10001 -g 0 -m 0770 /data
 COPY --from=packages /opt/autotune /opt/autotune
 WORKDIR /app
 COPY . .

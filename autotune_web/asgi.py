@@ -30,6 +30,7 @@ from experiments.embedded.health import Health  # noqa: E402
 from experiments.embedded.static_files import StaticFiles  # noqa: E402
 from experiments.live.door import WebsocketDoor  # noqa: E402
 from experiments.live.refusal import RefusalIsNoError  # noqa: E402
+from experiments.monitoring.door import Metrics  # noqa: E402
 from experiments.redaction import RedactingFilter  # noqa: E402
 from experiments.reports.trial_api import App, TrialApi  # noqa: E402
 
@@ -48,7 +49,7 @@ pages_and_sockets = cast(
     ),
 )
 trial_api = TrialApi(pages_and_sockets)
-application = Health(StaticFiles(cast(ASGI3Application, trial_api)))
+application = Metrics(Health(StaticFiles(cast(ASGI3Application, trial_api))))
 # For a server that leaves scope["client"] as it is (``embedded.serving``): who sent a request is
 # known up to here, and then it is whom a proxy says that it came from.
 _forwarded = ProxyHeadersMiddleware(cast(Any, application), settings.FORWARDED_ALLOW_IPS)

@@ -25,6 +25,10 @@ def _refuse_newer_database(**_: Any) -> None:
     if words := refusal():
         sys.exit(words)
 
+    from experiments.monitoring import door  # likewise
+
+    door.serve("worker")
+
 
 @heartbeat_sent.connect
 def _live(**_: Any) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -67,6 +68,26 @@ def env_whole(name: str, default: int, low: int, high: int) -> int:
 
 def env_list(name: str, default: str) -> list[str]:
     return [part.strip() for part in env_str(name, default).split(",") if part.strip()]
+
+
+def env_address(name: str) -> str:
+    """Read HOST:PORT, with room for a few ports above; "" where nothing is set.
+
+    Raises:
+        ImproperlyConfigured: if it is none.
+    """
+    value = env_str(name)
+    try:
+        parts = urlsplit(f"//{value}")
+        is_one = bool(parts.hostname) and 1 <= (parts.port or 0) <= 65000
+    except ValueError:
+        is_one = False
+    if value and (not is_one or parts.netloc != value or "@" in value):
+        raise ImproperlyConfigured(
+            f"{name} must be an address and a port up to 65000, like 0.0.0.0:9464,"
+            f" but is {value!r}."
+        )
+    return value
 
 
 def env_indices(name: str) -> tuple[int, ...] | None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from autotune_web.env import (
+    env_address,
     env_bool,
     env_choice,
     env_database,
@@ -330,6 +331,9 @@ def _package_dir(name: str) -> Path:
         raise ImproperlyConfigured(f"Package {name!r} must be installed; see requirements.txt.")
     return Path(next(iter(spec.submodule_search_locations)))
 
+
+# ---- figures for Prometheus: each role at a port of its own, from this one on
+METRICS = env_address("AUTOTUNE_METRICS")
 
 # ---- language, time, static files
 LANGUAGE_CODE = "en"

@@ -98,6 +98,11 @@ def may_see_server_logs(user: Any) -> bool:
     return _is_known(user) and person_of(user) is None
 
 
+def may_see_metrics(user: Any) -> bool:
+    """Read how much of what this installation does, as Prometheus has it: no names, no values."""
+    return bool(getattr(user, "is_authenticated", False))
+
+
 def may_run_locally(user: Any) -> bool:
     """Run a manifest's command on this host: as good as a shell account on it."""
     return _is_known(user)

@@ -8,12 +8,15 @@ object makes one experiment (its uid is unique); an object that is to go is held
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import itertools
 import logging
+import os
+import socket
 import threading
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from typing import Any, cast
 
 import kopf
 from django.db import DatabaseError, close_old_connections
@@ -50,6 +53,8 @@ def run(sync: Sync, health: str = "", kept_out: Collection[str] = ()) -> bool:
     kopf.run(
         registry=_registry(sync, deaf, max(1, len(watched)), kept_out),
         stop_flag=deaf,
+        # It would ask for the user's name, which one without an entry in passwd has not.
+        identity=cast(Any, f"autotune@{socket.gethostname()}/{os.getpid()}"),
         settings=_settings(),
         standalone=True,  # one replica is deployed, and two would do no harm
         clusterwide=everywhere,
@@ -119,7 +124,7 @@ def _registry(
 
     @kopf.on.login(registry=registry, id="login")
     def login(**kwargs: Any) -> Any:
-        return kopf.login_with_kubeconfig(**kwargs) or kopf.login_with_service_account(**kwargs)
+        return kopf.login_with_kubeconfig(**kwargs) or _own_account(**kwargs)
 
     @kopf.on.startup(registry=registry, id="startup")
     async def begin(**_: Any) -> None:
@@ -163,6 +168,20 @@ def _registry(
         return sync.trouble()
 
     return registry
+
+
+def _own_account(**kwargs: Any) -> Any:
+    """The pod's account, at the address that the kubelet told the pod.
+
+    kopf would look up ``kubernetes.default.svc``, which not every cluster's DNS knows.
+    """
+    found = kopf.login_with_service_account(**kwargs)
+    host = os.environ.get("KUBERNETES_SERVICE_HOST", "")
+    if found is None or not host:
+        return found
+    host = f"[{host}]" if ":" in host else host
+    port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    return dataclasses.replace(found, server=f"https://{host}:{port}")
 
 
 def _create(sync: Sync, body: dict[str, Any]) -> None:

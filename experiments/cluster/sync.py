@@ -21,12 +21,14 @@ from django.db import close_old_connections
 from django.db.models import Q
 from django.utils import timezone
 
+from experiments import counted
 from experiments.cluster import objects, status
 from experiments.cluster.api import ClusterApi, ClusterRefused, ClusterUnavailable
 from experiments.cluster.objects import ObjectKey
 from experiments.models import ClusterObject, Event, Experiment
 from experiments.problems import Problem
 from experiments.selectors.present import TrialCounts, count_trials
+from experiments.training.kubernetes.api import USER_AGENT
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +79,10 @@ class Sync:
         while not self._stopping:
             close_old_connections()
             try:
-                self.one_pass()
+                with counted.SYNC_SECONDS.time():
+                    self.one_pass()
+                counted.SYNC_AT.set_to_current_time()
+                counted.KEPT_OUT.set(len(self.trouble()))
                 self._say("")
             except ClusterUnavailable as error:
                 self._say(f"The API server cannot be reached: {error}")
@@ -277,7 +282,7 @@ class Sync:
                 patch = objects.object_changes(from_row)
                 version = body["metadata"]["resourceVersion"]  # refused where edited meanwhile
                 patch.setdefault("metadata", {})["resourceVersion"] = version
-                body = self.api.patch(key.namespace, key.name, patch)
+                body = self._disown(key, self.api.patch(key.namespace, key.name, patch))
             self.saw(body)
             agreed = objects.agreement(link, body)
             ClusterObject.objects.filter(pk=link.pk).update(agreed=agreed)
@@ -286,6 +291,19 @@ class Sync:
                 self._say_of(key, "EditRefused", words, self._seen[key.uid])
             self._note_trouble(link, words)
         self.soon()
+
+    def _disown(self, key: ObjectKey, body: dict[str, Any]) -> dict[str, Any]:
+        """Leave what an edit on the page changed to nobody: its next server-side apply may set it.
+
+        The API server had us own these fields, and would refuse whoever applies another value.
+        """
+        owners = body["metadata"].get("managedFields") or []
+        others = [o for o in owners if o.get("manager") != USER_AGENT or o.get("subresource")]
+        if not others or len(others) == len(owners):  # an empty list would change nothing
+            return body
+        version = body["metadata"]["resourceVersion"]
+        changes = {"metadata": {"resourceVersion": version, "managedFields": others}}
+        return self.api.patch(key.namespace, key.name, changes)
 
     # ---------------------------------------------------------------- status and Events
 

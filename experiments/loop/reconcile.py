@@ -16,6 +16,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from experiments import counted
 from experiments.engine import session
 from experiments.engine.plan import plan
 from experiments.engine.snapshot import Snapshot, TrialSnapshot
@@ -92,7 +93,8 @@ def reconcile(experiment_id: str) -> None:
                 )
                 if experiment is None or not lease.renew():
                     return
-                _one_pass(experiment, lease)
+                with counted.RECONCILES.time(), counted.RECONCILE_FAILURES.count_exceptions():
+                    _one_pass(experiment, lease)
                 if lease.release():
                     return
         lease.drop()

@@ -19,7 +19,7 @@ from django.db import connection, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from experiments import hints
+from experiments import counted, hints
 from experiments.actor import actor
 from experiments.manifest.spec import ExperimentSpec
 from experiments.manifest.stored import configuration, stored_spec
@@ -411,6 +411,7 @@ class Trial(models.Model):
             self.state = to
             if to in FINISHED:
                 uploads.trial_ended(self)
+                transaction.on_commit(counted.TRIALS_ENDED.labels(to.value).inc)
             self.experiment.record(
                 EventKind.STATE, trial=self, old=old, new=to, reason=reason, data=data
             )

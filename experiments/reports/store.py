@@ -12,13 +12,14 @@ import logging
 import queue
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
 from django.db import InterfaceError, OperationalError, connection
 
-from experiments import hints, wake
+from experiments import counted, hints, wake
 from experiments.access.tokens import TrialClaim
 from experiments.models import Experiment
 from experiments.reports import rows
@@ -126,6 +127,9 @@ class ReportStore:
         except Exception:
             logger.exception("The report writer failed")
             written = Written([_REFUSED] * len(batch))
+        for status, n in Counter(answer.status for answer in written.answers).items():
+            counted.REPORTS.labels(status).inc(n)
+        counted.REPORTS_WAITING.set(self._queue.qsize())
         _resolve(batch, written.answers)
         for experiment_id in written.reported:
             try:

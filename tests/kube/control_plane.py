@@ -43,6 +43,7 @@ CONTROLLERS = (
     "endpoints-controller",
     "endpointslice-controller",
     "resourcequota-controller",
+    "persistentvolumeclaim-protection-controller",
     "ttl-after-finished-controller",
     "clusterrole-aggregation-controller",
 )

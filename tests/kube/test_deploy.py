@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 import yaml
 
 from experiments.embedded.serving import DRAIN_S
+from experiments.monitoring.door import OFFSETS
 from tests.kube.control_plane import ControlPlane
 from tests.kube.installed import DEPLOY, install_crd
 
 OVERLAYS = ("base", "embedded", "production", "served-namespace", "trials")
+OPTIONS = ("aistore", "any-user", "from-nodes", "monitoring")
 WORKLOADS = ("Deployment", "Job")
 
 
@@ -41,19 +44,22 @@ def cluster(control_plane: ControlPlane) -> ControlPlane:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_api_server_takes_every_manifest(cluster: ControlPlane, overlay: str):
-    manifests = built(cluster, overlay)
     # base names no namespace: it is applied to that of the user
-    where = ["-n", "autotune"] if overlay == "base" else []
+    dry_run(cluster, built(cluster, overlay), *(["-n", "autotune"] if overlay == "base" else []))
+
+
+def dry_run(plane: ControlPlane, manifests: str, *where: str) -> None:
+    """What the API server says of these manifests, each of them taken and none warned of."""
     done = subprocess.run(
         [
-            *(cluster.programs / "kubectl", "--kubeconfig", cluster.kubeconfig),
+            *(plane.programs / "kubectl", "--kubeconfig", plane.kubeconfig),
             *("apply", "--dry-run=server", *where, "-f", "-"),
         ],
         input=manifests,
         capture_output=True,
         text=True,
         timeout=120,
-        env={"HOME": str(cluster.directory), "PATH": os.environ.get("PATH", "")},
+        env={"HOME": str(plane.directory), "PATH": os.environ.get("PATH", "")},
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -64,17 +70,27 @@ def test_the_api_server_takes_every_manifest(cluster: ControlPlane, overlay: str
 
 def test_every_folder_is_tried(cluster: ControlPlane):
     folders = {path.parent.name for path in DEPLOY.glob("*/kustomization.yaml")}
-    assert folders == {*OVERLAYS, "rights", "aistore"}
+    assert folders == {*OVERLAYS, *OPTIONS, "rights"}
+
+
+def with_option(
+    plane: ControlPlane, overlay: str, key: str, option: str, scratch: Path
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """The objects of an overlay with one of our options below ``key``, as a user's copy has it."""
+    copy = scratch / "deploy"
+    shutil.copytree(DEPLOY, copy, symlinks=True)
+    path = copy / overlay / "kustomization.yaml"
+    kustomization = yaml.safe_load(path.read_text())
+    kustomization.setdefault(key, []).append(f"../{option}")
+    path.write_text(yaml.safe_dump(kustomization))
+    text = plane.kubectl("kustomize", str(copy / overlay))
+    found = {(o["kind"], o["metadata"]["name"]): o for o in yaml.safe_load_all(text)}
+    dry_run(plane, text)
+    return found
 
 
 def test_the_aistore_component_adds_one_right(cluster: ControlPlane, tmp_path: Path):
-    production = os.path.relpath(DEPLOY / "production", tmp_path)
-    component = os.path.relpath(DEPLOY / "aistore", tmp_path)
-    (tmp_path / "kustomization.yaml").write_text(
-        f"resources: [{production}]\ncomponents: [{component}]\n"
-    )
-    text = cluster.kubectl("kustomize", str(tmp_path))
-    found = {(o["kind"], o["metadata"]["name"]): o for o in yaml.safe_load_all(text)}
+    found = with_option(cluster, "production", "components", "aistore", tmp_path)
     assert found["Role", "autotune-aistore"]["rules"] == [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
     ]
@@ -161,3 +177,57 @@ def test_images_have_the_version_of_this_release(cluster: ControlPlane):
             if workload["kind"] in WORKLOADS:
                 for container in workload["spec"]["template"]["spec"]["containers"]:
                     assert container["image"] == f"autotune-web:{release}"
+
+
+@pytest.mark.parametrize("overlay", ["embedded", "production"])
+def test_any_user_names_none(cluster: ControlPlane, overlay: str, tmp_path: Path):
+    found = with_option(cluster, overlay, "transformers", "any-user", tmp_path)
+    for (kind, _), workload in found.items():
+        if kind in WORKLOADS:
+            assert workload["spec"]["template"]["spec"]["securityContext"] == {
+                "runAsNonRoot": True,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            }
+
+
+def test_from_nodes_lets_in_a_network_and_web_alone(cluster: ControlPlane, tmp_path: Path):
+    found = with_option(cluster, "embedded", "components", "from-nodes", tmp_path)
+    policy = found["NetworkPolicy", "autotune-web-outside"]["spec"]
+    assert policy["podSelector"] == found["NetworkPolicy", "autotune-web"]["spec"]["podSelector"]
+    (rule,) = policy["ingress"]
+    assert rule["from"] == [{"ipBlock": {"cidr": "192.168.0.0/16"}}]
+
+
+@pytest.mark.parametrize("overlay", ["embedded", "production"])
+def test_monitoring_turns_the_ports_on_and_lets_only_prometheus_in(
+    cluster: ControlPlane, overlay: str, tmp_path: Path
+):
+    found = with_option(cluster, overlay, "components", "monitoring", tmp_path)
+    maps = [o for (kind, name), o in found.items() if name.startswith("autotune-") and "data" in o]
+    (own,) = [o for o in maps if "AUTOTUNE_METRICS" in o["data"]]
+    first = int(own["data"]["AUTOTUNE_METRICS"].rpartition(":")[2])
+    ports = {
+        port["name"]: port["containerPort"]
+        for (kind, _), o in found.items()
+        if kind == "Deployment"
+        for container in o["spec"]["template"]["spec"]["containers"]
+        for port in container["ports"]
+    }
+    service = found["Service", "autotune-metrics"]["spec"]
+    served = {port["name"]: ports[port["targetPort"]] for port in service["ports"]}
+    assert served == {role: first + offset for role, offset in OFFSETS.items()}
+    watched = found["ServiceMonitor", "autotune"]["spec"]
+    assert {endpoint["port"] for endpoint in watched["endpoints"]} == served.keys()
+    labels = found["Service", "autotune-metrics"]["metadata"]["labels"]
+    assert watched["selector"]["matchLabels"].items() <= labels.items()
+    (rule,) = found["NetworkPolicy", "autotune-metrics"]["spec"]["ingress"]
+    (allowed,) = rule["ports"]
+    assert (allowed["port"], allowed["endPort"]) == (min(served.values()), max(served.values()))
+    assert found["ConfigMap", "autotune-dashboard"]["metadata"]["namespace"] == "autotune"
+
+
+@pytest.mark.parametrize(
+    "sample", sorted((DEPLOY / "samples").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_the_api_server_takes_every_sample(cluster: ControlPlane, sample: Path):
+    dry_run(cluster, sample.read_text())

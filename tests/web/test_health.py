@@ -16,7 +16,7 @@ from django.db.migrations.loader import MigrationLoader
 from experiments.embedded import health
 
 
-def ask(path: str, host: str = "10.1.2.3:8080") -> tuple[int, str]:
+def ask(path: str, host: str = "10.1.2.3:8080", authorization: str = "") -> tuple[int, str]:
     """Status and body that the whole application answers to a kubelet."""
     from autotune_web.asgi import application
 
@@ -34,7 +34,8 @@ def ask(path: str, host: str = "10.1.2.3:8080") -> tuple[int, str]:
 
     scope = {
         "type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
-        "query_string": b"", "headers": [(b"host", host.encode())], "http_version": "1.1",
+        "headers": [(b"host", host.encode()), (b"authorization", authorization.encode())],
+        "query_string": b"", "http_version": "1.1",
         "scheme": "http", "server": ("10.1.2.3", 8080), "client": ("10.1.2.4", 1), "asgi": {},
     }  # fmt: skip
     with ThreadPoolExecutor(1) as pool:  # this thread may have a browser's loop

@@ -15,6 +15,7 @@ from experiments.cluster import operator
 from experiments.cluster.api import ClusterApi, ClusterRefused, ClusterUnavailable
 from experiments.cluster.sync import ALL_NAMESPACES, Sync
 from experiments.embedded import health
+from experiments.monitoring import door
 from experiments.trials.backends import backend
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Command(BaseCommand):
         except ClusterUnavailable as error:
             raise CommandError(str(error)) from None
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until kopf takes it over
+        door.serve("operator")
         health.wait_until_migrated(logger.warning)
         kept_out = self._wait_until_served(api, namespaces)
         served = [name for name in namespaces if name not in kept_out]

@@ -26,6 +26,7 @@ from experiments.loop.reconcile import (
     waiting_ids,
 )
 from experiments.mirrors import passing
+from experiments.monitoring import door
 from experiments.notices import delivery
 from experiments.training.base import experiment_of_job
 from experiments.trials import elsewhere
@@ -44,6 +45,7 @@ class Command(BaseCommand):
         if words := health.refusal():
             raise CommandError(words)
         self._stopping = False
+        door.serve("ticker")
         health.wait_until_migrated(self.stderr.write)
         restart_clocks()
         elsewhere.restart_silence()

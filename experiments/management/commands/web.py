@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from experiments.embedded import health, serving
+from experiments.monitoring import door
 
 
 class Command(BaseCommand):
@@ -39,4 +40,5 @@ class Command(BaseCommand):
         except OSError as error:
             where = f"{options['host']}, port {options['port']}"
             raise CommandError(f"{where} cannot be served: {error.strerror}.") from None
+        door.serve("web")
         serving.serve(sockets, options["leave"])

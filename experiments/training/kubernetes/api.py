@@ -16,6 +16,8 @@ from typing import Any, Self
 import urllib3
 from kubernetes import client, config
 
+from experiments import counted
+
 TIMEOUT_S = (5.0, 20.0)  # to connect, to answer
 POOL_SIZE = 256  # connections kept for the next request: watches, logs, and whoever launches
 USER_AGENT = "autotune-web"  # what an audit log of the cluster calls us
@@ -169,8 +171,10 @@ class KubeApi:
             )
             answer = self._client.call_api(*request, _request_timeout=timeout)
         except (urllib3.exceptions.HTTPError, client.ApiException, OSError) as error:
+            _count(method, path, query, "none")
             raise Unreachable(_words(error)) from error
         response = answer.response
+        _count(method, path, query, str(response.status))
         if response.status >= 400:
             raise _api_error(response)
         return response
@@ -184,6 +188,11 @@ def _as_object(path: str, data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Unreachable(f"{path} was answered by something else: {data[:100]!r}")
     return value
+
+
+def _count(method: str, path: str, query: Mapping[str, Any], status: str) -> None:
+    verb = "WATCH" if query.get("watch") else method
+    counted.KUBERNETES_REQUESTS.labels(verb, counted.resource_of(path), status).inc()
 
 
 def _read(response: Any) -> bytes:

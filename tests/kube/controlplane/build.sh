@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Build etcd, kube-apiserver, kube-controller-manager and kubectl for tests/kube from Go modules.
+# Build etcd, kube-apiserver, kube-controller-manager, kubectl and helm for tests/kube from Go modules.
 #
 #   build.sh [DIRECTORY]
 #
@@ -16,6 +16,7 @@ version=$(go_mod_version k8s.io/kubernetes)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/autotune-web
 directory=${1:-${KUBEBUILDER_ASSETS:-$cache/controlplane-$version}}
 mkdir -p "$directory"
+directory=$(cd "$directory" && pwd)
 exec 9>"$directory/.lock"
 flock 9 # a second build waits for the first, then finds everything
 
@@ -29,10 +30,15 @@ for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
     flags+=" -X $package.gitMinor=$(cut -d. -f2 <<<"$version")"
 done
 
-build() { # NAME PACKAGE
+helm=helm.sh/helm/v3
+flags+=" -X $helm/internal/version.version=$(awk -v m="$helm" '$1 == "require" && $2 == m { print $3 }' helm/go.mod)"
+flags+=" -X $helm/pkg/chartutil.k8sVersionMajor=1"
+flags+=" -X $helm/pkg/chartutil.k8sVersionMinor=$(cut -d. -f2 <<<"$version")"
+
+build() { # NAME PACKAGE [DIRECTORY OF ITS go.mod]
     [ -x "$directory/$1" ] && return
     echo "building $1 ..." >&2
-    CGO_ENABLED=0 nice go build -mod=readonly -trimpath -p "${BUILD_JOBS:-$(nproc)}" \
+    CGO_ENABLED=0 nice go build -C "${3:-.}" -mod=readonly -trimpath -p "${BUILD_JOBS:-$(nproc)}" \
         -ldflags "$flags" -o "$directory/.$1.new" "$2"
     mv "$directory/.$1.new" "$directory/$1"
 }
@@ -60,4 +66,5 @@ build etcd go.etcd.io/etcd/server/v3
 build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
 build kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager
 build kubectl k8s.io/kubernetes/cmd/kubectl
+build helm "$helm/cmd/helm" helm # of a module of its own: its versions are its business
 echo "$directory"
