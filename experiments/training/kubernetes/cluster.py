@@ -6,6 +6,7 @@ A ``NamespaceView`` starts a watch when a kind is first asked for, and refuses t
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import OrderedDict
@@ -15,7 +16,13 @@ from typing import Any
 from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
 from experiments.training.kubernetes.discovery import Served
 from experiments.training.kubernetes.jobs import ENGINES, JOB_LABEL, KINDS, MANAGED_BY
-from experiments.training.kubernetes.queues import KUEUE, is_in_queue, why_suspended, workload_of
+from experiments.training.kubernetes.queues import (
+    KUEUE,
+    is_in_queue,
+    why_suspended,
+    words_of,
+    workload_of,
+)
 from experiments.training.kubernetes.watch import Object, Watch
 
 FIRST_LIST_S = 10.0
@@ -205,6 +212,10 @@ class NamespaceView:
             watch = self._watch("Workload")
             watch.wait_synced(FIRST_LIST_S)  # not allowed to see them, perhaps: they are an extra
             workload = None if watch.trouble else workload_of(job, watch.all())
+            if workload is not None and not words_of(workload):  # the watch of the jobs was faster
+                path = f"{self._path('Workload')}/{workload['metadata']['name']}"
+                with contextlib.suppress(ApiError):
+                    workload = self._api.get(path)
         return why_suspended(job, workload)
 
     def _kueue_version(self) -> str:

@@ -45,13 +45,14 @@ def why_suspended(job: Object, workload: Object | None) -> str:
     if not is_in_queue(job):
         return "It is suspended, and not by a queue."
     queue = job["metadata"]["labels"][QUEUE_LABEL]
-    words = "" if workload is None else _words_of(workload)
+    words = "" if workload is None else words_of(workload)
     if not words:
         return f"It waits in the queue '{queue}' (Kueue)."
     return f"It waits in the queue '{queue}' (Kueue). {words}"
 
 
-def _words_of(workload: Object) -> str:
+def words_of(workload: Object) -> str:
+    """Why Kueue does not let a job run; "" where it does."""
     if (workload.get("spec") or {}).get("active") is False:
         return "Deactivated."
     conditions = {row["type"]: row for row in (workload.get("status") or {}).get("conditions", [])}
