@@ -57,7 +57,7 @@ PROBLEMS = (
 # Generated pages and schemas, descriptions of the API, programs of their own, headers.
 NEVER = (
     *("algorithms/reference.py", "algorithms/numerics/*.py", "manifest/crd.py", "rest/answers.py"),
-    "trials/by_hand.py",
+    *("trials/by_hand.py", "training/kubernetes/blocked.py"),
     *("rest/urls.py", "training/client/*.py", "training/local/log.py", "web/account_*.py"),
 )
 # Of other modules of ours: calls whose texts nobody is shown, and errors that are defects of ours.
