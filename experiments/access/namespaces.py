@@ -5,7 +5,8 @@ cluster knows them by, where AUTOTUNE_CHECK_NAMESPACES is on. A LocalSubjectAcce
 SubjectAccessReview of one namespace, which our account may make in the namespaces that are served
 and nowhere else. Guarantees: an answer is used for YES_S or NO_S; while the API server is away
 what somebody may look at is as it was, for KEPT_S at most, and nothing may be changed; nobody
-waits longer than a request may take, and not each one after the other.
+waits longer than a request may take, and not each one after the other. A namespace that we may not
+ask about is shut, and no other with it.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Namespaces:
         self._answers: OrderedDict[Question, tuple[bool, float]] = OrderedDict()
         self._lock = threading.Lock()
         self._away, self._away_until = "", 0.0
+        self._shut: set[str] = set()
 
     def may(
         self, person: Person, verb: str, namespace: str, *, to_look: bool = False,
@@ -141,7 +143,8 @@ class Namespaces:
                 self._api.timeout_s = TIMEOUT_S
             answer = self._api.post(_path(question), _review(question))
         except ApiError as error:
-            if error.status == 404:  # there is no such namespace
+            if error.status in (403, 404):  # not served (any more), or not there
+                self._note_shut(question.namespace, error)
                 return False
             raise self._unsure(error) from None
         except Unreachable as error:
@@ -150,6 +153,12 @@ class Namespaces:
             logger.warning("The cluster says again who may do what.")
             self._away = ""
         return bool(answer.get("status", {}).get("allowed"))
+
+    def _note_shut(self, namespace: str, error: ApiError) -> None:
+        """Say once that nobody can be let into a namespace, since we may not ask about it."""
+        if namespace not in self._shut:
+            self._shut.add(namespace)
+            logger.warning("Namespace %s is shut to everybody: %s", namespace, error)
 
     def _unsure(self, error: Exception) -> Unsure:
         words = f"The cluster does not say who may do what: {error}"

@@ -9,6 +9,7 @@ of the proxy is never an account of this installation, whatever their name.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import logging
 from collections.abc import Callable, MutableMapping
@@ -39,6 +40,7 @@ SECRET_HEADER = b"x-autotune-proxy-secret"
 SEEN_EVERY = timedelta(hours=1)
 MOST_GROUPS = 500
 LONGEST = 253  # characters of a name
+LONGEST_USERNAME = 150  # Django's
 OF_THE_CLUSTER = "system:"  # names that no proxy may give
 
 Scope = MutableMapping[str, Any]
@@ -135,18 +137,25 @@ def user_of(identity: Identity) -> Any | None:
 
 
 def _made(identity: Identity) -> ProxyAccount:
-    users = get_user_model().objects
-    username = identity.name[:140]
-    if username == accounts.ADMINISTRATOR or users.filter(username=username).exists():
-        username = f"proxy:{username}"  # our own accounts keep their names
     try:
         with transaction.atomic():
-            user = users.create_user(username)
+            user = get_user_model().objects.create_user(_free_name(identity.name))
             return ProxyAccount.objects.create(
                 user=user, name=identity.name, groups=list(identity.groups), seen_at=timezone.now()
             )
     except IntegrityError:  # another process made it at this very moment
         return ProxyAccount.objects.select_related("user").get(name=identity.name)
+
+
+def _free_name(name: str) -> str:
+    """What to call a new user here: our own accounts keep their names, however they are written."""
+    users, digest = get_user_model().objects, hashlib.sha256(name.encode()).hexdigest()[:16]
+    for username in (name, f"proxy:{name}"):
+        if len(username) > LONGEST_USERNAME or username.casefold() == accounts.ADMINISTRATOR:
+            continue
+        if not users.filter(username__iexact=username).exists():
+            return username
+    return f"proxy:{name[:100]}:{digest}"
 
 
 class ProxyBackend(ModelBackend):

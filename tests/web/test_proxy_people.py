@@ -121,10 +121,10 @@ def test_one_after_the_other_in_the_same_browser_are_two(browser: Browser) -> No
 
 
 def test_nobody_becomes_an_account_of_this_installation(browser: Browser, alice: Any) -> None:
-    for name in ("admin", "alice"):
+    for name in ("admin", "alice", "Admin", "proxy:admin", "x" * 253):
         assert browser.get("/", x_user=name)[0] == 200
         made = ProxyAccount.objects.get(name=name).user
-        assert made.username == f"proxy:{name}"
+        assert made.username.startswith("proxy:")
         assert not made.is_superuser
         assert made.pk != alice.pk
         assert person_of(made) is not None
@@ -373,12 +373,24 @@ def test_an_answer_is_kept_a_little(api: Api, monkeypatch: pytest.MonkeyPatch) -
     assert not asking.may(ANNA, "get", "a")
     now[0] += namespaces.NO_S + 0.1
     assert asking.may(ANNA, "get", "a")
-    api.says = ApiError(404, "NotFound", "no such namespace")
-    assert not asking.may(ANNA, "get", "gone")
+
+
+def test_a_namespace_that_we_may_not_ask_about_shuts_no_other(
+    api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    asking = Namespaces()
+    for status in (403, 404):
+        api.says = ApiError(status, "", "not you")
+        assert asking.which(ANNA, "get", [f"gone-{status}"]) == []
+        assert not asking.may(ANNA, "create", f"gone-{status}")
+    assert caplog.text.count("is shut to everybody") == 2
+    api.says = {"status": {"allowed": True}}
+    assert asking.which(ANNA, "get", ["gone-403", "a", "b"]) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
-    "trouble", [Unreachable("no route"), ApiError(503, "", "busy"), ApiError(403, "", "not you")]
+    "trouble",
+    [Unreachable("no route"), ApiError(503, "", "busy"), ApiError(401, "", "who are you")],
 )
 def test_who_cannot_be_asked_keeps_nobody_waiting(
     api: Api, monkeypatch: pytest.MonkeyPatch, trouble: Exception
