@@ -137,8 +137,8 @@ def test_run_detach_leaves_it_to_the_server(stack, tmp_path):
     assert url == f"{stack.url}/experiments/{experiment}/"
     assert stack.wait_for_phase(experiment, "DONE")["origin"] == "cli"
     # the server was started with another one, or none
-    kept = manage(stack.data, "show", experiment, "--json").stdout
-    assert sys.executable in kept
+    kept = json.loads(manage(stack.data, "export", experiment).stdout)["experiment"]["manifest"]
+    assert kept["spec"]["local"] == {"python": sys.executable}
     there = {"AUTOTUNE_URL": stack.url, "AUTOTUNE_TOKEN": stack.token}
     again = manage(tmp_path / "none", "run", "--detach", "--json", str(file), **there)
     assert again.returncode == 0, again.stderr
