@@ -228,7 +228,11 @@ def _command(draft: Draft, top: Section, space: dict[str, Any]) -> None:
         "name": "pytorch",
         "command": words,
         "workingDir": ".",
-        "env": [{"name": "WANDB_MODE", "value": "offline"}],  # no trial asks for an account
+        "env": [
+            {"name": "WANDB_MODE", "value": "offline"},  # no trial asks for an account
+            # a file of the parameters, which wandb.init takes as an agent's
+            {"name": "WANDB_SWEEP_PARAM_PATH", "value": "$(AUTOTUNE_SWEEP_PARAMETERS)"},
+        ],
     }
     if image := top.text("image_uri"):
         container["image"] = image

@@ -129,7 +129,10 @@ def _trial(
         ended = started + timedelta(seconds=runtime)
     return PastTrial(
         number=place,
-        parameters={n: _value(row[n], space.get(n)) for n in parameters if n in row} | fixed,
+        parameters={
+            **{n: _value(row[n], space.get(n)) for n in parameters if n in row},
+            **fixed,
+        },
         state=state,
         value=value if state == TrialState.SUCCEEDED else None,
         metrics=metrics,

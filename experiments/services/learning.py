@@ -1,9 +1,12 @@
-"""``run --warm-start ID``: the manifests of a file, with the experiments to learn from in them."""
+"""The manifests of a file with what ``run`` was told beside it: the experiments to learn from
+(``--warm-start ID``), and the interpreter of trials (``--python``) where another process runs them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from experiments.manifest.files import GivenManifest
 from experiments.manifest.text_edit import edit_text
@@ -24,9 +27,29 @@ def learning(found: FileIntake, words: Sequence[str], trials: str | None) -> Fil
     section = {"experiments": [_id_of(word) for word in words]}
     if trials:
         section["trials"] = trials  # type: ignore[assignment]
+    return _changed(found, lambda spec: {**spec, "warmStart": section})
+
+
+def with_python(found: FileIntake, python: str) -> FileIntake:
+    """The file's experiments with this interpreter, where they name none and one is given.
+
+    Raises ProblemsError.
+    """
+    if not python:
+        return found
+
+    def change(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**spec, "local": {"python": python, **(spec.get("local") or {})}}
+
+    return _changed(found, change)
+
+
+def _changed(
+    found: FileIntake, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> FileIntake:
     made = []
     for given, _ in found.experiments:
-        data = {**given.data, "spec": {**given.data["spec"], "warmStart": section}}
+        data = {**given.data, "spec": change(given.data["spec"])}
         intake = take_in(data)
         if intake.problems:
             raise ProblemsError(intake.problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,24 @@ def test_the_file_is_not_the_only_thing_that_may_be_huge(tmp_path: Path) -> None
     """Python's own limit for writing integers is met in a message too."""
     with pytest.raises(ProblemsError, match="number"):
         converted('{"a": tune.uniform(0, 0x' + "f" * 5000 + ")}", "train.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("trial: &a\n  command: x\n  inner: *a\ntuner: {}\n", "itself"),
+        (
+            "trial: &a0 [x, x, x, x, x, x, x, x, x]\n"
+            + "".join(f"k{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12)),
+            "alias",
+        ),
+        ("trialCommand: " + "x" * (4 << 20), "at most 1 MiB"),
+        ("trialCommand: " + "[" * 5000, "deep"),
+    ],
+    ids=["cyclic", "bomb", "huge", "deep"],
+)
+def test_yaml_that_is_cyclic_or_huge_is_refused_at_once(text: str, said: str) -> None:
+    began = time.process_time()
+    words = " ".join(problem.message for problem in refused(text))
+    assert said in words, words[:300]
+    assert time.process_time() - began < 2

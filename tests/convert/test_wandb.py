@@ -22,7 +22,10 @@ def test_a_sweep_is_carried_over() -> None:
         "python3", "train.py", "--lr=$(params.lr)", "--layers=$(params.layers)",
         "--optimizer=$(params.optimizer)", "--epochs=$(params.epochs)",
     ]  # fmt: skip
-    assert container_of(found)["env"] == [{"name": "WANDB_MODE", "value": "offline"}]
+    assert container_of(found)["env"] == [
+        {"name": "WANDB_MODE", "value": "offline"},
+        {"name": "WANDB_SWEEP_PARAM_PATH", "value": "$(AUTOTUNE_SWEEP_PARAMETERS)"},
+    ]
     assert spec["metrics"] == {"objective": "val_loss"}
     assert "print 'val_loss=VALUE'" in left_of(found)
 

@@ -131,11 +131,14 @@ def test_a_page_is_opened_by_a_link_that_signs_in(stack, done):
 
 def test_run_detach_leaves_it_to_the_server(stack, tmp_path):
     file = write_manifest(tmp_path, name="handed-over", maxTrialNum=1)
-    answer = manage(stack.data, "run", "--detach", str(file))
+    answer = manage(stack.data, "run", "--detach", "--python", sys.executable, str(file))
     assert answer.returncode == 0, answer.stderr
     experiment, url = answer.stdout.split()
     assert url == f"{stack.url}/experiments/{experiment}/"
     assert stack.wait_for_phase(experiment, "DONE")["origin"] == "cli"
+    # the server was started with another one, or none
+    kept = json.loads(manage(stack.data, "export", experiment).stdout)["experiment"]["manifest"]
+    assert kept["spec"]["local"] == {"python": sys.executable}
     there = {"AUTOTUNE_URL": stack.url, "AUTOTUNE_TOKEN": stack.token}
     again = manage(tmp_path / "none", "run", "--detach", "--json", str(file), **there)
     assert again.returncode == 0, again.stderr

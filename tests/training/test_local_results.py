@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -194,3 +195,16 @@ def test_a_forgotten_job_is_gone_and_then_lost(jobs: Jobs) -> None:
 def test_the_handle_of_another_backend_is_lost_not_an_error(jobs: Jobs) -> None:
     assert jobs.status({"name": "at-exp1-0-1", "namespace": "demo"}).state is JobState.LOST
     jobs.backend.stop({"name": "at-exp1-0-1", "namespace": "demo"})
+
+
+def test_wandbs_client_finds_the_parameters_as_an_agent_gives_them(jobs: Jobs) -> None:
+    env = [{"name": "WANDB_SWEEP_PARAM_PATH", "value": "$(AUTOTUNE_SWEEP_PARAMETERS)"}]
+    words = ["sh", "-c", 'cat "$WANDB_SWEEP_PARAM_PATH"']
+    parameters = {"lr": 0.5, "net.depth": 3, "net.act.name": "relu"}
+    handle = jobs.launch(jobs.describe(task(words, env=env), parameters=parameters))
+    jobs.end(handle)
+    assert json.loads(jobs.log(handle)) == {
+        "wandb_version": 1,
+        "lr": {"value": 0.5},
+        "net": {"value": {"depth": 3, "act": {"name": "relu"}}},
+    }

@@ -44,7 +44,7 @@ from experiments.selectors.export import export_json
 from experiments.selectors.pace import pace_json
 from experiments.services import actions
 from experiments.services.intake import FileIntake, keep_secrets
-from experiments.services.learning import learning
+from experiments.services.learning import learning, with_python
 from experiments.shell import handing, screen, server
 from experiments.shell.asking import Choice, Question
 from experiments.shell.bar import Progress, ProgressLine
@@ -114,7 +114,7 @@ class Command(BaseCommand):
         self._nursery.stopping = stopping = stop_signals()
         self._supervisor = self._supervise()
         try:
-            experiments = self._create(found)
+            experiments = self._create(found, elsewhere=self._supervisor is None)
             for experiment in experiments:
                 self._follow(experiment, stopping)
         except Experiment.DoesNotExist:
@@ -146,7 +146,7 @@ class Command(BaseCommand):
                 f"{why} {settings.DATA_DIR}: start {settings.COMMAND} up{settings.DATA_OPTION},"
                 " which takes it, or leave --detach out.",
             )
-        made = self._create(read_file(self, options["file"]))
+        made = self._create(read_file(self, options["file"]), elsewhere=True)
         page = f"{there.url}/experiments"
         return [{"id": each.pk, "name": each.name, "url": f"{page}/{each.pk}/"} for each in made]
 
@@ -157,10 +157,14 @@ class Command(BaseCommand):
         for head in heads:
             self.stdout.write(screen.clean(f"{head['id']}  {head['url']}"))
 
-    def _create(self, found: FileIntake) -> list[Experiment]:
-        """All experiments of the file, with the secrets beside them."""
+    def _create(self, found: FileIntake, *, elsewhere: bool) -> list[Experiment]:
+        """All experiments of the file, with the secrets beside them.
+
+        Where they run ``elsewhere``, in a server of its own settings, they name our interpreter.
+        """
         try:
-            return self._created(learning(found, *self._learns))
+            told = with_python(found, settings.TRIAL_PYTHON if elsewhere else "")
+            return self._created(learning(told, *self._learns))
         except ProblemsError as error:
             for problem in error.problems:
                 self.stderr.write(problem_line("error", "--warm-start", problem))

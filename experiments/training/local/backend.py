@@ -10,6 +10,7 @@ is known of it, so that any process with the same root can adopt it::
                                  worker-0.log stdout and stderr of a replica
                                  work/        working directory where the manifest names none
                                  nni/         NNI_OUTPUT_DIR, NNI_SYS_DIR
+                                 sweep.json   its parameters for W&B's client, where asked for
     ROOT/exits/                  an empty file per job that ended since ``take_exits``
 
 Guarantees: a job is started once however often and from wherever it is launched; it outlives the
@@ -58,11 +59,14 @@ from experiments.training.local.gpus import Gpus
 from experiments.training.local.interpreter import ask, imports_of, named, trial_path
 from experiments.training.local.job import (
     OUTPUT,
+    SWEEP,
+    SWEEP_NAME,
     WORK,
     Surroundings,
     collecting,
     executable_of,
     replica_commands,
+    sweep_parameters,
 )
 from experiments.training.local.machine import Sharing
 from experiments.training.local.placing import Claim, may_share
@@ -145,6 +149,9 @@ class LocalBackend(Backend):
             self.exits.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (directory, directory / WORK, directory / OUTPUT):
                 folder.mkdir(mode=0o700, exist_ok=True)
+            if any(SWEEP_NAME in spec["env"] for spec in specs):
+                text = json.dumps(sweep_parameters(launch.parameters))
+                (directory / SWEEP).write_text(text, "utf-8")
             work = str(directory / WORK)
             self._preloads.start(launch, specs, work)  # nor a GPU for what is being imported
             with _locked(directory / "lock") as lock:

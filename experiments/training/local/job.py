@@ -32,6 +32,8 @@ from experiments.training.local.processes import JOB_MARK
 
 # Directories of a job: working directory where the manifest names none, and NNI_OUTPUT_DIR.
 WORK, OUTPUT = "work", "nni"
+# The file that W&B's client takes a sweep's parameters from, and how a manifest refers to it.
+SWEEP, SWEEP_NAME = "sweep.json", "AUTOTUNE_SWEEP_PARAMETERS"
 
 # Below the range from which the kernel takes ports for outgoing connections.
 PORTS = range(20000, 32000)
@@ -130,6 +132,8 @@ def _replica_command(
     ours |= devices
     ours[JOB_MARK] = str(directory)
     given = container.get("env") or []
+    if any(f"$({SWEEP_NAME})" in str(entry.get("value")) for entry in given):
+        ours[SWEEP_NAME] = str(directory / SWEEP)
     named = {str(entry.get("name")) for entry in given} | set(surroundings.inherited)
     ours |= tracker_environment(launch, named)
     for number, entry in enumerate(given):
@@ -191,6 +195,21 @@ def _replica_command(
         "collect": collect,
     }
     return spec, problems
+
+
+def sweep_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's parameters as W&B's agent writes them for its client; dots are levels."""
+    found: dict[str, Any] = {}
+    for name, value in parameters.items():
+        place, *below = name.split(".")
+        if not below:
+            found[place] = {"value": value}
+            continue
+        inner = found.setdefault(place, {"value": {}})["value"]
+        for part in below[:-1]:
+            inner = inner.setdefault(part, {})
+        inner[below[-1]] = value
+    return {"wandb_version": 1, **found}
 
 
 def collecting(job: Mapping[str, Any], python: str, client_dir: Path) -> dict[str, Any]:
