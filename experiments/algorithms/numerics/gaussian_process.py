@@ -2,9 +2,8 @@
 
 Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006: the posterior is Algorithm
 2.1, the marginal likelihood and its gradient equations 5.8 and 5.9, the Matérn family equation
-4.14. It is multiplied by a factor for every categorical column in which two rows differ (an overlap
-kernel): categories make no smooth path, so each difference weighs the same, whatever others there
-are. Called by the GP and Metis tuners.
+4.14. A categorical column counts as distance 1 between different categories. Called by the GP and
+Metis tuners.
 
 Hyper-parameters are fitted by maximum a posteriori: L-BFGS on their logarithms with the analytic
 gradient, from a few fixed starts, so that the same data gives the same fit. Priors are log-normal;
@@ -80,34 +79,14 @@ def column_distances(a: Floats, b: Floats, categorical: Bools) -> Floats:
     return squared
 
 
-def distances(
-    a: Floats, b: Floats, weights: Floats, categorical: Bools
-) -> tuple[Floats, Floats | None]:
-    """Return the weighted squared distances of every two rows. # (n, m)
-
-    Those in the numeric columns and those in the categorical ones, None without such.
-    """
+def distances(a: Floats, b: Floats, weights: Floats, categorical: Bools) -> Floats:
+    """Return the weighted squared distance of every two rows. # (n, m)"""
     numeric = ~categorical
     root = np.sqrt(weights[numeric])
     squared: Floats = cdist(a[:, numeric] * root, b[:, numeric] * root, "sqeuclidean")
-    if not categorical.any():
-        return squared, None
-    chosen = np.zeros_like(squared)
     for index in np.flatnonzero(categorical):
-        chosen += weights[index] * (a[:, index, None] != b[None, :, index])
-    return squared, chosen
-
-
-def kernel(numeric: Floats, chosen: Floats | None, nu: float) -> tuple[Floats, Floats]:
-    """Return the kernel at two squared distances, and its derivative by the numeric one.
-
-    By the categorical one it is minus half the kernel.
-    """
-    value, slope = matern(numeric, nu)
-    if chosen is None:
-        return value, slope
-    decay = np.exp(-0.5 * chosen)
-    return value * decay, slope * decay
+        squared += weights[index] * (a[:, index, None] != b[None, :, index])
+    return squared
 
 
 # -- fitting -------------------------------------------------------------------------------------
@@ -140,10 +119,8 @@ class _Posterior:
         self.y = y
         self.nu = nu
         self.prior = prior
-        cube = column_distances(x, x, categorical).reshape(self.n_columns, -1)
-        self.numeric, self.chosen = np.flatnonzero(~categorical), np.flatnonzero(categorical)
-        self.apart = cube[self.numeric]  # squared distances in numeric columns # (.., n * n)
-        self.differ = cube[self.chosen]  # in categorical ones
+        cube = column_distances(x, x, categorical)
+        self.squared = cube.reshape(self.n_columns, -1)  # (d, n * n)
         self.means = np.append(np.full(self.n_columns, prior.weight_mean), [0.0, 0.0])
         self.means[:-2] -= log_spreads(x, categorical)
         self.means[-2:] = prior.scale_mean, prior.noise_mean
@@ -155,13 +132,9 @@ class _Posterior:
         weights = np.exp(theta[:-2])
         scale = math.exp(theta[-2])
         noise = math.exp(theta[-1])
-        shape = n_rows, n_rows
-        squared = (weights[self.numeric] @ self.apart).reshape(shape)
-        chosen = None
-        if len(self.chosen):
-            chosen = (weights[self.chosen] @ self.differ).reshape(shape)
-        value_of, slope = kernel(squared, chosen, self.nu)
-        covariance = scale * value_of
+        squared = (weights @ self.squared).reshape(n_rows, n_rows)
+        kernel, slope = matern(squared, self.nu)
+        covariance = scale * kernel
         covariance[np.diag_indices(n_rows)] += noise + prior.least_noise
         lower, info = linalg.lapack.dpotrf(covariance, lower=1, clean=1)
         gap = (theta - self.means) / self.sds
@@ -176,12 +149,9 @@ class _Posterior:
         value += 0.5 * float(gap @ gap)
         outer = inverse - np.outer(alpha, alpha)  # 2 d value / d covariance
         gradient = gap / self.sds
-        by_weight = np.zeros(self.n_columns)
-        by_weight[self.numeric] = self.apart @ (outer * slope).ravel()
-        if len(self.chosen):
-            by_weight[self.chosen] = self.differ @ (-0.5 * outer * value_of).ravel()
-        gradient[:-2] += 0.5 * scale * weights * by_weight
-        gradient[-2] += 0.5 * scale * float(np.vdot(outer, value_of))
+        by_distance = (outer * slope).ravel()
+        gradient[:-2] += 0.5 * scale * weights * (self.squared @ by_distance)
+        gradient[-2] += 0.5 * scale * float(np.vdot(outer, kernel))
         gradient[-1] += 0.5 * noise * float(np.trace(outer))
         return value, gradient
 
@@ -263,15 +233,15 @@ class GaussianProcess:
 
     def _kernel(self, rows: Floats) -> Floats:
         """Return the prior covariance of every row with every training row."""
-        apart = distances(rows, self.x, self.hyper.weights, self.categorical)
-        return self.hyper.scale * kernel(*apart, self.nu)[0]
+        squared = distances(rows, self.x, self.hyper.weights, self.categorical)
+        return self.hyper.scale * matern(squared, self.nu)[0]
 
     def predict(self, rows: Floats) -> tuple[Floats, Floats]:
         """Return the means (m, n_sets) and standard deviations (m,) of the noise-free function."""
-        with_x = self._kernel(rows)
-        half = with_x @ self.inverse_lower.T
+        kernel = self._kernel(rows)
+        half = kernel @ self.inverse_lower.T
         variance = self.hyper.scale - np.einsum("ij,ij->i", half, half)
-        return with_x @ self.alpha, np.sqrt(np.maximum(variance, 1e-12 * self.hyper.scale))
+        return kernel @ self.alpha, np.sqrt(np.maximum(variance, 1e-12 * self.hyper.scale))
 
     def predict_with_gradient(self, row: Floats) -> tuple[Floats, float, Floats, Floats]:
         """Return means (n_sets,), deviation, and their derivatives (d, n_sets) and (d,) at a row.
@@ -280,28 +250,26 @@ class GaussianProcess:
         """
         hyper = self.hyper
         difference = row - self.x  # (n, d)
-        numeric, chosen = ~self.categorical, None
-        squared = difference[:, numeric] ** 2 @ hyper.weights[numeric]
+        squared = difference * difference
         if self.categorical.any():
-            differs = difference[:, self.categorical] != 0.0
-            chosen = differs @ hyper.weights[self.categorical]
-        covariance, slope = kernel(squared, chosen, self.nu)
-        covariance = hyper.scale * covariance
-        half = self.inverse_lower @ covariance
+            squared[:, self.categorical] = difference[:, self.categorical] != 0.0
+        kernel, slope = matern(squared @ hyper.weights, self.nu)
+        kernel = hyper.scale * kernel
+        half = self.inverse_lower @ kernel
         variance = max(hyper.scale - float(half @ half), 1e-12 * hyper.scale)
         deviation = math.sqrt(variance)
-        # d covariance_i / d row_j  # (d, n)
+        # d kernel_i / d row_j  # (d, n)
         by_row = (2.0 * hyper.scale) * hyper.weights[:, None] * (slope[:, None] * difference).T
         d_deviation = -(by_row @ (half @ self.inverse_lower)) / deviation
-        return covariance @ self.alpha, deviation, by_row @ self.alpha, d_deviation
+        return kernel @ self.alpha, deviation, by_row @ self.alpha, d_deviation
 
     def joint(self, rows: Floats) -> tuple[Floats, Floats]:
         """Return means (m, n_sets) and covariance (m, m) of the noise-free function."""
-        with_x = self._kernel(rows)
-        half = with_x @ self.inverse_lower.T
-        apart = distances(rows, rows, self.hyper.weights, self.categorical)
-        covariance = self.hyper.scale * kernel(*apart, self.nu)[0] - half @ half.T
-        return with_x @ self.alpha, covariance
+        kernel = self._kernel(rows)
+        half = kernel @ self.inverse_lower.T
+        squared = distances(rows, rows, self.hyper.weights, self.categorical)
+        covariance = self.hyper.scale * matern(squared, self.nu)[0] - half @ half.T
+        return kernel @ self.alpha, covariance
 
     def extended(self, rows: Floats, targets: Floats) -> GaussianProcess:
         """Return the process given more rows (m, d) with sets of targets (m, n_sets)."""
