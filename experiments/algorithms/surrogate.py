@@ -30,6 +30,7 @@ from experiments.algorithms.numerics.gaussian_process import (
     fit,
     sample_jointly,
 )
+from experiments.algorithms.numerics.plateaus import Plateaus, radius_of
 from experiments.algorithms.numerics.search import row_keys
 from experiments.algorithms.one_by_one import derive_rng
 from experiments.algorithms.space.vectors import VectorSpace
@@ -212,6 +213,16 @@ class Modeller:
             return 0.0
         ranks = [stats.rankdata(numbers) for numbers in (predicted, process.y[:, 0])]
         return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+    def plateaus(self, data: Data) -> Plateaus | None:
+        """Return where a trial would repeat another one; None where results differ anywhere."""
+        weights, categorical = self.hyper(data).weights, self._domain.categorical
+        newest = slice(-MAX_ROWS, None)
+        rows = data.rows[newest]
+        radius = radius_of(rows, data.targets[newest], weights, categorical)
+        if radius is None:
+            return None
+        return Plateaus(np.concatenate([rows, data.running]), weights, categorical, radius)
 
     def believer(self, data: Data) -> GaussianProcess:
         """Return what is believed if running trials reach exactly what the model predicts."""

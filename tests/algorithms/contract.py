@@ -104,6 +104,10 @@ def done(number: int, suggestion: Suggestion, loss: float) -> Observation:
     )
 
 
+def failed(number: int, suggestion: Suggestion) -> Observation:
+    return Observation(number, suggestion.parameters, Outcome.FAILED, note=suggestion.note)
+
+
 def running(number: int, suggestion: Suggestion) -> Observation:
     return Observation(number, suggestion.parameters, Outcome.RUNNING, note=suggestion.note)
 
@@ -113,10 +117,10 @@ def run(
     space: SearchSpace,
     n_trials: int,
     seed: int = 0,
-    loss: Callable[[dict[str, Any]], float] = loss_of,
+    loss: Callable[[dict[str, Any]], float | None] = loss_of,
     rebuild: bool = True,
 ) -> list[Observation]:
-    """Run an experiment of one trial after another."""
+    """Run an experiment of one trial after another; one without a loss fails."""
     history: list[Observation] = []
     tuner = tuner_of(entry, space, seed)
     for number in range(n_trials):
@@ -127,7 +131,10 @@ def run(
             assert proposal.exhausted
             break
         (suggestion,) = proposal.suggestions
-        history.append(done(number, suggestion, loss(suggestion.parameters)))
+        result = loss(suggestion.parameters)
+        history.append(
+            failed(number, suggestion) if result is None else done(number, suggestion, result)
+        )
     return history
 
 
@@ -153,8 +160,7 @@ def whole_mixed_history(entry: Entry, space: SearchSpace, n_trials: int) -> tupl
         if suggestion is None:
             break
         if number % 5 == 3:
-            failed = Observation(number, suggestion.parameters, Outcome.FAILED)
-            history.append(failed)
+            history.append(Observation(number, suggestion.parameters, Outcome.FAILED))
         elif number % 7 == 5 and entry.name != "PBTTuner":  # that one waits for each
             history.append(running(number, suggestion))
         else:

@@ -1,4 +1,4 @@
-"""Every algorithm that models is no worse than Random where there are steps, or only choices."""
+"""Every algorithm that models is no worse than Random: on steps, choices, and where much fails."""
 
 from __future__ import annotations
 
@@ -41,12 +41,19 @@ def chosen(params: dict[str, Any]) -> float:
     return float(sum(_MAIN[i, place] for i, place in enumerate(places)) + pairs)
 
 
+def where_it_runs(params: dict[str, Any]) -> float | None:
+    """The same steps, of which half of all trials do not come to an end."""
+    return None if params["n"] > 4 or params["x"] > 0.9 else steps(params)
+
+
 @every_model
 @pytest.mark.parametrize(
-    ("raw", "loss"), [(NUMBERS, steps), (CHOICES, chosen)], ids=["steps", "choices"]
+    ("raw", "loss"),
+    [(NUMBERS, steps), (CHOICES, chosen), (NUMBERS, where_it_runs)],
+    ids=["steps", "choices", "failing"],
 )
 def test_a_model_is_no_worse_than_random(
-    entry: Entry, raw: dict[str, Any], loss: Callable[[dict[str, Any]], float]
+    entry: Entry, raw: dict[str, Any], loss: Callable[[dict[str, Any]], float | None]
 ) -> None:
     space = SearchSpace.parse(raw)
 

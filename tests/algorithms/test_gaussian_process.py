@@ -72,6 +72,19 @@ def test_the_posterior_is_that_of_scikit_learn(nu: float) -> None:
     np.testing.assert_allclose(joint_covariance, covariance, atol=1e-8)
 
 
+def test_a_choice_is_expected_to_matter_as_much_as_a_number() -> None:
+    """Where nothing is known the prior decides: random rows are alike in either."""
+    rng = np.random.default_rng(0)
+    categorical = np.array([True, True, False])
+    units = rng.random((400, 3))
+    x = np.where(categorical, np.floor(units * [5, 2, 1]), units)
+    prior = Prior.of(3, 1e-6)
+    means = _Posterior(x, np.zeros(400), categorical, 2.5, prior).means[:3]
+    apart = np.array([np.mean(x[:200, c] != x[200:, c]) for c in (0, 1)])
+    apart = np.append(apart, np.mean((x[:200, 2] - x[200:, 2]) ** 2))
+    np.testing.assert_allclose(np.exp(means) * apart, np.exp(prior.weight_mean) / 6, rtol=0.15)
+
+
 @pytest.mark.parametrize("nu", [0.5, 1.5, 2.5, 0.8, 1.2, 3.7, 1e9])
 def test_the_kernel_s_derivative_is_its_difference_quotient(nu: float) -> None:
     squared = np.array([1e-3, 0.1, 1.0, 5.0, 60.0])

@@ -10,7 +10,9 @@ gradient, from a few fixed starts, so that the same data gives the same fit. Pri
 that of the length scales grows with the square root of the number of columns (Hvarfner, Hellsten
 and Nardi, "Vanilla Bayesian Optimization Performs Great in High Dimensions", ICML 2024, section 4).
 It is centred on shorter scales than theirs and narrower: few noisy trials are else explained as
-noise on a plane, whose optimum is always a corner.
+noise on a plane, whose optimum is always a corner. A category's scale is longer by as much as two
+random categories are farther apart than two random numbers, so that a choice is expected to matter
+as much as a number, not five times as much.
 
 Symbols: n training rows, m query rows, d columns; x rows (n, d), y targets (n,), w inverse squared
 length scales (d,), s signal variance, v noise variance, K = s k(x, x) + v I, L its Cholesky factor.
@@ -119,7 +121,8 @@ class _Posterior:
         self.prior = prior
         cube = column_distances(x, x, categorical)
         self.squared = cube.reshape(self.n_columns, -1)  # (d, n * n)
-        self.means = np.full(self.n_columns + 2, prior.weight_mean)
+        self.means = np.append(np.full(self.n_columns, prior.weight_mean), [0.0, 0.0])
+        self.means[:-2] -= log_spreads(x, categorical)
         self.means[-2:] = prior.scale_mean, prior.noise_mean
         self.sds = np.full(self.n_columns + 2, prior.weight_sd)
         self.sds[-2:] = prior.scale_sd, prior.noise_sd
@@ -153,6 +156,19 @@ class _Posterior:
         return value, gradient
 
 
+def log_spreads(x: Floats, categorical: Bools) -> Floats:
+    """Return how much farther apart than numbers random values of each column are, # (d,).
+
+    It is the logarithm of the ratio of mean squared distances: 1/6 for numbers between 0 and 1,
+    1 - 1/k for k categories, of which those count that were seen.
+    """
+    found = np.zeros(x.shape[1])
+    for index in np.flatnonzero(categorical):
+        n_seen = max(2, len(np.unique(x[:, index])))
+        found[index] = math.log(6.0 * (1.0 - 1.0 / n_seen))
+    return found
+
+
 def fit(
     x: Floats,
     y: Floats,
@@ -171,15 +187,16 @@ def fit(
         nu: smoothness of the Matérn kernel.
         prior: priors of the hyper-parameters.
         max_steps: steps of L-BFGS from each start.
-        starts: length scales to start from, times the square root of d.
+        starts: length scales of numbers to start from, times the square root of d.
     """
     n_columns = x.shape[1]
     objective = _Posterior(x, y, categorical, nu, prior)
     limits = [(math.log(1e-4), math.log(1e4))] * n_columns
     limits += [(math.log(1e-3), math.log(1e3)), (math.log(1e-9), math.log(10.0))]
     best: Any = None
+    spreads = log_spreads(x, categorical)
     for start in starts:
-        theta = np.full(n_columns + 2, -2.0 * math.log(start * math.sqrt(max(1, n_columns))))
+        theta = np.append(-2.0 * math.log(start * math.sqrt(max(1, n_columns))) - spreads, [0, 0])
         theta[-2:] = 0.0, math.log(1e-3)
         found = optimize.minimize(
             objective,

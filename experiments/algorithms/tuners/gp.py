@@ -5,7 +5,8 @@ NeurIPS 2012: a Matérn process with one length scale per parameter models the l
 ``numerics.gaussian_process``), and the trial proposed is where the utility is largest
 (``numerics.acquisition``). Running trials count by fantasies (their section 3.2), drawn from the
 model. A region where trials failed is left by the probability of running (``failures``), which
-multiplies the utility.
+multiplies the utility; so does, where results of neighbours are equal, the probability of saying
+something new (``numerics.plateaus``): objectives with steps are not tried twice on one step.
 
 The settings are NNI's, with these meanings: ``kappa`` weighs the deviation in ucb; ``xi`` is what
 ei and poi want to gain at least, in standard deviations of the transformed losses; ``alpha`` is the
@@ -35,6 +36,7 @@ from experiments.algorithms.failures import Failures
 from experiments.algorithms.numerics.acquisition import Acquisition
 from experiments.algorithms.numerics.domain import Floats
 from experiments.algorithms.numerics.feasibility import Feasible
+from experiments.algorithms.numerics.plateaus import New
 from experiments.algorithms.numerics.search import Objective, best_row
 from experiments.algorithms.numerics.threads import one_thread
 from experiments.algorithms.one_by_one import OneByOneTuner
@@ -73,6 +75,9 @@ class GPTuner(OneByOneTuner[GPArgs]):
             )
             known = self._failures.learn(history)
             objective: Objective = acquisition
+            steps = self._modeller.plateaus(data)
+            if steps is not None:
+                objective = New(objective, steps)
             if self.per_second:
                 objective = self._durations.per_second(objective, history)
             if known is not None:
