@@ -117,24 +117,17 @@ def in_parts(bundle: str, traces: Iterable[str] = TRACES) -> str:
     )
     rest = bundle[entry.end() :].replace(_GLOBAL, "window.PlotlyParts = Plotly;")
     kept_text = _without(bundle[: entry.start()], modules, _asked_for(modules, parts))
-    if rest.count(_END) != 1:
-        raise UnknownBundle("its end is not the one that is known")
-    return _at_once(_asking(kept_text)) + tail + rest.replace(_END, f"{_END[:-3]})));")
+    return _whole_at_once(_at_once(_asking(kept_text)) + tail + rest)
 
 
 def _at_once(text: str) -> str:
-    """The same, of functions that browsers compile while the file is still coming in.
+    """The modules as functions that browsers compile while the file is still coming in.
 
     A function in brackets is taken for one that is called at once, an arrow is not: that one is
     read once over, and again when it is called, on the thread on which the page stands still.
     """
-    for arrow, function in _WHOLE:
-        if len(arrow.findall(text)) != 1:
-            raise UnknownBundle("its beginning is not the one that is known")
-        text = arrow.sub(function, text)
-    pieces = []
     modules = _modules(text, len(text))
-    pieces.append(text[: next(iter(modules.values())).start])
+    pieces = [text[: next(iter(modules.values())).start]]
     for module in modules.values():
         head = _MODULE.match(module.text)
         length = module.length
@@ -150,6 +143,16 @@ def _at_once(text: str) -> str:
             module.text[length:],
         ]
     return "".join(pieces)
+
+
+def _whole_at_once(text: str) -> str:
+    """The same for what is around all modules; as it is, where it is not the one that is known."""
+    is_known = text.count(_END) == 1 and all(len(w.findall(text)) == 1 for w, _ in _WHOLE)
+    if not is_known:
+        return text
+    for arrow, function in _WHOLE:
+        text = arrow.sub(function, text)
+    return text.replace(_END, f"{_END[:-3]})));")
 
 
 def _asking(bundle: str) -> str:

@@ -16,7 +16,7 @@ from experiments.states import TrialState
 KIND = "duration"
 FEW = 8  # bars, between which every number is named
 MOST_BARS = 600  # above that bands stand for all, and the longest are drawn one by one
-N_LONGEST = 150
+N_LONGEST = 80
 LEAST_QUEUE_S = 0.05  # shorter waits are the loop's own rhythm, not a queue
 
 

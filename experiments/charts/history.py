@@ -40,13 +40,13 @@ X = ("number", "start", "time")
 MANY = 250  # points; above that they are drawn smaller
 MOST_POINTS = 1500  # above that the best are drawn, some of the others, and bands for all
 MOST_DRAWN = {
-    "SUCCEEDED": 300,
-    "EARLY_STOPPED": 100,
+    "SUCCEEDED": 200,
+    "EARLY_STOPPED": 60,
     "RUNNING": 300,
-    "FAILED": 80,
-    "EXCLUDED": 50,
+    "FAILED": 60,
+    "EXCLUDED": 40,
 }
-N_BEST = 120  # of those that succeeded, drawn whatever the rest is
+N_BEST = 80  # of those that succeeded, drawn whatever the rest is
 MOST_OUTSIDE = 50
 GROUPS = ("SUCCEEDED", "EARLY_STOPPED", "RUNNING", "FAILED", "EXCLUDED")  # drawing order
 

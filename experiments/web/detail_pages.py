@@ -28,6 +28,7 @@ from experiments.trials.backends import backend
 
 PAGE_SIZE = 50  # trials on the table's first page, as REST pages them
 N_EVENTS = 40  # newest events that come with the page
+OVERVIEW = ("curves", "parcoords", "duration")  # charts beside the history, in order
 
 
 @login_required
@@ -62,6 +63,7 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
         "configuration": configuration(experiment),
         "notes_html": rendered(experiment.notes),
         "compare": compare.LIMITS,
+        "overview": OVERVIEW,
         "devices_url": reverse("api-devices") if backend().runs_here else "",
     }
     return render(request, "experiments/detail.html", context)

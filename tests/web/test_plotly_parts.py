@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -26,6 +27,11 @@ def test_the_bundle_of_this_release_is_cut_to_what_our_charts_draw() -> None:
     assert "window.Plotly = Plotly" not in cut
     assert cut.count("window.PlotlyParts = Plotly;") == 1
     assert cut.count(".betweenPieces();") == 1
+    # compiled as it comes in: no arrow around all of it, nor around all but one of its modules
+    assert "var Plotly=(function(){" in cut
+    assert cut.rstrip().endswith("return Plotly;\n})));")
+    arrows = re.findall(r"=W\((?:\([\w$,]*\)|[\w$]+)=>\{", cut)
+    assert len(arrows) <= 1 < 300 < cut.count("=W((function(")
     assert cut.count("Copyright 2012") == BUNDLE.count("Copyright 2012") > 0
 
 

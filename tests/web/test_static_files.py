@@ -115,11 +115,12 @@ def test_every_page_with_a_script_of_many_modules_asks_for_them_at_once() -> Non
         assert wanted <= named, template
 
 
-def test_the_first_chart_is_asked_for_with_the_page_unless_something_else_is_meant(
+def test_the_overviews_charts_are_asked_for_with_the_page_unless_something_else_is_meant(
     client: Client, make_experiment: Any
 ) -> None:
     experiment = make_experiment()
     page = f"/experiments/{experiment.pk}/"
-    asked = f'href="/api/v1/experiments/{experiment.pk}/charts/history/"'
-    assert asked in client.get(page).content.decode()
-    assert asked not in client.get(page + "?where=lr<1").content.decode()
+    asked = re.compile(rf'href="/api/v1/experiments/{experiment.pk}/charts/(\w+)/"')
+    found = asked.findall(client.get(page).content.decode())
+    assert found == ["history", "curves", "parcoords", "duration"]
+    assert not asked.findall(client.get(page + "?where=lr<1").content.decode())

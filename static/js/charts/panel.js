@@ -60,6 +60,10 @@ export class ChartPanel {
     this.missed = 0;
     /** @type {AbortController | null} of the fetch under way */
     this.fetching = null;
+    /** @type {Promise<void>} its first answer has come, or failed */
+    this.answered = new Promise((resolve) => {
+      this.hasAnswer = resolve;
+    });
     this.timer = 0;
     this.fetchedAt = 0;
     this.due = 0;
@@ -203,6 +207,7 @@ export class ChartPanel {
     } finally {
       if (this.fetching === abort) {
         this.fetching = null;
+        this.hasAnswer?.();
         this.root.classList.remove("is-loading");
         if (this.pause !== null) this.refresh(this.pause);
       }

@@ -7,6 +7,8 @@ import { loadPlotly } from "../charts/library.js";
 import { ChartPanel } from "../charts/panel.js";
 import { all, byId, hit } from "../dom.js";
 
+const PATIENCE = 5000; // milliseconds
+
 const narrow = window.matchMedia("(max-width: 767.98px)");
 const defaultView = () => (narrow.matches ? "history" : "all");
 
@@ -110,6 +112,14 @@ export class Charts {
   bringIntoView(tab) {
     const row = this.tabs.parentElement;
     if (row) row.scrollLeft = tab.offsetLeft - (row.clientWidth - tab.offsetWidth) / 2;
+  }
+
+  /** Every chart that is looked at has been answered for, or takes too long. */
+  async answered() {
+    await new Promise((resolve) => requestAnimationFrame(resolve)); // they are asked for by now
+    const shown = [...this.panels.values()].filter((panel) => panel.isVisible);
+    const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE));
+    await Promise.race([Promise.all(shown.map((panel) => panel.answered)), patience]);
   }
 
   /** @param {News} news */

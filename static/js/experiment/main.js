@@ -3,6 +3,7 @@
 
 import { params, remember } from "../address.js";
 import { api } from "../api.js";
+import { pause } from "../charts/library.js";
 import { byId, onChange, pageData } from "../dom.js";
 import { gettext } from "../language.js";
 import { connectionBadge, Live } from "../live.js";
@@ -75,6 +76,8 @@ const table = new TrialTable({
     failures.select(asked);
   },
 });
+table.update([], experiment.best);
+await pause(); // what there is is seen, and the rest comes a piece at a time
 new ManyTrials({ url: trialsUrl, onAdded: () => table.refresh() });
 if (state.may_change) {
   new Many({
@@ -166,10 +169,16 @@ function draw() {
   changed("chips", experiment.counts, () => table.drawChips(experiment.counts));
   changed("aistore", experiment.aistore, () => drawAIStore(experiment.aistore, state.may_change));
   limits.show(experiment);
+  devices.follow(experiment);
+  if (areChartsThere) drawAnswers();
+}
+
+/** What the server works out of all trials: asked for after the charts, which are looked at first. */
+let areChartsThere = false;
+function drawAnswers() {
   pace.follow(experiment);
   winner.follow(experiment);
   failures.follow(experiment);
-  devices.follow(experiment);
 }
 
 /** @param {News} news */
@@ -189,11 +198,14 @@ function receive(news) {
 }
 
 const badge = connectionBadge();
-table.update([], experiment.best);
 failures.select(table.selection.asked());
 draw();
 charts.select(table.selection.asked());
 charts.start();
+charts.answered().then(() => {
+  areChartsThere = true;
+  drawAnswers();
+});
 const live = new Live({
   url: urls.socket,
   after: state.cursor,
