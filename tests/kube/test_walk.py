@@ -23,7 +23,8 @@ from tests.kube.control_plane import ControlPlane, find_programs
 
 GUIDE = (ROOT / "docs" / "kubernetes.md").read_text()
 PLAYED = re.compile(
-    r"^docker |^pg_dump | rollout status | port-forward | exec | wait --for=condition=(?:complete|Finished|Ready)"
+    r"^docker |^pg_dump | rollout status | port-forward | exec "
+    r"| wait --for=condition=(?:complete|Finished|Ready)"
 )
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
@@ -84,7 +85,8 @@ class Walk:
         return {o["metadata"]["name"] for o in items}
 
     def object(self, kind: str, name: str, namespace: str) -> dict[str, Any]:
-        return dict(json.loads(self.plane.kubectl("-n", namespace, "get", kind, name, "-o", "json")))
+        found = self.plane.kubectl("-n", namespace, "get", kind, name, "-o", "json")
+        return dict(json.loads(found))
 
     def first_experiment(self) -> None:
         self.follow("The first experiment")
