@@ -11,7 +11,7 @@ from pathlib import Path
 
 import autotune_trial
 import numpy as np
-from sklearn.datasets import load_digits
+from digits_mlp import drawn_digits
 
 EPOCHS = 1
 BATCH = 4
@@ -22,8 +22,8 @@ DEFAULTS = {"learning_rate": 0.1, "load_checkpoint_dir": "", "save_checkpoint_di
 def data() -> tuple[np.ndarray, ...]:
     """Digits with a good deal of noise, half of them to test on."""
     rng = np.random.default_rng(0)
-    images, labels = load_digits(return_X_y=True)
-    images = (images + rng.normal(0.0, 4.0, images.shape) - 5.0) / 6.0
+    images, labels = drawn_digits(1800)
+    images = (images + rng.normal(0.0, 4.0, images.shape) - 4.0) / 6.0
     order = rng.permutation(len(labels))
     train, test = order[:900], order[900:]
     return images[train], labels[train], images[test], labels[test]

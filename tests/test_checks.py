@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from django.core import checks
 from django.core.management import call_command
 
@@ -26,6 +27,7 @@ def test_no_migration_is_missing(db):
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
+@pytest.mark.long
 def test_a_server_starts_without_what_takes_long_to_import():
     """Those that an algorithm or a chart needs are loaded when it is asked for."""
     words = [sys.executable, "-c", START]

@@ -1,8 +1,8 @@
 """Every algorithm by name: what it is for, what it takes, which spaces it searches.
 
 Read by ``manifest.spec``, the forms, the docs page and the tests. Importing this module loads no
-algorithm: ``Entry.load`` does, so that the web server starts with numpy, but without scipy,
-scikit-learn and hyperopt, which take seconds.
+algorithm: ``Entry.load`` does, so that the web server starts with numpy, but without scipy
+and hyperopt, which take seconds.
 
 To add an algorithm: write its file, its Args in ``arguments``, one entry here and one in the docs.
 """

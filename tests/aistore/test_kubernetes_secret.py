@@ -88,6 +88,7 @@ def encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_the_key_is_read_from_the_manifests_namespace(
     cluster: ApiServer, experiment: Experiment, end: str, caplog: pytest.LogCaptureFixture

@@ -56,6 +56,7 @@ def test_what_is_stored_is_sealed_and_opens_with_the_same_secret_key_alone(db: N
 # ---- REST
 
 
+@pytest.mark.long
 def test_a_secret_is_set_changed_listed_and_deleted_but_never_read(client: Client):
     assert put(client, "my-key", KEY).status_code == 201
     changed = put(client, "my-key", OTHER_KEY)
@@ -150,6 +151,7 @@ def test_the_command_refuses_what_is_no_key_without_repeating_it(
         run()
 
 
+@pytest.mark.long
 def test_the_key_is_no_argument_of_the_command(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), "secret", "my-key", KEY],
@@ -245,6 +247,7 @@ FAILURES: list[Any] = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("failure", FAILURES, ids=repr)
 def test_no_log_page_error_event_or_export_shows_the_key(
     running: Experiment,

@@ -29,6 +29,7 @@ from tests.aistore.server import KEY, OTHER_KEY, FakeAIStore, Refuse
 # ---- trouble that passes
 
 
+@pytest.mark.long
 def test_after_a_500_it_waits_longer_and_longer_and_then_succeeds(
     running: Experiment, end_trial: MakeTrial, aistore: FakeAIStore
 ):

@@ -76,6 +76,7 @@ def test_parameters_of_branches_count() -> None:
     assert tuner.propose([], 1).suggestions[0].note == {"tuner": "TPE"}
 
 
+@pytest.mark.long
 def test_a_model_that_does_not_predict_shares_its_trials() -> None:
     """One in twenty is explored where it predicts, one in three where it guesses."""
     assert explored(0.9, 10, None) == pytest.approx(0.05)

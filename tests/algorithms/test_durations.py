@@ -36,6 +36,7 @@ def sizes(history: list[Observation], aware: bool) -> list[float]:
     return [s.parameters["size"] for s in tuner.propose(history, 4).suggestions]
 
 
+@pytest.mark.long
 def test_auto_prefers_short_trials_only_if_asked_to() -> None:
     history = history_of(20)
     assert np.mean(sizes(history, aware=True)) < 0.2 < np.mean(sizes(history, aware=False))

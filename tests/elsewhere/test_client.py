@@ -27,6 +27,8 @@ from experiments.models import Experiment, Loan, Metric
 from experiments.services import actions
 from tests.elsewhere.conftest import manifest
 
+pytestmark = pytest.mark.long  # each starts programs of its own
+
 X = {"x": at.uniform(-1, 1)}
 
 

@@ -169,6 +169,7 @@ def test_our_worker_understands_its_web():
         inspect.signature(task.run).bind(*arguments, **keywords)
 
 
+@pytest.mark.long
 def test_its_worker_understands_our_web(tmp_path: Path):
     code = (
         "import django; django.setup(); from autotune_web.celery import app;"

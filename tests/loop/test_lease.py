@@ -149,6 +149,7 @@ def test_who_lost_the_lease_changes_nothing(make_experiment):
         other.announce()  # of another experiment nothing was promised
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fails_at", ["take", "drop"])
 @pytest.mark.django_db(transaction=True)
 def test_a_lease_left_by_a_database_that_went_away_is_free_soon(

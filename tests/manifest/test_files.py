@@ -199,6 +199,7 @@ def test_lines_of_a_later_document_are_the_files() -> None:
     assert [p.line for p in twice] == [6]
 
 
+@pytest.mark.long
 def test_a_file_of_very_many_or_very_large_objects_is_refused_at_once() -> None:
     bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"a{i}: &a{i} [{', '.join(['*a' if i == 0 else f'*a{i - 1}'] * 9)}]\n" for i in range(4)

@@ -436,6 +436,7 @@ def order_of(data: Any, other: Any) -> Any:
     return [[name, order_of(data[name], other[name])] for name in data if name in other]
 
 
+@pytest.mark.long
 @each("seed", range(300))
 def test_any_edit_of_any_text_arrives_and_spares_the_rest(seed: int) -> None:
     edit_at_random(seed)

@@ -22,6 +22,8 @@ import pytest
 
 from tests.training.conftest import CLIENT_DIR
 
+pytestmark = pytest.mark.long  # each starts programs of its own
+
 SOURCE = CLIENT_DIR / "autotune_trial.py"
 RECORD = {"parameter_id": 3, "parameters": {"lr": 0.01, "units": 32, "name": "中", "more": [1]}}
 

@@ -14,6 +14,8 @@ from experiments.training.base import Collected, JobState
 from tests.training.conftest import Jobs, task, until
 from tests.training.test_event_files import FIRST, append, scalar
 
+pytestmark = pytest.mark.long  # each starts programs of its own
+
 LOSS = Collected("loss")
 
 

@@ -263,6 +263,7 @@ def test_other_programs_are_named_without_a_version(bare: Path, tmp_path: Path) 
 # ---- our examples
 
 
+@pytest.mark.long
 def test_an_example_runs_with_our_own_python_where_the_users_lacks_what_it_needs(
     bare: Path, tmp_path: Path
 ) -> None:

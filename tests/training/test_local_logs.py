@@ -100,6 +100,7 @@ def limit_file_size(handle: Handle, size: int) -> None:
     resource.prlimit(handle["pid"], resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
+@pytest.mark.long
 def test_a_log_goes_on_when_the_disk_has_room_again(jobs: Jobs) -> None:
     wait = "while ! [ -e {} ]; do sleep 0.02; done;"
     handle = jobs.shell(

@@ -18,6 +18,8 @@ from experiments.training.local.backend import LocalBackend
 from tests.training.conftest import CLIENT_DIR, Jobs, is_running, task, until
 from tests.training.test_local_trees import DAEMON, daemons_of
 
+pytestmark = pytest.mark.long  # each starts programs of its own
+
 # Launches the given job, tells the handle and waits to be killed.
 LAUNCHER = """
 import json, sys, time

@@ -11,6 +11,8 @@ import pytest
 from experiments.training.base import BackendUnavailable, Handle, JobState, LaunchError
 from tests.training.conftest import Jobs, is_running, task, until
 
+pytestmark = pytest.mark.long  # each starts programs of its own
+
 # Forks twice with a session of its own, forgets its environment, ignores SIGTERM: a real daemon.
 DAEMON = """
 import os, signal, sys

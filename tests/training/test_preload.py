@@ -21,6 +21,8 @@ from experiments.training.local.recipe import Call, Ordinary, call_of
 from tests.training.conftest import Jobs, is_running, task, until
 from tests.training.test_local_survival import answer, kill, launcher
 
+pytestmark = pytest.mark.long  # each starts programs of its own
+
 MODULES = ("json", "logging", "multiprocessing", "random", "tempfile", "heavy")
 HEAVY = "import time\ntime.sleep(0.3)\nvalue = []\n"
 

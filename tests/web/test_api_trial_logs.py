@@ -154,6 +154,7 @@ def test_a_backend_that_is_away_is_503_with_a_time_to_come_back(
 TOKEN = "17.abcde.3.exp12345." + "Ab-_" * 5 + "xy"
 
 
+@pytest.mark.long
 def test_the_token_that_a_trial_reports_with_never_leaves_with_its_log(
     client: Client, experiment: Experiment, kept: KeptLogs, four: list[Trial]
 ) -> None:

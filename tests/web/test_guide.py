@@ -99,6 +99,7 @@ def test_the_languages_show_the_same_pictures_and_each_is_shown_once() -> None:
         assert [file.name for file in kept if file.stat().st_size > LARGEST] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_page_of_help_is_shown_and_leads_somewhere(client: Client, language: str) -> None:
     seen, waiting = set(), ["/help/"]

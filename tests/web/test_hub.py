@@ -349,6 +349,7 @@ def running_trials(experiment: Experiment, make_trial: Any) -> list[Trial]:
     return [make_trial(experiment, state=TrialState.RUNNING) for _ in range(4)]
 
 
+@pytest.mark.long
 def test_a_client_that_drops_and_returns_has_every_metric_once(
     server: Server, experiment: Experiment, running_trials: list[Trial], cookie: str
 ) -> None:

@@ -218,6 +218,7 @@ def test_figures_and_tables_are_compressed_and_pages_are_not(client: Client) -> 
     assert again.status_code == 304
 
 
+@pytest.mark.long
 def test_a_list_of_many_asks_the_database_no_more_than_one_of_few(
     client: Client, django_assert_num_queries: Any
 ) -> None:

@@ -16,6 +16,7 @@ from autotune_web.plotly_parts import UnknownBundle, in_parts
 BUNDLE = files("plotly").joinpath("package_data/plotly.min.js").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_the_bundle_of_this_release_is_cut_to_what_our_charts_draw() -> None:
     cut = in_parts(BUNDLE)
     assert len(cut) < 0.3 * len(BUNDLE)
