@@ -26,7 +26,7 @@ PLAYED = re.compile(
     r"^docker |^pg_dump | rollout status | port-forward | exec "
     r"| wait --for=condition=(?:complete|Finished|Ready)"
 )
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.xdist_group("walk")]
 
 
 def blocks(title: str) -> list[str]:
@@ -67,7 +67,7 @@ class Walk:
             cwd=self.place,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
             env={
                 "HOME": str(self.place),
                 "PATH": f"{self.plane.programs}:{os.environ['PATH']}",
