@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 PERIOD_S = 1.0
 LIST_AGAIN_S = 300.0  # then every object is looked at afresh
+DISOWN_TRIES = 5
 REFUSED_S = 2.0  # doubled with each refusal
 ALL_NAMESPACES = "*"
 KEPT_OUT = "Its namespace cannot be looked at:"
@@ -297,13 +298,20 @@ class Sync:
 
         The API server had us own these fields, and would refuse whoever applies another value.
         """
-        owners = body["metadata"].get("managedFields") or []
-        others = [o for o in owners if o.get("manager") != USER_AGENT or o.get("subresource")]
-        if not others or len(others) == len(owners):  # an empty list would change nothing
-            return body
-        version = body["metadata"]["resourceVersion"]
-        changes = {"metadata": {"resourceVersion": version, "managedFields": others}}
-        return self.api.patch(key.namespace, key.name, changes)
+        for _ in range(DISOWN_TRIES):
+            owners = body["metadata"].get("managedFields") or []
+            others = [o for o in owners if o.get("manager") != USER_AGENT or o.get("subresource")]
+            if not others or len(others) == len(owners):  # an empty list would change nothing
+                return body
+            version = body["metadata"]["resourceVersion"]
+            changes = {"metadata": {"resourceVersion": version, "managedFields": others}}
+            try:
+                return self.api.patch(key.namespace, key.name, changes)
+            except ClusterRefused as error:
+                if not error.is_conflict:
+                    raise
+                body = self.api.get(key.namespace, key.name)  # somebody wrote it meanwhile
+        return body
 
     # ---------------------------------------------------------------- status and Events
 

@@ -51,6 +51,7 @@ REFERENCE = {
             "rest",
             "shell",
             "kubernetes",
+            "monitoring",
             "aistore",
             "configuration",
             "notifications",

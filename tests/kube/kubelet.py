@@ -2,8 +2,14 @@
 
 Binds every pod to its one Node, runs each container's command with its env (references, fieldRefs
 and DNS names of Services resolved), writes pod status back as a kubelet does, ends pods that are
+<<<<<<< HEAD
 deleted, and serves their logs to the API server, so that ``kubectl logs`` works. Like the real
 ones it leaves pods with a nodeSelector or another scheduler unscheduled, cannot pull images below
+=======
+deleted, and serves their logs to the API server, so that ``kubectl logs`` works. ConfigMaps are
+mounted as directories whose names stand in the command; a pod that works in ``/tmp`` has one of its
+own. Like the real ones it leaves pods with a nodeSelector unscheduled, cannot pull images below
+>>>>>>> helm
 ``missing/``, and calls a SIGKILL under a memory limit OOMKilled.
 """
 
@@ -230,18 +236,44 @@ class PodRun(threading.Thread):
         environment = self._environment(container)
         words = [*(container.get("command") or []), *(container.get("args") or [])]
         argv = [expand(str(word), environment) for word in words]
+        for path, place in self._mounts(container).items():
+            argv = [word.replace(path, str(place)) for word in argv]
         meta = self.pod["metadata"]
         base = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         with self.kubelet.log_path(meta["namespace"], meta["name"], name).open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 argv,
                 env={**base, **environment},
-                cwd=container.get("workingDir") or self.kubelet.directory,
+                cwd=self._directory(container.get("workingDir") or ""),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def _directory(self, wanted: str) -> Path:
+        if wanted != "/tmp":
+            return Path(wanted or self.kubelet.directory)
+        own = self.kubelet.directory / f"tmp-{self.pod['metadata']['uid']}"
+        own.mkdir(exist_ok=True)
+        return own
+
+    def _mounts(self, container: Object) -> dict[str, Path]:
+        """Where this machine has the ConfigMaps that the container mounts, by mountPath."""
+        meta, found = self.pod["metadata"], {}
+        names = {v["name"]: v["configMap"]["name"] for v in self._volumes("configMap")}
+        for mount in container.get("volumeMounts") or []:
+            if mount["name"] in names:
+                path = f"/api/v1/namespaces/{meta['namespace']}/configmaps/{names[mount['name']]}"
+                place = self.kubelet.directory / f"{meta['uid']}-{mount['name']}"
+                place.mkdir(exist_ok=True)
+                for name, text in (persist(lambda p=path: self.kubelet.api.get(p))["data"]).items():
+                    (place / name).write_text(text)
+                found[mount["mountPath"]] = place
+        return found
+
+    def _volumes(self, kind: str) -> list[Object]:
+        return [volume for volume in self.pod["spec"].get("volumes") or [] if kind in volume]
 
     def _environment(self, container: Object) -> dict[str, str]:
         found: dict[str, str] = {}

@@ -231,3 +231,21 @@ def test_monitoring_turns_the_ports_on_and_lets_only_prometheus_in(
 )
 def test_the_api_server_takes_every_sample(cluster: ControlPlane, sample: Path):
     dry_run(cluster, sample.read_text())
+
+
+@pytest.mark.parametrize("folder", ["trials", "served-namespace"])
+def test_every_account_that_plays_a_role_is_bound_wherever_trials_run(
+    cluster: ControlPlane, folder: str, tmp_path: Path
+):
+    """With uploads, in further namespaces too, and for the one account of the embedded overlay."""
+    found = with_option(cluster, folder, "components", "aistore", tmp_path)
+    bound = {name: o for (kind, name), o in found.items() if kind == "RoleBinding"}
+    assert bound.keys() == {f"autotune-{role}" for role in ("web", "worker", "operator", "aistore")}
+    where = {"trials": "autotune-trials", "served-namespace": "team-a"}[folder]
+    for name, binding in bound.items():
+        role = "worker" if name == "autotune-aistore" else name.removeprefix("autotune-")
+        assert binding["metadata"]["namespace"] == where
+        assert {(s["name"], s["namespace"]) for s in binding["subjects"]} == {
+            (f"autotune-{role}", "autotune"),
+            ("autotune-embedded", "autotune"),
+        }

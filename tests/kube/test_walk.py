@@ -23,9 +23,10 @@ from tests.kube.control_plane import ControlPlane, find_programs
 
 GUIDE = (ROOT / "docs" / "kubernetes.md").read_text()
 PLAYED = re.compile(
-    r"^docker |^pg_dump | rollout status | port-forward | exec | wait --for=condition=(?:complete|Finished|Ready)"
+    r"^docker |^pg_dump | rollout status | port-forward | exec "
+    r"| wait --for=condition=(?:complete|Finished|Ready)"
 )
-pytestmark = [pytest.mark.cluster, pytest.mark.long]
+pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.xdist_group("walk")]
 
 
 def blocks(title: str) -> list[str]:
@@ -66,7 +67,7 @@ class Walk:
             cwd=self.place,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
             env={
                 "HOME": str(self.place),
                 "PATH": f"{self.plane.programs}:{os.environ['PATH']}",
@@ -84,9 +85,14 @@ class Walk:
         return {o["metadata"]["name"] for o in items}
 
     def object(self, kind: str, name: str, namespace: str) -> dict[str, Any]:
+<<<<<<< HEAD
         return dict(
             json.loads(self.plane.kubectl("-n", namespace, "get", kind, name, "-o", "json"))
         )
+=======
+        found = self.plane.kubectl("-n", namespace, "get", kind, name, "-o", "json")
+        return dict(json.loads(found))
+>>>>>>> helm
 
     def first_experiment(self) -> None:
         self.follow("The first experiment")

@@ -46,6 +46,8 @@ ROWS = [
     *("tests/web/test_trial_api_reports.py", "tests/web/test_trial_api_late.py"),
     *("tests/web/test_trial_api_nni.py", "tests/elsewhere/test_ask_and_tell.py"),
     "tests/elsewhere/test_client.py",
+    "tests/web/test_monitoring.py::test_the_rows_say_how_things_stand",
+    "tests/web/test_monitoring.py::test_who_asks_often_makes_no_more_queries",
 ]
 
 

@@ -5,6 +5,7 @@ directory, so that pages and exports read either alike::
 
     ROOT/at-ID-NUMBER-ATTEMPT/   worker-0.log
                                  .kept/POD-UID   an empty file: this pod's log is whole
+                                 .kept/POD-UID.taken   a process fetches it; touched as bytes come
                                  stopped         we asked the job to end
                                  ended           the job ended, and all its logs are here
 """
@@ -28,6 +29,7 @@ from experiments.training.kubernetes.status import main_container_of, main_statu
 
 LIMIT_BYTES = 256 * 1024 * 1024
 TIMEOUT_S = 20.0  # without a byte
+TAKEN_S = 30.0  # then a process that fetched it, and no byte came, is taken for gone
 ATTEMPTS = 3
 THREADS = 8
 STOPPED, ENDED = "stopped", "ended"
@@ -125,6 +127,41 @@ class LogKeeper:
         return (self._folder(job) / ".kept" / uid).exists()
 
     def _keep(self, job: str, pod: Pod) -> None:
+        """Fetch it, unless another process does: every worker sees the pod end, one asks for it."""
+        uid = pod["metadata"]["uid"]
+        try:
+            mine = self._take(job, uid)
+        except FileNotFoundError:
+            return  # the job is forgotten
+        except OSError:
+            mine = True  # as good as nobody else
+        if not mine:
+            return
+        try:
+            if not self._is_kept(job, uid):
+                self._fetch(job, pod)
+        finally:
+            self._taken(job, uid).unlink(missing_ok=True)
+
+    def _taken(self, job: str, uid: str) -> Path:
+        return self._folder(job) / ".kept" / f"{uid}.taken"
+
+    def _take(self, job: str, uid: str) -> bool:
+        """Whether it is ours to fetch; waits while another process is at it. Raises OSError."""
+        taken = self._taken(job, uid)
+        taken.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while not self._is_kept(job, uid):
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(taken, os.O_CREAT | os.O_EXCL, 0o600))
+                return True
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - taken.stat().st_mtime > TAKEN_S:
+                    taken.unlink()  # whoever it was is gone
+                    continue
+            time.sleep(0.1)
+        return False
+
+    def _fetch(self, job: str, pod: Pod) -> None:
         uid = pod["metadata"]["uid"]
         for attempt in range(ATTEMPTS):
             try:
@@ -159,25 +196,27 @@ class LogKeeper:
             return
         meta = pod["metadata"]
         path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/log"
-        folder = self._folder(job)
+        folder, taken = self._folder(job), self._taken(job, meta["uid"])
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd, draft = tempfile.mkstemp(dir=folder, prefix=".draft-")
         try:
             with open(fd, "wb") as file:
                 if restarts:
                     with contextlib.suppress(ApiError):
-                        self._pour(path, file, container=container, previous="true")
+                        self._pour(path, file, taken, container=container, previous="true")
                         file.write(b"\n[the container was started again]\n")
-                self._pour(path, file, container=container)
+                self._pour(path, file, taken, container=container)
             os.rename(draft, folder / f"{replica_name(pod)}.log")
         except BaseException:
             os.unlink(draft)
             raise
 
-    def _pour(self, path: str, file: Any, **query: str) -> None:
+    def _pour(self, path: str, file: Any, taken: Path, **query: str) -> None:
         stream = self._connect().stream(path, TIMEOUT_S, limitBytes=LIMIT_BYTES, **query)
         for chunk in stream.chunks():
             file.write(chunk)
+            with contextlib.suppress(OSError):  # nobody has taken what is only looked at
+                os.utime(taken)
 
 
 def _speaker(pod: Pod) -> tuple[str, int]:
