@@ -2,15 +2,10 @@
 
 Binds every pod to its one Node, runs each container's command with its env (references, fieldRefs
 and DNS names of Services resolved), writes pod status back as a kubelet does, ends pods that are
-<<<<<<< HEAD
-deleted, and serves their logs to the API server, so that ``kubectl logs`` works. Like the real
-ones it leaves pods with a nodeSelector or another scheduler unscheduled, cannot pull images below
-=======
 deleted, and serves their logs to the API server, so that ``kubectl logs`` works. ConfigMaps are
 mounted as directories whose names stand in the command; a pod that works in ``/tmp`` has one of its
-own. Like the real ones it leaves pods with a nodeSelector unscheduled, cannot pull images below
->>>>>>> helm
-``missing/``, and calls a SIGKILL under a memory limit OOMKilled.
+own. Like the real ones it leaves pods with a nodeSelector or another scheduler unscheduled, cannot
+pull images below ``missing/``, and calls a SIGKILL under a memory limit OOMKilled.
 """
 
 from __future__ import annotations

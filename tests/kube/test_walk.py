@@ -85,14 +85,8 @@ class Walk:
         return {o["metadata"]["name"] for o in items}
 
     def object(self, kind: str, name: str, namespace: str) -> dict[str, Any]:
-<<<<<<< HEAD
-        return dict(
-            json.loads(self.plane.kubectl("-n", namespace, "get", kind, name, "-o", "json"))
-        )
-=======
         found = self.plane.kubectl("-n", namespace, "get", kind, name, "-o", "json")
         return dict(json.loads(found))
->>>>>>> helm
 
     def first_experiment(self) -> None:
         self.follow("The first experiment")
