@@ -13,13 +13,12 @@ import os
 import resource
 import socket
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from experiments.embedded import health
 
 BACKLOG = 2048  # connections that may wait while a web process starts; the kernel may allow fewer
 MOST_FILES = 65_536  # open at once, where the kernel allows that many; shells give us 1024
@@ -148,16 +147,22 @@ class Server(uvicorn.Server):
     serves whoever is sent to it all the same, each over a connection that ends with the answer.
     """
 
-    def __init__(self, config: uvicorn.Config, leave_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        leave_s: float = 0.0,
+        on_leave: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(config)
         self._leave_s = leave_s
+        self._on_leave = on_leave
 
     async def main_loop(self) -> None:
         await super().main_loop()
         if not self._leave_s:
             return
         self.server_state.is_leaving = True  # type: ignore[attr-defined]
-        health.leave()
+        self._on_leave()
         until = time.monotonic() + self._leave_s
         while time.monotonic() < until and len(self._captured_signals) < 2:
             await asyncio.sleep(0.1)
@@ -208,8 +213,16 @@ def allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def serve(sockets: list[socket.socket], leave_s: float = 0.0) -> None:
-    """Serve until SIGTERM, take leave for ``leave_s``, then answer what has begun."""
+def serve(
+    sockets: list[socket.socket],
+    leave_s: float = 0.0,
+    on_leave: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until SIGTERM, take leave for ``leave_s``, then answer what has begun.
+
+    Args:
+        on_leave: has readiness say no, when the leave begins.
+    """
     allow_many_files()
     config = uvicorn.Config(
         "autotune_web.asgi:behind_proxies",
@@ -221,4 +234,4 @@ def serve(sockets: list[socket.socket], leave_s: float = 0.0) -> None:
         backlog=BACKLOG,
         timeout_graceful_shutdown=DRAIN_S,
     )
-    Server(config, leave_s).run(sockets=sockets)
+    Server(config, leave_s, on_leave).run(sockets=sockets)
