@@ -40,9 +40,5 @@ class Command(BaseCommand):
         except OSError as error:
             where = f"{options['host']}, port {options['port']}"
             raise CommandError(f"{where} cannot be served: {error.strerror}.") from None
-<<<<<<< HEAD
         door.serve("web")
-        serving.serve(sockets, options["leave"])
-=======
         serving.serve(sockets, options["leave"], health.leave)
->>>>>>> access

@@ -93,7 +93,10 @@
   "AUTOTUNE_SEND_TO_CLUSTER" "1"
   "ALLOWED_HOSTS" (join "," $hosts)
 -}}
-{{- if eq $values.mode "production" -}}{{- $_ := set $all "AUTOTUNE_HEARTBEAT_FILE" "/tmp/heartbeat" -}}{{- end -}}
+{{- if eq $values.mode "production" -}}
+{{- $_ := set $all "AUTOTUNE_HEARTBEAT_FILE" "/tmp/heartbeat" -}}
+{{- $_ := set $all "AUTOTUNE_CHECK_NAMESPACES" "1" -}}
+{{- end -}}
 {{- if $values.trials.also -}}
 {{- $_ := set $all "AUTOTUNE_NAMESPACES" (join "," (prepend $values.trials.also $values.trials.namespace)) -}}
 {{- end -}}
