@@ -153,6 +153,8 @@ def _basis(columns: Floats) -> Floats:
 def _added_up(losses: Floats, basis: Floats) -> Floats:
     """The values on the scale on which most of them is what the parameters give by themselves."""
     ranks = goodness(losses)
+    if largest := float(np.abs(losses).max()):
+        losses = losses / largest  # no sum of two overflows
     low, high = np.quantile(losses, (0.0, 0.9))
     cut = np.minimum(losses, high)
     floor = 0.05 * (high - low) or 1.0

@@ -182,7 +182,7 @@ def test_run_creates_all_and_keeps_the_secret(tmp_path: Path, alice: Any) -> Non
     file = tmp_path / "all.yaml"
     file.write_text(f"{SECRET}---\n{STORED}---\n{EXPERIMENT}")
     command = Run(stdout=StringIO(), stderr=StringIO())
-    made = command._create(take_in_file(file.read_bytes(), directory=tmp_path))
+    made = command._create(take_in_file(file.read_bytes(), directory=tmp_path), elsewhere=False)
     assert [each.name for each in made] == ["sample", "small"]
     assert vault.reveal_key(made[0]) == KEY
     assert [KEY in each.source for each in made] == [False, False]
