@@ -34,16 +34,23 @@ def convert_optuna(draft: Draft, data: Mapping[str, Any], otherwise: str) -> Non
     put_space(draft, space, otherwise, "train.py")
 
 
-def put_space(draft: Draft, space: dict[str, Any], name: str, script: str) -> None:
-    """A whole manifest around a search space."""
+def put_space(draft: Draft, space: dict[str, Any], name: str, script: str, mode: str = "") -> None:
+    """A whole manifest around a search space; ``mode`` where the file says which way is better."""
     draft.name_it("", "", name)
     draft.put("spec.searchSpace", space)
     limits(draft, trials=(None, ""), at_once=(None, ""), seconds=(None, ""))
-    put_algorithm(draft, "tuner", "Auto", {"optimize_mode": "maximize"}, "", "")
+    put_algorithm(draft, "tuner", "Auto", {"optimize_mode": mode or "maximize"}, "", "")
     words = ["python3", script, *(f"--{key}=$(params.{key})" for key in space)]
     container = {"name": "pytorch", "command": words, "workingDir": "."}
     task = {"type": "worker", "replicas": 1, "template": {"spec": {"containers": [container]}}}
     draft.put("spec.trainingConfig", {"type": "pytorch", "tasks": [task]})
+    if mode:
+        draft.leave(
+            "",
+            "A search space does not say what runs.",
+            f"Check the command: {script} must train once, with these arguments.",
+        )
+        return
     draft.leave(
         "",
         "A search space says neither what runs nor which way is better.",

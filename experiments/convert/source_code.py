@@ -36,6 +36,7 @@ _SUGGEST = {
     "suggest_int": ("IntDistribution", ("name", "low", "high", "step")),
     "suggest_categorical": ("CategoricalDistribution", ("name", "choices")),
 }
+_MODES = {name: mode for mode in ("minimize", "maximize") for name in (mode, mode[:3])}
 _MOST_NODES = 200_000
 
 
@@ -46,14 +47,25 @@ def read_python(text: str, file: str, stem: str) -> tuple[str, Draft]:
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     optuna = dict(_suggested(draft, calls))
     if optuna:
-        put_space(draft, optuna, stem, file)
+        put_space(draft, optuna, stem, file, _direction(calls) or "minimize")
         return "Optuna", draft
     ray = dict(_tuned(draft, tree))
     if not ray:
         hint = "A dictionary of tune.… calls, or calls of trial.suggest_…, with literal arguments."
         raise ProblemsError([Problem("", "There is no search space in this file.", hint)])
-    put_space(draft, ray, stem, file)
+    put_space(draft, ray, stem, file, _direction(calls))
     return "Ray Tune", draft
+
+
+def _direction(calls: list[ast.Call]) -> str:
+    """Which way is better, where one says it: Optuna's ``direction``, Ray's ``mode``; else ""."""
+    for call in calls:
+        for given in call.keywords:
+            if given.arg in ("direction", "mode") and isinstance(given.value, ast.Constant):
+                mode = _MODES.get(str(given.value.value), "")
+                if mode:
+                    return mode
+    return ""  # Optuna minimizes then
 
 
 def _parsed(text: str) -> ast.AST:

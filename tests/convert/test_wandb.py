@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from tests.convert.given import SWEEP, container_of, converted, left_of, refused, spec_of
+from tests.convert.given import (
+    SWEEP,
+    Converted,
+    container_of,
+    converted,
+    left_of,
+    refused,
+    spec_of,
+)
 
 
 def test_a_sweep_is_carried_over() -> None:
@@ -113,6 +121,10 @@ def test_distributions_that_optuna_writes_are_read() -> None:
     ]  # fmt: skip
 
 
+def mode_of(found: Converted) -> str:
+    return str(spec_of(found)["tuner"]["classArgs"]["optimize_mode"])
+
+
 def test_python_files_are_read_and_never_run() -> None:
     ray = (
         "import os; os.abort()\nfrom ray import tune\n"
@@ -128,6 +140,9 @@ def test_python_files_are_read_and_never_run() -> None:
         "k": {"_type": "randint", "_value": [1, 9]},
     }
     assert [p.line for p in found.left if p.line] == [4, 4]
+    assert "neither what runs nor which way is better" in left_of(found)
+    config = f"{ray}\ntune.TuneConfig(metric='loss', mode='min')"
+    assert mode_of(converted(config, "train.py")) == "minimize"
     optuna = (
         "def objective(trial):\n  x = trial.suggest_float('x', -1, 1)\n"
         "  return trial.suggest_int('n', 2, 6, step=2) + x"
@@ -136,6 +151,10 @@ def test_python_files_are_read_and_never_run() -> None:
     found = converted(optuna, "objective.py")
     assert found.origin == "Optuna"
     assert sorted(spec_of(found)["searchSpace"]) == ["lr", "n", "x"]
+    assert mode_of(found) == "minimize"  # as create_study does where nothing is said
+    assert "does not say what runs" in left_of(found)
+    study = f"{optuna}\nstudy = optuna.create_study(direction='maximize')"
+    assert mode_of(converted(study, "objective.py")) == "maximize"
     assert "no search space" in refused("x = 1", "a.py")[0].message
     assert "no Python 3" in refused("print 1", "a.py")[0].message
 
