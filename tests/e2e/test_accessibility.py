@@ -13,7 +13,12 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.stack import Stack, manifest
 from tests.groups import need
 
-pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("live-charts")]
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.browser,
+    pytest.mark.xdist_group("live-charts"),
+    pytest.mark.timeout(600),  # each walks all pages
+]
 
 AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 SLOW = 60_000  # milliseconds

@@ -70,10 +70,10 @@ def test_what_comes_and_goes_is_noticed_by_one_small_request(
 def test_a_kind_that_went_costs_no_trial_where_the_engine_is_found_out(
     control_plane: ControlPlane, namespace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """T9k's CRDs go between the answer and the launch: the next try takes another engine."""
+    """Trainer's CRDs go between the answer and the launch: the next try takes another engine."""
     settings = control_plane.client().configuration
     api = KubeApi.with_configuration(settings)
-    post, gone = api.post, "/apis/batch.tensorstack.dev/"
+    post, gone = api.post, "/apis/trainer.kubeflow.org/"
 
     def refusing(path: str, body: Any, **query: Any) -> Any:
         if path.startswith(gone):
@@ -91,13 +91,13 @@ def test_a_kind_that_went_costs_no_trial_where_the_engine_is_found_out(
             served,
             "has_all",
             lambda kinds: (
-                before.has_all(kinds) and not (doubted and "tensorstack" in kinds[0].group_version)
+                before.has_all(kinds) and not (doubted and "trainer" in kinds[0].group_version)
             ),
         )
         with pytest.raises(BackendUnavailable, match="could not find"):
             backend.launch(launch(namespace, 1))
         assert doubted
         handle = backend.launch(launch(namespace, 1))
-        assert handle["kind"] == "PyTorchJob"
+        assert handle["kind"] == "PyTorchTrainingJob"
     finally:
         backend.close()
