@@ -10,7 +10,7 @@ from django.core import checks
 from django.core.management import call_command
 
 # Each takes longer to import than all of a start may last on a slow machine.
-HEAVY = ("hyperopt", "networkx", "pandas", "scipy", "sklearn")
+HEAVY = ("hyperopt", "kopf", "kubernetes", "networkx", "pandas", "scipy", "sklearn")
 START = f"""
 import sys, django
 django.setup()

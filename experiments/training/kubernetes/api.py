@@ -1,7 +1,8 @@
 """Requests to a Kubernetes API server: plain JSON in and out, errors as two exceptions.
 
 Used by the Kubernetes backend and its watches. The official client brings configuration, TLS and
-credentials (renewed where they expire); its typed models are left out, as manifests are dicts.
+credentials (renewed where they expire); its typed models are left out, as manifests are dicts. It
+is imported when a cluster is asked: it is large, and who has no cluster need not have it.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import urllib3
-from kubernetes import client, config
 
 from experiments import counted
+
+if TYPE_CHECKING:
+    from kubernetes import client
 
 TIMEOUT_S = (5.0, 20.0)  # to connect, to answer
 POOL_SIZE = 256  # connections kept for the next request: watches, logs, and whoever launches
@@ -79,7 +82,10 @@ class KubeApi:
     user_agent = USER_AGENT
 
     def __init__(self, api_client: client.ApiClient) -> None:
+        from kubernetes.client import ApiException
+
         self._client = api_client
+        self._refusal: type[Exception] = ApiException
         self.timeout_s = TIMEOUT_S  # of what is not a stream
 
     @classmethod
@@ -89,6 +95,8 @@ class KubeApi:
         Raises:
             Unreachable: nothing says where a cluster is.
         """
+        from kubernetes import client, config
+
         settings = client.Configuration()
         try:
             file = os.environ.get("KUBECONFIG") or None
@@ -102,6 +110,8 @@ class KubeApi:
 
     @classmethod
     def with_configuration(cls, settings: client.Configuration) -> Self:
+        from kubernetes import client
+
         settings.retries = False  # what to repeat, and when, is decided by whoever calls
         settings.connection_pool_maxsize = POOL_SIZE
         api_client = client.ApiClient(settings)
@@ -170,7 +180,7 @@ class KubeApi:
                 auth_settings=["BearerToken"],
             )
             answer = self._client.call_api(*request, _request_timeout=timeout)
-        except (urllib3.exceptions.HTTPError, client.ApiException, OSError) as error:
+        except (urllib3.exceptions.HTTPError, self._refusal, OSError) as error:
             _count(method, path, query, "none")
             raise Unreachable(_words(error)) from error
         response = answer.response
