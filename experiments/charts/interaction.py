@@ -5,7 +5,7 @@ mean for each choice); of what is left, an F test asks whether the products of t
 explain more than chance. Where the values need another scale for parameters to add up (a rate that
 halves the loss whatever else is chosen), that scale is taken: an effect that a scale makes or
 unmakes is not one of two parameters. Bonferroni's correction is for all pairs, at one in a hundred
-of experiments without any. Where the parameters' own effects are no cubics it errs more often: of
+of experiments without any; measured, it errs more often (why is not known): of
 fifty to a hundred trials, a pair was named in 3 to 14 % of additive runs.
 """
 
