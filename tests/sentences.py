@@ -19,8 +19,8 @@ EVENTS = (
     *("aistore/client.py", "aistore/uploader.py", "aistore/vault.py", "algorithms/assessors/*.py"),
     "algorithms/borrowed/warm.py",
     *("cluster/objects.py", "cluster/sync.py", "engine/*.py", "loop/*.py", "models/secrets.py"),
-    *("mirrors/mlflow.py", "mirrors/passing.py", "mirrors/swanlab.py", "mirrors/tensorboard.py"),
-    *("mirrors/trackio.py", "mirrors/wandb.py"),
+    *("mirrors/mlflow.py", "mirrors/passing.py", "mirrors/batch.py", "mirrors/tensorboard.py"),
+    "mirrors/trackio.py",
     *("notices/delivery.py", "notices/webhook.py"),
     *(
         "redaction.py",

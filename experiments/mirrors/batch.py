@@ -63,6 +63,10 @@ class Receiver(Protocol):
         """
 
 
+def not_written(tracker: str, error: OSError) -> NotMirrored:
+    return NotMirrored(f"{tracker}'s files: {error.strerror or error}.")
+
+
 def named(number: Number) -> str:
     return f"final/{number.name}" if number.is_final else number.name
 

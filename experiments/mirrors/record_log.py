@@ -1,19 +1,58 @@
 """Files that only grow by records, in LevelDB's log format, as W&B and SwanLab keep a run offline.
 
-Called by ``wandb`` and ``swanlab``. Pure. A record is cut into the blocks of 32 KiB that it lies
-in, each piece with its length and a checksum, so who reads while it is written stops at a record.
+``RunFiles`` is what both receivers have in common. Pure: no Django. How long each file is, and how
+many things it counts, is kept with the cursor: what was written and never kept is cut off. A record
+is cut into the blocks of 32 KiB that it lies in, each piece with its length and a checksum, so who
+reads while it is written stops at a record.
 """
 
 from __future__ import annotations
 
 import os
 import struct
+import time
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, ClassVar
+
+from experiments.mirrors.batch import Batch, Sent, not_written
 
 BLOCK, HEAD = 32768, 7
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+
+
+class RunFiles(ABC):
+    """One directory in which each attempt of a trial is a run: a folder with a file that grows."""
+
+    tracker: ClassVar[str]  # whose files these are
+    prefix: ClassVar[str]  # of the runs' folders
+
+    def __init__(self, directory: str) -> None:
+        self._root = Path(directory).absolute()
+
+    def send(self, batch: Batch, state: dict[str, Any]) -> None:
+        """As ``Receiver`` says."""
+        there: dict[str, list[int]] = state.setdefault("runs", {})
+        try:
+            for trial in batch.trials:
+                if trial.state != "WAITING":
+                    there[trial.key] = self._append(batch, trial, *there.get(trial.key, (0, 0)))
+        except OSError as error:
+            raise not_written(self.tracker, error) from None
+
+    def _place(self, trial: Sent) -> tuple[str, Path]:
+        """The run's name, and its folder, which is there then."""
+        run = trial.key.replace(".", "-")
+        begun = time.strftime("%Y%m%d_%H%M%S", time.gmtime(trial.started))
+        folder = self._root / f"{self.prefix}{begun}-{run}"
+        (folder / "files").mkdir(parents=True, exist_ok=True)
+        return run, folder
+
+    @abstractmethod
+    def _append(self, batch: Batch, trial: Sent, length: int, count: int) -> list[int]:
+        """Write what is new; return how long the file is then, and what it counts."""
 
 
 def append(path: Path, file_head: bytes, records: Iterable[bytes], length: int) -> int:

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 import struct
-import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from experiments.mirrors import record_log
-from experiments.mirrors.batch import Batch, NotMirrored, Sent, named, title
+from experiments.mirrors.batch import Batch, Sent, named, title
 from experiments.mirrors.protobuf import double, moment, part, text, whole
 
 FILE_HEAD = struct.pack("<4sHB", b":SWL", 0xE1D6, 2)
@@ -25,28 +23,14 @@ _STATES = {"SUCCEEDED": 1, "EARLY_STOPPED": 1, "CANCELED": 3}  # finished, abort
 _CRASHED, _FINISHED = 2, 1
 
 
-class SwanLabReceiver:
+class SwanLabReceiver(record_log.RunFiles):
     """One directory, as SwanLab's ``./swanlog``."""
 
-    def __init__(self, directory: str) -> None:
-        self._root = Path(directory).absolute()
-
-    def send(self, batch: Batch, state: dict[str, Any]) -> None:
-        """As ``Receiver`` says."""
-        there: dict[str, list[int]] = state.setdefault("runs", {})
-        try:
-            for trial in batch.trials:
-                if trial.state != "WAITING":
-                    there[trial.key] = self._append(batch, trial, *there.get(trial.key, (0, 0)))
-        except OSError as error:
-            raise NotMirrored(f"SwanLab's files: {error.strerror or error}.") from None
+    tracker, prefix = "SwanLab", "run-"
 
     def _append(self, batch: Batch, trial: Sent, length: int, count: int) -> list[int]:
         """The run's records; return how long its file is then, and how many are counted."""
-        run = trial.key.replace(".", "-")
-        begun = time.strftime("%Y%m%d_%H%M%S", time.gmtime(trial.started))
-        folder = self._root / f"run-{begun}-{run}"
-        (folder / "files").mkdir(parents=True, exist_ok=True)
+        run, folder = self._place(trial)
         file, config = folder / f"run-{run}.swanlab", folder / "files" / "config.yaml"
         records: list[bytes] = []
         if not length or not file.exists():

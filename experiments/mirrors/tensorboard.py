@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from experiments.mirrors.batch import Batch, NotMirrored, Number, Sent, named
+from experiments.mirrors.batch import Batch, Number, Sent, named, not_written
 from experiments.mirrors.protobuf import part, varint
 from experiments.training.local.event_files import masked_crc
 
@@ -34,7 +34,7 @@ class TensorBoardReceiver:
                     there = lengths.get(trial.key, 0)
                     lengths[trial.key] = _append(folder / _folder(trial), trial, there)
         except OSError as error:
-            raise NotMirrored(f"TensorBoard's files: {error.strerror or error}.") from None
+            raise not_written("TensorBoard", error) from None
 
 
 def _folder(trial: Sent) -> str:

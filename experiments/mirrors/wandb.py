@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import json
 import struct
-import time
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from experiments.mirrors import record_log
-from experiments.mirrors.batch import Batch, NotMirrored, Sent, reports, spelled, title
+from experiments.mirrors.batch import Batch, Sent, reports, spelled, title
 from experiments.mirrors.protobuf import moment, part, text, whole
 
 FILE_HEAD = struct.pack("<4sHB", b":W&B", 0xBEE1, 0)
@@ -25,28 +23,14 @@ STEP = "step"  # what the curves are drawn over: W&B's own step counts rows
 _EXIT_CODES = {"SUCCEEDED": 0, "EARLY_STOPPED": 0, "CANCELED": 255}  # as W&B tells killed runs
 
 
-class WandbReceiver:
+class WandbReceiver(record_log.RunFiles):
     """One directory, as W&B's ``./wandb``."""
 
-    def __init__(self, directory: str) -> None:
-        self._root = Path(directory)
-
-    def send(self, batch: Batch, state: dict[str, Any]) -> None:
-        """As ``Receiver`` says."""
-        there: dict[str, list[int]] = state.setdefault("runs", {})
-        try:
-            for trial in batch.trials:
-                if trial.state != "WAITING":
-                    there[trial.key] = self._append(batch, trial, *there.get(trial.key, (0, 0)))
-        except OSError as error:
-            raise NotMirrored(f"W&B's files: {error.strerror or error}.") from None
+    tracker, prefix = "W&B", "offline-run-"
 
     def _append(self, batch: Batch, trial: Sent, length: int, rows: int) -> list[int]:
         """The run's records; return how long its file is then, and how many rows it has."""
-        run = trial.key.replace(".", "-")
-        begun = time.strftime("%Y%m%d_%H%M%S", time.gmtime(trial.started))
-        folder = self._root / f"offline-run-{begun}-{run}"
-        (folder / "files").mkdir(parents=True, exist_ok=True)
+        run, folder = self._place(trial)
         file = folder / f"run-{run}.wandb"
         records = [] if length and file.exists() else list(_begun(batch, trial, run))
         names: dict[str, float] = {}

@@ -9,9 +9,10 @@ import pytest
 
 from experiments.algorithms.arguments import AutoArgs
 from experiments.algorithms.base import Observation, Outcome
-from experiments.algorithms.durations import Durations, PerSecond
+from experiments.algorithms.durations import Durations, Quickness
 from experiments.algorithms.numerics.acquisition import Acquisition
 from experiments.algorithms.numerics.gaussian_process import GaussianProcess, Hyper
+from experiments.algorithms.numerics.search import Product
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.space.vectors import VectorSpace
 from experiments.algorithms.tuners.auto import AutoTuner
@@ -54,7 +55,8 @@ def test_the_gradient_is_the_slope() -> None:
     )
     plain = Acquisition(process, "ei", np.array([0.3]))
     objective = Durations(vectors).per_second(plain, history_of(20))
-    assert isinstance(objective, PerSecond)
+    assert isinstance(objective, Product)
+    assert isinstance(objective.second, Quickness)
     row = np.array([0.4, 0.7])
     value, gradient = objective.with_gradient(row)
     assert value == pytest.approx(objective(row[None, :])[0])

@@ -10,7 +10,7 @@ import pytest
 from experiments.algorithms.base import Observation, Outcome
 from experiments.algorithms.failures import Failures
 from experiments.algorithms.numerics.acquisition import Acquisition
-from experiments.algorithms.numerics.feasibility import Feasible
+from experiments.algorithms.numerics.search import Product
 from experiments.algorithms.registry import TUNERS, Entry
 from experiments.algorithms.space.search_space import SearchSpace
 from experiments.algorithms.space.vectors import VectorSpace
@@ -57,7 +57,7 @@ def test_the_gradient_is_the_slope() -> None:
     vectors = VectorSpace(SPACE)
     known = Failures(vectors).learn(history_of(30))
     assert known is not None
-    whole = Feasible(Acquisition(known.process, "ei", np.array([0.5])), known)
+    whole = Product(Acquisition(known.process, "ei", np.array([0.5])), known)
     row = vectors.encode(SPACE.sample(np.random.default_rng(4)))
     assert row is not None
     for objective in (known.with_gradient, whole.with_gradient):
@@ -66,7 +66,7 @@ def test_the_gradient_is_the_slope() -> None:
             moved = row.copy()
             moved[index] += 1e-6
             assert (objective(moved)[0] - value) / 1e-6 == pytest.approx(gradient[index], abs=1e-3)
-    assert known.with_gradient(row)[0] == pytest.approx(known.merit(row[None, :])[0])
+    assert known.with_gradient(row)[0] == pytest.approx(known(row[None, :])[0])
 
 
 def test_what_was_stopped_lost_or_excluded_teaches_nothing_and_the_newest_counts() -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from experiments.algorithms.numerics.acquisition import Acquisition
 from experiments.algorithms.numerics.gaussian_process import GaussianProcess, Hyper
-from experiments.algorithms.numerics.plateaus import New, Plateaus, radius_of
+from experiments.algorithms.numerics.plateaus import Plateaus, radius_of
+from experiments.algorithms.numerics.search import Product
 
 NUMBERS = np.zeros(2, dtype=bool)
 EVEN = np.ones(2)
@@ -44,10 +45,10 @@ def test_what_a_trial_promises_is_nothing_where_it_would_repeat() -> None:
     x = rows(20)
     known = Plateaus(x, EVEN, NUMBERS, 0.2)
     far = np.array([[5.0, 5.0]])
-    assert known.log_new(x[3:4])[0] < -10.0
-    assert known.log_new(far)[0] == pytest.approx(0.0, abs=1e-9)
+    assert known(x[3:4])[0] < -10.0
+    assert known(far)[0] == pytest.approx(0.0, abs=1e-9)
     process = GaussianProcess(x, x.sum(axis=1), NUMBERS, 2.5, Hyper(EVEN, 1.0, 1e-3))
-    whole = New(Acquisition(process, "ei", np.array([0.5])), known)
+    whole = Product(Acquisition(process, "ei", np.array([0.5])), known)
     row = np.array([0.31, 0.47])
     value, gradient = whole.with_gradient(row)
     assert value == pytest.approx(whole(row[None, :])[0])

@@ -15,13 +15,12 @@ import datetime
 import os
 import re
 import signal
-import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -30,6 +29,7 @@ from experiments.training.environment import expand
 from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
 from experiments.training.kubernetes.watch import Watch
 from tests.kube.control_plane import ControlPlane
+from tests.kube.https import Answering, https_server
 
 NODE = "test-node"
 SERVICE_NAME = re.compile(r"[a-z0-9][-a-z0-9.]*\.svc\b")
@@ -360,7 +360,7 @@ class PodRun(threading.Thread):
 def _log_server(plane: ControlPlane, kubelet: Kubelet) -> ThreadingHTTPServer:
     """Serve ``/containerLogs/NAMESPACE/POD/CONTAINER``, what the API server asks a kubelet."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_GET(self) -> None:
             url = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(url.query).items()}
@@ -371,19 +371,6 @@ def _log_server(plane: ControlPlane, kubelet: Kubelet) -> ThreadingHTTPServer:
                     data, status = kubelet.log_path(*parts[1:]).read_bytes(), 200
             if "limitBytes" in query:
                 data = data[: int(query["limitBytes"])]
-            self.send_response(status)
-            self.send_header("Content-Type", "text/plain")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            self.answer(status, "text/plain", data)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificates = plane.directory / "certs"
-    context.load_cert_chain(certificates / "apiserver.crt", certificates / "apiserver.key")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    return server
+    return https_server(plane, Handler)

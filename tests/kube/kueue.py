@@ -10,9 +10,8 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import ssl
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 from experiments.training.kubernetes.api import ApiError, Unreachable
@@ -21,6 +20,7 @@ from experiments.training.kubernetes.queues import QUEUE_LABEL, is_suspended
 from experiments.training.kubernetes.status import is_ended
 from experiments.training.kubernetes.watch import Watch
 from tests.kube.control_plane import ControlPlane
+from tests.kube.https import Answering, https_server
 from tests.kube.kubelet import Kubelet, now, persist
 
 Object = dict[str, Any]
@@ -197,7 +197,7 @@ class Kueue:
 def _webhook(plane: ControlPlane) -> ThreadingHTTPServer:
     """Answer AdmissionReviews: what is in a queue begins suspended."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_POST(self) -> None:
             review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             asked = review["request"]
@@ -215,19 +215,6 @@ def _webhook(plane: ControlPlane) -> ThreadingHTTPServer:
             }
             body = {"apiVersion": "admission.k8s.io/v1", "kind": review["kind"], "response": answer}
             data = json.dumps(body).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            self.answer(200, "application/json", data)
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificates = plane.directory / "certs"
-    context.load_cert_chain(certificates / "apiserver.crt", certificates / "apiserver.key")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    return server
+    return https_server(plane, Handler)

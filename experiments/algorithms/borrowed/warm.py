@@ -34,8 +34,8 @@ from experiments.algorithms.borrowed.trust import Trust, trust
 from experiments.algorithms.failures import Failures
 from experiments.algorithms.numerics.acquisition import Acquisition
 from experiments.algorithms.numerics.domain import Floats
-from experiments.algorithms.numerics.feasibility import Feasibility, Feasible
-from experiments.algorithms.numerics.search import Objective, best_row, row_keys
+from experiments.algorithms.numerics.feasibility import Feasibility
+from experiments.algorithms.numerics.search import Objective, Product, best_row, row_keys
 from experiments.algorithms.numerics.threads import one_thread
 from experiments.algorithms.one_by_one import derive_rng
 from experiments.algorithms.space.search_space import SearchSpace
@@ -174,7 +174,7 @@ class WarmTuner(Tuner[Any]):
         acquisition: Objective
         acquisition = Acquisition(ensemble, "ei", np.array([reached]))  # type: ignore[arg-type]
         if known is not None:
-            acquisition = Feasible(acquisition, known)
+            acquisition = Product(acquisition, known)
         if self._grid is not None:
             return best_row(domain, acquisition, self._grid, data.taken, n_starts=0)
         around = tops[rng.integers(len(tops), size=N_AROUND)]

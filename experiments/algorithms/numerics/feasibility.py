@@ -21,7 +21,6 @@ from scipy import special
 
 from experiments.algorithms.numerics.acquisition import LOG_ROOT_2PI
 from experiments.algorithms.numerics.gaussian_process import GaussianProcess, Hyper, Prior, fit
-from experiments.algorithms.numerics.search import Objective
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -59,8 +58,8 @@ class Feasibility:
         found: Floats = special.log_ndtr(self._margin(rows))
         return found
 
-    def merit(self, rows: Floats) -> Floats:
-        """Return what is added to the logarithm of what a trial promises. # (m,)"""
+    def __call__(self, rows: Floats) -> Floats:
+        """Return the merit: what is added to the logarithm of what a trial promises. # (m,)"""
         margin = self._margin(rows)
         found: Floats = special.log_ndtr(margin) + self.cost * np.minimum(margin - SAFE, 0.0)
         return found
@@ -82,23 +81,6 @@ class Feasibility:
         mu, sigma = self.process.predict(rows)
         margin: Floats = (self.level + mu[:, 0]) / np.sqrt(sigma * sigma + BLUR)
         return margin
-
-
-@dataclass(frozen=True)
-class Feasible:
-    """An acquisition with the merit of running added: their product, on a logarithmic scale."""
-
-    acquisition: Objective
-    feasibility: Feasibility
-
-    def __call__(self, rows: Floats) -> Floats:
-        value: Floats = self.acquisition(rows) + self.feasibility.merit(rows)
-        return value
-
-    def with_gradient(self, row: Floats) -> tuple[float, Floats]:
-        value, gradient = self.acquisition.with_gradient(row)
-        more, slope = self.feasibility.with_gradient(row)
-        return value + more, gradient + slope
 
 
 def fit_labels(rows: Floats, ran: Bools, categorical: Bools) -> Hyper:

@@ -20,7 +20,6 @@ import numpy as np
 
 from experiments.algorithms.numerics.domain import Bools, Floats
 from experiments.algorithms.numerics.gaussian_process import distances
-from experiments.algorithms.numerics.search import Objective
 
 RADII = np.geomspace(1e-3, 3.0, 36)  # in length scales
 CHANCES = (0.01, 0.03, 0.1, 0.3)
@@ -38,7 +37,7 @@ class Plateaus:
     categorical: Bools  # (d,)
     radius: float
 
-    def log_new(self, rows: Floats) -> Floats:
+    def __call__(self, rows: Floats) -> Floats:
         """Return the logarithm of the probability of a new result at each row. # (m,)"""
         squared = distances(rows, self.rows, self.weights, self.categorical).min(axis=1)
         found: Floats = np.log1p(-CERTAIN * np.exp(-squared / self.radius**2))
@@ -51,23 +50,6 @@ class Plateaus:
         equal = CERTAIN * math.exp(-float(squared[nearest]) / self.radius**2)
         slope = 2.0 * self.weights * (row - self.rows[nearest]) / self.radius**2
         return math.log1p(-equal), equal / (1.0 - equal) * np.where(self.categorical, 0.0, slope)
-
-
-@dataclass(frozen=True)
-class New:
-    """An acquisition times the probability of a new result, on a logarithmic scale."""
-
-    acquisition: Objective
-    plateaus: Plateaus
-
-    def __call__(self, rows: Floats) -> Floats:
-        value: Floats = self.acquisition(rows) + self.plateaus.log_new(rows)
-        return value
-
-    def with_gradient(self, row: Floats) -> tuple[float, Floats]:
-        value, gradient = self.acquisition.with_gradient(row)
-        more, slope = self.plateaus.with_gradient(row)
-        return value + more, gradient + slope
 
 
 def radius_of(rows: Floats, losses: Floats, weights: Floats, categorical: Bools) -> float | None:

@@ -35,9 +35,7 @@ from experiments.algorithms.durations import Durations
 from experiments.algorithms.failures import Failures
 from experiments.algorithms.numerics.acquisition import Acquisition
 from experiments.algorithms.numerics.domain import Floats
-from experiments.algorithms.numerics.feasibility import Feasible
-from experiments.algorithms.numerics.plateaus import New
-from experiments.algorithms.numerics.search import Objective, best_row
+from experiments.algorithms.numerics.search import Objective, Product, best_row
 from experiments.algorithms.numerics.threads import one_thread
 from experiments.algorithms.one_by_one import OneByOneTuner
 from experiments.algorithms.space.search_space import SearchSpace
@@ -77,11 +75,11 @@ class GPTuner(OneByOneTuner[GPArgs]):
             objective: Objective = acquisition
             steps = self._modeller.plateaus(data)
             if steps is not None:
-                objective = New(objective, steps)
+                objective = Product(objective, steps)
             if self.per_second:
                 objective = self._durations.per_second(objective, history)
             if known is not None:
-                objective = Feasible(objective, known)
+                objective = Product(objective, known)
             return self._vectors.decode(self._search(objective, data, rng)), "model"
 
     def trust(self, history: Sequence[Observation]) -> float | None:

@@ -37,10 +37,10 @@ from experiments.algorithms.base import Observation
 from experiments.algorithms.failures import Failures
 from experiments.algorithms.numerics.acquisition import Acquisition, expected_gain
 from experiments.algorithms.numerics.domain import Floats
-from experiments.algorithms.numerics.feasibility import Feasibility, Feasible
+from experiments.algorithms.numerics.feasibility import Feasibility
 from experiments.algorithms.numerics.gaussian_process import GaussianProcess
 from experiments.algorithms.numerics.mixture import fit_mixture
-from experiments.algorithms.numerics.search import best_row, row_keys
+from experiments.algorithms.numerics.search import Product, best_row, row_keys
 from experiments.algorithms.numerics.threads import one_thread
 from experiments.algorithms.one_by_one import OneByOneTuner
 from experiments.algorithms.space.search_space import SearchSpace
@@ -106,7 +106,7 @@ class MetisTuner(OneByOneTuner[MetisArgs]):
         reference = pool[np.argsort(means, kind="stable")[:N_REFERENCE]]
         gains = expected_gain(process, np.array(candidates), reference)
         if known is not None:
-            gains = gains * np.exp(known.merit(np.array(candidates)))
+            gains = gains * np.exp(known(np.array(candidates)))
         gains = gains.tolist()
         if not self.args.no_resampling:
             for row, gain in self._outliers(process, reference, data):
@@ -133,7 +133,7 @@ class MetisTuner(OneByOneTuner[MetisArgs]):
     ) -> Floats:
         """Return where the mean less ``kappa`` deviations is lowest, and trials run."""
         acquisition = Acquisition(process, "ucb", np.zeros(1), kappa)
-        objective = Feasible(acquisition, known) if known is not None else acquisition
+        objective = Product(acquisition, known) if known is not None else acquisition
         n_starts = N_STARTS if self._grid is None else 0
         return best_row(self._vectors.domain, objective, pool, data.taken, n_starts)
 

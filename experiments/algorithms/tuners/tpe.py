@@ -134,7 +134,7 @@ class _Parzen:
         gains = good.log_density(candidates) - bad.log_density(candidates)
         known = self._failures.learn(failures)
         if known is not None:
-            gains += known.merit(candidates)
+            gains += known(candidates)
         if not self._vectors.is_continuous():
             taken = {row.tobytes() for row in rows}
             gains -= np.array([math.inf if c.tobytes() in taken else 0.0 for c in candidates])
