@@ -26,6 +26,7 @@ class Terminal:
         self.pid, self._end = pty.fork()
         if self.pid == 0:
             os.chdir(ROOT)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background ignores it
             os.execve(argv[0], list(argv), {"TERM": "xterm-256color", **env})
         size = struct.pack("HHHH", 24, columns, 0, 0)
         fcntl.ioctl(self._end, termios.TIOCSWINSZ, size)

@@ -66,11 +66,16 @@ def drag(page: Page, chart: Locator) -> None:
 
 
 def ranges(chart: Locator) -> list[list[float]]:
-    """The ends of both axes as they are on the screen."""
-    answer: list[list[float]] = chart.evaluate(
-        "c => [c._fullLayout.xaxis, c._fullLayout.yaxis].map(a => a.range.map(Number))"
+    """The ends of both axes as they are on the screen; between two drawings there are none."""
+    found: list[list[float]] = wait_for(
+        "axes",
+        lambda: chart.evaluate(
+            "c => c._fullLayout?.xaxis"
+            " && [c._fullLayout.xaxis, c._fullLayout.yaxis].map(a => a.range.map(Number))"
+        ),
+        30,
     )
-    return answer
+    return found
 
 
 def n_points(chart: Locator) -> int:

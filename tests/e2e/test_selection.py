@@ -214,7 +214,7 @@ def test_the_table_by_keyboard_alone(page: Page, made: str):
     expect(page.get_by_test_id("trial-filter")).to_have_value("jkxcen?")
     expect(page.locator("#where-error")).to_contain_text("jkxcen?")
     page.get_by_test_id("trial-filter").fill("")
-    expect(page.get_by_test_id("trial-row")).to_have_count(25)
+    expect(page.locator("#pager-pages")).to_have_text("page 1 of 3")  # read anew
     page.get_by_test_id("trial-row").first.locator("a").first.focus()
     page.keyboard.press("e")
     page.get_by_test_id("exclude-reason").fill("odd")

@@ -21,7 +21,7 @@ def refusal(answer) -> str:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("AUTOTUNE_TRAINING_ENGINE", "foo", "must be one of local, tensorstack"),
+        ("AUTOTUNE_TRAINING_ENGINE", "foo", "must be one of local, trainer"),
         ("AUTOTUNE_GPUS", "0,-1", "must be numbers of GPUs, each once, like 0,1,3"),
         ("AUTOTUNE_DEBUG", "maybe", "must be one of 1, 0, true"),
         ("AUTOTUNE_LOG_LEVEL", "loud", "must be one of DEBUG, INFO"),

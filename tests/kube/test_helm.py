@@ -238,6 +238,8 @@ def test_helm_installs_upgrades_and_leaves_what_is_the_users(
 ) -> None:
     own, trials = "helm-own", "helm-trials"
     command = ("autotune", str(CHART), "-n", own, "--set", f"trials.namespace={trials}")
+    # Tests beside this one have theirs of the whole cluster there.
+    command += ("--set", "peoplesRoles=false", "--set", "admissionPolicy=false")
     helm("install", *command, "--create-namespace")
     there = json.loads(control_plane.kubectl("-n", own, "get", "deploy,job,hpa", "-o", "json"))
     names = {o["metadata"]["name"] for o in there["items"]}

@@ -24,7 +24,7 @@ from tests.kube.control_plane import ControlPlane, find_programs
 GUIDE = (ROOT / "docs" / "kubernetes.md").read_text()
 PLAYED = re.compile(
     r"^docker |^pg_dump | rollout status | port-forward | exec "
-    r"| wait --for=condition=(?:complete|Finished|Ready)"
+    r"| wait --for=condition=(?:complete|Finished|Ready)| wait ate "
 )
 pytestmark = [pytest.mark.cluster, pytest.mark.long, pytest.mark.xdist_group("walk")]
 
@@ -103,6 +103,7 @@ class Walk:
         self.shell(rest)
         assert not {"autotune", "autotune-trials"} & self.names("namespace")
         assert "autotuneexperiments.tensorstack.dev" not in self.names("crd")
+        assert not [name for name in self.names("clusterrole") if name.startswith("autotune")]
         assert self.names("validatingadmissionpolicy") & {"autotune-trials"} == set()
 
     def _key_pair(self) -> None:
@@ -130,6 +131,7 @@ def test_everything_in_one_pod(walk: Walk) -> None:
     container = walk.object("deployment", "autotune", "autotune")["spec"]["template"]["spec"]
     assert container["containers"][0]["image"] == "REGISTRY/autotune-web:0.1.0"
     walk.first_experiment()
+    walk.follow("Upgrade", only="deploy/embedded")
     walk.follow("Backup and restore", only="backup.sqlite3")
     walk.uninstall()
 
