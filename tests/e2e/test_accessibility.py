@@ -31,9 +31,19 @@ WAYS = {
     },
 }
 
-RUN = """async () => (await axe.run(document)).violations
+# axe passes over texts of one character, as most counts of a test are: they are looked at twice
+# as long.
+RUN = """async () => {
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const digits = [];
+  while (texts.nextNode()) if (/^\\d$/.test(texts.currentNode.data)) digits.push(texts.currentNode);
+  for (const digit of digits) digit.data += digit.data;
+  const { violations } = await axe.run(document);
+  for (const digit of digits) digit.data = digit.data.slice(1);
+  return violations
     .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 200))])"""
+    .map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 200))]);
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +100,8 @@ def test_no_page_has_anything_serious(page: Page, axe: str, experiments: dict[st
     page.goto(f"{good}?ticked=0,1")
     expect(page.get_by_test_id("selection-bar")).to_be_visible()
     check("an experiment with ticked trials")
+    page.locator("tr[data-number]").first.evaluate("row => row.classList.add('is-excluded')")
+    check("a trial that is excluded")
     page.goto(f"{good}?where=value+>+0+and+number+<+5")
     expect(page.locator("#conditions li")).to_have_count(2)
     page.get_by_test_id("views").click()
