@@ -134,7 +134,7 @@ def test_a_double_click_goes_back_to_what_there_is_now(page: Page, climbing: str
     for _ in range(5):  # a machine too busy may see two clicks
         page.mouse.dblclick(*middle(chart))
         page.wait_for_timeout(1000)
-        if ranges(chart) != zoomed:
+        if ranges(chart)[1][0] <= 1:
             break
     reset = ranges(chart)[1]
     assert reset[0] <= 1
