@@ -289,6 +289,7 @@ def test_mlflow_gets_only_what_it_takes(mlflow: Mlflow, trial: Trial) -> None:
 def test_garbage_is_told_as_the_receiver_s(
     mlflow: Mlflow, trial: Trial, text: str, said: str
 ) -> None:
+    report(trial, 0, 3.0)
     mlflow.experiments[f"{trial.experiment.name} ({trial.experiment_id})"] = "e1"
     mlflow.garbage = text
     assert send().error == said
