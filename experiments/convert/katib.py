@@ -29,6 +29,11 @@ _ALGORITHMS = {
     "hyperband": ("advisor", "Hyperband", ""),
     "pbt": ("tuner", "PBTTuner", ""),
 }
+_BEST = "The value printed last counts here; Katib takes the best one printed."
+_INSTEAD = {
+    "min": "The value printed last counts here; Katib takes the smallest one printed.",
+    "max": "The value printed last counts here; Katib takes the largest one printed.",
+}
 _ARCHITECTURE = ("enas", "darts", "nas-envelopenet")
 _SETTINGS = {
     "random_state": ("seed", int), "seed": ("seed", int),
@@ -99,11 +104,10 @@ def _objective(draft: Draft, spec: Section) -> str:
         draft.refuse(objective.where("objectiveMetricName"), "is required.")
     _metrics(draft, spec, name)
     if strategy != "latest" and "metrics" in draft.spec:
-        best = {"min": "the smallest", "max": "the largest"}.get(strategy, "the best")
         where = "metricStrategies" if "metricStrategies" in objective else "objectiveMetricName"
         draft.leave(
             objective.where(where),
-            f"The value printed last counts here; Katib takes {best} one printed.",
+            _INSTEAD.get(strategy) or _BEST,
             "Let the script print the value that counts last.",
         )
     objective.leave_rest()

@@ -71,11 +71,6 @@ def _objective(draft: Draft, top: Section, metric: Section, name: str) -> None:
         draft.leave("", "There is no metric: the smallest result is the best one.")
     if name:
         draft.put("spec.metrics", {"objective": name}, metric.where("name"), name)
-        draft.leave(
-            metric.path,
-            "Of what wandb.log sends, the summary that W&B prints at a run's end is read, rounded.",
-            f"For a live curve print '{name}=VALUE' beside it.",
-        )
     else:
         draft.leave(
             metric.path if metric.data else "",
@@ -257,6 +252,9 @@ def _command(draft: Draft, top: Section, space: dict[str, Any]) -> None:
             {"name": "WANDB_MODE", "value": "offline"},  # no trial asks for an account
             # a file of the parameters, which wandb.init takes as an agent's
             {"name": "WANDB_SWEEP_PARAM_PATH", "value": "$(AUTOTUNE_SWEEP_PARAMETERS)"},
+            # what it logs is read there, as it is logged
+            {"name": "WANDB_DIR", "value": "$(AUTOTUNE_WANDB_DIR)"},
+            {"name": "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL", "value": "1"},
         ],
     }
     if image := top.text("image_uri"):
