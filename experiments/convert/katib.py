@@ -29,6 +29,11 @@ _ALGORITHMS = {
     "hyperband": ("advisor", "Hyperband", ""),
     "pbt": ("tuner", "PBTTuner", ""),
 }
+_BEST = "The value printed last counts here; Katib takes the best one printed."
+_INSTEAD = {
+    "min": "The value printed last counts here; Katib takes the smallest one printed.",
+    "max": "The value printed last counts here; Katib takes the largest one printed.",
+}
 _ARCHITECTURE = ("enas", "darts", "nas-envelopenet")
 _SETTINGS = {
     "random_state": ("seed", int), "seed": ("seed", int),
@@ -94,17 +99,32 @@ def _objective(draft: Draft, spec: Section) -> str:
         draft.leave(objective.where("goal"), "An experiment does not end at a goal here.",
                     "Finish it on its page, or set maxTrialNum.")  # fmt: skip
     objective.take("additionalMetricNames")  # whatever is printed is taken
-    objective.take("metricStrategies")
+    strategy = _strategy(objective, name)
     if not name:
         draft.refuse(objective.where("objectiveMetricName"), "is required.")
-    strategies = objective.where("metricStrategies") if "metricStrategies" in objective else ""
-    _metrics(draft, spec, name, strategies or objective.where("objectiveMetricName"))
+    _metrics(draft, spec, name)
+    if strategy != "latest" and "metrics" in draft.spec:
+        where = "metricStrategies" if "metricStrategies" in objective else "objectiveMetricName"
+        draft.leave(
+            objective.where(where),
+            _INSTEAD.get(strategy) or _BEST,
+            "Let the script print the value that counts last.",
+        )
     objective.leave_rest()
     return mode
 
 
-def _metrics(draft: Draft, spec: Section, name: str, which: str) -> None:
-    """Set ``spec.metrics``. ``which``: where the file says which of a metric's values counts."""
+def _strategy(objective: Section, name: str) -> str:
+    """Which of the objective's values Katib takes: latest, min or max; "" where none is said."""
+    rows = objective.take("metricStrategies")
+    for row in rows if isinstance(rows, list) else []:
+        if isinstance(row, Mapping) and row.get("name") == name:
+            return str(row.get("value") or "")
+    return ""
+
+
+def _metrics(draft: Draft, spec: Section, name: str) -> None:
+    """Set ``spec.metrics``, but where the script reports by itself."""
     collector_spec = spec.section("metricsCollectorSpec")
     kind = collector_spec.section("collector").text("kind") or "StdOut"
     source = collector_spec.section("source")
@@ -133,11 +153,6 @@ def _metrics(draft: Draft, spec: Section, name: str, which: str) -> None:
         metrics["tensorboard"] = file or "/var/log/katib/tfevent/"
         metrics.pop("stdout", None)
     draft.put("spec.metrics", metrics, "spec.objective.objectiveMetricName", name)
-    draft.leave(
-        which,
-        "The value printed last counts here; Katib takes the best one printed.",
-        "Let the script print the value that counts last.",
-    )
 
 
 def _algorithm(draft: Draft, spec: Section, mode: str) -> str:
@@ -229,6 +244,8 @@ def _parameters(draft: Draft, spec: Section, resource: str) -> None:
             draft.leave(parameter.path, message)
             continue
         entry = _entry(draft, parameter)
+        if name in space:
+            draft.refuse(parameter.path, f"There are two parameters '{name}'.")
         if entry is not None:
             space[name] = entry
             draft.note(parameter.path, row, f"spec.searchSpace.{name}", entry)

@@ -30,6 +30,9 @@ _OTHERS = {
 }
 
 
+_OF_THE_JOB = "belongs to the job itself, which engines here make."
+
+
 def put_template(draft: Draft, template: Section, resource: str) -> None:
     """Set ``spec.trainingConfig``. ``resource``: the parameter that an advisor gives as budget."""
     if template.take("configMap") is not None:
@@ -47,6 +50,13 @@ def put_template(draft: Draft, template: Section, resource: str) -> None:
     stands_for = _stands_for(draft, template, spec, resource)
     main = template.text("primaryContainerName")
     framework, tasks = _tasks(draft, spec)
+    spec.take("apiVersion")
+    metadata = spec.section("metadata")
+    for key in ("labels", "annotations"):
+        if metadata.take(key):
+            draft.leave(metadata.where(key), f"A trial's job has no {key} of its own here.",
+                        "Those of a task's template are kept.")  # fmt: skip
+    spec.leave_rest()
     for task, path in tasks:
         _main_first(task, main, framework)
         _replace(draft, task["template"], path, stands_for)
@@ -98,12 +108,17 @@ def _tasks(draft: Draft, spec: Section) -> tuple[str, list[tuple[dict[str, Any],
     kind = spec.text("kind")
     body = spec.section("spec")
     if kind == "Job":
-        pod = body.data.get("template")
-        rows = {"worker": {"template": pod}}
+        rows = {"worker": {"template": body.take("template")}}
+        _time_limit(draft, body)
+        body.leave_rest(_OF_THE_JOB)
         return "pytorch", _replicas(draft, rows, body.path, keep_path=True)
     if kind in _JOBS:
         framework, field = _JOBS[kind]
-        given = body.data.get(field)
+        given = body.take(field)
+        policy = body.section("runPolicy")
+        _time_limit(draft, policy)
+        policy.leave_rest(_OF_THE_JOB)
+        body.leave_rest(_OF_THE_JOB)
         if isinstance(given, Mapping) and given:
             return framework, _replicas(draft, given, body.where(field))
         draft.refuse(body.where(field), "must name the replicas.")
@@ -129,13 +144,26 @@ def _replicas(
         if not containers or not all(isinstance(c, dict) for c in _listed(containers)):
             draft.refuse(section.where("template"), "must be a pod template with containers.")
             continue
+        replicas = section.whole("replicas")
+        if replicas == 0:
+            draft.leave(section.where("replicas"), f"No {role} is started: it is left out.")
+            continue
         template = copy.deepcopy(template)
         template["spec"].pop("restartPolicy", None)  # the task's, and its default is the same
-        task: dict[str, Any] = {"type": role.lower(), "replicas": section.whole("replicas") or 1}
+        task: dict[str, Any] = {"type": role.lower(), "replicas": replicas or 1}
         if policy := section.text("restartPolicy"):
             task["restartPolicy"] = policy
+        section.leave_rest()
         found.append(({**task, "template": template}, section.where("template")))
     return found
+
+
+def _time_limit(draft: Draft, section: Section) -> None:
+    """``activeDeadlineSeconds`` of a job is a trial's time limit."""
+    seconds = section.whole("activeDeadlineSeconds", low=1)
+    if seconds is not None:
+        path = section.where("activeDeadlineSeconds")
+        draft.put("spec.maxTrialSeconds", seconds, path, seconds)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -193,11 +221,14 @@ def _replace(draft: Draft, template: dict[str, Any], path: str, stands_for: dict
 
     pod = template["spec"]
     for kind in ("containers", "initContainers"):
-        for container in pod.get(kind) or []:
+        for container in _listed(pod.get(kind) or []):
+            if not isinstance(container, dict):
+                draft.refuse(at(path, f"spec.{kind}"), "must be a list of containers.")
+                break
             for key in ("command", "args"):
                 if isinstance(container.get(key), list):
                     container[key] = [replaced(str(word), path) for word in container[key]]
-            for entry in container.get("env") or []:
+            for entry in _listed(container.get("env") or []):
                 if isinstance(entry, dict) and isinstance(entry.get("value"), str):
                     entry["value"] = replaced(entry["value"], path)
     if found := _PLACEHOLDER.search(str(template)):

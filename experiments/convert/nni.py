@@ -31,7 +31,7 @@ _NEAREST = {
 _MANAGER = "concerns NNI's own manager and is not needed."
 _OF_THE_MANAGER = (
     "authorName", "debug", "logLevel", "logCollection", "nniManagerIp", "nniManagerVersion",
-    "versionCheck", "multiPhase", "multiThread", "experimentWorkingDirectory", "tunerGpuIndices",
+    "versionCheck", "multiThread", "experimentWorkingDirectory", "tunerGpuIndices",
     "webPort", "restPort", "description",
 )  # fmt: skip
 
@@ -55,9 +55,12 @@ def convert_nni(draft: Draft, data: Mapping[str, Any], read: ReadFile, otherwise
     )
     put_space(draft, top, read)
     _trial_duration(draft, top)
-    put_training(draft, top)
+    put_training(draft, top, read)
     assessor_mode = _assessor(draft, top)
     _chooser(draft, top, assessor_mode)
+    if top.take("multiPhase"):
+        message = "A trial has one set of parameters here, not one after the other."
+        draft.leave(top.where("multiPhase"), message, "Let each set be a trial.")
     for key in _OF_THE_MANAGER:
         if key in top and top.take(key) not in (None, False, "default"):
             top.leave(key, _MANAGER)
@@ -67,7 +70,7 @@ def convert_nni(draft: Draft, data: Mapping[str, Any], read: ReadFile, otherwise
 
 def _annotation(draft: Draft, top: Section) -> None:
     given = top.take("useAnnotation")
-    if given in (None, False):
+    if given is None or str(given).lower() == "false":
         return
     draft.refuse(
         top.where("useAnnotation"),
@@ -127,6 +130,8 @@ def _chooser(draft: Draft, top: Section, assessor_mode: str) -> None:
     kind = "tuner" if top.data and "tuner" in top else "advisor"
     section = top.section(kind)
     if not section.data:
+        if any(problem.path == section.path for problem in draft.problems):  # it is no mapping
+            return
         draft.refuse("", "There is neither tuner nor advisor.", "E.g. tuner: {name: TPE}.")
         return
     names = ("name", "builtinTunerName", "builtinAdvisorName")

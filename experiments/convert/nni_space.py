@@ -25,6 +25,8 @@ def put_space(draft: Draft, top: Section, read: ReadFile) -> None:
     file_name = top.named("searchSpaceFile", "searchSpacePath")
     inline, file = top.take("searchSpace"), top.text("searchSpaceFile", "searchSpacePath")
     if inline is not None:
+        if file:
+            draft.leave(top.where(file_name), "searchSpace stands in the file, too: it is taken.")
         _put(draft, inline, top.where("searchSpace"), inline)
         return
     if not file:

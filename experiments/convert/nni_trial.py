@@ -9,6 +9,8 @@ import re
 from typing import Any
 
 from experiments.convert.draft import Draft, Section, shell_line
+from experiments.convert.nni_framework import template_roles
+from experiments.convert.nni_space import ReadFile
 from experiments.manifest.names import slug
 from experiments.manifest.training_spec import MAIN_CONTAINER
 
@@ -22,7 +24,7 @@ _PER_GPU = (
 )
 
 
-def put_training(draft: Draft, top: Section) -> None:
+def put_training(draft: Draft, top: Section, read: ReadFile) -> None:
     """Set ``spec.trainingConfig``, and say what of the training service is left."""
     trial = top.section("trial")
     command = top.text("trialCommand") or trial.text("command")
@@ -31,12 +33,17 @@ def put_training(draft: Draft, top: Section) -> None:
     gpus = top.whole("trialGpuNumber")
     gpus = trial.whole("gpuNum") if gpus is None else gpus
     service = _service(draft, top)
-    roles = [] if command else _roles(draft, top, trial, service)
+    roles = [] if command else _roles(draft, trial, service)
+    roles = roles or ([] if command else _of_template(draft, top, service, read))
     framework = _framework(top, service, [role for role, _ in roles])
     tasks: list[dict[str, Any]] = []
     if command:
         given = _container(
-            framework, command, directory, _resources(gpus, trial), _image(trial, service)
+            framework,
+            command,
+            directory,
+            _resources(draft, gpus, trial, service),
+            _image(trial, service),
         )
         tasks.append(_task("worker", 1, given))
         draft.note(source, command, "spec.trainingConfig", given["command"])
@@ -48,7 +55,7 @@ def put_training(draft: Draft, top: Section) -> None:
         where = section.text("codeDirectory") or directory
         own = section.whole("gpuNum", "gpuNumber")
         given = _container(
-            framework, line, where, _resources(own, section), _image(section, service)
+            framework, line, where, _resources(draft, own, section), _image(section, service)
         )
         tasks.append(_task(role, section.whole("replicas", "taskNum", "taskNumber") or 1, given))
         draft.note(
@@ -73,9 +80,7 @@ def _service(draft: Draft, top: Section) -> Section:
     return top.section("trainingService")
 
 
-def _roles(
-    draft: Draft, top: Section, trial: Section, service: Section
-) -> list[tuple[str, Section]]:
+def _roles(draft: Draft, trial: Section, service: Section) -> list[tuple[str, Section]]:
     for place in (trial, service):
         found = [(role, place.section(role)) for role in _ROLES if role in place]
         if found:
@@ -90,6 +95,14 @@ def _roles(
     return []
 
 
+def _of_template(
+    draft: Draft, top: Section, service: Section, read: ReadFile
+) -> list[tuple[str, Section]]:
+    own = top.section("frameworkcontrollerConfig")
+    found = template_roles(draft, own if "configPath" in own else service, read)
+    return [(slug(name) or f"role-{i}", section) for i, (name, section) in enumerate(found)]
+
+
 def _framework(top: Section, service: Section, roles: list[str]) -> str:
     config = top.data.get("kubeflowConfig")
     operator = config.get("operator") if isinstance(config, dict) else service.take("operator")
@@ -101,14 +114,20 @@ def _image(*places: Section) -> str:
     return next((image for place in places if (image := place.text("image", "dockerImage"))), "")
 
 
-def _resources(gpus: int | None, section: Section) -> dict[str, Any]:
+def _resources(draft: Draft, gpus: int | None, *places: Section) -> dict[str, Any]:
+    """What a container may have, of the first place that says it."""
     found: dict[str, Any] = {}
-    if cpus := section.text("cpuNum", "cpuNumber"):
-        found["cpu"] = cpus
-    memory = section.text("memoryMB", "memorySize")
-    if memory and (size := _SIZE.match(memory)):
-        unit = size[2].upper() or "M"
-        found["memory"] = f"{size[1]}{'K' if unit == 'K' else unit}i"
+    for place in places:
+        if cpus := place.text("cpuNum", "cpuNumber", "trialCpuNumber"):
+            found.setdefault("cpu", cpus)
+        names = ("memoryMB", "memorySize", "trialMemorySize")
+        memory, where = place.text(*names), place.where(place.named(*names))
+        if not memory:
+            continue
+        if size := _SIZE.match(memory):
+            found.setdefault("memory", f"{size[1]}{size[2].upper() or 'M'}i")
+        else:
+            draft.leave(where, f"'{memory}' is no size that is known here.", "E.g. 8gb.")
     if gpus:
         found[GPU] = gpus
     return found

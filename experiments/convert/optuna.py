@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.convert.choosing import put_algorithm
+from experiments.convert.choosing import fit_to_space
 from experiments.convert.draft import Draft, Section, limits
+from experiments.convert.source_settings import Settings, put_tuner
 
 MOST_VALUES = 1000  # of a parameter that is written as a choice
 _OLD = {
@@ -31,20 +32,22 @@ def convert_optuna(draft: Draft, data: Mapping[str, Any], otherwise: str) -> Non
             continue
         space[name] = entry
         draft.note(name, given, f"spec.searchSpace.{name}", entry)
-    put_space(draft, space, otherwise, "train.py")
+    put_space(draft, space, otherwise, "train.py", Settings())
 
 
-def put_space(draft: Draft, space: dict[str, Any], name: str, script: str, mode: str = "") -> None:
-    """A whole manifest around a search space; ``mode`` where the file says which way is better."""
+def put_space(draft: Draft, space: dict[str, Any], name: str, script: str, said: Settings) -> None:
+    """A whole manifest around a search space; ``said``: what the file says besides."""
     draft.name_it("", "", name)
     draft.put("spec.searchSpace", space)
-    limits(draft, trials=(None, ""), at_once=(None, ""), seconds=(None, ""))
-    put_algorithm(draft, "tuner", "Auto", {"optimize_mode": mode or "maximize"}, "", "")
+    limits(draft, trials=(said.trials, ""), at_once=(said.at_once, ""),
+           seconds=(said.seconds, ""))  # fmt: skip
+    put_tuner(draft, said)
+    fit_to_space(draft, "")
     words = ["python3", script, *(f"--{key}=$(params.{key})" for key in space)]
     container = {"name": "pytorch", "command": words, "workingDir": "."}
     task = {"type": "worker", "replicas": 1, "template": {"spec": {"containers": [container]}}}
     draft.put("spec.trainingConfig", {"type": "pytorch", "tasks": [task]})
-    if mode:
+    if said.mode:
         draft.leave(
             "",
             "A search space does not say what runs.",

@@ -22,6 +22,8 @@ _OF_NNI = frozenset(
         "trainingserviceplatform", "maxtrialnumber", "trialcodedirectory", "trialgpunumber",
     }
 )  # fmt: skip
+_OF_WANDB = {"method", "program", "metric", "job", "command", "early_terminate", "run_cap"}
+_LAUNCHED = ({"job", "scheduler"}, {"job", "metric"}, {"program", "method", "metric"})
 
 
 def origin_of(data: Any) -> str | None:
@@ -37,9 +39,8 @@ def origin_of(data: Any) -> str | None:
     names = {str(name).lower().replace("_", "") for name in data}
     if names & _OF_NNI or {"trial", "tuner"} <= names or {"trial", "advisor"} <= names:
         return NNI
-    if "parameters" in data and isinstance(data["parameters"], Mapping) and (
-        {"method", "program", "metric", "job"} & set(data)
-    ):  # fmt: skip
+    has_parameters = isinstance(data.get("parameters"), Mapping)
+    if (has_parameters and _OF_WANDB & set(data)) or any(each <= set(data) for each in _LAUNCHED):
         return WANDB
     if data and all(_is_distribution(value) for value in data.values()):
         return OPTUNA

@@ -12,6 +12,7 @@ from typing import Any
 
 from experiments.convert.draft import Draft, Row, short
 from experiments.convert.optuna import entry_of, put_space
+from experiments.convert.source_settings import conditional, settings_of
 from experiments.problems import Problem, ProblemsError
 
 _RAY: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -36,7 +37,6 @@ _SUGGEST = {
     "suggest_int": ("IntDistribution", ("name", "low", "high", "step")),
     "suggest_categorical": ("CategoricalDistribution", ("name", "choices")),
 }
-_MODES = {name: mode for mode in ("minimize", "maximize") for name in (mode, mode[:3])}
 _MOST_NODES = 200_000
 
 
@@ -45,27 +45,32 @@ def read_python(text: str, file: str, stem: str) -> tuple[str, Draft]:
     draft = Draft(lambda path, within=0: None)
     tree = _parsed(text)
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    optuna = dict(_suggested(draft, calls))
+    optuna = dict(_once(draft, _suggested(draft, calls, conditional(tree))))
     if optuna:
-        put_space(draft, optuna, stem, file, _direction(calls) or "minimize")
+        found = settings_of(draft, calls)
+        found.mode = found.mode or "minimize"  # as Optuna does
+        put_space(draft, optuna, stem, file, found)
         return "Optuna", draft
     ray = dict(_tuned(draft, tree))
     if not ray:
         hint = "A dictionary of tune.… calls, or calls of trial.suggest_…, with literal arguments."
         raise ProblemsError([Problem("", "There is no search space in this file.", hint)])
-    put_space(draft, ray, stem, file, _direction(calls))
+    put_space(draft, ray, stem, file, settings_of(draft, calls))
     return "Ray Tune", draft
 
 
-def _direction(calls: list[ast.Call]) -> str:
-    """Which way is better, where one says it: Optuna's ``direction``, Ray's ``mode``; else ""."""
-    for call in calls:
-        for given in call.keywords:
-            if given.arg in ("direction", "mode") and isinstance(given.value, ast.Constant):
-                mode = _MODES.get(str(given.value.value), "")
-                if mode:
-                    return mode
-    return ""  # Optuna minimizes then
+def _once(
+    draft: Draft, found: Iterator[tuple[str, dict[str, Any], ast.Call]]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each parameter as it is met first; another space for it is told."""
+    first: dict[str, dict[str, Any]] = {}
+    for name, entry, call in found:
+        if name not in first:
+            first[name] = entry
+            yield name, entry
+        elif first[name] != entry:
+            message = f"'{name}' is suggested twice, with another space: the first one is taken."
+            _leave(draft, call, message, "Widen it in searchSpace where both are meant.")
 
 
 def _parsed(text: str) -> ast.AST:
@@ -80,8 +85,10 @@ def _parsed(text: str) -> ast.AST:
     return tree
 
 
-def _suggested(draft: Draft, calls: list[ast.Call]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for call in calls:
+def _suggested(
+    draft: Draft, calls: list[ast.Call], conditional: set[ast.AST]
+) -> Iterator[tuple[str, dict[str, Any], ast.Call]]:
+    for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
         method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         if method not in _SUGGEST:
             continue
@@ -97,7 +104,10 @@ def _suggested(draft: Draft, calls: list[ast.Call]) -> Iterator[tuple[str, dict[
             _leave(draft, call, message, "Add it to searchSpace by hand.")
             continue
         _note(draft, call, method, given["name"], entry)
-        yield given["name"], entry
+        if call in conditional:
+            message = f"'{given['name']}' is suggested under a condition; here it is always drawn."
+            _leave(draft, call, message, "Or make it a branch of the choice that decides.")
+        yield given["name"], entry, call
 
 
 def _tuned(draft: Draft, tree: ast.AST) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -71,11 +71,6 @@ def _objective(draft: Draft, top: Section, metric: Section, name: str) -> None:
         draft.leave("", "There is no metric: the smallest result is the best one.")
     if name:
         draft.put("spec.metrics", {"objective": name}, metric.where("name"), name)
-        draft.leave(
-            metric.path,
-            "Of what wandb.log sends, the summary that W&B prints at a run's end is read, rounded.",
-            f"For a live curve print '{name}=VALUE' beside it.",
-        )
     else:
         draft.leave(
             metric.path if metric.data else "",
@@ -103,15 +98,30 @@ def _early_terminate(draft: Draft, top: Section, mode: str) -> None:
     section = top.section("early_terminate")
     if not section.data:
         return
-    start = section.whole("min_iter")
+    kind = section.text("type") or "hyperband"
+    if kind != "hyperband":
+        message = f"'{kind}' is not here: no trial is stopped early."
+        draft.leave(section.where("type"), message, "Take the assessor Medianstop.")
+        return
+    start = _first_bracket(section)
     draft.leave(
         section.path,
         "W&B stops the worse runs at the brackets of Hyperband. Here Medianstop stops a trial that "
         "is worse than the median at its step.",
         "Or take the advisor ASHA, whose trials read TRIAL_BUDGET.",
     )
-    args: dict[str, Any] = {"optimize_mode": mode, "start_step": 3 if start is None else start}
-    put_algorithm(draft, "assessor", "Medianstop", args, section.path, section.text("type"))
+    args: dict[str, Any] = {"optimize_mode": mode, "start_step": start}
+    put_algorithm(draft, "assessor", "Medianstop", args, section.path, kind)
+
+
+def _first_bracket(section: Section) -> int:
+    """The step at which W&B looks at a run first: min_iter, or max_iter divided by eta, s times."""
+    start, last = section.whole("min_iter"), section.whole("max_iter", low=1)
+    s, eta = section.whole("s", low=1), section.take("eta")
+    if start is not None or last is None:
+        return 3 if start is None else start
+    base = eta if isinstance(eta, int | float) and eta > 1 else 3
+    return max(int(last / base ** min(s or 1, 64)), 1) if base < 1e6 else 1
 
 
 def _all_of(space: dict[str, Any]) -> int | None:
@@ -136,7 +146,13 @@ def _parameters(draft: Draft, section: Section, prefix: str, space: dict[str, An
             _parameters(draft, parameter.section("parameters"), f"{name}.", space)
             continue
         entry = _entry(draft, parameter)
+        if name in space:
+            message = f"There are two parameters '{name}'."
+            draft.refuse(path, message, "Parameters below others are called by all names.")
         if entry is not None:
+            for known in ("description", "distribution"):
+                parameter.take(known)
+            parameter.leave_rest("is not used by this distribution.")
             space[name] = entry
             draft.note(path, value, f"spec.searchSpace.{name}", entry)
 
@@ -159,6 +175,9 @@ def _entry(draft: Draft, given: Section) -> dict[str, Any] | None:
         distribution = "int_uniform" if whole else "uniform"
     if distribution == "int_uniform":
         numbers = _numbers(draft, given, ("min", "max"))
+        if numbers and not all(float(number).is_integer() for number in numbers):
+            draft.refuse(given.path, "int_uniform must have whole numbers as min and max.")
+            return None
         return None if numbers is None else {
             "_type": "randint", "_value": [int(numbers[0]), int(numbers[1]) + 1]}  # fmt: skip
     if distribution in _RANGES:
@@ -208,8 +227,9 @@ def _numbers(draft: Draft, given: Section, names: tuple[str, ...]) -> list[Any] 
 
 
 def _command(draft: Draft, top: Section, space: dict[str, Any]) -> None:
-    program = top.text("program")
-    if not program:
+    program, words = top.text("program"), top.data.get("command")
+    is_whole = isinstance(words, list) and bool(words) and "${program}" not in words
+    if not program and not is_whole:
         if top.take("job") is not None:
             message = "A Launch job is an image of W&B's registry, whose command is not said here."
             draft.refuse(top.where("job"), message, "Name the script: program: train.py.")
@@ -232,6 +252,9 @@ def _command(draft: Draft, top: Section, space: dict[str, Any]) -> None:
             {"name": "WANDB_MODE", "value": "offline"},  # no trial asks for an account
             # a file of the parameters, which wandb.init takes as an agent's
             {"name": "WANDB_SWEEP_PARAM_PATH", "value": "$(AUTOTUNE_SWEEP_PARAMETERS)"},
+            # what it logs is read there, as it is logged
+            {"name": "WANDB_DIR", "value": "$(AUTOTUNE_WANDB_DIR)"},
+            {"name": "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL", "value": "1"},
         ],
     }
     if image := top.text("image_uri"):

@@ -6,7 +6,8 @@ Made by ``passing``, sent by the receivers beside it, which know neither rows no
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
@@ -14,6 +15,10 @@ from typing import Any, NamedTuple, Protocol
 
 class NotMirrored(Exception):
     """The receiver did not take it; the text is for the user. The same is sent again later."""
+
+
+class NothingThere(NotMirrored):
+    """What was sent there before is gone: everything is sent again."""
 
 
 class Number(NamedTuple):
@@ -48,6 +53,8 @@ class Batch:
     experiment_id: str
     name: str
     trials: Sequence[Sent]
+    # Called now and then while it is sent, so that nobody else begins to send it, too.
+    going_on: Callable[[], None] = lambda: None
 
 
 class Receiver(Protocol):
@@ -61,6 +68,12 @@ class Receiver(Protocol):
         Raises:
             NotMirrored: it cannot be sent now.
         """
+
+
+def folder_of(batch: Batch) -> str:
+    """A name for the experiment's files: its own may be anybody's, with slashes and dots in it."""
+    plain = re.sub(r"[^\w\-. ]", "_", batch.name).lstrip(".")
+    return f"{plain}-{batch.experiment_id}"
 
 
 def not_written(tracker: str, error: OSError) -> NotMirrored:

@@ -6,16 +6,29 @@ found again by its tag, so a batch may be sent as often as it takes.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import requests
 
-from experiments.mirrors.batch import Batch, NotMirrored, Sent, named, spelled, title
+from experiments.mirrors.batch import (
+    Batch,
+    NothingThere,
+    NotMirrored,
+    Sent,
+    named,
+    spelled,
+    title,
+)
 
 TIMEOUT_S = (3.0, 30.0)  # to connect, to hear something
+ANSWER_S, ANSWER_BYTES = 60.0, 4 * 1024 * 1024  # to hear all of it, and how much that may be
 MOST_METRICS, MOST_PARAMS = 1000, 100  # of a request: MLflow's limits
+MOST_STEP, MOST_NAME = 2**63 - 1, 250
+_GONE = "RESOURCE_DOES_NOT_EXIST"
 _SHOWN = 200  # characters of a server's text that an error repeats
 _TAG = "autotune.trial"
 _STATUS = {"SUCCEEDED": "FINISHED", "FAILED": "FAILED", "LOST": "FAILED", "RUNNING": "RUNNING"}
@@ -29,11 +42,13 @@ class MlflowReceiver:
         self._base = f"{url.rstrip('/')}/api/2.0/mlflow"
         self._session = requests.Session()
         self._session.trust_env = False  # no netrc, and no proxy that our own address would need
+        self._going_on: Callable[[], None] = lambda: None
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
 
     def send(self, batch: Batch, state: dict[str, Any]) -> None:
         """As ``Receiver`` says."""
+        self._going_on = batch.going_on
         if "experiment" not in state:
             state["experiment"] = self._experiment(f"{batch.name} ({batch.experiment_id})")
         runs: dict[str, str] = state.setdefault("runs", {})
@@ -47,10 +62,12 @@ class MlflowReceiver:
                 self._end(runs.pop(trial.key), trial)
 
     def _experiment(self, name: str) -> str:
-        found = self._ask("GET", "experiments/get-by-name", {"experiment_name": name}, missing=True)
+        route = "experiments/get-by-name"
+        found = self._ask("GET", route, {"experiment_name": name}, missing=True)
         if found is None:
-            found = {"experiment": self._ask("POST", "experiments/create", {"name": name})}
-        return str((found["experiment"] or {})["experiment_id"])
+            route = "experiments/create"
+            found = {"experiment": self._ask("POST", route, {"name": name})}
+        return _inside(route, found, "experiment", "experiment_id")
 
     def _run(self, experiment: str, trial: Sent) -> str:
         """The run of this attempt: made, or found where an earlier attempt of ours made it."""
@@ -69,9 +86,11 @@ class MlflowReceiver:
                 "start_time": int(trial.started * 1000),
                 "tags": [{"key": key, "value": value} for key, value in tags.items()],
             }
-            runs = [(self._ask("POST", "runs/create", body) or {})["run"]]
-        run = str(runs[0]["info"]["run_id"])
-        params = [{"key": k, "value": v} for k, v in flat(trial.parameters)]
+            made = self._ask("POST", "runs/create", body)
+            run = _inside("runs/create", made, "run", "info", "run_id")
+        else:
+            run = _inside("runs/search", runs, 0, "info", "run_id")
+        params = [{"key": k, "value": v} for k, v in _params(trial.parameters)]
         for start in range(0, len(params), MOST_PARAMS):
             chosen = params[start : start + MOST_PARAMS]
             self._ask("POST", "runs/log-batch", {"run_id": run, "params": chosen})
@@ -80,10 +99,10 @@ class MlflowReceiver:
     def _log(self, run: str, trial: Sent) -> None:
         metrics = [
             {
-                "key": _NOT_IN_NAMES.sub("_", named(each)),
+                "key": _name(named(each)),
                 "value": spelled(each.value),
                 "timestamp": int(each.time * 1000),
-                "step": int(each.step),
+                "step": max(-MOST_STEP, min(int(each.step), MOST_STEP)),
             }
             for each in trial.numbers
         ]
@@ -102,27 +121,76 @@ class MlflowReceiver:
     ) -> dict[str, Any] | None:
         """The answer; None for what is not there, where it may be ``missing``."""
         given: dict[str, Any] = {"params": fields} if method == "GET" else {"json": fields}
+        self._going_on()
         try:
-            answer = self._session.request(
-                method, f"{self._base}/{route}", timeout=TIMEOUT_S, allow_redirects=False, **given
-            )
-            if missing and answer.status_code == 404:
-                return None
-            if answer.status_code != 200:
-                words = " ".join(answer.text.split())[:_SHOWN]
-                raise NotMirrored(f"MLflow answered {answer.status_code} to {route}: {words}")
-            found = answer.json()
-        except requests.RequestException as error:  # whose text may hold the address with a secret
+            with self._session.request(
+                method, f"{self._base}/{route}", timeout=TIMEOUT_S, allow_redirects=False,
+                stream=True, **given,
+            ) as answer:  # fmt: skip
+                status, raw = answer.status_code, _read(answer)
+        except (requests.RequestException, OSError) as error:  # it may hold the address's secret
             raise NotMirrored(f"MLflow cannot be reached: {type(error).__name__}.") from None
+        try:
+            found = json.loads(raw)
+        except (ValueError, RecursionError):
+            found = None
+        if missing and status == 404:
+            return None
+        if status != 200:
+            words = " ".join(raw.decode("utf-8", "replace").split())[:_SHOWN]
+            is_gone = isinstance(found, dict) and found.get("error_code") == _GONE
+            kind = NothingThere if is_gone else NotMirrored
+            raise kind(f"MLflow answered {status} to {route}: {words}")
         if not isinstance(found, dict):
             raise NotMirrored(f"What answers to {route} is not MLflow.")
         return found
 
 
+def _read(answer: requests.Response) -> bytes:
+    """The whole answer, as long as it may be and take."""
+    raw, end = b"", time.monotonic() + ANSWER_S
+    for chunk in answer.iter_content(65536):
+        raw += chunk
+        if len(raw) > ANSWER_BYTES or time.monotonic() > end:
+            raise NotMirrored("MLflow's answer is too long, or too slow.")
+    return raw
+
+
+def _inside(route: str, found: Any, *names: str | int) -> str:
+    """A value in an answer, which may be anybody's."""
+    try:
+        for name in names:
+            found = found[name]
+    except (KeyError, IndexError, TypeError):
+        found = None
+    if not isinstance(found, str | int):
+        raise NotMirrored(f"What answers to {route} is not MLflow.")
+    return str(found)
+
+
+def _name(given: str) -> str:
+    """A name as MLflow takes it: its letters alone, and no path that is another one's, too."""
+    plain = _NOT_IN_NAMES.sub("_", given)
+    parts = [part for part in plain.split("/") if part not in ("", ".", "..")]
+    return "/".join(parts)[:MOST_NAME].rstrip("/") or "_"
+
+
+def _params(parameters: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Parameters under names of their own, also where MLflow takes fewer letters."""
+    there: set[str] = set()
+    for given, value in flat(parameters):
+        name, number = _name(given), 1
+        while name in there:
+            number += 1
+            name = f"{_name(given)[: MOST_NAME - 8]}_{number}"
+        there.add(name)
+        yield name, value[:500]
+
+
 def flat(parameters: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """Parameters by names with dots, as MLflow can keep them."""
+    """Parameters by names with dots."""
     for name, value in parameters.items():
         if isinstance(value, dict):
             yield from flat(value, f"{before}{name}.")
         else:
-            yield _NOT_IN_NAMES.sub("_", f"{before}{name}")[:250], str(value)[:500]
+            yield f"{before}{name}", str(value)

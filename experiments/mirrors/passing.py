@@ -7,6 +7,7 @@ each time. Nothing here touches a trial or the state of an experiment.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -15,10 +16,17 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from experiments.mirrors.batch import Batch, NotMirrored, Number, Receiver, Sent
+from experiments.mirrors.batch import (
+    Batch,
+    NothingThere,
+    NotMirrored,
+    Number,
+    Receiver,
+    Sent,
+)
 from experiments.mirrors.mlflow import MlflowReceiver
 from experiments.mirrors.swanlab import SwanLabReceiver
 from experiments.mirrors.tensorboard import TensorBoardReceiver
@@ -30,9 +38,10 @@ from experiments.states import FINISHED, EventKind
 
 logger = logging.getLogger(__name__)
 
-MOST_NUMBERS = 5000  # of a batch
+MOST_NUMBERS, MOST_TRIALS = 5000, 50  # of a batch
 PASS_S = 20.0  # then it is the next one's turn
-HELD = timedelta(seconds=120)  # by who sends; longer than any pass
+HELD = timedelta(seconds=120)  # by who sends, who says so again while a slow receiver takes it
+HOLD_EVERY_S = 15.0
 
 _slot = threading.Lock()  # a slow receiver takes one of a worker's threads at most
 
@@ -103,11 +112,17 @@ def _pass(row: Mirror) -> None:
     before, end = row.error, time.monotonic() + PASS_S
     try:
         there = receiver(row.kind)
+        if row.state.setdefault("where", _where(row.kind)) != _where(row.kind):
+            row.state, row.cursor = {"where": _where(row.kind)}, 0  # it has none of it
         while time.monotonic() < end and (step := _next(row)) is not None:
             batch, upto = step
             there.send(batch, row.state)
             row.cursor = upto
             row.keep("cursor", "state")
+    except NothingThere as trouble:
+        row.state, row.cursor = {}, 0
+        row.keep("cursor", "state")
+        row.put_off(str(trouble))
     except NotMirrored as trouble:
         row.put_off(str(trouble))
     except Exception as defect:  # of ours; not to be met again every two seconds
@@ -118,7 +133,8 @@ def _pass(row: Mirror) -> None:
         row.keep("attempts", "error", "next_try_at")
     if row.error and row.error != before:
         logger.warning("Experiment %s: %s", row.experiment_id, row.error)
-    if bool(row.error) != bool(before):
+    is_there = Experiment.objects.filter(pk=row.experiment_id, deleting=False).exists()
+    if is_there and bool(row.error) != bool(before):
         what = EventKind.UPLOAD_FAILED if row.error else EventKind.UPLOAD_WELL_AGAIN
         row.experiment.record(what, reason=row.error or before)
 
@@ -135,6 +151,10 @@ def _next(row: Mirror) -> tuple[Batch, int] | None:
         upto = metrics[-1].seq - 1 if metrics[-1].seq > metrics[0].seq else metrics[0].seq
         metrics = list(found.filter(seq__lte=upto).order_by("seq", "id"))
     changed = experiment.trials.filter(seq__gt=row.cursor, seq__lte=upto)
+    if (earlier := _end_of_trials(metrics, changed)) < upto:
+        upto = earlier
+        metrics = [metric for metric in metrics if metric.seq <= upto]
+        changed = changed.filter(seq__lte=upto)
     trials = {trial.pk: trial for trial in changed}
     missing = {metric.trial_id for metric in metrics} - set(trials)
     trials |= experiment.trials.in_bulk(missing)
@@ -144,7 +164,38 @@ def _next(row: Mirror) -> tuple[Batch, int] | None:
     objective = (experiment.configuration.get("metrics") or {}).get("objective") or "value"
     ordered = sorted(trials.values(), key=lambda trial: trial.number)
     sent = [_sent(trial, numbers.get(trial.pk, []), objective, upto) for trial in ordered]
-    return Batch(experiment.pk, experiment.name, sent), upto
+    return Batch(experiment.pk, experiment.name, sent, _holding(row)), upto
+
+
+def _end_of_trials(metrics: list[Metric], changed: QuerySet[Trial]) -> int:
+    """The seq up to which there are ``MOST_TRIALS`` trials, or as few as were changed at once."""
+    met = {metric.trial_id: metric.seq for metric in reversed(metrics)}  # each the first time
+    for pk, seq in changed.order_by("seq").values_list("pk", "seq")[: MOST_TRIALS + 1]:
+        met[pk] = min(seq, met.get(pk, seq))
+    seqs = sorted(met.values())
+    if len(seqs) <= MOST_TRIALS:
+        return 2**63
+    return seqs[MOST_TRIALS] - 1 if seqs[MOST_TRIALS] > seqs[0] else seqs[0]
+
+
+def _holding(row: Mirror) -> Callable[[], None]:
+    """Says, as often as is needed, that this process goes on sending for the row."""
+    last = time.monotonic()
+
+    def hold() -> None:
+        nonlocal last
+        if time.monotonic() - last > HOLD_EVERY_S:
+            last = time.monotonic()
+            Mirror.objects.filter(pk=row.pk).update(next_try_at=timezone.now() + HELD)
+
+    return hold
+
+
+def _where(kind: str) -> str:
+    """Which server or directory it is, so that another one gets everything; no secret of it."""
+    return hashlib.sha256(str(getattr(settings, f"MIRROR_{kind.upper()}")).encode()).hexdigest()[
+        :16
+    ]
 
 
 def _sent(trial: Trial, metrics: list[Metric], objective: str, upto: int) -> Sent:

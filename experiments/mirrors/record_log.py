@@ -37,8 +37,12 @@ class RunFiles(ABC):
         there: dict[str, list[int]] = state.setdefault("runs", {})
         try:
             for trial in batch.trials:
-                if trial.state != "WAITING":
-                    there[trial.key] = self._append(batch, trial, *there.get(trial.key, (0, 0)))
+                length, count, *ended = there.get(trial.key, [0, 0])
+                if trial.state == "WAITING" or (ended and not trial.numbers):
+                    continue  # what changes later, such as its notes, is not in a run
+                there[trial.key] = self._append(batch, trial, length, count)
+                if trial.is_ended:
+                    there[trial.key].append(1)
         except OSError as error:
             raise not_written(self.tracker, error) from None
 

@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from experiments.mirrors.batch import Batch, Number, Sent, named, not_written
+from experiments.mirrors.batch import Batch, Number, Sent, folder_of, named, not_written
 from experiments.mirrors.protobuf import part, varint
 from experiments.training.local.event_files import masked_crc
 
@@ -27,7 +27,7 @@ class TensorBoardReceiver:
     def send(self, batch: Batch, state: dict[str, Any]) -> None:
         """As ``Receiver`` says."""
         lengths: dict[str, int] = state.setdefault("lengths", {})
-        folder = self._root / f"{batch.name}-{batch.experiment_id}"
+        folder = self._root / folder_of(batch)
         try:
             for trial in batch.trials:
                 if trial.numbers:

@@ -145,3 +145,50 @@ def test_the_experiment_is_found_among_other_objects() -> None:
     config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n---\n"
     assert converted(config + KATIB).origin == "Katib"
     assert "holds 2 experiments" in refused(f"{KATIB}---\n{KATIB}")[0].message
+
+
+POD = ("{template: {spec: {containers: [{name: pytorch, image: a, command: "
+       "[t, '${trialParameters.learningRate}']}]}}")  # fmt: skip
+
+
+def test_settings_of_the_job_itself_are_kept_or_told() -> None:
+    job = KATIB.replace(
+        "        template:",
+        "        activeDeadlineSeconds: 60\n        completions: 2\n        template:",
+    ).replace("      kind: Job", "      kind: Job\n      metadata: {labels: {a: b}}")
+    found = converted(job)
+    assert spec_of(found)["maxTrialSeconds"] == 60
+    assert "completions: belongs to the job itself" in left_of(found)
+    assert "labels: A trial's job has no labels" in left_of(found)
+    head, _, _ = KATIB.partition("      apiVersion: batch/v1")
+    found = converted(
+        head + "      kind: PyTorchJob\n      spec:\n        nprocPerNode: '4'\n"
+        "        runPolicy: {cleanPodPolicy: None, activeDeadlineSeconds: 9}\n"
+        f"        pytorchReplicaSpecs:\n          Master: {POD}, replicas: 1}}\n"
+        f"          Worker: {POD}, replicas: 0}}\n"
+    )
+    assert spec_of(found)["maxTrialSeconds"] == 9
+    assert [t["type"] for t in found.manifest["spec"]["trainingConfig"]["tasks"]] == ["master"]
+    for words in ("nprocPerNode", "cleanPodPolicy", "No Worker is started"):
+        assert words in left_of(found)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("            containers:", "            initContainers: 3\n            containers:",
+         "must be a list of containers"),
+        ("    - {name: lr", f"    - {{name: lr, {TYPED}}}\n    - {{name: lr",
+         "two parameters 'lr'"),
+    ],
+)  # fmt: skip
+def test_odd_lists_are_refused(before: str, after: str, words: str) -> None:
+    assert any(words in p.message for p in refused(KATIB.replace(before, after)))
+
+
+@pytest.mark.parametrize(("value", "words"), [("latest", ""), ("min", "takes the smallest one")])
+def test_which_value_counts_is_told_only_where_it_is_another(value: str, words: str) -> None:
+    given = f"objectiveMetricName: loss, metricStrategies: [{{name: loss, value: {value}}}]"
+    left = left_of(converted(KATIB.replace("objectiveMetricName: loss", given)))
+    assert words in left
+    assert ("printed last counts" in left) == bool(words)

@@ -165,3 +165,59 @@ def test_cyclic_and_huge_files_are_refused_quickly() -> None:
     )
     assert "values" in refused(bomb + "trialCommand: x")[0].message
     assert "at most 1 MiB" in refused("#" * (2 << 20))[0].message
+
+
+TEMPLATE = """\
+apiVersion: frameworkcontroller.microsoft.com/v1
+kind: Framework
+spec:
+  taskRoles:
+    - name: worker
+      taskNumber: 2
+      task:
+        pod:
+          spec:
+            containers:
+              - {name: a, image: i, command: [python, mnist.py], resources: {limits: {cpu: 1}}}
+"""
+
+
+def test_a_template_of_frameworkcontroller_has_the_command() -> None:
+    text = NNI_1.replace("  command: python3 main.py\n", "").replace("Platform: local", (
+        "Platform: frameworkcontroller\nframeworkcontrollerConfig: {configPath: fc_json, x: 1}"
+    )).replace("fc_json", "fc.json")  # fmt: skip
+    found = converted(text, fc_json=TEMPLATE)
+    (task,) = found.manifest["spec"]["trainingConfig"]["tasks"]
+    assert (task["type"], task["replicas"]) == ("worker", 2)
+    assert container_of(found) == {
+        "name": "pytorch", "command": ["sh", "-c", "python mnist.py"], "image": "i",
+        "workingDir": ".", "resources": {"limits": {"cpu": "1"}},
+    }  # fmt: skip
+    for beside, words in (
+        ({}, "The template 'fc.json' cannot be read"),
+        ({"fc_json": "a: 1"}, "has no spec.taskRoles"),
+        ({"fc_json": "spec: {taskRoles: [1]}"}, "must have a task with a pod's containers"),
+        ({"fc_json": "a: b: c"}, "not valid YAML"),
+    ):
+        assert any(words in p.message for p in refused(text, **beside)), words
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("useAnnotation: false", "useAnnotation: 'false'", ""),
+        ("useAnnotation: false", "multiPhase: true", "A trial has one set of parameters"),
+        ("searchSpacePath", "searchSpace: {a: {_type: choice, _value: [1]}}\nsearchSpacePath",
+         "searchSpace stands in the file, too"),
+        ("gpuNum: 0", "memoryMB: much", "'much' is no size"),
+    ],
+)  # fmt: skip
+def test_nothing_is_left_in_silence(before: str, after: str, words: str) -> None:
+    assert words in left_of(converted(NNI_1.replace(before, after)))
+
+
+def test_openpai_s_cpus_and_memory_are_the_container_s() -> None:
+    pai = "platform: openpai\n  trialCpuNumber: 2\n  trialMemorySize: 8GB\n  dockerImage: i"
+    container = container_of(converted(NNI_2.replace("platform: local", pai)))
+    assert container["resources"]["limits"] == {"cpu": "2", "memory": "8Gi", "nvidia.com/gpu": 1}
+    assert container["image"] == "i"

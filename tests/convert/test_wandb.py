@@ -33,9 +33,11 @@ def test_a_sweep_is_carried_over() -> None:
     assert container_of(found)["env"] == [
         {"name": "WANDB_MODE", "value": "offline"},
         {"name": "WANDB_SWEEP_PARAM_PATH", "value": "$(AUTOTUNE_SWEEP_PARAMETERS)"},
+        {"name": "WANDB_DIR", "value": "$(AUTOTUNE_WANDB_DIR)"},
+        {"name": "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL", "value": "1"},
     ]
     assert spec["metrics"] == {"objective": "val_loss"}
-    assert "print 'val_loss=VALUE'" in left_of(found)
+    assert "metric" not in left_of(found)
 
 
 @pytest.mark.parametrize(
@@ -171,3 +173,81 @@ def test_python_files_are_read_and_never_run() -> None:
 def test_other_files_are_told_apart(text: str, words: str) -> None:
     (problem,) = refused(text)
     assert words in problem.message
+
+
+@pytest.mark.parametrize(
+    ("given", "step"),
+    [
+        ("{type: hyperband, max_iter: 27, s: 2}", 3),
+        ("{type: hyperband, max_iter: 64, s: 2, eta: 2}", 16),
+        ("{type: hyperband, max_iter: 64, min_iter: 5}", 5),
+        ("{type: hyperband, max_iter: 9, s: 99999, eta: 1.0e300}", 1),
+    ],
+)
+def test_early_stopping_begins_at_the_first_bracket(given: str, step: int) -> None:
+    found = spec_of(converted(SWEEP.replace("{type: hyperband, min_iter: 3}", given)))
+    assert found["assessor"]["classArgs"]["start_step"] == step
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ("{value: 27}", "{value: 27, odd: 1}", "epochs.odd: is not used"),
+        ("type: hyperband", "type: envelope", "'envelope' is not here"),
+    ],
+)
+def test_no_setting_is_left_in_silence(before: str, after: str, words: str) -> None:
+    assert words in left_of(converted(SWEEP.replace(before, after)))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SWEEP.replace("epochs: {value: 27}", "a.b: {value: 1}\n  a: {parameters: {b: {value: 2}}}",
+                       ), "two parameters 'a.b'"),
+        (SWEEP.replace("{value: 27}", "{distribution: int_uniform, min: 0.5, max: 2}"),
+         "must have whole numbers"),
+        ("job: a/b:latest\nmetric: {name: x}\nscheduler: {job: c}", "no parameters|Launch job"),
+    ],
+)  # fmt: skip
+def test_true_reasons(text: str, words: str) -> None:
+    found = "\n".join(p.message for p in refused(text))
+    assert all(each in found for each in words.split("|"))
+
+
+def test_a_command_that_names_no_program_needs_none() -> None:
+    text = SWEEP.replace("program: train.py\n", "") + "command: [python, -m, train, '${args_json}']"
+    assert container_of(converted(text))["command"] == ["python", "-m", "train", "$(params)"]
+
+
+STUDY = """\
+def objective(trial):
+    kind = trial.suggest_categorical("kind", ["svm", "forest"])
+    if kind == "svm":
+        return trial.suggest_float("c", 0.1, 1)
+    return trial.suggest_float("c", 1, 10)
+if __name__ == "__main__":
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(), pruner=MedianPruner(),
+                                directions=["minimize", "maximize"])
+    study.optimize(objective, n_trials=100, timeout=N, n_jobs=2)
+"""
+
+
+def test_what_a_study_says_around_its_space() -> None:
+    found = converted(STUDY, "objective.py")
+    spec = spec_of(found)
+    assert (spec["maxTrialNum"], spec["trialConcurrency"]) == (100, 2)
+    assert "maxExecSeconds" not in spec
+    assert spec["tuner"]["builtinTunerName"] == "TPE"
+    assert spec["searchSpace"]["c"] == {"_type": "uniform", "_value": [0.1, 1]}
+    for words in (
+        "'c' is suggested under a condition", "'c' is suggested twice", "has several objectives",
+        "pruner MedianPruner is not carried over", "timeout has a value that only running",
+    ):  # fmt: skip
+        assert words in left_of(found), words
+    ray = "tune.Tuner(f, param_space={'x': tune.uniform(0, 1)}, tune_config=tune.TuneConfig("
+    config = "mode='max', num_samples=20, time_budget_s=60, max_concurrent_trials=4,"
+    found = converted(f"{ray}{config} scheduler=ASHAScheduler()))", "t.py")
+    spec = spec_of(found)
+    assert (spec["maxTrialNum"], spec["maxExecSeconds"], spec["trialConcurrency"]) == (20, 60, 4)
+    assert "scheduler ASHAScheduler is not carried over" in left_of(found)

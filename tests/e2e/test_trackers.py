@@ -32,7 +32,7 @@ pytestmark = [
 HERE = Path(__file__).parent
 CLIENTS = (
     *("mlflow-skinny==3.17.2", "transformers==5.24.0", "xgboost-cpu==3.2.0", "lightgbm==4.7.0"),
-    *("tensorboardX==2.6.5", "tensorboard==2.21.0"),
+    *("tensorboardX==2.6.5", "tensorboard==2.21.0", "wandb==0.31.0"),
     *("keras==3.15.1", "jax==0.10.2", "scikit-learn==1.9.1", "pandas==3.1.1"),
 )
 
@@ -70,6 +70,39 @@ def run(tmp_path: Path, python: str, what: str, **metrics: str) -> list[dict[str
 
 def curve(trial: dict[str, Any], name: str = "default") -> list[tuple[Any, Any]]:
     return [(p["step"], p["value"]) for p in trial["intermediate"] if p["name"] == name]
+
+
+SWEEP = """\
+program: train.py
+method: random
+run_cap: 2
+metric: {name: val.loss, goal: minimize}
+parameters: {lr: {min: 0.0001, max: 0.1}}
+"""
+SILENT = """\
+import wandb
+with wandb.init(config={"lr": 1}) as run:
+    for step in range(4):
+        run.log({"val": {"loss": run.config.lr / (step + 1)}, "nan": float("nan")}, step=step * 5)
+"""
+
+
+def test_a_sweep_s_script_that_only_logs_runs_unedited(tmp_path: Path, python: str) -> None:
+    (tmp_path / "sweep.yaml").write_text(SWEEP)
+    (tmp_path / "train.py").write_text(SILENT)
+    made = tmp_path / "tune.yaml"
+    data = tmp_path / "data"
+    answer = manage(data, "convert", str(tmp_path / "sweep.yaml"), "-o", str(made))
+    assert answer.returncode == 0, answer.stderr
+    answer = manage(data, "run", str(made), "--json", "--python", python, timeout_s=300)
+    assert answer.returncode == 0, answer.stderr
+    trials = json.loads(answer.stdout)["trials"]
+    assert len(trials) == 2
+    for trial in trials:
+        lr = trial["parameters"]["lr"]
+        assert curve(trial) == [(step * 5, lr / (step + 1)) for step in range(4)]
+        assert curve(trial, "nan") == [(step * 5, "NaN") for step in range(4)]
+        assert trial["value"] == lr / 4
 
 
 def test_a_script_that_logs_to_mlflow_runs_unedited(tmp_path: Path, python: str) -> None:

@@ -34,6 +34,7 @@ class Mlflow:
         self.experiments: dict[str, str] = {}
         self.runs: dict[str, dict[str, Any]] = {}
         self.fail_at = ""  # a route
+        self.garbage = ""  # the text of each answer
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -46,7 +47,9 @@ class Mlflow:
                 found = None if route == outer.fail_at else outer.answer(route, fields)
                 self.send_response(500 if route == outer.fail_at else 200 if found else 404)
                 self.end_headers()
-                self.wfile.write(json.dumps(found or {}).encode())
+                missing = {"error_code": "RESOURCE_DOES_NOT_EXIST"}
+                text = outer.garbage or json.dumps(found or missing)
+                self.wfile.write(text.encode())
 
             do_GET = do_POST = answer
 
@@ -72,7 +75,9 @@ class Mlflow:
             tag = {"key": "autotune.trial", "value": key}
             found = [pk for pk, run in self.runs.items() if tag in run["tags"]]
             return {"runs": [{"info": {"run_id": pk}} for pk in found]}
-        run = self.runs[given["run_id"]]
+        run = self.runs.get(given["run_id"])
+        if run is None:
+            return None
         for each in given.get("metrics", []):
             run["metrics"].add((each["key"], each["step"], each["value"], each["timestamp"]))
         run["params"] |= {each["key"]: each["value"] for each in given.get("params", [])}
@@ -236,3 +241,142 @@ def test_a_directory_that_cannot_be_written_is_said(
     settings.MIRROR_TENSORBOARD = str(tmp_path / "file" / "tb")
     report(trial, 0, 3.0)
     assert send().error == "TensorBoard's files: Not a directory."
+
+
+# ---- what tries to break it
+
+
+@pytest.mark.parametrize("name", ["MIRROR_TENSORBOARD", "MIRROR_WANDB", "MIRROR_TRACKIO"])
+def test_an_experiment_s_name_leads_nowhere_else(
+    trial: Trial, settings: Any, tmp_path: Path, name: str
+) -> None:
+    Experiment.objects.update(name="../../up/\x1b[1m实验")  # as an imported study may be called
+    place = tmp_path / "a" / "b" / "there"
+    setattr(settings, name, str(place))
+    report(trial, 0, 3.0)
+    assert send().error == ""
+    assert [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and place not in p.parents]
+    assert all(part.isprintable() for p in place.rglob("*") for part in p.parts)
+
+
+def test_mlflow_gets_only_what_it_takes(mlflow: Mlflow, trial: Trial) -> None:
+    odd = {"a?": 1, "a*": 2, "x" * 300: 3, "x" * 299: 4, "../up": 5, "": 6}
+    Trial.objects.update(parameters=odd)
+    claim = TrialClaim(trial.pk, trial.key, trial.number, trial.experiment_id)
+    values = {"default": 1.0, "/etc//x/": 1.0, "..": 2.0, "n" * 251: 3.0, "损失": 4.0}
+    rows.write([(claim, Report(trial.key, "PERIODICAL", 0, 1e300, values))])
+    assert send().error == ""
+    found = mlflow.runs["r0"]["params"]
+    assert sorted(found.values()) == ["1", "2", "3", "4", "5", "6"]
+    assert all(0 < len(key) <= 250 for key in found)
+    assert {"a_", "a__2", "up", "_"} <= set(found)
+    names = {name: step for name, step, _, _ in mlflow.runs["r0"]["metrics"]}
+    assert set(names) == {"loss", "etc/x", "_", "n" * 250, "__"}
+    assert set(names.values()) == {2**63 - 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<html>", "What answers to experiments/get-by-name is not MLflow."),
+        ('{"experiment": 3}', "What answers to experiments/get-by-name is not MLflow."),
+        ("[" * 100_000, "What answers to experiments/get-by-name is not MLflow."),
+        ("x" * 5_000_000, "MLflow's answer is too long, or too slow."),
+    ],
+    ids=["page", "odd", "deep", "long"],
+)
+def test_garbage_is_told_as_the_receiver_s(
+    mlflow: Mlflow, trial: Trial, text: str, said: str
+) -> None:
+    report(trial, 0, 3.0)
+    mlflow.experiments[f"{trial.experiment.name} ({trial.experiment_id})"] = "e1"
+    mlflow.garbage = text
+    assert send().error == said
+    mlflow.garbage = ""
+    assert send().error == ""
+    assert len(mlflow.runs) == 1
+
+
+def test_a_server_that_is_new_or_emptied_gets_everything(
+    mlflow: Mlflow, trial: Trial, settings: Any
+) -> None:
+    report(trial, 0, 3.0)
+    send()
+    other = Mlflow()
+    try:
+        settings.MIRROR_MLFLOW = other.url
+        report(trial, 1, 2.0)
+        assert send().error == ""
+        assert other.curve("r0", "loss") == [(0, 3.0), (10, 2.0)]
+        other.experiments, other.runs = {}, {}
+        report(trial, 2, 1.0)
+        assert "RESOURCE_DOES_NOT_EXIST" in send().error
+        assert send().error == ""
+        assert other.curve("r0", "loss") == [(0, 3.0), (10, 2.0), (20, 1.0)]
+    finally:
+        other.http.shutdown()
+        other.http.server_close()
+    assert mlflow.curve("r0", "loss") == [(0, 3.0)]
+
+
+@pytest.mark.parametrize("name", ["MIRROR_WANDB", "MIRROR_SWANLAB"])
+def test_a_run_that_has_ended_stays_so(
+    trial: Trial, settings: Any, tmp_path: Path, name: str
+) -> None:
+    setattr(settings, name, str(tmp_path))
+    report(trial, 0, 2.0, "FINAL")
+    trial.refresh_from_db()
+    trial.move(TrialState.SUCCEEDED, finished_at=timezone.now())
+    send()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("run-*.*")}
+    trial.experiment.record("remark", trial=trial)  # such as a note
+    row = send()
+    trial.experiment.refresh_from_db()
+    assert row.cursor == trial.experiment.last_seq
+    assert {path: path.read_bytes() for path in tmp_path.rglob("run-*.*")} == before
+
+
+def test_an_experiment_may_go_while_it_is_sent(
+    mlflow: Mlflow, trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*arguments: Any) -> None:
+        Experiment.objects.update(deleting=True)
+        raise passing.NotMirrored("away")
+
+    report(trial, 0, 3.0)
+    monkeypatch.setattr(passing.MlflowReceiver, "send", gone)
+    count = Event.objects.count()
+    assert send().error == "away"
+    assert Event.objects.count() == count
+
+
+def test_a_step_has_few_trials_and_says_that_it_goes_on(
+    mlflow: Mlflow, trial: Trial, make_trial: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passing, "MOST_TRIALS", 3)
+    monkeypatch.setattr(passing, "HOLD_EVERY_S", 0.0)
+    trials = [make_trial(trial.experiment, state=TrialState.RUNNING) for _ in range(8)]
+    for each in trials:
+        report(each, 0, float(each.number))
+        trial.experiment.record("remark", trial=each)
+    held: list[bool] = []
+    batches: list[int] = []
+    send_batch = passing.MlflowReceiver.send
+
+    def counted(receiver: Any, batch: Any, state: Any) -> None:
+        batches.append(len(batch.trials))
+        Mirror.objects.update(next_try_at=timezone.now())  # its time is nearly over
+        send_batch(receiver, batch, state)
+        held.append(Mirror.objects.get().next_try_at > timezone.now() + timedelta(seconds=60))
+
+    monkeypatch.setattr(passing.MlflowReceiver, "send", counted)
+    row = send()
+    trial.experiment.refresh_from_db()
+    assert row.cursor == trial.experiment.last_seq
+    assert max(batches) == 3
+    assert all(held)
+    curves = [mlflow.curve(run, "loss") for run in mlflow.runs]
+    assert sorted(value for curve in curves for _, value in curve) == [
+        float(each.number) for each in trials
+    ]

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 from experiments.training.base import Collected, JobState
 from tests.training.conftest import Jobs, task, until
 from tests.training.test_event_files import FIRST, append, scalar
+from tests.training.test_wandb_files import append as append_rows
+from tests.training.test_wandb_files import file_of, row
 
 pytestmark = pytest.mark.long  # each starts programs of its own
 
@@ -156,3 +159,50 @@ def test_an_exit_without_the_metric_says_which_lines_were_looked_at(
     status = jobs.end(start(jobs, server, "echo loss=1", metrics))
     assert "none.csv was never there" in status.message
     assert server.reports == []
+
+
+def logged(jobs: Jobs, server: Server, script: str) -> Any:
+    """A trial that goes on when ``go`` is there, its directory, and the file of its run."""
+    env = [{"name": "WANDB_DIR", "value": "$(AUTOTUNE_WANDB_DIR)"}]
+    wait = 'echo "at $WANDB_DIR."; while [ ! -e go ]; do sleep 0.05; done; '
+    given = task(["sh", "-c", wait + script], env=env)
+    handle = jobs.launch(jobs.describe(given, server_url=server.url, metrics=LOSS))
+    place = jobs.said(handle, "at ").partition("at ")[2].partition(".\n")[0]
+    return handle, jobs.root / handle["name"] / "work", file_of(Path(place))
+
+
+def test_what_wandb_logs_is_sent_live(jobs: Jobs, server: Server) -> None:
+    server.failures = 1
+    handle, work, file = logged(jobs, server, "echo loss=9; echo wandb: loss 9")
+    append_rows(file, row(0, acc=0.5), row(1, loss=0.5))
+    rows = [{"key": "acc", "value": 0.5, "step": 0}, {"key": "loss", "value": 0.5, "step": 1}]
+    until(lambda: server.reports == [{"id": "events-1", "metrics": rows}] * 2)
+    append_rows(file, row(2, loss=0.25))
+    (work / "go").touch()
+    assert (jobs.end(handle).message, server.reports[2:]) == (
+        "", [{"id": "events-2", "metrics": [{"key": "loss", "value": 0.25, "step": 2}]}],
+    )  # fmt: skip
+
+
+def test_of_lines_and_runs_those_count_that_were_first(jobs: Jobs, server: Server) -> None:
+    handle, work, file = logged(jobs, server, "while [ ! -e on ]; do sleep 0.05; done; echo loss=2")
+    append_rows(file, row(0, acc=0.5))
+    (work / "go").write_text("")
+    handle_2, work_2, file_2 = logged(jobs, server, "echo loss=1; sleep 1; echo loss=2")
+    (work_2 / "go").touch()
+    until(lambda: server.sent() == [("PERIODICAL", 0, 1)])
+    append_rows(file_2, row(0, loss=1.0))
+    jobs.end(handle_2)
+    assert server.sent() == [("PERIODICAL", 0, 1), ("PERIODICAL", 1, 2), ("FINAL", 0, 2)]
+    append_rows(file, row(1, loss=1.0))
+    (work / "on").touch()
+    jobs.end(handle)
+    found = [each["metrics"] for each in server.reports[3:]]
+    assert [[(m["key"], m["step"]) for m in each] for each in found] == [[("acc", 0), ("loss", 1)]]
+
+
+def test_the_summary_counts_where_there_is_nothing_else(jobs: Jobs, server: Server) -> None:
+    handle, work, _ = logged(jobs, server, "echo wandb: loss 0.125")
+    (work / "go").touch()
+    jobs.end(handle)
+    assert server.sent() == [("PERIODICAL", 0, 0.125), ("FINAL", 0, 0.125)]

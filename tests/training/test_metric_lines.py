@@ -36,12 +36,12 @@ def test_lines_of_names_and_values_and_of_json(line: str, found: dict[str, float
     assert Reader("", "loss").metrics(line) == found
 
 
-def test_w_and_b_s_summary_counts_where_the_script_printed_nothing_better() -> None:
+def test_w_and_b_s_summary_is_kept_for_want_of_anything_better() -> None:
     reader = Reader("", "val/loss")
     assert reader.metrics("wandb: val/loss █▃▁") == {}
-    assert reader.metrics("\x1b[34mwandb\x1b[0m:    val/loss 0.11111") == {"val/loss": 0.11111}
+    assert reader.metrics("\x1b[34mwandb\x1b[0m:    val/loss 0.11111") == {}
+    assert reader.summary == {"val/loss": 0.11111}
     assert reader.metrics("val/loss=0.111113") == {"val/loss": 0.111113}
-    assert reader.metrics("wandb: val/loss 0.11111") == {}
 
 
 def test_nan_is_kept() -> None:

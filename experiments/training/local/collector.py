@@ -3,8 +3,9 @@
 ``job.collecting`` puts it before the command of a trial's deciding replica, in a bare interpreter
 with the standard library alone. What the command prints goes on unchanged; its lines, and those of
 ``spec.metrics.file``, are looked through as they come, and each new value of the objective is one
-report; the scalars of ``spec.metrics.tensorboard`` are sent as they are. It ends as the command
-ended.
+report; the scalars of ``spec.metrics.tensorboard`` are sent as they are. So is what the script
+gives to ``wandb.log``, where ``WANDB_DIR`` is the trial's own: of lines and runs that have the
+objective both, those count that had it first. It ends as the command ended.
 
 Exactly once: a report has its number before it is sent, and is sent until it is answered, however
 often the server restarts; a repeated one overwrites itself. A log that is rotated is read to its
@@ -24,15 +25,18 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from experiments.training.local.event_files import EventFiles, Scalar
-from experiments.training.local.metric_lines import Curve, Lines, Reader, Tail, say
+from experiments.training.local.metric_lines import Curve, Lines, Metrics, Reader, Tail, say
+from experiments.training.local.wandb_files import WandbFiles
 
 POLL_S = 0.2
 EVENTS_S = 0.5  # between two looks at TensorBoard's files
 BATCH = 500  # scalars in a request
+MOST_HELD = 20_000  # scalars of W&B's that wait for the first one of the objective
 TRACKED = "TRACKED"  # what the sender is given of them, in the place of a report's kind
 RETRY_S = 3600.0  # a server may be away so long
 UNSENT = 100_000  # reports; beyond it the command's output waits
@@ -90,6 +94,10 @@ class Collector:
         folder = settings.get("tensorboard")
         self.events = EventFiles(folder) if folder else None
         self.uses_output = self.tail is None and self.events is None
+        runs = settings.get("wandb") if self.uses_output else ""
+        self.runs = WandbFiles(runs) if runs else None
+        self._runs_count: bool | None = None if runs else False  # None: it is not known yet
+        self._held: list[Scalar] = []
         self._send = send
         self._batches, self._looked = 0, 0.0
 
@@ -110,9 +118,13 @@ class Collector:
 
     def end(self, code: int) -> str:
         """Take the rest; return what is to be said where the metric never came."""
+        while self.runs is not None and self._take_runs():
+            pass
         if self.uses_output:
             for line in self.output.end():
-                self.curve.take(self.reader.metrics(line))
+                self._printed(self.reader.metrics(line))
+            if self.curve.objective not in self.curve.seen:
+                self.curve.take(self.reader.summary)
         if self.tail is not None:
             with contextlib.suppress(OSError):
                 for found in self.tail.end():
@@ -130,8 +142,34 @@ class Collector:
         """Send the scalars that are new; False where none were."""
         assert self.events is not None
         self._looked = time.monotonic()
+        return self._send_all(self.events.read(self.curve.objective))
+
+    def _take_runs(self) -> bool:
+        """Send what W&B's runs have that is new; False where nothing was."""
+        assert self.runs is not None
+        self._looked = time.monotonic()
+        found = list(self.runs.read(self.curve.objective))
+        if self._runs_count is None:
+            if any(each.tag == self.curve.objective for each in found):
+                self._runs_count, found, self._held = True, [*self._held, *found], []
+            else:
+                self._held = [*self._held, *found][-MOST_HELD:]
+        if self._runs_count:
+            self._send_all(iter(found))
+        return bool(found)
+
+    def _printed(self, found: Metrics) -> None:
+        """Take what a line has, unless it was in W&B's run before."""
+        if self.runs is not None and self._runs_count is None and self.curve.objective in found:
+            self._take_runs()
+            if self._runs_count is None:
+                self._runs_count, self._held = False, []
+        if not self._runs_count:
+            self.curve.take(found)
+
+    def _send_all(self, scalars: Iterator[Scalar]) -> bool:
         batch: list[Scalar] = []
-        for found in self.events.read(self.curve.objective):
+        for found in scalars:
             self.curve.seen[found.tag] = self.curve.seen.get(found.tag, 0) + 1
             batch.append(found)
             if len(batch) == BATCH:
@@ -160,7 +198,7 @@ class Collector:
                 rest = rest[os.write(1, rest) :]
             for line in self.output.feed(data):
                 if self.uses_output and (found := self.reader.metrics(line)):
-                    self.curve.take(found)
+                    self._printed(found)
         return True
 
     def _look(self) -> None:
@@ -170,14 +208,15 @@ class Collector:
                     self.curve.take(found)
         if self.events is not None and time.monotonic() - self._looked > EVENTS_S:
             self._take_events()
+        if self.runs is not None and time.monotonic() - self._looked > EVENTS_S:
+            self._take_runs()
         self.curve.flush_if_idle()
 
     def _missing(self) -> str:
         places = [f"{self.output.count} lines of its output"] if self.uses_output else []
         if self.tail is not None:
             places.append(self.tail.describe())
-        if self.events is not None:
-            places.append(self.events.describe())
+        places += [each.describe() for each in (self.events, self.runs) if each is not None]
         names = [f"{name} ({count}×)" for name, count in list(self.curve.seen.items())[:8]]
         last = "; ".join(repr(line) for line in self.output.last) if self.uses_output else ""
         found, looked_at = ", ".join(names) or "none", "; ".join(places)

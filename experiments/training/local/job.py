@@ -34,6 +34,8 @@ from experiments.training.local.processes import JOB_MARK
 WORK, OUTPUT = "work", "nni"
 # The file that W&B's client takes a sweep's parameters from, and how a manifest refers to it.
 SWEEP, SWEEP_NAME = "sweep.json", "AUTOTUNE_SWEEP_PARAMETERS"
+# Below which W&B's client keeps a trial's runs, which are read where a manifest refers to it.
+RUNS_NAME = "AUTOTUNE_WANDB_DIR"
 
 # Below the range from which the kernel takes ports for outgoing connections.
 PORTS = range(20000, 32000)
@@ -134,6 +136,9 @@ def _replica_command(
     given = container.get("env") or []
     if any(f"$({SWEEP_NAME})" in str(entry.get("value")) for entry in given):
         ours[SWEEP_NAME] = str(directory / SWEEP)
+    has_runs = any(f"$({RUNS_NAME})" in str(entry.get("value")) for entry in given)
+    if has_runs:
+        ours[RUNS_NAME] = os.path.join(cwd, "wandb", launch.trial_key)
     named = {str(entry.get("name")) for entry in given} | set(surroundings.inherited)
     ours |= tracker_environment(launch, named)
     for number, entry in enumerate(given):
@@ -181,6 +186,7 @@ def _replica_command(
             "pattern": launch.metrics.pattern,
             "file": os.path.join(cwd, file) if file else "",
             "tensorboard": os.path.join(cwd, folder) if folder else "",
+            "wandb": ours[RUNS_NAME] if has_runs else "",
             # where none is named the script may log to a tracker instead
             "is_named": bool(file or folder or launch.metrics.stdout),
         }

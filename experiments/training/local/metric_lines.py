@@ -68,7 +68,7 @@ class Reader:
         self.pattern = re.compile(pattern) if pattern else None
         self.objective = objective
         self.slow = 0
-        self._was_printed = False  # the objective, by the script itself
+        self.summary: Metrics = {}  # W&B's of its run, for want of anything better
         if self.pattern is not None:
             signal.signal(signal.SIGALRM, _ring)
 
@@ -79,14 +79,11 @@ class Reader:
         text = line.strip()
         if text.startswith("{") and text.endswith("}"):
             with contextlib.suppress(ValueError, RecursionError):
-                return self._printed(numbers_of(json.loads(text)))
+                return numbers_of(json.loads(text))
         if match := _WANDB_SUMMARY.match(text):
-            return {} if self._was_printed else {match[1]: float(match[2])}
-        return self._printed({name: float(value) for name, value in NAME_VALUE.findall(line)})
-
-    def _printed(self, found: Metrics) -> Metrics:
-        self._was_printed = self._was_printed or self.objective in found
-        return found
+            self.summary[match[1]] = float(match[2])
+            return {}
+        return {name: float(value) for name, value in NAME_VALUE.findall(line)}
 
     def _by_pattern(self, line: str) -> Metrics:
         if self.slow >= SLOW_LINES:
