@@ -149,5 +149,5 @@ def _since(experiment: Experiment, trials: Collection[int]) -> datetime | None:
         if not open_:
             return max(met.values(), default=None)
     launched = Event.objects.filter(trial__in=trials, what=EventKind.STATE)
-    time: datetime | None = launched.aggregate(time=Max("time"))["time"]
-    return time
+    latest: datetime | None = launched.aggregate(time=Max("time"))["time"]
+    return latest

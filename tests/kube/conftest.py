@@ -22,7 +22,15 @@ from tests.kube.operators import Operators
 from tests.kube.trainer import Trainer
 
 # Two control planes, so that two workers can share the work: for tests of objects, and of jobs.
-OBJECTS = ("test_access", "test_blocked", "test_crd", "test_deploy", "test_helm", "test_operator")
+OBJECTS = (
+    "test_access",
+    "test_blocked",
+    "test_break_in",
+    "test_crd",
+    "test_deploy",
+    "test_helm",
+    "test_operator",
+)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
