@@ -27,7 +27,12 @@ def runtime(**pod: Any) -> dict[str, Any]:
     }
     pod = {"containers": [{"name": "side", "image": "registry.local/side:1"}, node], **pod}
     pod.setdefault("volumes", [{"name": "data", "emptyDir": {}}])
-    job = {"backoffLimit": 3, "template": {"metadata": {"labels": {"team": "a"}}, "spec": pod}}
+    job = {
+        "backoffLimit": 3,
+        "manualSelector": True,
+        "selector": {},
+        "template": {"metadata": {"labels": {"team": "a"}}, "spec": pod},
+    }
     template = {"metadata": {"labels": {STEP_LABEL: "trainer"}}, "spec": job}
     return {
         "mlPolicy": {"numNodes": 1, "torch": {"numProcPerNode": "gpu"}},
@@ -73,6 +78,8 @@ def test_the_manifest_says_what_it_says_and_the_runtime_the_rest() -> None:
     (node,) = spec["template"]["spec"]["replicatedJobs"]
     assert node["template"]["metadata"]["labels"][STEP_LABEL] == "trainer"
     assert node["template"]["spec"]["backoffLimit"] == 0, "a configuration fails once"
+    assert not node["template"]["spec"].keys() & {"manualSelector", "selector"}, "others' pods"
+    assert node["replicas"] == 1
     template = node["template"]["spec"]["template"]
     assert template["metadata"]["labels"].items() >= {"team": "a", JOB_LABEL: given.name}.items()
     trains, side = template["spec"]["containers"]

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from experiments.models import Experiment, Trial
 from experiments.selectors.blocked import WORDS
+from experiments.shell.looking import _experiment_words
 from experiments.states import EventKind, Phase, TrialState
 from tests.web.rest import LIST
 
@@ -55,8 +56,10 @@ def test_rest_tells_what_keeps_all_trials_since_when_and_what_to_do(
     }  # fmt: skip
     # the second one met it a minute ago: before, something might have run
     assert 55 < (timezone.now() - since).total_seconds() < 200
-    Trial.objects.filter(number=1).update(n_reports=1)
     path = f"{LIST}{waiting.pk}/"
+    shown = _experiment_words(client.get(path).json(), {"trial_seconds": 1.0}, "", 200)
+    assert f"{why} {PULL}" in str(shown), "as autotune show has it"
+    Trial.objects.filter(number=1).update(n_reports=1)
     assert client.get(path).json()["blocked"] is None
     # not even a job can be made
     Trial.objects.all().delete()

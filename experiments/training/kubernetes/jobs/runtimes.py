@@ -37,6 +37,7 @@ _KEYS = {
     "hostAliases": "ip",
     "topologySpreadConstraints": "topologyKey",
 }
+_NEVER = ("manualSelector", "selector", "suspend")  # of a Job: whose pods, and when, is not theirs
 _WHOLE = ("env", "volumes")  # an entry has one source: two would be one too many
 
 
@@ -86,10 +87,11 @@ def spec_of_trial(spec: Mapping[str, Any], node: Mapping[str, Any], count: int) 
     """Return the spec of one trial's own runtime: the given one's, with this as its node's Job."""
     found = copy.deepcopy(dict(spec))
     old = node_job(found)
-    job = {**old["template"]["spec"], **node["template"]["spec"]}
+    theirs = {k: v for k, v in old["template"]["spec"].items() if k not in _NEVER}
+    job = {**theirs, **node["template"]["spec"]}
     meta = _merged(old["template"].get("metadata") or {}, node["template"]["metadata"])
     found["template"]["spec"]["replicatedJobs"] = [
-        {**old, "template": {**old["template"], "metadata": meta, "spec": job}}
+        {**old, "replicas": 1, "template": {**old["template"], "metadata": meta, "spec": job}}
     ]
     found["mlPolicy"] = {**(found.get("mlPolicy") or {}), "numNodes": count}
     return found
