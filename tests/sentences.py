@@ -20,7 +20,7 @@ EVENTS = (
     "algorithms/borrowed/warm.py",
     *("cluster/objects.py", "cluster/sync.py", "engine/*.py", "loop/*.py", "models/secrets.py"),
     *("mirrors/mlflow.py", "mirrors/passing.py", "mirrors/batch.py", "mirrors/tensorboard.py"),
-    "mirrors/trackio.py",
+    *("mirrors/trackio.py", "selectors/blocked.py"),
     *("notices/delivery.py", "notices/webhook.py"),
     *(
         "redaction.py",

@@ -204,6 +204,16 @@ interface Best extends Trial {
   value: number;
 }
 
+interface Blocked {
+  reason: string;
+  why: string;
+  advice: string;
+  words: string;
+  trial: number | null;
+  n_trials: number;
+  since: string | null;
+}
+
 interface Experiment {
   id: string;
   name: string;
@@ -212,6 +222,7 @@ interface Experiment {
   phase: Phase;
   message: string;
   breaker: { trials: number[]; reason: string; log: string } | null;
+  blocked: Blocked | null;
   suspended: boolean;
   finishing: boolean;
   max_trials: number | null; // null: no such limit

@@ -136,9 +136,15 @@ def _conditions(experiment: Experiment, trouble: str, held: Blocked | None) -> l
         (ACCEPTED, True, "Accepted", ""),
         (SYNCED, not trouble, "EditRefused" if trouble else "Synced", trouble),
         (SUSPENDED, experiment.suspended, "Suspended" if experiment.suspended else "Active", ""),
-        (BLOCKED, *((True, *held) if held else (False, "NotBlocked", ""))),
+        _blocked(held),
         (FINISHED, ended, reason, experiment.message if ended else ""),
     ]
+
+
+def _blocked(held: Blocked | None) -> _Condition:
+    if held is None:
+        return (BLOCKED, False, "NotBlocked", "")
+    return (BLOCKED, True, held.reason, held.message)
 
 
 def _timed(

@@ -151,6 +151,20 @@ T9K_SCHEDULER = Section(
     },
 )
 SCHEDULER = Section("Which scheduler places the pods.", {"t9kScheduler": T9K_SCHEDULER})
+RUNTIME_KINDS = ("ClusterTrainingRuntime", "TrainingRuntime")
+RUNTIME_REF = Section(
+    "A runtime of Kubeflow's Trainer, whose template the trials' pods begin with. A field of ours.",
+    {
+        "name": Text(
+            "The runtime's name.", required=True, hint="E.g. 'torch-distributed'.",
+            max_length=MAX_NAME, pattern=LABEL,
+        ),
+        "kind": Text(
+            "ClusterTrainingRuntime if absent, or TrainingRuntime: one of its namespace.",
+            one_of=RUNTIME_KINDS,
+        ),
+    },
+)  # fmt: skip
 TRAINING = Section(
     "What every trial runs.",
     {
@@ -162,6 +176,7 @@ TRAINING = Section(
             "The replicas of a trial, by type.", TASK, required=True, most=MAX_TASKS
         ),
         "scheduler": SCHEDULER,
+        "runtimeRef": RUNTIME_REF,
     },
     required=True,
     rules=(

@@ -82,10 +82,13 @@ def forecast_of(
         if runs_here:
             _check_local(notes, task, main, pod_path)
         else:
-            _check_cluster(notes, task, main, pod_path)
+            _check_cluster(notes, task, main, pod_path, is_whole=not spec.training.runtime)
     if runs_here and spec.training.scheduler:
         message = "Local trials have no queues: of the scheduler only the priority counts."
         notes.warn("spec.trainingConfig.scheduler", message)
+    if runs_here and spec.training.runtime:
+        message = "is for trials on a cluster: on one machine it is ignored."
+        notes.warn("spec.trainingConfig.runtimeRef", message)
     if not runs_here and spec.local != LocalSpec() and spec.elsewhere is None:
         message = "is for trials on one machine: on a cluster it is ignored."
         notes.warn("spec.local", message)
@@ -103,12 +106,15 @@ def forecast_of(
     return Forecast(problems, warnings, n_distinct, _peak(spec), samples)
 
 
-def _check_cluster(notes: Notes, task: TaskSpec, main: int, pod_path: str) -> None:
+def _check_cluster(
+    notes: Notes, task: TaskSpec, main: int, pod_path: str, *, is_whole: bool
+) -> None:
+    """``is_whole``: no runtime of the cluster has the rest of the template."""
     container = containers_of(task.template)[main]
-    if not container.get("command") and not container.get("args"):
+    if is_whole and not container.get("command") and not container.get("args"):
         message = "There is neither command nor args: the image's own entry point runs."
         notes.warn(f"{at(f'{pod_path}.containers', main)}.command", message)
-    if not container.get("image"):
+    if is_whole and not container.get("image"):
         path = f"{at(f'{pod_path}.containers', main)}.image"
         notes.error(path, "is required: on a cluster a container runs an image.")
     defined: set[str] = set()

@@ -21,6 +21,8 @@ from experiments.manifest.fields import (
     REPLICA_TYPES,
     RESOURCES,
     RESTART_POLICIES,
+    RUNTIME_KINDS,
+    RUNTIME_REF,
     SCHEDULER,
     SINGLE_TYPES,
     T9K_SCHEDULER,
@@ -78,12 +80,15 @@ class TrainingSpec:
     framework: str
     tasks: tuple[TaskSpec, ...]
     scheduler: Mapping[str, Any] = field(default_factory=dict)  # as in the manifest
+    runtime: Mapping[str, str] = field(default_factory=dict)  # runtimeRef: name and kind
 
     def as_manifest(self) -> dict[str, Any]:
         tasks = [task.as_manifest() for task in self.tasks]
         found: dict[str, Any] = {"type": self.framework, "tasks": tasks}
         if self.scheduler:
             found["scheduler"] = dict(self.scheduler)
+        if self.runtime:
+            found["runtimeRef"] = dict(self.runtime)
         return found
 
 
@@ -125,9 +130,23 @@ def parse_training(notes: Notes, raw: Any, path: str) -> TrainingSpec:
         _task(notes, row, at(tasks_path, index), framework) for index, row in enumerate(rows)
     )
     _check_task_types(notes, tasks, tasks_path, framework)
-    return TrainingSpec(
-        framework, tasks, _scheduler(notes, config.get("scheduler"), at(path, "scheduler"))
-    )
+    scheduler = _scheduler(notes, config.get("scheduler"), at(path, "scheduler"))
+    runtime = _runtime(notes, config.get("runtimeRef"), at(path, "runtimeRef"))
+    return TrainingSpec(framework, tasks, scheduler, runtime)
+
+
+def _runtime(notes: Notes, raw: Any, path: str) -> dict[str, str]:
+    if raw is None:
+        return {}
+    hint = "E.g. runtimeRef: {name: torch-distributed}."
+    reference = reading.mapping(notes, raw, path, required=True, hint=hint)
+    reading.check_keys(notes, reference, path, RUNTIME_REF.keys)
+    name_path = at(path, "name")
+    name = reading.text(notes, reference.get("name"), name_path, **RUNTIME_REF.text("name").check)
+    if name and not LABEL.match(name):
+        notes.error(name_path, label_problem(name))
+    kind = reading.one_of(notes, reference.get("kind"), at(path, "kind"), RUNTIME_KINDS)
+    return {"name": name, "kind": kind or RUNTIME_KINDS[0]}
 
 
 def _task(notes: Notes, raw: Any, path: str, framework: str) -> TaskSpec:

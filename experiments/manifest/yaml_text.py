@@ -368,7 +368,7 @@ _ORDER: dict[str, tuple[str, ...]] = {
         "securityContext", "initContainers", "containers", "volumes",
     ),
     "aistore": ("folder", "secret"),
-    "trainingConfig": ("type", "tasks", "scheduler"),
+    "trainingConfig": ("type", "runtimeRef", "tasks", "scheduler"),
     "tasks": ("type", "replicas", "restartPolicy", "template"),
     "t9kScheduler": ("queue", "priority"),
     "tuner": ("builtinTunerName", "classArgs"),

@@ -12,6 +12,7 @@ from rest_framework import serializers
 
 from experiments.models import Metric
 from experiments.rest.inputs import PHASES, STATES, JSONObject
+from experiments.selectors.blocked import WORDS
 from experiments.states import EventKind
 
 
@@ -106,6 +107,20 @@ class BreakerShape(serializers.Serializer[Any]):
     log = serializers.CharField(allow_blank=True, help_text="The end of the last one's log.")
 
 
+class BlockedShape(serializers.Serializer[Any]):
+    """What keeps every trial that was given to the cluster from running."""
+
+    reason = serializers.ChoiceField(list(WORDS), help_text="As in the object's status.")
+    why = serializers.CharField()
+    advice = serializers.CharField(help_text="What to do.")
+    words = serializers.CharField(help_text="The cluster's.")
+    trial = serializers.IntegerField(
+        allow_null=True, help_text="Whose words they are; null: no job could be made."
+    )
+    n_trials = serializers.IntegerField(help_text="How many wait.")
+    since = serializers.DateTimeField(allow_null=True)
+
+
 class ExperimentShape(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
@@ -120,6 +135,9 @@ class ExperimentShape(serializers.Serializer[Any]):
     message = serializers.CharField()
     breaker = BreakerShape(
         allow_null=True, help_text="Why it suspended itself; null: it did not, or was resumed."
+    )
+    blocked = BlockedShape(
+        allow_null=True, help_text="Why none of its trials can run now; null: they can."
     )
     max_exec_seconds = serializers.IntegerField(allow_null=True, help_text="null: no such limit.")
     max_trials = serializers.IntegerField(allow_null=True, help_text="null: no such limit.")

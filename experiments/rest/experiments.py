@@ -50,6 +50,7 @@ from experiments.rest.file_names import as_download, file_name
 from experiments.rest.heads import head
 from experiments.said import forecast_json, problems_json
 from experiments.selectors import chart_data, selection
+from experiments.selectors.blocked import blocked_by_id
 from experiments.selectors.borrowed import borrowed_json
 from experiments.selectors.export import CONTENT_TYPES, export, json_chunks
 from experiments.selectors.listing import listed
@@ -163,9 +164,9 @@ class Experiments(ApiView):
             orders=query.get("order", ()),
         )
         page, pager = page_of(found, request, self)
-        counts, aistore = count_trials(page), aistore_by_id(page)
+        counts, aistore, blocked = count_trials(page), aistore_by_id(page), blocked_by_id(page)
         return pager.get_paginated_response(
-            [experiment_json(e, counts[e.pk], aistore) for e in page]
+            [experiment_json(e, counts[e.pk], aistore, blocked) for e in page]
         )
 
     @extend_schema(

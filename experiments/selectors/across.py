@@ -26,6 +26,7 @@ from experiments.manifest.reading import suggestion
 from experiments.models import Experiment, Trial
 from experiments.problems import Problem, ProblemsError
 from experiments.selectors import chart_data
+from experiments.selectors.blocked import blocked_by_id
 from experiments.selectors.differences import diff_rows
 from experiments.selectors.kept import Kept
 from experiments.selectors.present import aistore_by_id, count_trials, experiment_json
@@ -68,12 +69,13 @@ def chosen_experiments(visible: QuerySet[Experiment], text: str) -> list[Experim
 def across_json(experiments: Sequence[Experiment]) -> dict[str, Any]:
     """Everything the comparison shows but the charts; columns go by the experiment's id."""
     counts, aistore = count_trials(experiments), aistore_by_id(experiments)
+    blocked = blocked_by_id(experiments)
     best = {e.pk: flat(e.best_trial.parameters) for e in experiments if e.best_trial is not None}
     return {
         "mixed": len({e.optimize_mode for e in experiments}) > 1,
         "experiments": [
             {
-                **experiment_json(e, counts[e.pk], aistore),
+                **experiment_json(e, counts[e.pk], aistore, blocked),
                 "colour": style.line_colour(place),
                 "dash": style.line_dash(place),
             }

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from experiments.models import Event, Experiment, Metric, SavedView, Trial, Upload
 from experiments.models.uploads import destination
+from experiments.selectors.blocked import Blocked, blocked_by_id
 from experiments.states import FINISHED, WENT_WRONG, TrialState
 
 
@@ -224,17 +225,22 @@ def experiment_json(
     experiment: Experiment,
     counts: TrialCounts | None = None,
     aistore: dict[str, dict[str, Any] | None] | None = None,
+    blocked: dict[str, Blocked] | None = None,
 ) -> dict[str, Any]:
     """Head of an experiment: everything but its manifest and trials.
 
-    Lists give ``counts`` (``count_trials``) and ``aistore`` (``aistore_by_id``) of all at once.
+    Lists give ``counts`` (``count_trials``), ``aistore`` (``aistore_by_id``) and ``blocked``
+    (``blocked_by_id``) of all at once.
     """
     if counts is None:
         counts = count_trials([experiment])[experiment.pk]
     if aistore is None:
         aistore = aistore_by_id([experiment])
+    if blocked is None:
+        blocked = blocked_by_id([experiment])
     by_state = counts.by_state
     best = experiment.best_trial
+    held = blocked.get(experiment.pk)
     return {
         "id": experiment.pk,
         "name": experiment.name,
@@ -248,6 +254,7 @@ def experiment_json(
         "finishing": experiment.finish_requested and not experiment.is_ended,
         "message": experiment.message,
         "breaker": experiment.breaker if experiment.suspended else None,
+        "blocked": held.as_json if held else None,
         "max_exec_seconds": experiment.max_exec_seconds,
         "max_trials": experiment.max_trials,
         "concurrency": experiment.concurrency,

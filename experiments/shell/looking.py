@@ -151,6 +151,8 @@ def _experiment_words(
     ]
     if experiment["message"]:
         lines.append((_("message"), screen.clean(experiment["message"])))
+    if held := experiment.get("blocked"):
+        lines.append((_("blocked"), screen.clean(f"{held['why']} {held['words']}")))
     if experiment["breaker"]:
         lines.append((_("suspended"), screen.clean(experiment["breaker"]["reason"])))
     if experiment["notes"]:

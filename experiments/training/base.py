@@ -92,6 +92,8 @@ class Launch:
     server_url: str  # base URL of the trial API as the trial can reach it, no trailing slash
     token: str  # the trial's signed capability
     scheduler: Mapping[str, Any] = field(default_factory=dict)
+    runtime: Mapping[str, str] = field(default_factory=dict)  # trainingConfig.runtimeRef
+    runtime_spec: Mapping[str, Any] | None = None  # of it as its cluster has it: the backend's part
     namespace: str = "default"  # on a cluster
     queue: Mapping[str, str] = field(default_factory=dict)  # labels by which a queue takes its jobs
     owner: Mapping[str, Any] | None = None  # ownerReference of the object the trial belongs to

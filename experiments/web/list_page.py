@@ -26,6 +26,7 @@ from experiments.manifest.fields import NAME_FIELDS
 from experiments.models import Experiment
 from experiments.models.tags import LONGEST, MOST
 from experiments.selectors import across
+from experiments.selectors.blocked import Blocked, blocked_by_id
 from experiments.selectors.listing import listed, tags_in_use
 from experiments.selectors.present import count_trials
 from experiments.selectors.trend import best_lines
@@ -125,6 +126,7 @@ class Row:
     tuner: str
     trend: BestLine | None
     tags: list[dict[str, str]]  # with the list of those that have it too
+    blocked: Blocked | None  # why none of its trials can run now
 
 
 def _with(tags: tuple[str, ...], tag: str) -> tuple[str, ...]:
@@ -151,6 +153,7 @@ def _rows(page: Page[Experiment], query: Query) -> list[Row]:
     now = timezone.now()
     counts = count_trials(page.object_list)
     trends = best_lines(page.object_list, counts)
+    blocked = blocked_by_id(page.object_list)
     return [
         Row(
             e,
@@ -163,6 +166,7 @@ def _rows(page: Page[Experiment], query: Query) -> list[Row]:
                 {"name": tag, "url": query.url(tag=_with(query.tags, tag))}
                 for tag in e.tag_list[:SHOWN_TAGS]
             ],
+            blocked.get(e.pk),
         )
         for e in page.object_list
     ]

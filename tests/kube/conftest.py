@@ -16,13 +16,22 @@ from experiments.training.kubernetes.backend import KubernetesBackend
 from experiments.trials.backends import backend
 from tests.groups import need
 from tests.kube.control_plane import ControlPlane, find_programs
+from tests.kube.installed import bind_rights, install_base
 from tests.kube.kubelet import Kubelet
 from tests.kube.kueue import Kueue
 from tests.kube.operators import Operators
 from tests.kube.trainer import Trainer
 
 # Two control planes, so that two workers can share the work: for tests of objects, and of jobs.
-OBJECTS = ("test_access", "test_crd", "test_deploy", "test_helm", "test_operator")
+OBJECTS = (
+    "test_access",
+    "test_blocked",
+    "test_break_in",
+    "test_crd",
+    "test_deploy",
+    "test_helm",
+    "test_operator",
+)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -108,12 +117,32 @@ def trial_url(_uvicorn: str, transactional_db: None, settings: Any) -> str:
     return _uvicorn
 
 
+@pytest.fixture(scope="session")
+def _shipped(
+    control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
+    """deploy/base: the namespace of its accounts, and a kubeconfig of the worker's."""
+    first = control_plane.make_namespace(f"t-{secrets.token_hex(4)}")
+    own = install_base(control_plane, first, tmp_path_factory.mktemp("base"))
+    return own, control_plane.service_account_kubeconfig(own, "autotune-worker")
+
+
 @pytest.fixture
 def use_engine(
-    control_plane: ControlPlane, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    control_plane: ControlPlane,
+    namespace: str,
+    _shipped: tuple[str, Path],
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> Iterator[Callable[[str], KubernetesBackend]]:
-    """Make this process an installation with the given AUTOTUNE_TRAINING_ENGINE."""
-    monkeypatch.setenv("KUBECONFIG", str(control_plane.kubeconfig))
+    """Make this process a worker with the given AUTOTUNE_TRAINING_ENGINE, and the shipped rights.
+
+    Those of deploy/rights in the test's namespace, which deploy/trials restricts.
+    """
+    own, account = _shipped
+    bind_rights(control_plane, namespace, own, tmp_path / "rights")
+    monkeypatch.setenv("KUBECONFIG", str(account))
     settings.TRIALS_DIR = tmp_path / "trials"
     made: list[KubernetesBackend] = []
 

@@ -52,6 +52,16 @@ def bind_rights(plane: ControlPlane, namespace: str, own: str, scratch: Path) ->
     _apply(plane, "rights", namespace, scratch, subjects)
 
 
+def bind_runtimes(plane: ControlPlane, own: str, scratch: Path) -> None:
+    """deploy/runtimes for the accounts of this namespace."""
+    elsewhere = [
+        {"op": "replace", "path": f"/subjects/{index}/namespace", "value": own}
+        for index in range(3)
+    ]
+    subjects = {"target": {"kind": "ClusterRoleBinding"}, "patch": yaml.safe_dump(elsewhere)}
+    _apply(plane, "runtimes", own, scratch, subjects)
+
+
 def _apply(plane: ControlPlane, folder: str, namespace: str, scratch: Path, *patches: Any) -> None:
     scratch.mkdir(parents=True, exist_ok=True)
     kustomization = {

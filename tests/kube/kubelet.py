@@ -5,7 +5,8 @@ and DNS names of Services resolved), writes pod status back as a kubelet does, e
 deleted, and serves their logs to the API server, so that ``kubectl logs`` works. ConfigMaps are
 mounted as directories whose names stand in the command; a pod that works in ``/tmp`` has one of its
 own. Like the real ones it leaves pods with a nodeSelector or another scheduler unscheduled, cannot
-pull images below ``missing/``, and calls a SIGKILL under a memory limit OOMKilled.
+pull images below ``missing/``, waits for Secrets and ConfigMaps that are not there, and calls a
+SIGKILL under a memory limit OOMKilled.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ class PodRun(threading.Thread):
         elif self._bind():
             if any(c["image"].startswith("missing/") for c in spec["containers"]):
                 self._cannot_pull()
-            else:
+            elif self._has_what_it_names():
                 self._run_containers()
         if (self.pod["status"].get("phase")) not in ("Succeeded", "Failed"):
             self.asked_to_end.wait()
@@ -198,6 +199,65 @@ class PodRun(threading.Thread):
     def _cannot_pull(self) -> None:
         message = "Back-off pulling image: not found"
         waiting = {"waiting": {"reason": "ImagePullBackOff", "message": message}}
+        states = [self._container(c, waiting) for c in self.pod["spec"]["containers"]]
+        self._write({"phase": "Pending", "containerStatuses": states})
+
+    def _has_what_it_names(self) -> bool:
+        """Wait for what its containers read; False where it was deleted meanwhile."""
+        told: tuple[str, str] | None = None
+        while (missing := self._missing()) is not None:
+            if missing != told:
+                self._tell_missing(*missing)
+            told = missing
+            if self.asked_to_end.wait(0.5):
+                return False
+        return True
+
+    def _missing(self) -> tuple[str, str] | None:
+        """(volume or "", "secret" or "configmap" and its name) of the first that is not there."""
+        named = [("", kind, name) for kind, name in self._read_by_containers()]
+        named += [(v["name"], "secret", v["secret"]["secretName"]) for v in self._volumes("secret")]
+        named += [
+            (v["name"], "configmap", v["configMap"]["name"]) for v in self._volumes("configMap")
+        ]
+        for volume, kind, name in named:
+            namespace = self.pod["metadata"]["namespace"]
+            path = f"/api/v1/namespaces/{namespace}/{kind}s/{name}"
+            if persist(lambda path=path: self.kubelet.api.get(path)) is None:
+                return volume, f'{kind} "{name}"'
+        return None
+
+    def _read_by_containers(self) -> list[tuple[str, str]]:
+        found = []
+        for container in self.pod["spec"]["containers"]:
+            entries = [e.get("valueFrom") or {} for e in container.get("env") or []]
+            for entry in [*entries, *(container.get("envFrom") or [])]:
+                for key, value in entry.items():
+                    if key.startswith(("secret", "configMap")) and not value.get("optional"):
+                        found.append(("secret" if "secret" in key else "configmap", value["name"]))
+        return found
+
+    def _tell_missing(self, volume: str, what: str) -> None:
+        words, reason = f"{what} not found", "CreateContainerConfigError"
+        if volume:  # its containers wait without a word, and an Event says why
+            meta = self.pod["metadata"]
+            event = {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"generateName": f"{meta['name']}.", "namespace": meta["namespace"]},
+                "involvedObject": {
+                    "kind": "Pod",
+                    **{key: meta[key] for key in ("name", "namespace", "uid")},
+                },
+                "type": "Warning",
+                "reason": "FailedMount",
+                "message": f'MountVolume.SetUp failed for volume "{volume}" : {words}',
+                "lastTimestamp": now(),
+            }
+            path = f"/api/v1/namespaces/{meta['namespace']}/events"
+            persist(lambda: self.kubelet.api.post(path, event))
+            words, reason = "", "ContainerCreating"
+        waiting = {"waiting": {"reason": reason, **({"message": words} if words else {})}}
         states = [self._container(c, waiting) for c in self.pod["spec"]["containers"]]
         self._write({"phase": "Pending", "containerStatuses": states})
 
@@ -273,8 +333,10 @@ class PodRun(threading.Thread):
     def _environment(self, container: Object) -> dict[str, str]:
         found: dict[str, str] = {}
         for entry in container.get("env") or []:
-            if "valueFrom" in entry:
+            if "fieldRef" in (entry.get("valueFrom") or {}):
                 value = self._field(entry["valueFrom"]["fieldRef"]["fieldPath"])
+            elif "valueFrom" in entry:
+                continue  # of a Secret or ConfigMap: no trial of the tests reads one
             else:
                 value = expand(entry.get("value") or "", found)
             found[entry["name"]] = SERVICE_NAME.sub("127.0.0.1", value)

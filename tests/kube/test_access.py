@@ -143,6 +143,17 @@ def test_a_user_acts_where_the_cluster_lets_them(
     assert (status, answer["errors"][0]["message"]) == (
         403, "You may look at this experiment but not change it.",
     )  # fmt: skip
+    # a clone lands where it came from, for whoever may there
+    status, clone = people.ask("", "POST", f"{here}clone/", {}, token=anna)
+    assert status == 201, clone
+    assert Experiment.objects.get(pk=clone["id"]).project.namespace == namespace
+    assert people.ask("", "POST", f"{here}clone/", {}, token=bert)[0] == 403
+    assert people.ask("", "POST", f"{there}clone/", {}, token=anna)[0] == 404
+    bind(control_plane, "edit", other, "--user=oidc:anna")
+    while (answer := people.ask("", "POST", f"{there}clone/", {}, token=anna))[0] != 201:
+        assert time.monotonic() < limit + 30, answer
+        time.sleep(0.2)
+    assert Experiment.objects.get(pk=answer[1]["id"]).project.namespace == other
     # a right that is taken away is gone
     control_plane.kubectl("-n", namespace, "delete", "rolebinding", "view")
     assert people.ask("", "GET", here, token=bert)[0] == 404

@@ -18,7 +18,7 @@ from tests.kube.control_plane import ControlPlane
 from tests.kube.installed import DEPLOY, install_crd
 
 OVERLAYS = ("base", "embedded", "production", "served-namespace", "trials")
-OPTIONS = ("aistore", "any-user", "from-nodes", "monitoring")
+OPTIONS = ("aistore", "any-user", "from-nodes", "monitoring", "runtimes")
 WORKLOADS = ("Deployment", "Job")
 
 
@@ -104,6 +104,19 @@ def test_no_right_is_a_wildcard_and_none_is_cluster_wide(cluster: ControlPlane, 
             assert found["metadata"]["name"].startswith("autotuneexperiments-")
         for rule in found.get("rules", []):
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]], found
+
+
+def test_one_option_gives_one_right_in_all_of_the_cluster(cluster: ControlPlane):
+    dry_run(cluster, built(cluster, "runtimes"))
+    role, binding = objects(cluster, "runtimes")
+    assert role["rules"] == [
+        {
+            "apiGroups": ["trainer.kubeflow.org"],
+            "resources": ["clustertrainingruntimes"],
+            "verbs": ["get"],
+        }
+    ]
+    assert {each["namespace"] for each in binding["subjects"]} == {"autotune"}
 
 
 @pytest.mark.parametrize("overlay", ["embedded", "production"])

@@ -277,46 +277,6 @@ def test_edits_on_either_side_reach_the_other_and_come_to_rest(here):
     assert here.objects.reasons(name).count("EditRefused") == 1, "told once"
 
 
-def blocked(here: Installed, name: str) -> tuple[str, str]:
-    """What the condition says; and the note says as much."""
-    status = here.objects.status(name)
-    for row in status.get("conditions", []):
-        if row["type"] == "Blocked":
-            assert row["message"] in status["serverNote"]
-            return row["status"], row["reason"]
-    return "", ""
-
-
-def test_what_keeps_every_trial_from_running_is_told_and_its_end(here):
-    """By pods that nobody can pull, or place; then by a quota, which is lifted."""
-    templates: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-        "ImagePull": ({}, {"image": "missing/image:1"}),
-        "Unschedulable": ({"nodeSelector": {"disk": "none"}}, {}),
-    }
-    for reason, (of_pod, of_container) in templates.items():
-        bad = quick(arguments=[60])
-        bad["metadata"]["name"] = f"no-{reason.lower()}"
-        pod = bad["spec"]["trainingConfig"]["tasks"][0]["template"]["spec"]
-        pod.update(of_pod)
-        pod["containers"][0].update(of_container)
-        name = here.objects.apply(bad)
-        wait_for(reason, lambda n=name, r=reason: blocked(here, n) == ("True", r), 60)
-    here.objects.kubectl("delete", "ate", "--all", "--timeout=60s")
-    here.objects.kubectl("create", "quota", "none", "--hard=pods=0")
-    name = here.objects.apply(quick())
-    try:
-        wait_for("the quota", lambda: blocked(here, name) == ("True", "Quota"), 60)
-        assert "exceeded quota" in here.objects.status(name)["serverNote"]
-    finally:
-        here.objects.kubectl("delete", "quota", "none")
-    here.objects.wait_for_phase(name, "DONE")
-    assert blocked(here, name) == ("False", "NotBlocked")
-    # as docs/kubernetes.md waits before an upgrade
-    idle = ("--for=jsonpath={.status.trials.running}=0", "--timeout=20s")
-    here.objects.kubectl("wait", "ate", "--all", *idle)
-    assert here.objects.status(name)["serverNote"] == ""
-
-
 def test_a_killed_operator_goes_on_and_doubles_nothing(to_break):
     here = to_break
     first = quick(arguments=[0.5])

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from experiments.models import Experiment
-from experiments.training.base import BackendUnavailable, JobState, Launch, LaunchError, Task
+from experiments.training.base import (
+    BackendRefused,
+    BackendUnavailable,
+    JobState,
+    Launch,
+    LaunchError,
+    Task,
+)
 from experiments.training.kubernetes.api import KubeApi
 from experiments.training.kubernetes.backend import KubernetesBackend
 from experiments.training.kubernetes.watch import Watch
@@ -319,12 +327,18 @@ def test_a_watch_whose_place_is_forgotten_lists_anew(namespace: str, control_pla
 
 
 def test_what_the_api_server_refuses_fails_the_trial_with_its_words(
-    namespace: str, use_engine: Any
+    namespace: str, use_engine: Any, admin_kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
 ):
     found = use_engine("batch")
     bad = {"name": "pytorch", "image": "x:1", "resources": {"limits": {"cpu": "2", "gpu": "1"}}}
     template = {"spec": {"containers": [bad]}}
     with pytest.raises(LaunchError, match=r"refused the Job.*gpu"):
         found.launch(launch(namespace, 1, tasks=(Task("worker", 1, template),)))
-    with pytest.raises(LaunchError, match="namespace 'nowhere' does not exist"):
+    # a namespace that is not there is one where we may do nothing, and for the cluster's own
+    # administrator none
+    with pytest.raises(BackendRefused, match="namespace nowhere: pods is forbidden"):
         found.launch(launch("nowhere", 1))
+    everywhere = use_engine("batch")
+    monkeypatch.setenv("KUBECONFIG", str(admin_kubeconfig))
+    with pytest.raises(LaunchError, match="namespace 'nowhere' does not exist"):
+        everywhere.launch(launch("nowhere", 1))

@@ -13,7 +13,8 @@ import threading
 from typing import Any
 
 from experiments.training.kubernetes.api import ApiError, Unreachable
-from experiments.training.kubernetes.jobs.trainer import NODE, RUNTIME, STEP_LABEL, TRAIN_JOB
+from experiments.training.kubernetes.jobs.runtimes import NODE, RUNTIME, STEP_LABEL
+from experiments.training.kubernetes.jobs.trainer import TRAIN_JOB
 from experiments.training.kubernetes.watch import Watch
 from tests.kube.kubelet import Kubelet, now, persist
 
@@ -122,6 +123,8 @@ class Trainer:
                 {"name": "PET_MASTER_ADDR", "value": f"{meta['name']}-{NODE}-0-0.{meta['name']}"},
                 {"name": "PET_MASTER_PORT", "value": "29500"},
             ]
+        for over in spec.get("podSpecOverrides") or []:
+            _lay_over(pod, over)
         made.update(
             parallelism=count,
             completions=count,
@@ -136,3 +139,14 @@ class Trainer:
             "metadata": {"name": f"{meta['name']}-{NODE}-0", "ownerReferences": [owner]},
             "spec": made,
         }
+
+
+def _lay_over(pod: Object, over: Object) -> None:
+    """What a TrainJob's podSpecOverrides change in its runtime's pods."""
+    for key in ("serviceAccountName", "nodeSelector", "tolerations"):
+        if key in over:
+            pod[key] = over[key]
+    pod["volumes"] = [*(pod.get("volumes") or []), *(over.get("volumes") or [])]
+    for container in over.get("containers") or []:
+        (known,) = [each for each in pod["containers"] if each["name"] == container["name"]]
+        known["env"] = [*(known.get("env") or []), *(container.get("env") or [])]

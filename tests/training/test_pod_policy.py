@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -149,6 +150,65 @@ ATTACKS: dict[str, tuple[dict[str, Any], str]] = {
         {**template(), "metadata": {"labels": {"autotune.tensorstack.dev/job": "at-x-1-1"}}},
         "metadata.labels.autotune.tensorstack.dev/job",
     ),
+    "a token of the namespace's own account": (
+        volume(projected={"sources": [{"podCertificate": {"signerName": "x/y"}}]}),
+        "spec.volumes[0].projected.sources[0].podCertificate",
+    ),
+    "a Secret, mounted by the mesh": (
+        {**template(), "metadata": {"annotations": {"sidecar.istio.io/userVolume": "[]"}}},
+        "metadata.annotations.sidecar.istio.io/userVolume",
+    ),
+    "a role in the cloud": (
+        {**template(), "metadata": {"annotations": {"iam.amazonaws.com/role": "admin"}}},
+        "metadata.annotations.iam.amazonaws.com/role",
+    ),
+    "another network": (
+        {**template(), "metadata": {"annotations": {"k8s.v1.cni.cncf.io/networks": "host"}}},
+        "metadata.annotations.k8s.v1.cni.cncf.io/networks",
+    ),
+    "every device": (
+        {**template(), "metadata": {"annotations": {"cdi.k8s.io/all": "nvidia.com/gpu=all"}}},
+        "metadata.annotations.cdi.k8s.io/all",
+    ),
+    "another JobSet's traffic": (
+        {**template(), "metadata": {"labels": {"jobset.sigs.k8s.io/jobset-name": "at-x-1-1"}}},
+        "metadata.labels.jobset.sigs.k8s.io/jobset-name",
+    ),
+    "another PyTorchJob's traffic": (
+        {**template(), "metadata": {"labels": {"training.kubeflow.org/job-name": "at-x-1-1"}}},
+        "metadata.labels.training.kubeflow.org/job-name",
+    ),
+    "past its queue": (
+        {**template(), "metadata": {"labels": {"kueue.x-k8s.io/priority-class": "high"}}},
+        "metadata.labels.kueue.x-k8s.io/priority-class",
+    ),
+    "no room for the server's pods": (
+        template(
+            {
+                "affinity": {
+                    "podAntiAffinity": {
+                        "requiredDuringSchedulingIgnoredDuringExecution": [
+                            {"namespaceSelector": {}, "topologyKey": "kubernetes.io/os"}
+                        ]
+                    }
+                }
+            }
+        ),
+        "spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0]"
+        ".namespaceSelector",
+    ),
+    "somebody's volume": (
+        volume(ephemeral={"volumeClaimTemplate": {"spec": {"volumeName": "pv-of-others"}}}),
+        "spec.volumes[0].ephemeral.volumeClaimTemplate.spec.volumeName",
+    ),
+    "somebody's volume by its labels": (
+        volume(ephemeral={"volumeClaimTemplate": {"spec": {"selector": {"matchLabels": {}}}}}),
+        "spec.volumes[0].ephemeral.volumeClaimTemplate.spec.selector",
+    ),
+    "a pod that takes years to go": (
+        template({"terminationGracePeriodSeconds": 10**9}),
+        "spec.terminationGracePeriodSeconds",
+    ),
     "a pod that never goes": (
         {**template(), "metadata": {"finalizers": ["x/y"]}},
         "metadata.finalizers",
@@ -162,7 +222,7 @@ def test_what_is_not_a_trials_is_refused_with_its_path(what: str):
     refused = dict(PodPolicies().refusals(launch(template(), attack)))
     assert f"spec.trainingConfig.tasks[1].template.{path}" in refused
     # what is ours, and the system's rank, no policy gives away
-    always = path.startswith("metadata") or "priority" in path
+    always = path.startswith("metadata.labels") or path.endswith(("finalizers", "ClassName"))
     assert bool(UNBOUND.refusals(launch(attack))) is always
 
 
@@ -250,10 +310,40 @@ def test_an_administrator_allows_by_namespace_and_name():
         "limits": {"memory": "2Gi"},
         "requests": {"cpu": 1},
     }
+    # who names no account has none, whatever others may name
+    assert policies.of("team-a").completed(template())["spec"]["automountServiceAccountToken"] is (
+        False
+    )
+    token = {"automountServiceAccountToken": True}
+    assert len(policies.refusals(launch(template(token)))) == 1
+    assert policies.refusals(launch(template({**token, "serviceAccountName": "trainer"}))) == []
     # a root image keeps its user at the level that allows it
     assert "runAsUser" not in policies.of("team-a").completed(asks)["spec"].get(
         "securityContext", {}
     )
+
+
+def test_an_administrator_bounds_classes_and_allows_injections():
+    policies = read_policies(
+        """
+        default: {priorityClasses: [low], runtimeClasses: [nvidia]}
+        namespaces: {team-a: {injections: ["vault.hashicorp.com/*"]}}
+        """
+    )
+    asks = template({"runtimeClassName": "runc", "priorityClassName": "low"})
+    asks["metadata"] = {
+        "annotations": {
+            "vault.hashicorp.com/role": "a",
+            "sidecar.istio.io/inject": "false",
+            "prometheus.io/scrape": "true",
+        }
+    }
+    queued = replace(launch(asks), queue={"kueue.x-k8s.io/priority-class": "high"})
+    assert [path.rpartition("template.")[2] for path, _ in policies.refusals(queued)] == [
+        "metadata.labels.kueue.x-k8s.io/priority-class", "spec.runtimeClassName",
+    ]  # fmt: skip
+    (_, vault) = policies.refusals(replace(queued, namespace="team-b", queue={}))
+    assert vault[0].endswith("metadata.annotations.vault.hashicorp.com/role")
 
 
 def test_no_trial_runs_beside_the_control_plane():

@@ -232,3 +232,17 @@ def _words(error: BaseException) -> str:
     if isinstance(error, urllib3.exceptions.NewConnectionError):
         return f"no connection ({str(error).rpartition(': ')[2]})"
     return f"{type(error).__name__}: {error}".splitlines()[0][:300]
+
+
+def refusal_of(error: ApiError, kind: str, namespace: str) -> str:
+    """Say in the user's words why an object can never be created."""
+    if is_unknown(error):
+        return f"the cluster knows no {kind}s; is their operator installed?"
+    if error.status == 404:
+        return f"the namespace {namespace!r} does not exist in the cluster"
+    return f"the cluster refused the {kind}: {error}"
+
+
+def is_unknown(error: ApiError) -> bool:
+    """Whether a kind is not served: its CRD went."""
+    return error.status == 404 and "namespaces" not in str(error)

@@ -31,7 +31,7 @@ from experiments.training.base import (
     LaunchError,
     LogFile,
 )
-from experiments.training.kubernetes import jobs
+from experiments.training.kubernetes import api, jobs
 from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
 from experiments.training.kubernetes.cluster import Cluster, NamespaceView, collection, pods_of
 from experiments.training.kubernetes.jobs import (
@@ -39,10 +39,12 @@ from experiments.training.kubernetes.jobs import (
     DEFAULTS,
     JOB_LABEL,
     KINDS,
+    WITH_RUNTIMES,
     Options,
     build,
     owned_by,
     owner_reference,
+    runtimes,
 )
 from experiments.training.kubernetes.logs import ENDED as ENDED_MARK
 from experiments.training.kubernetes.logs import STOPPED, LogKeeper
@@ -131,7 +133,8 @@ class KubernetesBackend(Backend):
         """See ``Backend.find``; costs a request."""
         try:
             cluster = self._reach()
-            objects, replicas = self._objects(cluster, launch)
+            # Of whatever runtime: its name is the same.
+            objects, replicas = self._objects(cluster, replace(launch, runtime={}), launch.runtime)
             deciding = self._existing(cluster, objects[0], launch)
         except LaunchError:
             return None  # nor could it be launched
@@ -150,7 +153,11 @@ class KubernetesBackend(Backend):
     def forecast(self, launch: Launch) -> Sequence[tuple[str, str]]:
         """See ``Backend.forecast``; says nothing while the cluster cannot be asked."""
         try:
-            self._objects(self._reach(), launch)
+            cluster = self._reach()
+            if launch.runtime and not self._policies.refusals(launch):
+                self._build(cluster, launch)
+            else:
+                self._objects(cluster, launch)
         except LaunchError as error:
             pairs = (line.partition(": ") for line in str(error).splitlines())
             return [(path, message) for path, _, message in pairs]
@@ -164,16 +171,28 @@ class KubernetesBackend(Backend):
 
     def _build(self, cluster: Cluster, launch: Launch) -> tuple[list[dict[str, Any]], list[str]]:
         """Return what to send; the policy may have changed since the experiment was let in."""
-        if refused := self._policies.refusals(launch):
-            raise LaunchError("\n".join(f"{path}: {words}" for path, words in refused))
+        own = self._policies.refusals(launch)
+        if not own and launch.runtime:
+            launch = runtimes.begun(launch, cluster.runtime(launch.namespace, launch.runtime))
+            name = launch.runtime["name"]
+            own = [
+                (runtimes.PATH, f"the runtime {name!r} begins {path}, which {words}")
+                for path, words in self._policies.refusals(launch)
+            ]
+        if own:
+            raise LaunchError("\n".join(f"{path}: {words}" for path, words in own))
         return self._objects(cluster, self._policies.completed(launch))
 
-    def _objects(self, cluster: Cluster, launch: Launch) -> tuple[list[dict[str, Any]], list[str]]:
+    def _objects(
+        self, cluster: Cluster, launch: Launch, runtime: Mapping[str, str] | None = None
+    ) -> tuple[list[dict[str, Any]], list[str]]:
         """What our engine makes of it, or the first of the cluster's that can say it.
 
-        Raises LaunchError, ApiError and Unreachable.
+        ``runtime``: it had one. Raises LaunchError, ApiError and Unreachable.
         """
         names = cluster.engines() if self.name == "auto" else [self.name]
+        if runtime and self.name == "auto":
+            names = [WITH_RUNTIMES]
         if launch.scheduler:  # which T9k's jobs alone can say whole
             names = sorted(names, key=lambda name: name != "tensorstack")
         for name in names[:-1]:
@@ -209,10 +228,10 @@ class KubernetesBackend(Backend):
                 ) from error
             if error.is_temporary or error.status == 403:  # a quota or a role can be widened
                 raise
-            if self.name == "auto" and _is_unknown(error):  # another engine, then
+            if self.name == "auto" and api.is_unknown(error):  # another engine, then
                 cluster.served.doubt()
                 raise
-            raise LaunchError(_refusal(error, kind, launch.namespace)) from error
+            raise LaunchError(api.refusal_of(error, kind, launch.namespace)) from error
 
     def _existing(
         self, cluster: Cluster, thing: Mapping[str, Any], launch: Launch
@@ -472,20 +491,6 @@ def _delete_other(cluster: Cluster, thing: Mapping[str, Any]) -> None:
     path = collection(thing["apiVersion"], meta["namespace"], _plural(thing["kind"]))
     with contextlib.suppress(ApiError):  # it goes with the experiment's object, at the latest
         cluster.api.delete(f"{path}/{meta['name']}")
-
-
-def _refusal(error: ApiError, kind: str, namespace: str) -> str:
-    """Say in the user's words why an object can never be created."""
-    if _is_unknown(error):
-        return f"the cluster knows no {kind}s; is their operator installed?"
-    if error.status == 404:
-        return f"the namespace {namespace!r} does not exist in the cluster"
-    return f"the cluster refused the {kind}: {error}"
-
-
-def _is_unknown(error: ApiError) -> bool:
-    """Whether a kind is not served: its CRD went."""
-    return error.status == 404 and "namespaces" not in str(error)
 
 
 def _unavailable(error: ApiError | Unreachable) -> BackendUnavailable:

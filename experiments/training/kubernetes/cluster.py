@@ -10,12 +10,13 @@ import contextlib
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from experiments.training.base import LaunchError
 from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
 from experiments.training.kubernetes.discovery import Served
-from experiments.training.kubernetes.jobs import ENGINES, JOB_LABEL, KINDS, MANAGED_BY
+from experiments.training.kubernetes.jobs import ENGINES, JOB_LABEL, KINDS, MANAGED_BY, runtimes
 from experiments.training.kubernetes.queues import (
     KUEUE,
     is_in_queue,
@@ -61,6 +62,28 @@ class Cluster:
 
     def _serves(self, engine: str) -> bool:
         return self.served.has_all(ENGINES[engine].kinds)
+
+    def runtime(self, namespace: str, reference: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return the spec of a runtime of Trainer's.
+
+        Raises:
+            ApiError, Unreachable
+            LaunchError: there is none of that name.
+        """
+        name = reference["name"]
+        known = runtimes.CLUSTER_RUNTIME
+        path = f"/apis/{known.group_version}/{known.plural}"
+        missing = f"the cluster has no ClusterTrainingRuntime {name!r}"
+        if reference["kind"] == runtimes.RUNTIME.name:
+            path = collection(known.group_version, namespace, runtimes.RUNTIME.plural)
+            missing = f"its namespace has no TrainingRuntime {name!r}"
+        try:
+            found: Mapping[str, Any] = self.api.get(f"{path}/{name}")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            raise LaunchError(f"{runtimes.PATH}.name: {missing}") from error
+        return found.get("spec") or {}
 
     def close(self) -> None:
         for view in self._views.values():

@@ -23,7 +23,10 @@ import yaml
 
 from experiments.manifest.quantity import parse_quantity
 from experiments.training.base import Launch
+from experiments.training.kubernetes import powers
 from experiments.training.kubernetes.jobs.common import OUTPUT_DIR, PREFIX
+from experiments.training.kubernetes.powers import Refusal, mapping, sequence, walk
+from experiments.training.kubernetes.queues import PRIORITY_LABEL
 
 LEVELS = ("restricted", "baseline", "privileged")
 # Services of the control plane select their pods by it, among others.
@@ -49,8 +52,6 @@ SELINUX_TYPES = ("container_t", "container_init_t", "container_kvm_t", "containe
 APPARMOR = "container.apparmor.security.beta.kubernetes.io/"  # annotations, before 1.30
 HOST_FIELDS = ("hostNetwork", "hostPID", "hostIPC")
 
-Refusal = tuple[str, str]  # path below the template, and what must hold
-
 
 class PolicyError(Exception):
     """The administrator's policy cannot be read; the message names the field."""
@@ -70,6 +71,8 @@ class PodPolicy:
     nodeSelectors: tuple[str, ...] = ("*",)
     tolerations: tuple[str, ...] = ("*",)
     priorityClasses: tuple[str, ...] = ("*",)
+    runtimeClasses: tuple[str, ...] = ("*",)
+    injections: tuple[str, ...] = ()  # see powers.INJECTORS
     capabilities: tuple[str, ...] = ()
     runAsUser: int | None = USER
     requests: Mapping[str, Any] = field(default_factory=dict)  # where a container says nothing
@@ -80,9 +83,9 @@ class PodPolicy:
 
     def refusals(self, template: Mapping[str, Any]) -> list[Refusal]:
         """Return what of a pod template may not be, by its path below the template."""
-        pod = _mapping(template.get("spec"))
+        pod = mapping(template.get("spec"))
         return [
-            *self._labels(_mapping(template.get("metadata"))),
+            *self._labels(mapping(template.get("metadata"))),
             *self._identity(pod),
             *self._references(pod),
             *self._volumes(pod),
@@ -90,14 +93,23 @@ class PodPolicy:
             *self._host(pod),
             *self._security(pod),
             *self._images_and_amounts(pod),
+            *powers.refusals(template, self.injections, self.level),
         ]
+
+    def queue_refusals(self, labels: Mapping[str, str]) -> list[Refusal]:
+        """Return what of the experiment's own labels its jobs may not have."""
+        priority = labels.get(PRIORITY_LABEL, "")
+        if not priority or _fits(priority, self.priorityClasses):
+            return []
+        words = _not_among("priority class", priority, self.priorityClasses)
+        return [(f"metadata.labels.{PRIORITY_LABEL}", words)]
 
     def _labels(self, meta: Mapping[str, Any]) -> Iterator[Refusal]:
         for name in meta:
             if name not in ("labels", "annotations", "name", "creationTimestamp"):
                 yield f"metadata.{name}", "is not for a trial's pods: labels and annotations are."
         for kind in ("labels", "annotations"):
-            for key, value in _mapping(meta.get(kind)).items():
+            for key, value in mapping(meta.get(kind)).items():
                 reserved = kind == "labels" and RESERVED_LABELS.get(key) == value
                 if str(key).startswith(f"{PREFIX}/") or reserved:
                     yield f"metadata.{kind}.{key}", "is kept for AutoTune's own objects."
@@ -109,12 +121,19 @@ class PodPolicy:
             name = pod.get(key)
             if name and not _fits(name, self.serviceAccounts):
                 yield f"spec.{key}", _not_among("service account", name, self.serviceAccounts)
-        if pod.get("automountServiceAccountToken") and not self.serviceAccounts:
-            words = "must be false: trials here have no account at the API server."
+        if self._has_account(pod):
+            return
+        if pod.get("automountServiceAccountToken"):
+            words = "must be false: the trial names no account that trials may use here."
             yield "spec.automountServiceAccountToken", words
         for path, key, value in _walk_sources(pod):
-            if key == "serviceAccountToken" and value is not None and not self.serviceAccounts:
-                yield path, "must not be: trials here have no account at the API server."
+            if key in ("serviceAccountToken", "podCertificate") and value is not None:
+                yield path, "must not be: the trial names no account that trials may use here."
+
+    def _has_account(self, pod: Mapping[str, Any]) -> bool:
+        """Whether it may have a token: the account of who names none is the namespace's default."""
+        name = pod.get("serviceAccountName") or pod.get("serviceAccount") or "default"
+        return _fits(name, self.serviceAccounts)
 
     def _references(self, pod: Mapping[str, Any]) -> Iterator[Refusal]:
         for path, kind, name in _references(pod):
@@ -123,17 +142,17 @@ class PodPolicy:
                 yield path, _not_among(kind, name, allowed)
 
     def _volumes(self, pod: Mapping[str, Any]) -> Iterator[Refusal]:
-        for index, volume in enumerate(_sequence(pod.get("volumes"))):
+        for index, volume in enumerate(sequence(pod.get("volumes"))):
             path = f"spec.volumes[{index}]"
-            for kind, source in _mapping(volume).items():
+            for kind, source in mapping(volume).items():
                 if kind == "name" or source is None:
                     continue
                 if not _fits(kind, self.volumes):
                     yield f"{path}.{kind}", _not_among("kind of volume", kind, self.volumes)
-                for where, key, value in _walk(source, f"{path}.{kind}"):
+                for where, key, value in walk(source, f"{path}.{kind}"):
                     name = value
                     if key in ("dataSource", "dataSourceRef"):  # a claim made from another
-                        where, name = f"{where}.name", _mapping(value).get("name")
+                        where, name = f"{where}.name", mapping(value).get("name")
                     elif key != "claimName":
                         continue
                     if not _fits(name, self.claims):
@@ -142,15 +161,15 @@ class PodPolicy:
     def _nodes(self, pod: Mapping[str, Any]) -> Iterator[Refusal]:
         if pod.get("nodeName") and self.level != "privileged":
             yield "spec.nodeName", "must not be: the scheduler chooses the node of a trial."
-        for key in _mapping(pod.get("nodeSelector")):
+        for key in mapping(pod.get("nodeSelector")):
             if not _fits(key, self.nodeSelectors):
                 yield f"spec.nodeSelector.{key}", _not_among("label", key, self.nodeSelectors)
-        affinity = _mapping(_mapping(pod.get("affinity")).get("nodeAffinity"))
-        for path, key, value in _walk(affinity, "spec.affinity.nodeAffinity"):
+        affinity = mapping(mapping(pod.get("affinity")).get("nodeAffinity"))
+        for path, key, value in walk(affinity, "spec.affinity.nodeAffinity"):
             if key == "key" and not _fits(value, self.nodeSelectors):
                 yield path, _not_among("label", value, self.nodeSelectors)
-        for index, toleration in enumerate(_sequence(pod.get("tolerations"))):
-            key = _mapping(toleration).get("key") or ""
+        for index, toleration in enumerate(sequence(pod.get("tolerations"))):
+            key = mapping(toleration).get("key") or ""
             if not _fits(key, self.tolerations):
                 yield f"spec.tolerations[{index}].key", _not_among("taint", key, self.tolerations)
         priority = str(pod.get("priorityClassName") or "")
@@ -159,6 +178,10 @@ class PodPolicy:
         ):
             words = _not_among("priority class", priority, self.priorityClasses)
             yield "spec.priorityClassName", words
+        kind = pod.get("runtimeClassName")
+        if kind and not _fits(kind, self.runtimeClasses):
+            words = _not_among("runtime class", kind, self.runtimeClasses)
+            yield "spec.runtimeClassName", words
 
     def _host(self, pod: Mapping[str, Any]) -> Iterator[Refusal]:
         if self.level == "privileged":
@@ -167,14 +190,14 @@ class PodPolicy:
             if pod.get(key):
                 yield f"spec.{key}", "must be false: a trial has nothing of its node's."
         for path, container in _containers(pod):
-            for index, port in enumerate(_sequence(container.get("ports"))):
-                if _mapping(port).get("hostPort"):
+            for index, port in enumerate(sequence(container.get("ports"))):
+                if mapping(port).get("hostPort"):
                     yield f"{path}.ports[{index}].hostPort", "must not be: it is the node's."
-            for where, key, value in _walk(container, path):
-                if key in ("httpGet", "tcpSocket") and _mapping(value).get("host"):
+            for where, key, value in walk(container, path):
+                if key in ("httpGet", "tcpSocket") and mapping(value).get("host"):
                     yield f"{where}.host", "must not be: the node would ask another host."
-        for index, row in enumerate(_sequence(_mapping(pod.get("securityContext")).get("sysctls"))):
-            name = _mapping(row).get("name")
+        for index, row in enumerate(sequence(mapping(pod.get("securityContext")).get("sysctls"))):
+            name = mapping(row).get("name")
             if name not in SAFE_SYSCTLS:
                 path = f"spec.securityContext.sysctls[{index}].name"
                 yield path, _not_among("sysctl", name, SAFE_SYSCTLS)
@@ -182,26 +205,26 @@ class PodPolicy:
     def _security(self, pod: Mapping[str, Any]) -> Iterator[Refusal]:
         if self.level == "privileged":
             return
-        contexts = [("spec.securityContext", _mapping(pod.get("securityContext")))]
+        contexts = [("spec.securityContext", mapping(pod.get("securityContext")))]
         for path, container in _containers(pod):
-            contexts.append((f"{path}.securityContext", _mapping(container.get("securityContext"))))
+            contexts.append((f"{path}.securityContext", mapping(container.get("securityContext"))))
         allowed = (*self.capabilities, "NET_BIND_SERVICE")
         if self.level == "baseline":
             allowed = (*self.capabilities, *BASELINE_CAPABILITIES)
         for path, context in contexts:
             if context.get("privileged"):
                 yield f"{path}.privileged", "must be false."
-            if _mapping(context.get("windowsOptions")).get("hostProcess"):
+            if mapping(context.get("windowsOptions")).get("hostProcess"):
                 yield f"{path}.windowsOptions.hostProcess", "must be false."
-            for key, value in _mapping(context.get("seLinuxOptions")).items():
+            for key, value in mapping(context.get("seLinuxOptions")).items():
                 if value and (key != "type" or value not in SELINUX_TYPES):
                     yield f"{path}.seLinuxOptions.{key}", "is not for trials to choose."
             if context.get("procMount") not in (None, "Default"):
                 yield f"{path}.procMount", "must be Default."
             for kind in ("seccompProfile", "appArmorProfile"):
-                if _mapping(context.get(kind)).get("type") == "Unconfined":
+                if mapping(context.get(kind)).get("type") == "Unconfined":
                     yield f"{path}.{kind}.type", "must not be Unconfined."
-            added = _sequence(_mapping(context.get("capabilities")).get("add"))
+            added = sequence(mapping(context.get("capabilities")).get("add"))
             for index, name in enumerate(added):
                 if not _fits(name, allowed):
                     where = f"{path}.capabilities.add[{index}]"
@@ -223,9 +246,9 @@ class PodPolicy:
             image = str(container.get("image") or "")
             if image and not _fits(image, self.images):
                 yield f"{path}.image", _not_among("image", image, self.images)
-            resources = _mapping(container.get("resources"))
+            resources = mapping(container.get("resources"))
             for section in ("requests", "limits"):
-                for name, amount in _mapping(resources.get(section)).items():
+                for name, amount in mapping(resources.get(section)).items():
                     most = self.most.get(name)
                     if most is not None and _amount(amount) > _amount(most):
                         words = f"must be at most {most}, but got {amount}."
@@ -237,7 +260,7 @@ class PodPolicy:
         """Return a template that this policy took, with what it left open in the safest way."""
         found: dict[str, Any] = copy.deepcopy(dict(template))
         pod = found["spec"]
-        if not self.serviceAccounts:
+        if not self._has_account(pod):
             pod["automountServiceAccountToken"] = False
         if self.level == "restricted":
             self._lock(pod)
@@ -267,20 +290,20 @@ class PodPolicy:
         if not self.requests and not self.limits:
             return
         given = dict(container.get("resources") or {})
-        asked, limit = _mapping(given.get("requests")), _mapping(given.get("limits"))
+        asked, limit = mapping(given.get("requests")), mapping(given.get("limits"))
         # A limit alone is a request as well, to Kubernetes.
         requests = {k: v for k, v in self.requests.items() if k not in asked and k not in limit}
         limits = {k: v for k, v in self.limits.items() if k not in limit and k not in asked}
         for section, extra in (("requests", requests), ("limits", limits)):
             if extra:
-                given[section] = {**_mapping(given.get(section)), **extra}
+                given[section] = {**mapping(given.get(section)), **extra}
         container["resources"] = given
 
 
 STRICT = PodPolicy()
 OPEN = PodPolicy(
     level="privileged", serviceAccounts=("*",), secrets=("*",), configMaps=("*",),
-    volumes=("*",), capabilities=("*",), runAsUser=None,
+    volumes=("*",), capabilities=("*",), injections=("*",), runAsUser=None,
 )  # fmt: skip
 
 
@@ -302,9 +325,12 @@ class PodPolicies:
             return [("metadata.namespace", f"{launch.namespace!r} {words}")]
         policy = self.of(launch.namespace)
         return [
-            (f"spec.trainingConfig.tasks[{number}].template.{path}", words)
-            for number, task in enumerate(launch.tasks)
-            for path, words in policy.refusals(task.template)
+            *policy.queue_refusals(launch.queue),
+            *(
+                (f"spec.trainingConfig.tasks[{number}].template.{path}", words)
+                for number, task in enumerate(launch.tasks)
+                for path, words in policy.refusals(task.template)
+            ),
         ]
 
     def completed(self, launch: Launch) -> Launch:
@@ -387,43 +413,32 @@ def _references(pod: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
 
     A source that names two (one in a field that its kind does not have) is held to both.
     """
-    for index, row in enumerate(_sequence(pod.get("imagePullSecrets"))):
-        yield f"spec.imagePullSecrets[{index}].name", "Secret", _mapping(row).get("name")
+    for index, row in enumerate(sequence(pod.get("imagePullSecrets"))):
+        yield f"spec.imagePullSecrets[{index}].name", "Secret", mapping(row).get("name")
     for path, key, value in _walk_sources(pod):
         name = key.lower()
         if name == "secretname":
             yield path, "Secret", value
         elif name.endswith(("secretref", "secretkeyref")):
-            yield f"{path}.name", "Secret", _mapping(value).get("name")
+            yield f"{path}.name", "Secret", mapping(value).get("name")
         elif name == "secret" and value is not None:
-            source = _mapping(value)
+            source = mapping(value)
             if "name" in source or "secretName" not in source:
                 yield f"{path}.name", "Secret", source.get("name")
         elif name in ("configmapref", "configmapkeyref", "configmap") and value is not None:
-            yield f"{path}.name", "ConfigMap", _mapping(value).get("name")
+            yield f"{path}.name", "ConfigMap", mapping(value).get("name")
 
 
 def _walk_sources(pod: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
     """Yield (path, key, value) of what stands in volumes and containers: all that can refer."""
-    yield from _walk(pod.get("volumes"), "spec.volumes")
+    yield from walk(pod.get("volumes"), "spec.volumes")
     for path, container in _containers(pod):
-        yield from _walk(container, path)
-
-
-def _walk(value: Any, path: str) -> Iterator[tuple[str, str, Any]]:
-    """Yield (path, key, value) of everything below a value."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield f"{path}.{key}", str(key), inner
-            yield from _walk(inner, f"{path}.{key}")
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _walk(inner, f"{path}[{index}]")
+        yield from walk(container, path)
 
 
 def _containers(pod: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for kind in ("initContainers", "containers", "ephemeralContainers"):
-        for index, container in enumerate(_sequence(pod.get(kind))):
+        for index, container in enumerate(sequence(pod.get(kind))):
             if isinstance(container, dict):
                 yield f"spec.{kind}[{index}]", container
 
@@ -435,14 +450,6 @@ def _fits(name: Any, patterns: Sequence[str]) -> bool:
 def _not_among(kind: str, name: Any, allowed: Sequence[str]) -> str:
     named = ", ".join(allowed) or "none"
     return f"the {kind} {str(name)[:80]!r} is not among those that trials may use here: {named}."
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _sequence(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else ()
 
 
 def _amount(value: Any) -> Decimal:

@@ -15,6 +15,7 @@ Object = Mapping[str, Any]
 
 KUEUE = "kueue.x-k8s.io"
 QUEUE_LABEL = f"{KUEUE}/queue-name"
+PRIORITY_LABEL = f"{KUEUE}/priority-class"
 UNPLACED_S = 15.0  # a pod, or a job without pods, that nobody has looked at for so long waits
 
 

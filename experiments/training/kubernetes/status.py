@@ -13,7 +13,7 @@ from typing import Any
 from experiments.training.base import ENDED, JobState, JobStatus
 from experiments.training.kubernetes.jobs import REPLICA_LABEL
 from experiments.training.kubernetes.jobs.batch import INDEX_LABEL
-from experiments.training.kubernetes.jobs.trainer import NODE
+from experiments.training.kubernetes.jobs.runtimes import NODE
 from experiments.training.kubernetes.queues import (
     is_in_queue,
     is_old,

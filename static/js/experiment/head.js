@@ -4,6 +4,7 @@ import { all, byId, find, h, onChange } from "../dom.js";
 import { isEnded, outOf, phaseBadge } from "../format.js";
 import { gettext, ngettext } from "../language.js";
 import { said } from "../said.js";
+import { moment } from "../times.js";
 
 const changed = onChange();
 
@@ -13,12 +14,17 @@ const changed = onChange();
  */
 export function drawHead(experiment, mayChange) {
   const { phase, suspended, finishing, message, name, tags } = experiment;
-  changed("phase", [phase, suspended, finishing, message, !experiment.best], () => {
-    byId("phase").replaceChildren(phaseBadge(experiment));
-    byId("message").hidden = !message;
-    byId("message-text").textContent = message;
-  });
+  changed(
+    "phase",
+    [phase, suspended, finishing, message, experiment.blocked?.words, !experiment.best],
+    () => {
+      byId("phase").replaceChildren(phaseBadge(experiment));
+      byId("message").hidden = !message || experiment.blocked?.words === message;
+      byId("message-text").textContent = said(message);
+    },
+  );
   changed("breaker", [experiment.breaker, phase], () => drawBreaker(experiment));
+  changed("blocked", [experiment.blocked, message], () => drawBlocked(experiment));
   changed("cluster-object", experiment.cluster_object, () => drawClusterObject(experiment));
   drawActions(experiment, mayChange);
   changed("tags", tags, () => drawTags(tags));
@@ -55,6 +61,26 @@ function drawBreaker(experiment) {
   byId("breaker-log").hidden = !breaker.log;
   const link = byId("breaker-trial", HTMLAnchorElement);
   link.href = `trials/${breaker.trials[breaker.trials.length - 1]}/`;
+}
+
+/**
+ * What keeps all of its trials from running: in our words, since when, what to do, the cluster's.
+ * @param {Experiment} experiment
+ */
+function drawBlocked({ blocked }) {
+  byId("blocked").hidden = !blocked;
+  if (!blocked) return;
+  const { trial, since } = blocked;
+  byId("blocked-why").textContent = said(blocked.why);
+  byId("blocked-advice").textContent = said(blocked.advice);
+  byId("blocked-words").textContent = said(blocked.words);
+  byId("blocked-since").textContent = since
+    ? gettext("Since {time}.", { time: moment(new Date(since)) })
+    : "";
+  const link = byId("blocked-trial", HTMLAnchorElement);
+  link.hidden = trial === null;
+  link.textContent = gettext("Trial {number}:", { number: trial ?? "" });
+  link.href = `trials/${trial}/`;
 }
 
 /** @param {Experiment} experiment */

@@ -46,7 +46,7 @@ build() { # NAME PACKAGE [DIRECTORY OF ITS go.mod]
 kinds() { # MODULE VERSION SUM FOLDER FILE ...: CustomResourceDefinitions as their makers ship them
     local module=$1 version=$2 sum=$3 folder=$4 found
     shift 4
-    [ -f "$directory/crds/$1" ] && return
+    [ -f "$directory/crds/${!#}" ] && return
     mkdir -p "$directory/crds"
     found=$(cd "$directory" && go mod download -json "$module@$version")
     case $found in
@@ -61,7 +61,8 @@ kinds() { # MODULE VERSION SUM FOLDER FILE ...: CustomResourceDefinitions as the
 kinds sigs.k8s.io/kueue v0.17.0 h1:7hzb38M4eKGzYW+CFv2s1L+swzzacUCHOCXxZmAV90I= \
     config/components/crd/bases kueue.x-k8s.io_workloads.yaml
 kinds github.com/kubeflow/trainer/v2 v2.0.0 h1:mnQSR9iPKItxyUR8mq66XsmxqKNVHwr9YYOB7BTU9dU= \
-    manifests/base/crds trainer.kubeflow.org_trainjobs.yaml trainer.kubeflow.org_trainingruntimes.yaml
+    manifests/base/crds trainer.kubeflow.org_trainjobs.yaml trainer.kubeflow.org_trainingruntimes.yaml \
+    trainer.kubeflow.org_clustertrainingruntimes.yaml
 build etcd go.etcd.io/etcd/server/v3
 build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
 build kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager

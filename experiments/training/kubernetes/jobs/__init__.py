@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.training.base import Launch, LaunchError
-from experiments.training.kubernetes.jobs import batch, kubeflow, tensorstack, trainer
+from experiments.training.kubernetes.jobs import batch, kubeflow, runtimes, tensorstack, trainer
 from experiments.training.kubernetes.jobs.common import (
     JOB_LABEL,
     MANAGED_BY,
@@ -22,7 +22,7 @@ from experiments.training.kubernetes.jobs.common import (
 )
 
 __all__ = ["ENGINES", "JOB_LABEL", "KINDS", "MANAGED_BY", "REPLICA_LABEL", "Kind", "Options"]
-__all__ += ["BEFORE", "build", "owned_by", "owner_reference"]
+__all__ += ["BEFORE", "WITH_RUNTIMES", "build", "owned_by", "owner_reference"]
 
 Built = tuple[list[dict[str, Any]], list[str]]
 
@@ -43,7 +43,8 @@ ENGINES = {
     "batch": Engine(batch.build, batch.KINDS),
 }
 KINDS = {kind.name: kind for engine in ENGINES.values() for kind in engine.kinds}
-BEFORE = (trainer.RUNTIME.name,)
+WITH_RUNTIMES = "trainer"
+BEFORE = (runtimes.RUNTIME.name,)
 DEFAULTS = Options()
 
 
@@ -55,6 +56,11 @@ def build(launch: Launch, engine: str, options: Options = DEFAULTS) -> Built:
     """
     if not launch.tasks:
         raise LaunchError("spec.trainingConfig.tasks: at least one replica is needed")
+    if launch.runtime and engine != WITH_RUNTIMES:
+        raise LaunchError(
+            f"{runtimes.PATH}: only Kubeflow's Trainer 2 knows runtimes "
+            "(AUTOTUNE_TRAINING_ENGINE=trainer, or auto where the cluster has it)"
+        )
     return ENGINES[engine].build(launch, options)
 
 

@@ -1,8 +1,9 @@
 """TrainJobs of Kubeflow's Trainer v2 (trainer.kubeflow.org/v1alpha1). Pure.
 
 A trial is a TrainJob and the TrainingRuntime that it refers to, which holds the task's template as
-it stands: a runtime of the cluster would let us say a part of it only. Trainer makes one Indexed
-Job of it, by way of a JobSet; its container must be called `node`. Index 0 decides.
+it stands: a runtime of the cluster would let us say a part of it only, and its pods could not be
+found. One that the manifest names is copied into the trial's own (`runtimes`). Trainer makes one
+Indexed Job of it, by way of a JobSet; its container must be called `node`. Index 0 decides.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from experiments.training.kubernetes.jobs.common import (
     metadata,
     require_short,
 )
+from experiments.training.kubernetes.jobs.runtimes import (
+    GROUP,
+    NODE,
+    RUNTIME,
+    STEP_LABEL,
+    spec_of_trial,
+)
 
-GROUP = "trainer.kubeflow.org"
 TRAIN_JOB = Kind("TrainJob", f"{GROUP}/v1alpha1", "trainjobs")
-RUNTIME = Kind("TrainingRuntime", TRAIN_JOB.group_version, "trainingruntimes")
 KINDS = (TRAIN_JOB,)
-STEP_LABEL = f"{GROUP}/trainjob-ancestor-step"
-NODE = "node"  # what Trainer calls its Job, and the container that trains
 TASKS = "spec.trainingConfig.tasks"
 
 
@@ -50,13 +54,20 @@ def build(launch: Launch, options: Options) -> tuple[list[dict[str, Any]], list[
         "apiVersion": RUNTIME.group_version,
         "kind": RUNTIME.name,
         "metadata": metadata(launch, launch.name),
-        "spec": {
-            # With torch it sets PET_*, which torchrun reads: nodes, processes of each, their ranks.
-            "mlPolicy": {"numNodes": count, **({"torch": {}} if _is_torch(launch) else {})},
-            "template": {"spec": {"replicatedJobs": [_node_job(launch, count)]}},
-        },
+        "spec": _runtime_spec(launch, count),
     }
     return [job, runtime], [replica.name for replica in replicas]
+
+
+def _runtime_spec(launch: Launch, count: int) -> dict[str, Any]:
+    node = _node_job(launch, count)
+    if launch.runtime_spec is not None:
+        return spec_of_trial(launch.runtime_spec, node, count)
+    return {
+        # With torch it sets PET_*, which torchrun reads: nodes, processes of each, their ranks.
+        "mlPolicy": {"numNodes": count, **({"torch": {}} if _is_torch(launch) else {})},
+        "template": {"spec": {"replicatedJobs": [node]}},
+    }
 
 
 def _is_torch(launch: Launch) -> bool:
