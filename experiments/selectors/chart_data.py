@@ -32,7 +32,7 @@ from experiments.charts.base import (
 )
 from experiments.models import Curve, Event, Experiment, Metric, Trial
 from experiments.selectors import curve_data, selection, trial_columns
-from experiments.selectors.kept import Kept, Turns
+from experiments.selectors.kept import Kept, turns
 from experiments.selectors.selection import WHOLE, Selection
 from experiments.selectors.trial_columns import TrialColumns
 from experiments.states import FINISHED, PHASE_ENDED, TrialState
@@ -42,7 +42,6 @@ MOST_KEPT = 64
 MOST_NAMES = 10_000  # metrics offered; the page makes them searchable
 
 _kept: Kept[tuple[Any, ...], Figure] = Kept(MOST_KEPT)
-_turns: Turns[str] = Turns()
 KEEP_TABLE_S = 30.0  # while somebody turns its pages
 _tables: Kept[tuple[Any, ...], Table] = Kept(8)
 
@@ -64,7 +63,7 @@ def figure(
     chart = CHARTS[kind]
     key = _key(experiment, kind, options, selected)
     keep_s = None if experiment.phase in PHASE_ENDED else KEEP_S
-    with _turns.of(experiment.pk):
+    with turns.of(experiment.pk):
         if (found := _kept.get(key, for_s=keep_s)) is not None:
             return found
         drawn, is_whole = _drawn(experiment, chart, options, selected)
