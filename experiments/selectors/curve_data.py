@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from django.db import DatabaseError
+from django.db.models import QuerySet
 
 from experiments.charts import crowd
 from experiments.charts import curves as chart
@@ -23,7 +24,11 @@ from experiments.charts.base import DEFAULT_METRIC, Crowd, Options, Record, Repo
 from experiments.models import Curve, Experiment, curves
 from experiments.models.curves import Points
 from experiments.selectors import fast_rows
+from experiments.selectors.kept import Kept
 
+# By experiment and trial, how many reports a kept curve was made of; out of date where rows are
+# more or less than here, or a trial has another number of reports.
+_known: Kept[str, dict[int, int]] = Kept(8)
 THIN_FOR_S = 1.0
 _THINNED_AT_ONCE = 20_000  # reports
 
@@ -47,16 +52,18 @@ def with_curves(
     """
     name = options.get("metric") or DEFAULT_METRIC
     with_time = options.get("x") == "time"
-    kept = _kept(experiment, name)
-    known = kept if name == DEFAULT_METRIC else _kept(experiment, DEFAULT_METRIC)
-    missing = [
-        t for t in trials if t.is_finished and t.n_reports and known.get(t.pk) != t.n_reports
-    ]
+    known = _known.get(experiment.pk) or {}
+    missing = _missing(known, trials)
+    if missing or len(known) != _rows(experiment, DEFAULT_METRIC).count():
+        known = _kept(experiment, DEFAULT_METRIC)
+        missing = _missing(known, trials)
     at_once: list[Reported] = []
     if missing:
         at_once = _thin(missing)
-        kept = _kept(experiment, name)
+        known = _kept(experiment, DEFAULT_METRIC)
+    _known.put(experiment.pk, known)
     n_unread = len(missing)
+    kept = known if name == DEFAULT_METRIC else _kept(experiment, name)
     numbers = {t.pk: t.number for t in trials}
     going = [t.pk for t in trials if not t.is_finished] + [t.pk for t in at_once]
     raw = curves.raw_points(going, name=name, up_to_seq=experiment.last_seq)
@@ -73,14 +80,21 @@ def with_curves(
     finer = [pks[n] for n in (wanted.own if wanted.is_crowd else coarse) if n in coarse]
     exact = {**{numbers[pk]: p for pk, p in _fine(finer, name).items()}, **exact}
     rest = sorted(n for n in coarse if n not in exact)
+    alone = [n for n in rest if not wanted.is_crowd or n in wanted.own]  # there is no finer one
+    if alone:
+        packed = _coarse(experiment, name, [coarse[n] for n in alone])
+        exact |= {n: curves.unpacked(packed[coarse[n]]) for n in alone if coarse[n] in packed}
+    rest = [n for n in rest if n not in wanted.own] if wanted.is_crowd else []
     found_crowd = None
-    if wanted.is_crowd and rest:
+    if rest:
         found_crowd = _crowd(experiment, name, rest, pks, record.last_stopped, with_time=with_time)
-    elif rest:
-        packed = _coarse(experiment, name, [coarse[n] for n in rest])
-        exact |= {n: curves.unpacked(packed[coarse[n]]) for n in rest if coarse[n] in packed}
     found = tuple(reported(n, exact[n], with_time=with_time) for n in sorted(exact))
     return replace(record, curves=found, crowd=found_crowd, n_unread=n_unread)
+
+
+def _missing(known: Mapping[int, int], trials: Sequence[Reported]) -> list[Reported]:
+    """Ended trials whose curves are not kept as they are now."""
+    return [t for t in trials if t.is_finished and t.n_reports and known.get(t.pk) != t.n_reports]
 
 
 def _fine(pks: Sequence[int], name: str) -> dict[int, Points]:
@@ -117,6 +131,11 @@ def _crowd(
     )  # fmt: skip
 
 
+def forget() -> None:
+    """For tests: keep nothing."""
+    _known.clear()
+
+
 def reported(number: int, points: Points, *, with_time: bool) -> ReportedCurve:
     sequence, step, value, at = points
     return ReportedCurve(number, sequence, step, value, at if with_time else np.empty(0))
@@ -124,13 +143,17 @@ def reported(number: int, points: Points, *, with_time: bool) -> ReportedCurve:
 
 def _kept(experiment: Experiment, name: str) -> dict[int, int]:
     """By trial: how many reports it had when it was thinned."""
-    rows = Curve.objects.filter(experiment_id=experiment.pk, name=name)
-    return dict(zip(*fast_rows.columns(rows, ("trial", "n_reports")), strict=True))
+    found = fast_rows.columns(_rows(experiment, name), ("trial", "n_reports"))
+    return dict(zip(*found, strict=True))
+
+
+def _rows(experiment: Experiment, name: str) -> QuerySet[Curve]:
+    return Curve.objects.filter(experiment_id=experiment.pk, name=name)
 
 
 def _coarse(experiment: Experiment, name: str, pks: Sequence[int]) -> dict[int, bytes]:
     """The coarse curves of these trials."""
-    rows = Curve.objects.filter(experiment_id=experiment.pk, name=name, trial__in=pks)
+    rows = _rows(experiment, name).filter(trial__in=pks)
     found = fast_rows.columns(rows, ("trial", "coarse"))
     return {pk: bytes(packed) for pk, packed in zip(*found, strict=True)}
 

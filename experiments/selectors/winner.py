@@ -40,10 +40,10 @@ def _winner(experiment: Experiment) -> dict[str, Any]:
     every = zip(*(trials[name] for name in _COLUMNS), strict=True)
     rows = [row for row in every if row[1] in FINISHED and not row[7]]
     is_well = [row[1] == TrialState.SUCCEEDED and row[3] is not None for row in rows]
-    keys = _keys([row[4] for row in rows])
+    told_apart = keys([row[4] for row in rows])
     runs = [
         Run(row[0], key, row[3] if well else None)
-        for row, key, well in zip(rows, keys, is_well, strict=True)
+        for row, key, well in zip(rows, told_apart, is_well, strict=True)
     ]
     maximize = experiment.optimize_mode != "minimize"
     found = judge(runs, maximize=maximize)
@@ -61,7 +61,7 @@ def _winner(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def _keys(each: Sequence[Mapping[str, Any]]) -> list[Hashable]:
+def keys(each: Sequence[Mapping[str, Any]]) -> list[Hashable]:
     """What tells parameters apart: equal where they are the same as JSON, and only there.
 
     Most are like no others: only those that may be are written as JSON, which takes long.
@@ -69,12 +69,10 @@ def _keys(each: Sequence[Mapping[str, Any]]) -> list[Hashable]:
     encode = json.JSONEncoder(sort_keys=True).encode
     rough: list[Hashable] = []  # 1, 1.0 and true are alike
     for parameters in each:
-        key: Hashable = frozenset(parameters.items())
         try:
-            hash(key)
+            rough.append(frozenset(parameters.items()))
         except TypeError:  # nested
-            key = encode(parameters)
-        rough.append(key)
+            rough.append(encode(parameters))
     n_alike = Counter(rough)
     return [
         key if n_alike[key] == 1 else encode(parameters)
