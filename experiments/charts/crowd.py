@@ -74,9 +74,8 @@ def bands(crowd: Crowd, x: str) -> Bands | None:
     if not kept:
         return None
     n = int(crowd.trial.size)
-    x = scale.rounded(np.array(kept), 6)
-    y = np.array(quantiles).T
-    return Bands(crowd.n_all, x, y, n_taken=n) if crowd.n_all > n else Bands(n, x, y)
+    across, up = scale.rounded(np.array(kept), 6), np.array(quantiles).T
+    return Bands(max(n, crowd.n_all), across, up, n_taken=n if crowd.n_all > n else None)
 
 
 def _at(

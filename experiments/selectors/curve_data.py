@@ -80,10 +80,10 @@ def with_curves(
     finer = [pks[n] for n in (wanted.own if wanted.is_crowd else coarse) if n in coarse]
     exact = {**{numbers[pk]: p for pk, p in _fine(finer, name).items()}, **exact}
     rest = sorted(n for n in coarse if n not in exact)
-    alone = [n for n in rest if not wanted.is_crowd or n in wanted.own]  # there is no finer one
-    if alone:
-        packed = _coarse(experiment, name, [coarse[n] for n in alone])
-        exact |= {n: curves.unpacked(packed[coarse[n]]) for n in alone if coarse[n] in packed}
+    singly = [n for n in rest if not wanted.is_crowd or n in wanted.own]  # there is no finer one
+    if singly:
+        packed = _coarse(experiment, name, [coarse[n] for n in singly])
+        exact |= {n: curves.unpacked(packed[coarse[n]]) for n in singly if coarse[n] in packed}
     rest = [n for n in rest if n not in wanted.own] if wanted.is_crowd else []
     found_crowd = None
     if rest:
