@@ -19,7 +19,7 @@ from experiments import wake
 from experiments.access.throttle import sign_ins
 from experiments.loop import borrowing, history
 from experiments.models import Experiment, Project, Trial
-from experiments.selectors import across, compare, selection, trend
+from experiments.selectors import across, compare, curve_data, selection, trend
 from experiments.services import channels
 from experiments.training.local.spawner import spawner
 from tests import tables
@@ -134,6 +134,7 @@ def nothing_kept() -> None:
     across.forget()
     compare.forget()
     selection.forget()
+    curve_data.forget()
 
 
 @pytest.fixture(scope="session", autouse=True)

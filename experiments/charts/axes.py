@@ -92,7 +92,8 @@ def axes(
     """
     declared = list(_declared(space, ()))
     known = {d.path[0] for d in declared} | ({LOAD_KEY, SAVE_KEY} - set(space))
-    for name in dict.fromkeys(n for p in parameters for n in p if n not in known):
+    shapes = dict.fromkeys(map(tuple, parameters))  # few, however many trials there are
+    for name in dict.fromkeys(n for names in shapes for n in names if n not in known):
         declared.append(_Declared((name,), "", ()))
     wanted = scales or {}
     return [

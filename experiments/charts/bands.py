@@ -28,6 +28,7 @@ class Bands:
     n: int  # of what they stand for
     x: Sequence[Any]  # (n_places,) as the axis has them
     y: Floats  # (len(SHARES), n_places)
+    n_taken: int | None = None  # worked out from so many of them, evenly taken; None: from all
 
 
 def along(x: Sequence[Any], y: Floats) -> Bands | None:

@@ -89,6 +89,7 @@ class Crowd:
     step: Floats
     value: Floats
     time: Floats
+    n_all: int = 0  # of how many these are some, evenly taken; 0: these are all
 
     @cached_property
     def start(self) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from experiments.charts import reported, scale
 from experiments.charts.bands import SHARES, Bands
 from experiments.charts.base import Crowd, Floats
 
+MOST_READ = 10_000  # of more some are read, evenly taken: their quantiles are 1 in 100 ranks off
 N_LINES = 240  # drawn one by one, evenly out of all
 N_PLACES = 48  # along the x axis at which the bands are worked out
 LEAST_CURVES = 5  # that must have got so far for a band to say anything
@@ -27,10 +28,18 @@ def places(crowd: Crowd, x: str) -> Floats:
     return reported.places(x, crowd.sequence, crowd.step, since_first)
 
 
+def taken(n: int) -> NDArray[np.int64]:
+    """Places of those that are read, of so many curves: all, or some evenly out of them."""
+    return _evenly(n, MOST_READ)
+
+
+def _evenly(n: int, most: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
+
+
 def drawn(crowd: Crowd) -> NDArray[np.int64]:
     """Places of the curves that are drawn one by one."""
-    n = crowd.trial.size
-    return np.unique(np.linspace(0, n - 1, min(n, N_LINES)).astype(np.int64))
+    return _evenly(crowd.trial.size, N_LINES)
 
 
 def ends(crowd: Crowd) -> Floats:
@@ -64,7 +73,9 @@ def bands(crowd: Crowd, x: str) -> Bands | None:
             quantiles.append(np.quantile(there, SHARES))
     if not kept:
         return None
-    return Bands(int(crowd.trial.size), scale.rounded(np.array(kept), 6), np.array(quantiles).T)
+    n = int(crowd.trial.size)
+    across, up = scale.rounded(np.array(kept), 6), np.array(quantiles).T
+    return Bands(max(n, crowd.n_all), across, up, n_taken=n if crowd.n_all > n else None)
 
 
 def _at(

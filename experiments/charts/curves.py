@@ -17,6 +17,7 @@ from experiments import looks
 from experiments.charts import bands, crowd, reported, scale, smooth, style, threshold
 from experiments.charts.base import (
     STOPS,
+    VALUED_STATES,
     Chart,
     Figure,
     Floats,
@@ -260,10 +261,13 @@ def _chosen(record: Record, present: Collection[int], alone: int | None, n_best:
         return {alone}
     candidates = [t for t in record.trials if t.number in present]
     running = [t.number for t in candidates if t.state == TrialState.RUNNING][-MOST_RUNNING:]
-    valued = [t for t in candidates if t.has_value and not t.excluded and t.value is not None]
     sign = -1.0 if record.maximize else 1.0
-    best = nsmallest(n_best, valued, key=lambda t: (sign * (t.value or 0.0), t.number))
-    chosen = [t.number for t in best]
+    valued = (  # plain, as there may be a hundred thousand
+        (sign * t.value, t.number)
+        for t in candidates
+        if t.value is not None and not t.excluded and t.state in VALUED_STATES
+    )
+    chosen = [number for _, number in nsmallest(n_best, valued)]
     if (
         len(chosen) < n_best
     ):  # without enough results the newest trials are the next best to look at
@@ -293,6 +297,8 @@ def figure(info: CurvesInfo) -> Figure:
     if info.bands is not None:
         said = _("median of those that got so far")
         what = _("{n} curves", n=info.bands.n)
+        if info.bands.n_taken is not None:
+            what = _("{taken} of {n} curves", taken=info.bands.n_taken, n=info.bands.n)
         traces += bands.traces(info.bands, what, hover=f"{said}: %{{y:.6g}} · %{{x}}")
     named = _("{n} lines", n=len(info.faint)) if info.bands else _("{n} others", n=len(info.faint))
     traces += _faint_traces(info.faint, named)

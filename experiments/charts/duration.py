@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import nlargest
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,16 +41,12 @@ class DurationInfo:
 def info(record: Record, options: Options) -> DurationInfo:
     bars = []
     for trial in record.trials:
-        end = trial.finished_at or record.now
-        left_queue = trial.started_at or end
-        queue_s = 0.0
-        if trial.created_at is not None:
-            queue_s = max(0.0, (left_queue - trial.created_at).total_seconds())
-        run_s = 0.0
-        if trial.started_at is not None:
-            run_s = max(0.0, (end - trial.started_at).total_seconds())
-        if run_s or queue_s:
-            bars.append(Bar(trial.number, trial.state, queue_s, run_s))
+        started, end = trial.started_at, trial.finished_at or record.now
+        made = trial.created_at
+        queue_s = 0.0 if made is None else ((started or end) - made).total_seconds()
+        run_s = 0.0 if started is None else (end - started).total_seconds()
+        if run_s > 0 or queue_s > 0:
+            bars.append(Bar(trial.number, trial.state, max(0.0, queue_s), max(0.0, run_s)))
     totals = np.array([b.queue_s + b.run_s for b in bars])
     _, view_s = scale.robust_range(totals) or (0.0, 0.0)
     unit_s, unit = style.time_unit(view_s)
@@ -80,7 +78,7 @@ def _figure_of_many(info: DurationInfo) -> Figure:
     seconds = np.array([b.run_s for b in ran], dtype=np.float64)
     found = bands.along([b.number for b in ran], seconds / info.unit_s)
     traces = [] if found is None else bands.traces(found, _("{n} trials", n=found.n))
-    longest = sorted(ran, key=lambda b: -b.run_s)[:N_LONGEST]
+    longest = nlargest(N_LONGEST, ran, key=attrgetter("run_s"))
     for state in TrialState:
         members = [b for b in longest if b.state == state]
         if not members:

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from heapq import nsmallest
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -98,12 +99,14 @@ def info(record: Record, options: Options) -> HistoryInfo:
     if by != "number":
         trials.sort(key=lambda t: (_moment(t, by, record.now), t.number))
     points = []
-    for trial in trials:
+    for trial in trials:  # plain, as there may be a hundred thousand
         x: Any = trial.number
         if by != "number":
             x = style.iso_times([_moment(trial, by, record.now)])[0]
         group = _group(trial)
-        y = None if group == "FAILED" else trial.shown_value
+        y = None if group == "FAILED" else trial.value
+        if y is None and group != "FAILED":
+            y = trial.latest_value
         if y is None and group == "RUNNING":
             continue  # nothing reported yet: no place to draw it
         points.append(Point(trial, x, y, "FAILED" if y is None else group))
@@ -255,7 +258,7 @@ def _drawn(info: HistoryInfo, group: str, points: list[Point]) -> list[Point]:
     if group != "SUCCEEDED":
         return bands.evenly(points, most)
     sign = -1.0 if info.maximize else 1.0
-    best = sorted(points, key=lambda p: (sign * (p.y or 0.0), p.trial.number))[:N_BEST]
+    best = nsmallest(N_BEST, points, key=lambda p: (sign * (p.y or 0.0), p.trial.number))
     known = {id(p) for p in best}
     others = [p for p in points if id(p) not in known]
     known |= {id(p) for p in bands.evenly(others, most - N_BEST)}

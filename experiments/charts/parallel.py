@@ -64,14 +64,20 @@ def info(record: Record, options: Options) -> ParallelInfo:
     JSON lists of those drawn upside down, or on another scale than the space's; "" is the value."""
     top = number_option(options, "top", low=0.01, high=100) or 100.0
     sign = 1.0 if record.maximize else -1.0
-    trials = [t for t in record.trials if t.has_value and not t.excluded]
-    trials.sort(key=lambda t: (sign * (t.value or 0.0), -t.number))
+    valued = [t for t in record.trials if t.has_value and not t.excluded]
+    objective = sign * np.array([t.value for t in valued], dtype=np.float64)
+    numbers = np.array([t.number for t in valued], dtype=np.int64)
+    order = np.lexsort((-numbers, objective))
+    trials = [valued[place] for place in order.tolist()]
     logs = names_option(options, "log_axes")
     scales = dict.fromkeys(names_option(options, "linear_axes"), "linear")
     scales |= dict.fromkeys(logs, "log")
-    found = axes.axes(record.space, [t.parameters for t in trials], scales)
+    # as the trials lie in memory, which is sooner through than any other order
+    found = axes.axes(record.space, [t.parameters for t in valued], scales)
+    found = [replace(a, places=tuple(np.array(a.places)[order].tolist())) for a in found]
     constant = [
-        a.is_constant or (len(trials) >= LEAST_FOR_CONSTANT and len(set(a.places)) == 1)
+        a.is_constant
+        or (len(trials) >= LEAST_FOR_CONSTANT and a.places.count(a.places[0]) == len(trials))
         for a in found
     ]
     if all(constant):

@@ -12,6 +12,9 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from heapq import nlargest, nsmallest
+from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,8 +37,7 @@ class Verdict(StrEnum):
     LUCKY = "lucky"  # other parameters are likelier the best
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """A trial that has ended, by its parameters; ``value`` None: without a result."""
 
     number: int
@@ -67,8 +69,7 @@ class Winner:
     n_different: int  # parameters that have a result
 
 
-@dataclass(frozen=True)
-class _Group:
+class _Group(NamedTuple):
     numbers: tuple[int, ...]  # of the runs with a result, in order
     values: tuple[float, ...]
     n_failed: int
@@ -87,9 +88,9 @@ def judge(runs: Sequence[Run], *, maximize: bool) -> Winner:
     """
     groups = _groups(runs)
     best_of = max if maximize else min
-    ranked = sorted(groups, key=lambda g: best_of(g.values), reverse=maximize)
+    first_of = nlargest if maximize else nsmallest
+    leading = first_of(CONTENDERS, groups, key=lambda g: best_of(g.values))
     noise, freedom = _noise(groups)
-    leading = ranked[:CONTENDERS]
     chances = _chances(leading, noise, freedom, maximize=maximize)
     contenders = tuple(
         _contender(group, best_of(group.values), noise, freedom, chance)
@@ -110,7 +111,7 @@ def judge(runs: Sequence[Run], *, maximize: bool) -> Winner:
 def _groups(runs: Sequence[Run]) -> list[_Group]:
     """Runs by their parameters, those without any result left out; the first to have run first."""
     found: dict[Hashable, list[Run]] = {}
-    for run in sorted(runs, key=lambda r: r.number):
+    for run in sorted(runs, key=itemgetter(0)):
         found.setdefault(run.key, []).append(run)
     groups = []
     for members in found.values():

@@ -9,19 +9,26 @@ a call; the figure says how many are left (``meta.n_unread``), and the page asks
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from bisect import bisect_left, insort
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from django.db import DatabaseError
+from django.db.models import QuerySet
 
+from experiments.charts import crowd
 from experiments.charts import curves as chart
 from experiments.charts.base import DEFAULT_METRIC, Crowd, Options, Record, ReportedCurve
 from experiments.models import Curve, Experiment, curves
 from experiments.models.curves import Points
 from experiments.selectors import fast_rows
+from experiments.selectors.kept import Kept
 
+# By experiment and trial, how many reports a kept curve was made of; out of date where rows are
+# more or less than here, or a trial has another number of reports.
+_known: Kept[str, dict[int, int]] = Kept(8)
 THIN_FOR_S = 1.0
 _THINNED_AT_ONCE = 20_000  # reports
 
@@ -45,24 +52,27 @@ def with_curves(
     """
     name = options.get("metric") or DEFAULT_METRIC
     with_time = options.get("x") == "time"
-    ended = [t for t in trials if t.is_finished and t.n_reports]
-    kept = _kept(experiment, name)
-    known = kept if name == DEFAULT_METRIC else _kept(experiment, DEFAULT_METRIC)
-    missing = [t for t in ended if known.get(t.pk, (0, b""))[0] != t.n_reports]
+    known = _known.get(experiment.pk) or {}
+    missing = _missing(known, trials)
+    if missing or len(known) != _rows(experiment, DEFAULT_METRIC).count():
+        known = _kept(experiment, DEFAULT_METRIC)
+        missing = _missing(known, trials)
     at_once: list[Reported] = []
     if missing:
         at_once = _thin(missing)
-        kept = _kept(experiment, name)
+        known = _kept(experiment, DEFAULT_METRIC)
+    _known.put(experiment.pk, known)
     n_unread = len(missing)
+    kept = known if name == DEFAULT_METRIC else _kept(experiment, name)
     numbers = {t.pk: t.number for t in trials}
     going = [t.pk for t in trials if not t.is_finished] + [t.pk for t in at_once]
     raw = curves.raw_points(going, name=name, up_to_seq=experiment.last_seq)
     exact: dict[int, Points] = {numbers[pk]: points for (pk, _), points in raw.items()}
-    coarse = {numbers[pk]: packed for pk, (_, packed) in kept.items() if pk in numbers}
+    coarse = {number: pk for pk, number in numbers.items() if pk in kept}
     wanted = chart.wanted(record, options, {*exact, *coarse})
     if wanted.is_all:
         exact = {n: points for n, points in exact.items() if n in wanted.own}
-        coarse = {n: packed for n, packed in coarse.items() if n in wanted.own}
+        coarse = {n: pk for n, pk in coarse.items() if n in wanted.own}
     pks = {t.number: t.pk for t in trials}
     if wanted.alone is not None and wanted.alone in coarse:
         for points in curves.raw_points([pks[wanted.alone]], name=name).values():
@@ -70,13 +80,21 @@ def with_curves(
     finer = [pks[n] for n in (wanted.own if wanted.is_crowd else coarse) if n in coarse]
     exact = {**{numbers[pk]: p for pk, p in _fine(finer, name).items()}, **exact}
     rest = sorted(n for n in coarse if n not in exact)
-    crowd = None
-    if wanted.is_crowd and rest:
-        crowd = _crowd(rest, [coarse[n] for n in rest], with_time=with_time)
-    elif rest:
-        exact |= {n: curves.unpacked(coarse[n]) for n in rest}
+    singly = [n for n in rest if not wanted.is_crowd or n in wanted.own]  # there is no finer one
+    if singly:
+        packed = _coarse(experiment, name, [coarse[n] for n in singly])
+        exact |= {n: curves.unpacked(packed[coarse[n]]) for n in singly if coarse[n] in packed}
+    rest = [n for n in rest if n not in wanted.own] if wanted.is_crowd else []
+    found_crowd = None
+    if rest:
+        found_crowd = _crowd(experiment, name, rest, pks, record.last_stopped, with_time=with_time)
     found = tuple(reported(n, exact[n], with_time=with_time) for n in sorted(exact))
-    return replace(record, curves=found, crowd=crowd, n_unread=n_unread)
+    return replace(record, curves=found, crowd=found_crowd, n_unread=n_unread)
+
+
+def _missing(known: Mapping[int, int], trials: Sequence[Reported]) -> list[Reported]:
+    """Ended trials whose curves are not kept as they are now."""
+    return [t for t in trials if t.is_finished and t.n_reports and known.get(t.pk) != t.n_reports]
 
 
 def _fine(pks: Sequence[int], name: str) -> dict[int, Points]:
@@ -86,13 +104,36 @@ def _fine(pks: Sequence[int], name: str) -> dict[int, Points]:
     return {pk: curves.unpacked_fine(bytes(packed)) for pk, packed in kept if packed is not None}
 
 
-def _crowd(numbers: list[int], packed: list[bytes], *, with_time: bool) -> Crowd:
-    sequence, step, value, at = curves.unpacked(b"".join(packed))
-    length = np.array([len(one) for one in packed], dtype=np.int64) // curves.POINT_BYTES
+def _crowd(
+    experiment: Experiment,
+    name: str,
+    numbers: Sequence[int],
+    pks: Mapping[int, int],
+    also: int | None,
+    *,
+    with_time: bool,
+) -> Crowd | None:
+    """These curves, or some evenly out of them where they are very many; ``also`` is among them."""
+    n_all = len(numbers)
+    chosen = [numbers[place] for place in crowd.taken(n_all).tolist()]
+    place = bisect_left(numbers, also) if also is not None else n_all
+    if place < n_all and numbers[place] == also and also not in set(chosen):
+        insort(chosen, also)
+    packed = _coarse(experiment, name, [pks[number] for number in chosen])
+    found = {number: packed[pks[number]] for number in chosen if pks[number] in packed}
+    if not found:
+        return None
+    sequence, step, value, at = curves.unpacked(b"".join(found.values()))
+    length = np.array([len(one) for one in found.values()], dtype=np.int64) // curves.POINT_BYTES
     return Crowd(
-        np.array(numbers, dtype=np.int64), length, sequence, step, value,
-        at if with_time else np.empty(0),
+        np.array(list(found), dtype=np.int64), length, sequence, step, value,
+        at if with_time else np.empty(0), n_all=n_all,
     )  # fmt: skip
+
+
+def forget() -> None:
+    """For tests: keep nothing."""
+    _known.clear()
 
 
 def reported(number: int, points: Points, *, with_time: bool) -> ReportedCurve:
@@ -100,11 +141,21 @@ def reported(number: int, points: Points, *, with_time: bool) -> ReportedCurve:
     return ReportedCurve(number, sequence, step, value, at if with_time else np.empty(0))
 
 
-def _kept(experiment: Experiment, name: str) -> dict[int, tuple[int, bytes]]:
-    """By trial: how many reports it had when it was thinned, and its coarse curve."""
-    rows = Curve.objects.filter(experiment_id=experiment.pk, name=name)
-    found = fast_rows.columns(rows, ("trial", "n_reports", "coarse"))
-    return {pk: (n, bytes(packed)) for pk, n, packed in zip(*found, strict=True)}
+def _kept(experiment: Experiment, name: str) -> dict[int, int]:
+    """By trial: how many reports it had when it was thinned."""
+    found = fast_rows.columns(_rows(experiment, name), ("trial", "n_reports"))
+    return dict(zip(*found, strict=True))
+
+
+def _rows(experiment: Experiment, name: str) -> QuerySet[Curve]:
+    return Curve.objects.filter(experiment_id=experiment.pk, name=name)
+
+
+def _coarse(experiment: Experiment, name: str, pks: Sequence[int]) -> dict[int, bytes]:
+    """The coarse curves of these trials."""
+    rows = _rows(experiment, name).filter(trial__in=pks)
+    found = fast_rows.columns(rows, ("trial", "coarse"))
+    return {pk: bytes(packed) for pk, packed in zip(*found, strict=True)}
 
 
 def _thin(missing: list[Reported]) -> list[Reported]:

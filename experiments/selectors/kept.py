@@ -54,3 +54,6 @@ class Turns(Generic[K]):
 
     def of(self, key: K) -> Lock:
         return self._locks[hash(key) % len(self._locks)]
+
+
+turns: Turns[str] = Turns()  # of experiments: whatever reads all trials of one

@@ -35,9 +35,9 @@ def pace_json(experiment: Experiment) -> dict[str, Any]:
     rows = list(zip(*times, strict=True))
     reports = list(zip(found[0], n_reports, strict=True))
     ran = [(state, _between(start, end or now)) for state, _, start, end in rows if start]
-    by_state = {
-        wanted: [seconds for state, seconds in ran if state == wanted] for wanted in TrialState
-    }
+    by_state: dict[str, list[float]] = {state: [] for state in TrialState}
+    for state, seconds in ran:
+        by_state.setdefault(state, []).append(seconds)
     held = [_between(made, end) for state, made, _, end in rows if end and state in ENDED_BY_ITSELF]
     running = [_between(made, now) for state, made, _, _ in rows if state == TrialState.RUNNING]
     left = None

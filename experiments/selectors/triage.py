@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
+from experiments.algorithms.space.flat import flat
 from experiments.engine import triage
 from experiments.models import Experiment
 from experiments.selectors import selection, trial_columns
+from experiments.selectors.kept import turns
 from experiments.selectors.selection import WHOLE, Selection
-from experiments.selectors.trial_columns import FLAT
 from experiments.states import WENT_WRONG, TrialState
 
 NEWEST = 5000  # of either kind; what went wrong before them is of another day
@@ -23,18 +26,22 @@ def failures_json(experiment: Experiment, asked: Selection = WHOLE) -> dict[str,
 
     Of the selected trials. Raises ProblemsError for a condition that makes no sense.
     """
-    chosen = selection.keys(experiment, asked)
+    with turns.of(experiment.pk):
+        return _failures(experiment, selection.keys(experiment, asked))
+
+
+def _failures(experiment: Experiment, chosen: Collection[int] | None) -> dict[str, Any]:
     is_in = selection.is_in(chosen) if chosen is not None else lambda _: True
-    wanted = ("number", "exit_code", "reason", FLAT, "state", "excluded", "retried", "id")
+    wanted = ("number", "exit_code", "reason", "parameters", "state", "excluded", "retried", "id")
     trials = trial_columns.of(experiment, wanted)
-    rows = [row for row in zip(*(trials[name] for name in wanted), strict=True) if is_in(row[7])]
-    rows.reverse()
-    failed = [
-        row for row in rows if row[4] in WENT_WRONG and not row[5] and not row[6]
-    ][:NEWEST]  # fmt: skip
-    well = [row[3] for row in rows if row[4] in _WELL and not row[5]][:NEWEST] if failed else []
+    newest = zip(*(reversed(trials[name]) for name in wanted), strict=True)
+    rows = [row for row in newest if is_in(row[7])]
+    went_wrong = (row for row in rows if row[4] in WENT_WRONG and not row[5] and not row[6])
+    failed = list(islice(went_wrong, NEWEST))
+    went_well = (row[3] for row in rows if row[4] in _WELL and not row[5])
+    well = list(islice(went_well, NEWEST)) if failed else []
     groups = triage.groups([triage.Failure(*row[:3]) for row in failed])
-    places = triage.where([row[3] for row in failed], well)
+    places = triage.where([flat(row[3]) for row in failed], list(map(flat, well)))
     return {
         "failed": len(failed),
         "groups": [

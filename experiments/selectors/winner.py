@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from experiments.engine.outlook import outlook
 from experiments.engine.winner import Run, judge
 from experiments.models import Experiment
-from experiments.selectors import fast_rows
-from experiments.selectors.kept import Kept, Turns
+from experiments.selectors import trial_columns
+from experiments.selectors.kept import Kept, turns
 from experiments.selectors.present import count_trials
 from experiments.states import FINISHED, REPEAT, TrialState
 
-_COLUMNS = ("number", "state", "origin", "value", "parameters", "started_at", "finished_at")
+_COLUMNS = (
+    "number", "state", "origin", "value", "parameters", "started_at", "finished_at", "excluded",
+)  # fmt: skip
 _told: Kept[tuple[str, int], dict[str, Any]] = Kept(16)
-_turns: Turns[str] = Turns()
 
 
 def winner_json(experiment: Experiment) -> dict[str, Any]:
     """The verdict on the best parameters, and the outlook; kept while nothing is new."""
     key = (experiment.pk, experiment.last_seq)
-    with _turns.of(experiment.pk):
+    with turns.of(experiment.pk):
         found = _told.get(key)
         if found is None:
             found = _winner(experiment)
@@ -32,17 +36,19 @@ def winner_json(experiment: Experiment) -> dict[str, Any]:
 
 
 def _winner(experiment: Experiment) -> dict[str, Any]:
-    counted = experiment.trials.filter(excluded=False, state__in=FINISHED).order_by("number")
-    rows = list(zip(*fast_rows.columns(counted, _COLUMNS), strict=True))
+    trials = trial_columns.of(experiment, _COLUMNS)
+    every = zip(*(trials[name] for name in _COLUMNS), strict=True)
+    rows = [row for row in every if row[1] in FINISHED and not row[7]]
     is_well = [row[1] == TrialState.SUCCEEDED and row[3] is not None for row in rows]
+    told_apart = keys([row[4] for row in rows])
     runs = [
-        Run(number, json.dumps(parameters, sort_keys=True), value if well else None)
-        for well, (number, _, _, value, parameters, _, _) in zip(is_well, rows, strict=True)
+        Run(row[0], key, row[3] if well else None)
+        for row, key, well in zip(rows, told_apart, is_well, strict=True)
     ]
     maximize = experiment.optimize_mode != "minimize"
     found = judge(runs, maximize=maximize)
     well_ones = [row for well, row in zip(is_well, rows, strict=True) if well]
-    took = [_seconds(start, end) for *_, start, end in well_ones if start and end]
+    took = [_seconds(row[5], row[6]) for row in well_ones if row[5] and row[6]]
     return {
         "verdict": found.verdict,
         "contenders": [asdict(contender) for contender in found.contenders],
@@ -53,6 +59,25 @@ def _winner(experiment: Experiment) -> dict[str, Any]:
         "outlook": _outlook(experiment, rows, well_ones, maximize=maximize),
         "seconds_each": sum(took) / len(took) if took else None,
     }
+
+
+def keys(each: Sequence[Mapping[str, Any]]) -> list[Hashable]:
+    """What tells parameters apart: equal where they are the same as JSON, and only there.
+
+    Most are like no others: only those that may be are written as JSON, which takes long.
+    """
+    encode = json.JSONEncoder(sort_keys=True).encode
+    rough: list[Hashable] = []  # 1, 1.0 and true are alike
+    for parameters in each:
+        try:
+            rough.append(frozenset(parameters.items()))
+        except TypeError:  # nested
+            rough.append(encode(parameters))
+    n_alike = Counter(rough)
+    return [
+        key if n_alike[key] == 1 else encode(parameters)
+        for key, parameters in zip(rough, each, strict=True)
+    ]
 
 
 def _outlook(
@@ -67,7 +92,7 @@ def _outlook(
     told = [row for row in well_ones if row[2] != REPEAT]
     n_left = 0 if experiment.is_ended else _n_left(experiment)
     n_more = n_left if n_left > 0 else len(searched)
-    values = [row[3] for row in sorted(told, key=lambda row: (row[6], row[0]))]
+    values = [row[3] for row in sorted(told, key=itemgetter(6, 0))]
     n_telling = round(n_more * len(told) / max(1, len(searched)))
     found = outlook(values, n_more=n_telling, maximize=maximize)
     if found is None:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from experiments.models import Experiment, Trial
 from experiments.rest.winner import ContenderShape, OutlookShape, WinnerShape
+from experiments.selectors.winner import keys as keys_of
 from experiments.states import Phase, TrialState
 
 
@@ -138,3 +139,15 @@ def test_an_experiment_out_of_time_takes_no_repeats(client: Client, ended: Any) 
     experiment = ended(0.1, 0.2)
     Experiment.objects.filter(pk=experiment.pk).update(phase=Phase.TIMEOUT)
     assert repeat(client, experiment, trials=[1]).status_code == 409
+
+
+def test_parameters_are_the_same_as_json_and_only_there() -> None:
+    nested = {"opt": {"_name": "adam", "lr": 0.1}}
+    each: list[dict[str, Any]] = [
+        {"a": 1, "b": "x"}, {"b": "x", "a": 1}, {"a": 1.0, "b": "x"}, {"a": True, "b": "x"},
+        {"a": 1}, nested, {"opt": {"lr": 0.1, "_name": "adam"}}, {"opt": {"lr": 0.1}},
+    ]  # fmt: skip
+    keys = keys_of(each)
+    texts = [json.dumps(parameters, sort_keys=True) for parameters in each]
+    for one, text in zip(keys, texts, strict=True):
+        assert [key == one for key in keys] == [other == text for other in texts]

@@ -14,6 +14,8 @@ from django.db import DatabaseError
 from django.test import AsyncClient, Client
 
 from experiments.access.tokens import TrialClaim
+from experiments.charts import crowd
+from experiments.charts import curves as chart
 from experiments.models import Curve, Experiment, Metric, Trial, curves
 from experiments.reports import rows
 from experiments.reports.wire import Report
@@ -253,3 +255,25 @@ def test_the_json_export_comes_in_pieces(alice: Any, monkeypatch: pytest.MonkeyP
     found = json.loads(b"".join(pieces))
     assert [trial["number"] for trial in found["trials"]] == list(range(50))
     assert found["best"]["number"] == made.best_trial.number
+
+
+@pytest.mark.django_db
+def test_of_very_many_curves_some_are_read_and_the_legend_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(chart, "MOST_LINES", 20)
+    made = generate(Wish(trials=150, points=12, stopped=0.0, failed=0.0))
+    whole = bands_of(made)
+    assert "130 curves" in whole["name"]  # the best 20 have lines of their own
+    monkeypatch.setattr(crowd, "MOST_READ", 65)
+    chart_data._kept.clear()
+    some = bands_of(made)
+    assert "65 of 130 curves" in some["name"]
+    assert some["x"] == whole["x"]
+    assert some["y"] != whole["y"]
+    assert some["y"] == pytest.approx(whole["y"], rel=0.3)
+
+
+def bands_of(experiment: Experiment) -> Any:
+    figure = chart_data.figure(experiment, "curves", {})
+    return next(trace for trace in figure["data"] if trace["uid"] == "median")

@@ -76,5 +76,5 @@ export function inPieces(element, now = () => performance.now()) {
   };
 }
 
-/** Let everything else of the page have its turn. */
-export const pause = () => new Promise((resolve) => setTimeout(resolve));
+/** Let everything else of the page have its turn, for so many milliseconds at least. */
+export const pause = (least = 0) => new Promise((resolve) => setTimeout(resolve, least));

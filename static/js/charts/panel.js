@@ -154,7 +154,8 @@ export class ChartPanel {
     this.card.freshen();
     // One fetch at a time: on a slow server, news would abort each answer before it comes.
     if (this.fetching || document.hidden || (this.figure && !this.sight.isNear)) return;
-    const due = Math.max(Date.now(), this.fetchedAt + this.pause);
+    const rest = this.pause ? this.plot.left : 0; // what comes is drawn at once
+    const due = Math.max(Date.now() + rest, this.fetchedAt + this.pause);
     if (this.timer && this.due <= due) return;
     if (!this.isVisible) return; // asked last: the browser has to lay out the page for it
     clearTimeout(this.timer);

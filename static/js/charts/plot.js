@@ -5,12 +5,10 @@ import { gettext } from "../language.js";
 import { fileStem } from "./image.js";
 import { ChartKeys } from "./keys.js";
 import { inPieces, pause } from "./library.js";
+import { Rest } from "./rest.js";
 import { dressed, fit, theme, themed } from "./theme.js";
 import { axesOf, View } from "./view.js";
 
-const REDRAW = 350; // milliseconds between two drawings of one chart
-const REST = 12; // times as long as a drawing took the page is left alone after it
-const MOST_REST = 2000; // milliseconds
 const AFTER_DRAG = 100; // until Plotly has told where a drag has ended
 const RESET_ICON = {
   width: 24,
@@ -18,11 +16,12 @@ const RESET_ICON = {
   path: "M12 3 3 10.6V21h6.5v-6h5v6H21V10.6zm0 2.6 7 5.9V19h-2.5v-6h-9v6H5v-7.5z",
 };
 
+const rest = new Rest();
 /** @type {Promise<unknown>} */
 let turns = Promise.resolve();
 /** Wait until it is one's turn to draw: one chart a task, so that clicks are answered between. */
 export function turn() {
-  turns = turns.then(pause);
+  turns = turns.then(() => pause(rest.left(performance.now())));
   return turns;
 }
 
@@ -50,8 +49,7 @@ export class Plot {
     /** @type {Figure | null} */
     this.figure = null;
     this.revision = 0;
-    this.drawnAt = 0;
-    this.took = 0; // milliseconds, the last drawing
+    this.restsUntil = 0;
     this.timer = 0;
     this.isDrawn = false;
     /** @type {Promise<void> | null} the first drawing, while it is under way */
@@ -88,7 +86,7 @@ export class Plot {
       window.removeEventListener("pointercancel", release, true);
       this.isPressed = false;
       if (!this.isLate || this.drawing) return;
-      this.drawnAt = Date.now() - REDRAW + AFTER_DRAG;
+      this.restsUntil = performance.now() + AFTER_DRAG;
       this.drawSoon();
     };
     window.addEventListener("pointerup", release, true);
@@ -134,15 +132,21 @@ export class Plot {
     this.draw();
   }
 
+  /** Milliseconds until it should be drawn again. */
+  get left() {
+    return Math.max(0, this.restsUntil - performance.now());
+  }
+
   /** The figure's data have changed. */
   drawSoon() {
     this.isBehind = !this.isNear();
     if (this.timer || document.hidden || this.isBehind) return;
-    const rest = Math.max(REDRAW, Math.min(REST * this.took, MOST_REST));
-    const wait = Math.max(0, this.drawnAt + rest - Date.now());
+    const wait = Math.max(this.left, rest.left(performance.now()));
     this.timer = window.setTimeout(() => {
       this.timer = 0;
-      this.draw();
+      const isFree = rest.left(performance.now()) === 0; // else another was drawn meanwhile
+      if (isFree) this.draw();
+      else this.drawSoon();
     }, wait);
   }
 
@@ -165,7 +169,8 @@ export class Plot {
     layout.selectionrevision = this.revision; // what was dragged is a condition by now
     layout.datarevision = this.revision;
     fit(layout, element.clientWidth);
-    this.drawnAt = Date.now();
+    const began = performance.now();
+    this.restsUntil = rest.drew(began, began);
     this.isBehind = false;
     // Copies: Plotly notes in them which traces a person has hidden, and would then take that for
     // the figure's own wish.
@@ -175,9 +180,8 @@ export class Plot {
       turns = turns.then(() => this.drawing).catch(() => {}); // one that fails holds up no other
       return;
     }
-    const began = performance.now();
     window.Plotly.react(element, data, layout, this.config);
-    this.took = performance.now() - began;
+    this.restsUntil = rest.drew(began, performance.now());
     element.dataset.drawn = String(this.revision);
   }
 
