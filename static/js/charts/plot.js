@@ -5,6 +5,7 @@ import { gettext } from "../language.js";
 import { fileStem } from "./image.js";
 import { ChartKeys } from "./keys.js";
 import { inPieces, pause } from "./library.js";
+import { plotlyWords } from "./plotly_words.js";
 import { dressed, fit, theme, themed } from "./theme.js";
 import { axesOf, View } from "./view.js";
 
@@ -60,6 +61,7 @@ export class Plot {
     // A drawing in the middle of a drag would take the drag away.
     element.addEventListener("pointerdown", () => this.press(), true);
     this.config = {
+      ...plotlyWords(),
       responsive: true,
       displaylogo: false,
       displayModeBar: "hover",

@@ -62,7 +62,9 @@ export function drawBest(experiment, urls) {
   const { best } = experiment;
   const hasFailed = Boolean(experiment.counts.FAILED || experiment.counts.LOST);
   changed("best", [best, isEnded(experiment), experiment.n_finished, hasFailed], () => {
-    byId("best").replaceChildren(...(best ? bestParts(best, urls) : [noBest(experiment, hasFailed)]));
+    byId("best").replaceChildren(
+      ...(best ? bestParts(best, urls) : [noBest(experiment, hasFailed)]),
+    );
   });
 }
 
