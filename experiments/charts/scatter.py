@@ -388,9 +388,9 @@ def _nearly(info: ScatterInfo) -> list[str]:
     best = int(info.both[losses.argmin()])
     return [
         _(
-            "{n} come within 1 % of the best value: {name} from {low} (#{least}) to {high} "
+            "{n} come within {percent} of the best value: {name} from {low} (#{least}) to {high} "
             "(#{most}); the best, #{best}, has {own}.",
-            n=close.size, name=style.plain_text(other.words),
+            n=close.size, percent=f"{100 * NEARLY:.0f} %", name=style.plain_text(other.words),
             low=_words(numbers[least]), least=trials[least].number,
             high=_words(numbers[most]), most=trials[most].number,
             best=trials[best].number, own=_words(numbers[best]),
