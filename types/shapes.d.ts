@@ -102,6 +102,7 @@ interface FailureGroup {
   reason: string;
   count: number;
   trials: number[];
+  where: Where[];
 }
 
 interface FailuresAnswer {

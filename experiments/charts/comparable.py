@@ -35,6 +35,16 @@ class Comparable:
             parts.append(_("{n} excluded", n=self.n_excluded))
         return _("Left out: {parts}.", parts=", ".join(parts)) if parts else ""
 
+    @property
+    def nothing(self) -> str:
+        """Why there is nothing to draw, where no trial can be compared."""
+        if not self.n_valueless:
+            return " ".join([_("No trial has ended with a value yet."), self.left_out]).strip()
+        words = [_("None of {n} ended trials has a value.", n=self.n_valueless)]
+        if self.n_excluded:
+            words.append(_("Left out: {parts}.", parts=_("{n} excluded", n=self.n_excluded)))
+        return " ".join(words)
+
 
 def comparable(record: Record) -> Comparable:
     trials = sorted((t for t in record.trials if t.has_value and not t.excluded), key=_number)

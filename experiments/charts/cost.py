@@ -1,14 +1,17 @@
 """Cost: the best value so far against the time spent on it.
 
-``wall`` counts from the first start on, whatever stood still; ``trials`` adds up what every trial
-ran, failed and excluded ones too: it is what was paid for. Only succeeded trials that are not
+``wall`` counts from the first start on, without pauses: a night in which it was suspended, or the
+week until somebody ran the best ones again. ``trials`` adds up what every trial ran, failed and
+excluded ones too: it is what was paid for. Only succeeded trials that are not
 excluded may be the best, as in the history.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -29,6 +32,7 @@ from experiments.charts.words import gettext as _
 
 KIND = "cost"
 SPENT = ("wall", "trials")
+PAUSE_S = 60.0  # so long no trial runs; a shorter time is the change from one to the next
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class CostInfo:
     gains: tuple[Gain, ...]
     spent_s: float  # till now, or till the last trial's end
     failed_s: float  # of the trials' time, in trials that ended without a value
+    paused_s: float  # of wall-clock time, and not counted in it
     view: tuple[float, float] | None
     log: bool
     log_possible: bool
@@ -57,6 +62,7 @@ def info(record: Record, options: Options) -> CostInfo:
     started = [t for t in record.trials if t.started_at is not None]
     ended = sorted((t for t in started if t.finished_at), key=lambda t: (t.finished_at, t.number))
     first = min((t.started_at for t in started if t.started_at), default=record.now)
+    pauses = _pauses(started, record.now)
     running_s = sum(_ran_s(t, record.now) for t in started if not t.finished_at)
     sign = 1.0 if record.maximize else -1.0
     gains: list[Gain] = []
@@ -68,10 +74,10 @@ def info(record: Record, options: Options) -> CostInfo:
             continue
         if gains and sign * trial.value <= sign * gains[-1].value:
             continue
-        wall_s = max(0.0, (trial.finished_at - first).total_seconds())
+        wall_s = _wall_s(first, trial.finished_at, pauses)
         gains.append(Gain(trial, trial.value, paid_s if by_trials else wall_s))
     last = record.now if running_s or not ended else (ended[-1].finished_at or record.now)
-    spent_s = paid_s + running_s if by_trials else max(0.0, (last - first).total_seconds())
+    spent_s = paid_s + running_s if by_trials else _wall_s(first, last, pauses)
     values = np.array([t.value for t in ended if t.has_value and not t.excluded], dtype=np.float64)
     best_values = scale.drawable(np.array([g.value for g in gains], dtype=np.float64))
     log_possible = bool(best_values.size) and bool((best_values > 0).all())
@@ -81,10 +87,30 @@ def info(record: Record, options: Options) -> CostInfo:
         gains=tuple(gains),
         spent_s=spent_s,
         failed_s=sum(_ran_s(t, record.now) for t in ended if not t.has_value),
+        paused_s=0.0 if by_trials else sum((b - a).total_seconds() for a, b in pauses),
         view=_view(best_values, values),
         log=log,
         log_possible=log_possible,
     )
+
+
+def _pauses(started: Sequence[TrialRecord], now: datetime) -> list[tuple[datetime, datetime]]:
+    """From when to when no trial ran, between the first start and the last, in order."""
+    runs = sorted((t.started_at, t.finished_at or now) for t in started if t.started_at)
+    found = []
+    for (start, _), busy_until in zip(
+        runs[1:], accumulate((end for _, end in runs), max), strict=False
+    ):
+        if (start - busy_until).total_seconds() > PAUSE_S:
+            found.append((busy_until, start))
+    return found
+
+
+def _wall_s(
+    first: datetime, moment: datetime, pauses: Sequence[tuple[datetime, datetime]]
+) -> float:
+    paused = sum((end - start).total_seconds() for start, end in pauses if end <= moment)
+    return max(0.0, (moment - first).total_seconds() - paused)
 
 
 def _ran_s(trial: TrialRecord, now: datetime) -> float:
@@ -179,6 +205,10 @@ def _note(info: CostInfo) -> str:
                 "{time} of it went into trials that ended without a value.",
                 time=style.in_words(info.failed_s),
             )
+        )
+    if info.paused_s:
+        parts.append(
+            _("Not counted: {time} in which no trial ran.", time=style.in_words(info.paused_s))
         )
     return " ".join(parts)
 

@@ -108,8 +108,7 @@ _LINES: dict[str, dict[str, Any]] = {
 
 def figure(info: EdfInfo) -> Figure:
     if not info.lines:
-        words = [_("No trial has ended with a value yet."), info.trials.left_out]
-        return style.empty(KIND, " ".join(words).strip())
+        return style.empty(KIND, info.trials.nothing)
     assert info.view is not None
     x_axis = style.axis(_("Value"), type="log" if info.log else "linear")
     low, high = scale.axis_range(*info.view, log=info.log)

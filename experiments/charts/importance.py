@@ -39,7 +39,7 @@ class ImportanceInfo:
         """Why no importance can be told, as a sentence; empty where it can."""
         n = self.trials.values.size
         if n == 0:
-            return _("No trial has ended with a value yet.")
+            return self.trials.nothing
         if n < LEAST:
             return _(
                 "Too few trials: {n} have ended with a value, and it takes {least}.",
@@ -76,7 +76,8 @@ def info(record: Record, options: Options) -> ImportanceInfo:
 
 def figure(info: ImportanceInfo) -> Figure:
     if info.why_nothing:
-        return style.empty(KIND, " ".join([info.why_nothing, info.trials.left_out]).strip())
+        left_out = info.trials.left_out if info.trials.values.size else ""
+        return style.empty(KIND, f"{info.why_nothing} {left_out}".strip())
     rows = {-place: score for place, score in enumerate(info.scores)}
     traces = [
         trace

@@ -138,8 +138,7 @@ def figure(info: PairInfo) -> Figure:
 
 def _why_nothing(info: PairInfo) -> str:
     if not info.trials.values.size:
-        words = [_("No trial has ended with a value yet."), info.trials.left_out]
-        return " ".join(words).strip()
+        return info.trials.nothing
     if info.x is None or info.y is None:
         return _("It takes two parameters that vary.")
     if info.x is info.y:

@@ -25,6 +25,7 @@ from experiments.charts.base import (
     names_option,
     number_option,
 )
+from experiments.charts.comparable import comparable
 from experiments.charts.table import with_parameters
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
@@ -56,6 +57,7 @@ class ParallelInfo:
     flipped: frozenset[str] = frozenset()  # labels of axes drawn upside down; "" is the value's
     value_log: bool = False
     value_can_log: bool = False
+    nothing: str = ""  # why there is nothing to draw
 
 
 def info(record: Record, options: Options) -> ParallelInfo:
@@ -93,6 +95,7 @@ def info(record: Record, options: Options) -> ParallelInfo:
     offered = sorted(((a.label, telling(a, ranks)) for a in varying), key=lambda pair: -pair[1])
     shown = [replace(a, places=a.places[first:]) for a in _chosen(varying, found, offered, options)]
     return ParallelInfo(
+        nothing="" if trials else comparable(record).nothing,
         maximize=record.maximize,
         trials=tuple(trials[first:]),
         ranks=_ranks(values),
@@ -159,7 +162,7 @@ def _ranks(values: Floats) -> tuple[float, ...]:
 
 def figure(info: ParallelInfo) -> Figure:
     if not info.trials:
-        return style.empty(KIND, _("No trial has ended with a value yet."))
+        return style.empty(KIND, info.nothing)
     dimensions = [_value_dimension(info), *(_dimension(axis) for axis in info.axes)]
     for dimension, label in zip(dimensions, ["", *(a.label for a in info.axes)], strict=True):
         if label in info.flipped:

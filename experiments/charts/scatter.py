@@ -2,7 +2,9 @@
 
 At first the value against the time that a trial took. Where both axes have a better side, the
 trials are marked that no other beats in both (the Pareto front), and a line joins them. Colour is
-the rank of the trial's value among all.
+the rank of the trial's value among all. Where one axis is the value, the note says how far the
+other number goes among the trials that are nearly as good as the best. Far-out numbers are off
+scale, unless ``clip`` says 0.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.charts import axes, brush, panels, style
+from experiments.charts import axes, brush, panels, scale, style
 from experiments.charts.axes import Axis
 from experiments.charts.base import (
     STOPS,
@@ -26,6 +28,7 @@ from experiments.charts.base import (
     Table,
     TrialRecord,
     choice_option,
+    flag_option,
 )
 from experiments.charts.comparable import Comparable, comparable, goodness
 from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
@@ -37,6 +40,8 @@ MOST_POINTS = 3000  # drawn one by one: the front, the best, and some of the oth
 BETTER = ("", "low", "high", "none")  # "": as the number itself says
 PARAMETER, METRIC = "param:", "metric:"
 FIRST = {"x": "duration", "y": "value"}
+MOST_EXACT = 2**53  # whole numbers up to here are written whole
+NEARLY = 0.01  # of the best value: trials that lose no more than this are nearly as good
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +62,7 @@ class ScatterInfo:
     y: Side | None
     both: np.ndarray[tuple[int], np.dtype[np.intp]]  # trials that have both numbers
     front: np.ndarray[tuple[int], np.dtype[np.intp]]  # of them, those that nothing beats; by x
+    views: tuple[tuple[float, float] | None, ...]  # what x and y show at first; None: their own
     offered: tuple[tuple[str, str], ...]  # names and words of all that an axis can show
 
 
@@ -66,6 +72,7 @@ def info(record: Record, options: Options) -> ScatterInfo:
     ``better_x``, ``better_y`` = low | high | none: which end is better, where that is not plain.
     """
     trials = comparable(record)
+    clip = flag_option(options, "clip", default=True)
     readers = _readers(record, trials.trials)
     sides = {name: _side(name, options, record, trials.trials, readers) for name in ("x", "y")}
     x, y = sides["x"], sides["y"]
@@ -83,6 +90,7 @@ def info(record: Record, options: Options) -> ScatterInfo:
         y=y,
         both=both,
         front=_front(x, y, both) if x and y else both[:0],
+        views=tuple(_view(side, trials, both, clip=clip) for side in (x, y)),
         offered=tuple((name, words) for name, (words, _reader) in readers.items()),
     )
 
@@ -155,6 +163,23 @@ def _side(
     return Side(name, words, axis, _end(better, name, record))
 
 
+def _view(
+    side: Side | None,
+    trials: Comparable,
+    both: np.ndarray[tuple[int], np.dtype[np.intp]],
+    *,
+    clip: bool,
+) -> tuple[float, float] | None:
+    """Without what is far out; the best trial is always in sight. A parameter has its own range."""
+    if side is None or not both.size or side.name.startswith(PARAMETER):
+        return None
+    if side.axis.kind == "choice":
+        return None
+    places = np.array(side.axis.places)
+    best = float(places[both[trials.losses[both].argmin()]])
+    return scale.value_view(places[both], best, log=False, clip=clip)
+
+
 def _end(asked: str, name: str, record: Record) -> int:
     """Which end is better: said, or plain from what it is. Never guessed from a name."""
     if asked:
@@ -197,8 +222,8 @@ def figure(info: ScatterInfo) -> Figure:
         traces.append(_line(info))
     frame = style.layout(
         KIND,
-        xaxis=panels.axis_layout(info.x.axis, _title(info.x)),
-        yaxis=panels.axis_layout(info.y.axis, _title(info.y)),
+        xaxis=panels.axis_layout(info.x.axis, _title(info.x), **_range(info.views[0])),
+        yaxis=panels.axis_layout(info.y.axis, _title(info.y), **_range(info.views[1])),
         showlegend=False,
         margin={"l": 64, "r": 16, "t": 16, "b": 48},
     )
@@ -209,6 +234,7 @@ def figure(info: ScatterInfo) -> Figure:
         "choices": _choices(info),
         "n_trials": int(info.both.size),
         "n_front": int(info.front.size),
+        "clipped": _n_outside(info),
         "note": _note(info, drawn.size),
         "selects": {
             which: selects
@@ -219,10 +245,22 @@ def figure(info: ScatterInfo) -> Figure:
     return {"data": traces, "layout": frame}
 
 
+def _range(view: tuple[float, float] | None) -> dict[str, Any]:
+    return {} if view is None else {"range": list(scale.axis_range(*view, log=False))}
+
+
+def _n_outside(info: ScatterInfo) -> int:
+    is_outside = np.full(info.both.size, False)
+    for side, view in zip((info.x, info.y), info.views, strict=True):
+        if side is not None and view is not None:
+            places = np.array(side.axis.places)[info.both]
+            is_outside |= (places < view[0]) | (places > view[1])
+    return int(is_outside.sum())
+
+
 def _why_nothing(info: ScatterInfo) -> str:
     if not info.trials.values.size:
-        words = [_("No trial has ended with a value yet."), info.trials.left_out]
-        return " ".join(words).strip()
+        return info.trials.nothing
     if not info.both.size:
         return _("No trial has both numbers.")
     return ""
@@ -325,9 +363,45 @@ def _note(info: ScatterInfo, n_drawn: int) -> str:
         parts.append(_("Ringed: {n} that no other trial beats in both.", n=info.front.size))
     elif not (info.x.better and info.y.better):
         parts.append(_("Say which end of each axis is better to see which trials none beats."))
+    parts += _nearly(info)
+    if n_outside := _n_outside(info):
+        parts.append(_("{n} trials are off scale.", n=n_outside))
     if info.trials.left_out:
         parts.append(info.trials.left_out)
     return " ".join(parts)
+
+
+def _nearly(info: ScatterInfo) -> list[str]:
+    """What one need not pay: the ends of the other number among trials nearly as good."""
+    sides = (info.x, info.y)
+    if "value" not in [side.name for side in sides if side]:
+        return []
+    other = next((side for side in sides if side and side.name not in ("value", "number")), None)
+    if other is None or other.axis.kind == "choice":
+        return []
+    losses, trials = info.trials.losses[info.both], info.trials.trials
+    close = info.both[losses <= losses.min() + NEARLY * abs(losses.min())]
+    if close.size < 2:
+        return []
+    numbers = _cells(other, trials)
+    least, most = (find(close.tolist(), key=numbers.__getitem__) for find in (min, max))
+    best = int(info.both[losses.argmin()])
+    return [
+        _(
+            "{n} come within {percent} of the best value: {name} from {low} (#{least}) to {high} "
+            "(#{most}); the best, #{best}, has {own}.",
+            n=close.size, percent=f"{100 * NEARLY:.0f} %", name=style.plain_text(other.words),
+            low=_words(numbers[least]), least=trials[least].number,
+            high=_words(numbers[most]), most=trials[most].number,
+            best=trials[best].number, own=_words(numbers[best]),
+        )
+    ]  # fmt: skip
+
+
+def _words(number: float) -> str:
+    """Sizes whole: 101632, not 1.016e+05."""
+    is_whole = float(number).is_integer() and abs(number) < MOST_EXACT
+    return str(int(number)) if is_whole else style.number_text(number, 4)
 
 
 def table(info: ScatterInfo) -> Table:

@@ -153,13 +153,11 @@ def along(axis: Axis, places: Floats, values: Floats) -> Along:
 
 
 def figure(info: SliceInfo) -> Figure:
-    if not info.trials.values.size or not info.panels:
-        words = (
-            _("The search space has no parameter that varies.")
-            if info.trials.values.size
-            else _("No trial has ended with a value yet.")
-        )
-        return style.empty(KIND, " ".join([words, info.trials.left_out]).strip())
+    if not info.trials.values.size:
+        return style.empty(KIND, info.trials.nothing)
+    if not info.panels:
+        words = [_("The search space has no parameter that varies."), info.trials.left_out]
+        return style.empty(KIND, " ".join(words).strip())
     n_columns = min(info.n_columns, len(info.panels))
     n_rows = math.ceil(len(info.panels) / n_columns)
     is_narrow = info.n_columns <= FEW_COLUMNS  # few panels of a wide page have room

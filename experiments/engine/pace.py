@@ -79,12 +79,32 @@ def time_left(
     return Left(low, min(high, limit_s), "trials")
 
 
-def saved_by_stopping(whole_s: Sequence[float], stopped_s: Sequence[float]) -> float | None:
-    """Seconds of training that early stopping saved, if each had run as long as the whole ones.
+@dataclass(frozen=True)
+class Stopped:
+    """A trial that was stopped early: how long it ran, and what it had reported by then."""
 
-    None where no trial ran to its end: there is nothing to compare with.
+    seconds: float
+    n_reports: int = 0
+    reporting_s: float | None = None  # from its first report to its end
+
+
+def saved_by_stopping(
+    whole_s: Sequence[float], whole_reports: Sequence[int], stopped: Sequence[Stopped]
+) -> tuple[float, float] | None:
+    """Seconds of training, and reports, that early stopping saved.
+
+    A stopped trial would have reported as often as the whole ones, at its own pace: its start-up
+    is over, and a small network is quicker than a large one. Where it did not report, it would have
+    run as long as the whole ones. None where no trial ran to its end: nothing to compare with.
     """
-    if not whole_s or not stopped_s:
+    if not whole_s or not stopped:
         return None
-    usual = float(np.mean(whole_s))
-    return sum(max(0.0, usual - seconds) for seconds in stopped_s)
+    usual_s, usual_reports = float(np.mean(whole_s)), float(np.mean(whole_reports))
+    missing = [max(0.0, usual_reports - trial.n_reports) for trial in stopped]
+    seconds = [
+        max(0.0, usual_s - trial.seconds)
+        if trial.reporting_s is None or trial.n_reports < 2
+        else n * trial.reporting_s / (trial.n_reports - 1)
+        for trial, n in zip(stopped, missing, strict=True)
+    ]
+    return sum(seconds), sum(missing)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from experiments.algorithms.space.parameters import freeze, is_number
 from experiments.engine.breaker import masked
 
-LEAST = 5  # failures, and trials that did well, before anything is said of their parameters
+LEAST_FAILED = 3  # before anything is said of their parameters
+LEAST_WELL = 5  # trials that did well, the same
 N_CUTS = 20  # of a numeric parameter's values
 CHANCE = 0.01  # of being told something by chance, over all that is looked at
 MOST_TOLD = 3
@@ -80,7 +81,7 @@ def where(failed: Sequence[Mapping[str, Any]], well: Sequence[Mapping[str, Any]]
     by value; a conditional one is looked at over the trials that have it. Fisher's exact test, one-
     sided, with Bonferroni's correction for all that is looked at.
     """
-    if len(failed) < LEAST or len(well) < LEAST:
+    if len(failed) < LEAST_FAILED or len(well) < LEAST_WELL:
         return []
     found: list[tuple[float, Where]] = []
     n_looked_at = 0

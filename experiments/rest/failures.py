@@ -14,15 +14,6 @@ from experiments.rest.inputs import SelectionQuery
 from experiments.selectors.triage import failures_json
 
 
-class GroupShape(serializers.Serializer[Any]):
-    exit_code = serializers.IntegerField(allow_null=True)
-    reason = serializers.CharField(help_text="Of the newest; numbers and paths may differ.")
-    count = serializers.IntegerField()
-    trials = serializers.ListField(
-        child=serializers.IntegerField(), help_text="Numbers, the newest first; at most 200."
-    )
-
-
 class WhereShape(serializers.Serializer[Any]):
     parameter = serializers.CharField(help_text="A nested one by its dotted name.")
     low = serializers.FloatField(allow_null=True, help_text="From this value on.")
@@ -32,6 +23,20 @@ class WhereShape(serializers.Serializer[Any]):
     of = serializers.IntegerField()
     elsewhere_failed = serializers.IntegerField()
     elsewhere_of = serializers.IntegerField()
+
+
+class GroupShape(serializers.Serializer[Any]):
+    exit_code = serializers.IntegerField(allow_null=True)
+    reason = serializers.CharField(help_text="Of the newest; numbers and paths may differ.")
+    count = serializers.IntegerField()
+    trials = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Numbers, the newest first; at most 200."
+    )
+    where = WhereShape(
+        many=True,
+        help_text="The same of this group's failures; empty where all are of one group, and after "
+        "the fifth.",
+    )
 
 
 class FailuresShape(serializers.Serializer[Any]):

@@ -6,11 +6,12 @@ import math
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Min
 from django.utils import timezone
 
 from experiments.engine import pace
 from experiments.manifest.forecast import gpus_of_a_trial
-from experiments.models import Experiment
+from experiments.models import Experiment, Metric
 from experiments.problems import ProblemsError
 from experiments.selectors import trial_columns
 from experiments.selectors.let_finish import let_finish_json
@@ -28,12 +29,9 @@ def pace_json(experiment: Experiment) -> dict[str, Any]:
     Time that trials wait for a slot or a node counts as left, but not as spent.
     """
     now = timezone.now()
-    columns = ("state", "created_at", "started_at", "finished_at", "n_reports")
+    columns = ("state", "created_at", "started_at", "finished_at", "n_reports", "number")
     trials = trial_columns.of(experiment, columns)
-    found = [trials[name] for name in columns]
-    *times, n_reports = found
-    rows = list(zip(*times, strict=True))
-    reports = list(zip(found[0], n_reports, strict=True))
+    rows = list(zip(*(trials[name] for name in columns[:4]), strict=True))
     ran = [(state, _between(start, end or now)) for state, _, start, end in rows if start]
     by_state: dict[str, list[float]] = {state: [] for state in TrialState}
     for state, seconds in ran:
@@ -55,7 +53,15 @@ def pace_json(experiment: Experiment) -> dict[str, Any]:
         )
     spent = sum(seconds for _, seconds in ran)
     gpus = _gpus(experiment)
-    stopped = by_state[TrialState.EARLY_STOPPED]
+    stopped = _stopped(experiment, trials)
+    saved = pace.saved_by_stopping(
+        by_state[TrialState.SUCCEEDED],
+        [
+            n for state, n in zip(trials["state"], trials["n_reports"], strict=True)
+            if state == TrialState.SUCCEEDED
+        ],
+        stopped,
+    ) or (None, None)  # fmt: skip
     return {
         "left": left
         and {"low_s": round(left.low_s, 1), "high_s": round(left.high_s, 1),
@@ -64,17 +70,36 @@ def pace_json(experiment: Experiment) -> dict[str, Any]:
         "gpus_per_trial": gpus,
         "gpu_seconds": round(spent * gpus, 1) if gpus else None,
         "stopped_early": len(stopped),
-        "saved_seconds": _rounded(pace.saved_by_stopping(by_state[TrialState.SUCCEEDED], stopped)),
-        "saved_reports": _rounded(
-            pace.saved_by_stopping(
-                *(
-                    [n for state, n in reports if state == wanted]
-                    for wanted in (TrialState.SUCCEEDED, TrialState.EARLY_STOPPED)
-                )
-            )
-        ),
+        "saved_seconds": _rounded(saved[0]),
+        "saved_reports": _rounded(saved[1]),
         "let_finish": let_finish_json(experiment),
     }  # fmt: skip
+
+
+def _stopped(experiment: Experiment, trials: trial_columns.TrialColumns) -> list[pace.Stopped]:
+    if TrialState.EARLY_STOPPED not in trials["state"]:
+        return []
+    first = dict(
+        Metric.objects.filter(
+            trial__experiment_id=experiment.pk,
+            trial__state=TrialState.EARLY_STOPPED,
+            kind=Metric.Kind.PERIODICAL,
+            sequence=0,
+        )
+        .order_by()
+        .values_list("trial__number")
+        .annotate(Min("time"))
+    )
+    names = ("state", "started_at", "finished_at", "n_reports", "number")
+    return [
+        pace.Stopped(
+            seconds=_between(start, end),
+            n_reports=n,
+            reporting_s=_between(first[number], end) if number in first else None,
+        )
+        for state, start, end, n, number in zip(*(trials[name] for name in names), strict=True)
+        if state == TrialState.EARLY_STOPPED and start and end
+    ]
 
 
 def _n_open(experiment: Experiment) -> float:

@@ -25,7 +25,7 @@ from django.utils.translation import gettext as _
 
 from experiments import looks
 from experiments.algorithms.space.flat import flat
-from experiments.charts import CHARTS
+from experiments.charts import CHARTS, style
 from experiments.models import MAY_BE_BEST, Event, Experiment, Trial
 from experiments.models.release import VERSION
 from experiments.selectors import chart_data, one_file
@@ -115,7 +115,7 @@ def _charts(experiment: Experiment) -> list[dict[str, Any]]:
             {
                 "kind": kind,
                 "title": titles.get(kind, kind),
-                "note": meta.get("note", ""),
+                "note": style.unescaped(meta.get("note", "")),
                 "height": meta.get("height"),
                 "figure": {
                     "data": figure["data"],
@@ -133,6 +133,9 @@ def _facts(experiment: Experiment) -> dict[str, Any]:
     counts = count_trials([experiment])[experiment.pk]
     best = experiment.best_trial
     failures = failures_json(experiment)
+    for group in failures["groups"]:
+        group["places"] = [_place(place) for place in group["where"]]
+    is_by_group = any(group["where"] for group in failures["groups"])
     look = looks.experiment_look(
         experiment.phase,
         finishing=experiment.finish_requested,
@@ -157,7 +160,7 @@ def _facts(experiment: Experiment) -> dict[str, Any]:
         "active_seconds": experiment.active_seconds_at(timezone.now()),
         "pace": pace_json(experiment),
         "failures": failures,
-        "places": [_place(place) for place in failures["where"]],
+        "places": [] if is_by_group else [_place(place) for place in failures["where"]],
         "stops": _stops(experiment),
         "n_stops": counts.by_state[TrialState.EARLY_STOPPED],
         "most_stops": MOST_STOPS,

@@ -1,10 +1,20 @@
-"""Failed trials, grouped by how they failed, and where they fail. Called by REST."""
+"""Failed trials, grouped by how they failed, and where they fail: all, and each group by itself.
+
+Called by REST and by the report. Each cause has a place of its own (a step that is too long, a
+network that is too large), which all failures together blur.
+"""
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 from collections.abc import Collection
 from dataclasses import asdict
 from itertools import islice
+=======
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import zip_longest
+>>>>>>> ask
 from typing import Any
 
 from experiments.algorithms.space.flat import flat
@@ -17,6 +27,7 @@ from experiments.states import WENT_WRONG, TrialState
 
 NEWEST = 5000  # of either kind; what went wrong before them is of another day
 MOST_GROUPS = 20
+MOST_PLACED = 5  # groups of which it is said where they fail: the largest
 MOST_NUMBERS = 200  # of a group
 _WELL = frozenset({TrialState.SUCCEEDED, TrialState.EARLY_STOPPED})
 
@@ -34,6 +45,7 @@ def _failures(experiment: Experiment, chosen: Collection[int] | None) -> dict[st
     is_in = selection.is_in(chosen) if chosen is not None else lambda _: True
     wanted = ("number", "exit_code", "reason", "parameters", "state", "excluded", "retried", "id")
     trials = trial_columns.of(experiment, wanted)
+<<<<<<< HEAD
     newest = zip(*(reversed(trials[name]) for name in wanted), strict=True)
     rows = [row for row in newest if is_in(row[7])]
     went_wrong = (row for row in rows if row[4] in WENT_WRONG and not row[5] and not row[6])
@@ -42,6 +54,18 @@ def _failures(experiment: Experiment, chosen: Collection[int] | None) -> dict[st
     well = list(islice(went_well, NEWEST)) if failed else []
     groups = triage.groups([triage.Failure(*row[:3]) for row in failed])
     places = triage.where([flat(row[3]) for row in failed], list(map(flat, well)))
+=======
+    rows = [row for row in zip(*(trials[name] for name in wanted), strict=True) if is_in(row[7])]
+    rows.reverse()
+    failed = [
+        row for row in rows if row[4] in WENT_WRONG and not row[5] and not row[6]
+    ][:NEWEST]  # fmt: skip
+    well = [row[3] for row in rows if row[4] in _WELL and not row[5]][:NEWEST] if failed else []
+    groups = triage.groups([triage.Failure(*row[:3]) for row in failed])[:MOST_GROUPS]
+    parameters = {row[0]: row[3] for row in failed}
+    placed = groups[:MOST_PLACED] if len(groups) > 1 else []  # of one it is what all say
+    wheres = [triage.where([parameters[n] for n in group.trials], well) for group in placed]
+>>>>>>> ask
     return {
         "failed": len(failed),
         "groups": [
@@ -50,8 +74,13 @@ def _failures(experiment: Experiment, chosen: Collection[int] | None) -> dict[st
                 "reason": group.reason,
                 "count": len(group.trials),
                 "trials": list(group.trials[:MOST_NUMBERS]),
+                "where": _places(where),
             }
-            for group in groups[:MOST_GROUPS]
+            for group, where in zip_longest(groups, wheres, fillvalue=())
         ],
-        "where": [{**asdict(place), "values": list(place.values)} for place in places],
+        "where": _places(triage.where([row[3] for row in failed], well)),
     }
+
+
+def _places(places: Iterable[triage.Where]) -> list[dict[str, Any]]:
+    return [{**asdict(place), "values": list(place.values)} for place in places]

@@ -40,6 +40,19 @@ def test_wall_clock_counts_from_the_first_start() -> None:
     assert cost.info(given, {}).spent_s == 60.0
 
 
+def test_time_in_which_no_trial_ran_is_not_spent() -> None:
+    """The best ones ran again a week later; half a minute between two trials is no pause."""
+    week = 7 * 86400
+    later = [run(6, 0.6, 190, 200), run(7, 0.95, week, week + 20), run(8, 0.1, week + 5, week + 15)]
+    given = record([*TRIALS, *later])
+    assert steps(given) == [(10.0, 0.5), (50.0, 0.7), (120.0, 0.95)]
+    assert cost.info(given, {}).spent_s == 120.0
+    note = cost.draw(given, {})["layout"]["meta"]["note"]
+    assert "Not counted: 167 h 56 min in which no trial ran." in note
+    assert steps(given, x="trials")[-1][0] == 10 + 30 + 30 + 20 + 60 + 5 + 10 + 20 + 10
+    assert "Not counted" not in cost.draw(given, {"x": "trials"})["layout"]["meta"]["note"]
+
+
 def test_the_time_of_all_trials_counts_failed_and_excluded_ones() -> None:
     info = cost.info(record(TRIALS), {"x": "trials"})
     assert [(g.spent_s, g.value) for g in info.gains] == [(10.0, 0.5), (10 + 30 + 30 + 20, 0.7)]
@@ -53,10 +66,10 @@ def test_the_time_of_all_trials_counts_failed_and_excluded_ones() -> None:
 
 
 def test_a_running_trial_is_being_paid_for() -> None:
-    running = trial(1, None, "RUNNING", started_at=START + timedelta(minutes=30))
+    running = trial(1, None, "RUNNING", started_at=START + timedelta(seconds=40))
     given = record([run(0, 0.5, 0, 10), running])
     assert cost.info(given, {}).spent_s == 3600.0
-    assert cost.info(given, {"x": "trials"}).spent_s == 1810.0
+    assert cost.info(given, {"x": "trials"}).spent_s == 3570.0
 
 
 def test_the_line_goes_on_to_what_was_spent_in_all() -> None:

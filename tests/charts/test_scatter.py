@@ -102,3 +102,39 @@ def test_what_no_trial_has_is_named() -> None:
     assert "did you mean 'param:units'?" in problem.message
     with pytest.raises(ProblemsError):
         scatter.draw(FIVE, {"better_x": "left"})
+
+
+def test_far_out_trials_are_off_scale_unless_asked_for() -> None:
+    draw = np.random.default_rng(3)
+    rows = [(0.9 + float(v) / 100, 10 + float(s), 0.0) for v, s in draw.random((40, 2))]
+    given = trials(*rows, (0.1, 10.5, 0), (0.905, 4000, 0), (0.99, 11, 0))  # the last is best
+    low, high = scatter.draw(given, {})["layout"]["yaxis"]["range"]
+    assert 0.8 < low < 0.9
+    assert 0.99 <= high < 1.1
+    drawn = scatter.draw(given, {})["layout"]
+    assert drawn["xaxis"]["range"][1] < 20
+    assert drawn["meta"]["clipped"] == 2
+    assert "2 trials are off scale." in drawn["meta"]["note"]
+    every = scatter.draw(given, {"clip": "0"})["layout"]
+    assert every["xaxis"]["range"][1] >= 4000
+    assert (every["meta"]["clipped"], every["yaxis"]["range"][0] <= 0.1) == (0, True)
+
+
+def test_it_says_what_trials_nearly_as_good_have_of_the_other_number() -> None:
+    given = trials((0.9, 1, 101632), (0.895, 1, 9000), (0.892, 1, 250000), (0.88, 1, 3))
+    asked = {"x": "metric:size <mb>"}
+    words = (
+        "3 come within 1 % of the best value: metric size &lt;mb&gt; from 9000 (#1) to 250000 "
+        "(#2); the best, #0, has 101632."
+    )
+    assert words in scatter.draw(given, asked)["layout"]["meta"]["note"]
+    # of losses, too
+    losses = record(
+        [trial(n, v, parameters={"batch": 16, "units": n + 1}) for n, v in enumerate((2, 2.01, 9))],
+        space=SPACE, mode="minimize",
+    )  # fmt: skip
+    note = scatter.draw(losses, {"x": "param:units"})["layout"]["meta"]["note"]
+    assert "2 come within 1 % of the best value: units from 1 (#0) to 2 (#1)" in note
+    # neither of a choice nor of two other numbers
+    for other in ({"x": "param:batch"}, {"x": "param:units", "y": "duration"}):
+        assert "within 1 %" not in scatter.draw(given, other)["layout"]["meta"]["note"]

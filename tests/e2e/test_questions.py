@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.e2e.stack import Stack
 
@@ -75,6 +75,31 @@ def test_why_trials_fail_among_those_that_are_looked_at(page: Page, stack: Stack
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     expect(card.locator("#failures-count")).to_have_text("4")
+    page.get_by_role("link", name="See why they failed").click()
+    expect(card).to_be_in_viewport()
+
+
+def test_each_kind_of_failure_says_where_it_happens(page: Page, stack: Stack) -> None:
+    """Places of a group stand with it, and take the place of those of all together."""
+    made = stack.create(
+        name="failing-2", maxTrialNum=2, arguments=[1, 0, "crash"], breaker={"alike": 0}
+    )
+    stack.wait_for_phase(made, "DONE")
+    place = {"parameter": "x", "low": 3, "high": None, "values": [], "failed": 2, "of": 2}
+    place |= {"elsewhere_failed": 0, "elsewhere_of": 9}
+
+    def with_place(route: Route) -> None:
+        answer = route.fetch().json()
+        answer["groups"][0]["where"] = [place]
+        answer["where"] = [place | {"parameter": "blurred"}]
+        route.fulfill(json=answer)
+
+    page.route("**/failures/*", with_place)
+    page.goto(f"/experiments/{made}/")
+    expect(page.get_by_test_id("failure-group")).to_contain_text(
+        "x from 3 up: 2 of 2 failed, elsewhere 0 of 9."
+    )
+    expect(page.locator("#failures-where")).to_be_empty()
 
 
 def test_which_trials_none_beats_in_both(page: Page, done: str) -> None:
@@ -85,3 +110,4 @@ def test_which_trials_none_beats_in_both(page: Page, done: str) -> None:
     chart.get_by_label("Which is better on the horizontal axis").select_option("none")
     expect(chart.locator(".chart-note")).to_contain_text("Say which end of each axis is better")
     assert "scatter.better_x=none" in page.url
+    expect(chart.locator(".chart-note")).to_contain_text("within 1 % of the best value")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from experiments.engine.pace import Left, saved_by_stopping, time_left
+from experiments.engine.pace import Left, Stopped, saved_by_stopping, time_left
 
 FOR_EVER = 1e9
 
@@ -78,7 +78,16 @@ def makespan(durations: np.ndarray, at_once: int) -> float:
     return max(slots)
 
 
-def test_what_stopping_saved_is_measured_against_whole_trials() -> None:
-    assert saved_by_stopping([10, 20], [5, 12, 40]) == 10 + 3 + 0
-    assert saved_by_stopping([], [5]) is None
-    assert saved_by_stopping([10], []) is None
+def test_what_stopping_saved_is_what_each_had_left_at_its_own_pace() -> None:
+    """A whole one starts for 100 s and reports ten times, every 10 s or every second."""
+    whole = [200.0, 110.0], [10, 10]
+    quick, slow = Stopped(102, 3, reporting_s=2), Stopped(120, 3, reporting_s=20)
+    assert saved_by_stopping(*whole, [quick, slow]) == (7 * 1 + 7 * 10, 14)
+    assert saved_by_stopping(*whole, [Stopped(105, 20, reporting_s=4)]) == (0, 0)
+
+
+def test_what_stopping_saved_without_reports_is_measured_against_whole_trials() -> None:
+    stopped = [Stopped(seconds) for seconds in (5, 12, 40)]
+    assert saved_by_stopping([10, 20], [0, 0], stopped) == (10 + 3 + 0, 0)
+    assert saved_by_stopping([], [], [Stopped(5)]) is None
+    assert saved_by_stopping([10], [0], []) is None

@@ -73,7 +73,9 @@ def test_chance_is_not_taken_for_a_cause(seed: int) -> None:
 
 
 def test_too_few_tell_nothing() -> None:
-    assert where([{"x": 1}] * 4, [{"x": 0}] * 50) == []
+    assert where([{"x": 1}] * 2, [{"x": 0}] * 500) == []
+    assert where([{"x": 1}] * 3, [{"x": 0}] * 4) == []
+    assert [w.of for w in where([{"x": 1}] * 3, [{"x": 0}] * 500)] == [3]
     assert where([{"x": 1}] * 50, [{"x": 0}] * 4) == []
     assert where([], []) == []
 

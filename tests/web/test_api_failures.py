@@ -59,8 +59,17 @@ def test_failures_stand_in_groups_with_the_place_where_they_happen(
         {
             "exit_code": 1, "reason": OUT_OF_MEMORY.format(9), "count": 10,
             "trials": list(range(9, -1, -1)),
+            "where": [
+                {
+                    "parameter": "units", "low": 64, "high": None, "values": [],
+                    "failed": 10, "of": 10, "elsewhere_failed": 0, "elsewhere_of": 20,
+                }
+            ],
         },
-        {"exit_code": None, "reason": "The node was lost.", "count": 1, "trials": [10]},
+        {
+            "exit_code": None, "reason": "The node was lost.", "count": 1, "trials": [10],
+            "where": [],
+        },
     ]  # fmt: skip
     assert told["where"] == [
         {
@@ -68,6 +77,26 @@ def test_failures_stand_in_groups_with_the_place_where_they_happen(
             "failed": 10, "of": 10, "elsewhere_failed": 1, "elsewhere_of": 21,
         }
     ]  # fmt: skip
+
+
+def test_each_kind_of_failure_has_a_place_of_its_own(
+    client: Client, mixed: Experiment, make_trial: Callable[..., Trial]
+) -> None:
+    for _ in range(4):
+        make_trial(
+            mixed, state=TrialState.FAILED, exit_code=1, reason="exit code 1: loss is nan",
+            parameters={"units": 16, "lr": 0.9},
+        )  # fmt: skip
+    memory, nan, _lost = failures(client, mixed)["groups"]
+    assert [(w["parameter"], w["low"]) for w in memory["where"]] == [("units", 64)]
+    assert [(w["parameter"], w["low"], w["failed"], w["of"]) for w in nan["where"]] == [
+        ("lr", 0.9, 4, 4)
+    ]
+    Trial.objects.filter(reason="exit code 1: loss is nan").update(excluded=True)
+    Trial.objects.filter(state=TrialState.LOST).update(excluded=True)
+    told = failures(client, mixed)
+    assert [group["where"] for group in told["groups"]] == [[]]  # all say it
+    assert [w["parameter"] for w in told["where"]] == ["units"]
 
 
 def test_only_the_group_is_retried_and_then_it_is_no_failure_any_more(

@@ -10,7 +10,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from experiments.models import Experiment, Trial
+from experiments.models import Experiment, Metric, Trial
 from experiments.states import Phase, TrialState
 
 
@@ -55,8 +55,22 @@ def test_it_tells_the_end_the_cost_and_what_was_saved(client: Client, at_work: E
 def test_it_tells_the_reports_that_were_saved(client: Client, at_work: Experiment) -> None:
     succeeded = at_work.trials.filter(state=TrialState.SUCCEEDED)
     succeeded.update(n_reports=20)
-    at_work.trials.filter(state=TrialState.EARLY_STOPPED).update(n_reports=6)
-    assert pace(client, at_work)["saved_reports"] == 14
+    stopped = at_work.trials.get(state=TrialState.EARLY_STOPPED)
+    at_work.trials.filter(pk=stopped.pk).update(n_reports=6)
+    assert stopped.finished_at is not None
+    first = stopped.finished_at - timedelta(seconds=10)
+    Metric.objects.create(
+        experiment=at_work,
+        trial=stopped,
+        kind="PERIODICAL",
+        sequence=0,
+        seq=1,
+        name="default",
+        value=0.1,
+        time=first,
+    )
+    told = pace(client, at_work)
+    assert (told["saved_reports"], told["saved_seconds"]) == (14, 14 * 2)  # it reports every 2 s
 
 
 def test_the_time_limit_is_told_where_it_comes_first(client: Client, at_work: Experiment) -> None:

@@ -12,6 +12,7 @@ import { loadPlotly } from "./library.js";
 import { ParallelPlot } from "./parcoords.js";
 import { Plot, turn } from "./plot.js";
 import { theme } from "./theme.js";
+import { wordsIn } from "./words.js";
 
 const REFETCH = 1200; // milliseconds between two fetches of one figure
 const LATER = 15000; // the same, where it is but a little out of date
@@ -232,7 +233,7 @@ export class ChartPanel {
    */
   tell({ note = "", height }) {
     const line = this.root.querySelector(".chart-note");
-    if (line) line.textContent = note;
+    if (line) line.textContent = wordsIn(note);
     if (this.body) this.body.style.height = height ? `${height}px` : "";
   }
 

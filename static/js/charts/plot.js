@@ -5,7 +5,11 @@ import { gettext } from "../language.js";
 import { fileStem } from "./image.js";
 import { ChartKeys } from "./keys.js";
 import { inPieces, pause } from "./library.js";
+<<<<<<< HEAD
 import { Rest } from "./rest.js";
+=======
+import { plotlyWords } from "./plotly_words.js";
+>>>>>>> ask
 import { dressed, fit, theme, themed } from "./theme.js";
 import { axesOf, View } from "./view.js";
 
@@ -58,6 +62,7 @@ export class Plot {
     // A drawing in the middle of a drag would take the drag away.
     element.addEventListener("pointerdown", () => this.press(), true);
     this.config = {
+      ...plotlyWords(),
       responsive: true,
       displaylogo: false,
       displayModeBar: "hover",

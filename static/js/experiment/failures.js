@@ -74,14 +74,16 @@ export class Failures {
     byId("failures-count").textContent = isPart
       ? gettext("{n} of the selected trials", { n: answer.failed })
       : String(answer.failed);
+    // where each kind has a place of its own, that of all together only blurs it
+    const told = answer.groups.some((group) => group.where.length) ? [] : answer.where;
     byId("failures-where").replaceChildren(
-      ...answer.where.map((where) => h("li", {}, icon("target"), h("span", {}, placeWords(where)))),
+      ...told.map((where) => h("li", {}, icon("target"), h("span", {}, placeWords(where)))),
     );
     byId("failures-groups").replaceChildren(...answer.groups.map((group) => this.row(group)));
   }
 
   /** @param {FailureGroup} group */
-  row({ exit_code, reason, count, trials }) {
+  row({ exit_code, reason, count, trials, where }) {
     const links = trials
       .slice(0, SHOWN)
       .map((n) => h("a", { class: "num", href: `${this.urls.page}trials/${n}/` }, `#${n}`));
@@ -96,6 +98,7 @@ export class Failures {
         "div",
         { class: "failure-what" },
         h("div", { class: "failure-reason mono" }, words),
+        where.map((place) => h("div", { class: "failure-place" }, placeWords(place))),
         h(
           "div",
           { class: "failure-trials small" },

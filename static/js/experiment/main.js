@@ -119,6 +119,9 @@ listenToActions(root, {
   },
 });
 
+/** @type {Set<string>} what is under way, and of which trial */
+const acting = new Set();
+
 /**
  * @param {string} name
  * @param {Trial} trial
@@ -133,13 +136,17 @@ async function rowAction(name, trial, button) {
     return;
   }
   const body = name === "exclude" ? await reasonFor(trial) : {};
-  if (!body) return;
-  button.disabled = true;
-  const changed = await act(name, trial, trialsUrl, body);
-  button.disabled = false;
-  if (!changed) return;
-  if (changed.number === trial.number) table.update([changed], experiment.best);
-  else table.refresh();
+  const action = `${name} ${trial.number}`;
+  if (body && !acting.has(action)) {
+    acting.add(action); // not by a disabled button: that would lose the focus
+    button.setAttribute("aria-disabled", "true");
+    const changed = await act(name, trial, trialsUrl, body);
+    button.removeAttribute("aria-disabled");
+    acting.delete(action);
+    if (changed?.number === trial.number) table.update([changed], experiment.best);
+    else if (changed) table.refresh();
+  }
+  table.rows.regain(trial.number);
 }
 
 /**

@@ -60,13 +60,19 @@ export function drawTime(experiment, receivedAt) {
  */
 export function drawBest(experiment, urls) {
   const { best } = experiment;
-  changed("best", [best, isEnded(experiment), experiment.n_finished], () => {
-    byId("best").replaceChildren(...(best ? bestParts(best, urls) : [noBest(experiment)]));
+  const hasFailed = Boolean(experiment.counts.FAILED || experiment.counts.LOST);
+  changed("best", [best, isEnded(experiment), experiment.n_finished, hasFailed], () => {
+    byId("best").replaceChildren(
+      ...(best ? bestParts(best, urls) : [noBest(experiment, hasFailed)]),
+    );
   });
 }
 
-/** @param {Experiment} experiment */
-function noBest(experiment) {
+/**
+ * @param {Experiment} experiment
+ * @param {boolean} hasFailed whether any of its trials has
+ */
+function noBest(experiment, hasFailed) {
   const { n_finished: n } = experiment;
   const soFar = n
     ? gettext("No trial has succeeded yet.")
@@ -77,6 +83,7 @@ function noBest(experiment) {
     { class: "best-none" },
     h("span", { class: "best-value muted", "data-testid": "best-value" }, "–"),
     h("p", { class: "muted" }, words),
+    hasFailed && h("p", {}, h("a", { href: "#failures" }, gettext("See why they failed"))),
   );
 }
 

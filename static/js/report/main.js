@@ -2,11 +2,13 @@
 // them to paper, and saves the table of all trials. Nothing is fetched.
 
 import { ParallelPlot } from "../charts/parcoords.js";
+import { plotlyWords } from "../charts/plotly_words.js";
 import { dressed, fit, theme, themed } from "../charts/theme.js";
 import { all, byId, find } from "../dom.js";
 
 const PAPER = 690; // pixels across, within the margins of A4 and Letter
 const CONFIG = {
+  ...plotlyWords(),
   responsive: true,
   displaylogo: false,
   showSendToCloud: false,

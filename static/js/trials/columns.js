@@ -2,6 +2,7 @@
 
 import { byId, h, icon } from "../dom.js";
 import { flat } from "../flat.js";
+import { keepingFocus } from "../focus.js";
 import { ago, stateBadge } from "../format.js";
 import { gettext } from "../language.js";
 import {
@@ -170,7 +171,8 @@ export function drawColumnsMenu(columns, chosen, onChange) {
     h("div", { class: "dropdown-header" }, name),
     ...items,
   ]);
-  byId("columns-menu").replaceChildren(...parts);
+  const menu = byId("columns-menu");
+  keepingFocus(menu, () => menu.replaceChildren(...parts));
 }
 
 /**

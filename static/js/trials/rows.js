@@ -1,6 +1,7 @@
 // The rows of the table of trials: drawn in place, so that focus and selected text stay.
 
 import { h } from "../dom.js";
+import { isLost } from "../focus.js";
 import { duration, trialSeconds } from "../format.js";
 import { Sight } from "../sight.js";
 import { actionsCell } from "./cells.js";
@@ -52,8 +53,17 @@ export class Rows {
     const held = focusIn(row);
     cells.splice(this.actionsAfter(), 0, actionsCell(trial, this.mayChange));
     row.replaceChildren(...cells);
-    if (held) /** @type {HTMLElement | null} */ (row.querySelector(held))?.focus();
+    if (held) focusOn(row, held);
     return row;
+  }
+
+  /**
+   * A person acted on this row, in a dialog perhaps, under which it was drawn anew: go on there.
+   * @param {number} number
+   */
+  regain(number) {
+    const row = this.entries.get(number)?.row;
+    if (row && isLost()) focusOn(row, "a");
   }
 
   /** @param {number | undefined} number */
@@ -82,9 +92,16 @@ export class Rows {
     const rows = [...this.entries.values()].map((entry) => entry.row);
     const { children } = this.body;
     if (rows.length === children.length && rows.every((row, i) => row === children[i])) return;
-    const focused = document.activeElement?.closest("tr[data-number]");
+    const focused = [...children].find((row) => row.contains(document.activeElement));
+    const place = focused ? [...children].indexOf(focused) : -1;
+    const held = focused instanceof HTMLElement ? focusIn(focused) : "";
     this.body.replaceChildren(...rows);
-    if (focused?.isConnected) focused.querySelector("a")?.focus({ preventScroll: true });
+    if (!focused) return;
+    // A row that left gives its place to the one that stands there now; another page is begun.
+    const isOtherPage = ![...this.entries.keys()].some((number) => before.has(number));
+    const next = rows[isOtherPage ? 0 : Math.min(place, rows.length - 1)];
+    if (focused.isConnected) focusOn(focused, held);
+    else if (next) focusOn(next, "a");
   }
 
   /**
@@ -187,6 +204,16 @@ function focusIn(row) {
   const { tick, rowAction } = focused.dataset;
   if (tick !== undefined) return "[data-tick]";
   return rowAction ? `[data-row-action="${rowAction}"]` : "a";
+}
+
+/**
+ * @param {Element} row
+ * @param {string} part of it, as `focusIn` tells; where it is gone (a button that no longer makes
+ *   sense), the row's link
+ */
+function focusOn(row, part) {
+  const found = row.querySelector(part) ?? row.querySelector("a");
+  if (found instanceof HTMLElement) found.focus({ preventScroll: true });
 }
 
 /** @param {HTMLElement} row */

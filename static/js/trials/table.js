@@ -3,6 +3,7 @@
 import { ApiError, api, isAbort } from "../api.js";
 import { byId, h, hit, toast } from "../dom.js";
 import { flatNames } from "../flat.js";
+import { keepingFocus } from "../focus.js";
 import { gettext } from "../language.js";
 import { allColumns, drawColumnsMenu, headCell, usualColumns } from "./columns.js";
 import { FilterBar } from "./filter_bar.js";
@@ -231,7 +232,7 @@ export class TrialTable {
     const actions = h("th", {}, h("span", { class: "visually-hidden" }, gettext("Actions")));
     cells[0]?.prepend(this.selection.headBox());
     cells.splice(this.rows.actionsAfter(), 0, actions);
-    this.head.replaceChildren(h("tr", {}, cells));
+    keepingFocus(this.head, () => this.head.replaceChildren(h("tr", {}, cells)));
     this.selection.drawHead();
   }
 
@@ -278,7 +279,7 @@ export class TrialTable {
     cells[0]?.querySelector("[data-tick]")?.replaceWith(h("span", { class: "tick-room" }));
     cells.splice(this.rows.actionsAfter(), 0, h("td", { class: "row-actions" }));
     row.replaceChildren(...cells);
-    this.pinned.replaceChildren(row);
+    keepingFocus(this.pinned, () => this.pinned.replaceChildren(row));
   }
 
   drawEmpty() {
