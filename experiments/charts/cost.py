@@ -98,9 +98,8 @@ def _pauses(started: Sequence[TrialRecord], now: datetime) -> list[tuple[datetim
     """From when to when no trial ran, between the first start and the last, in order."""
     runs = sorted((t.started_at, t.finished_at or now) for t in started if t.started_at)
     found = []
-    for (start, _), busy_until in zip(
-        runs[1:], accumulate((end for _, end in runs), max), strict=False
-    ):
+    busy = accumulate((end for _start, end in runs), max)
+    for (start, _end), busy_until in zip(runs[1:], busy, strict=False):
         if (start - busy_until).total_seconds() > PAUSE_S:
             found.append((busy_until, start))
     return found

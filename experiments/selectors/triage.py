@@ -6,15 +6,9 @@ network that is too large), which all failures together blur.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import asdict
-from itertools import islice
-=======
-from collections.abc import Iterable
-from dataclasses import asdict
-from itertools import zip_longest
->>>>>>> ask
+from itertools import islice, zip_longest
 from typing import Any
 
 from experiments.algorithms.space.flat import flat
@@ -45,27 +39,16 @@ def _failures(experiment: Experiment, chosen: Collection[int] | None) -> dict[st
     is_in = selection.is_in(chosen) if chosen is not None else lambda _: True
     wanted = ("number", "exit_code", "reason", "parameters", "state", "excluded", "retried", "id")
     trials = trial_columns.of(experiment, wanted)
-<<<<<<< HEAD
     newest = zip(*(reversed(trials[name]) for name in wanted), strict=True)
     rows = [row for row in newest if is_in(row[7])]
     went_wrong = (row for row in rows if row[4] in WENT_WRONG and not row[5] and not row[6])
     failed = list(islice(went_wrong, NEWEST))
     went_well = (row[3] for row in rows if row[4] in _WELL and not row[5])
-    well = list(islice(went_well, NEWEST)) if failed else []
-    groups = triage.groups([triage.Failure(*row[:3]) for row in failed])
-    places = triage.where([flat(row[3]) for row in failed], list(map(flat, well)))
-=======
-    rows = [row for row in zip(*(trials[name] for name in wanted), strict=True) if is_in(row[7])]
-    rows.reverse()
-    failed = [
-        row for row in rows if row[4] in WENT_WRONG and not row[5] and not row[6]
-    ][:NEWEST]  # fmt: skip
-    well = [row[3] for row in rows if row[4] in _WELL and not row[5]][:NEWEST] if failed else []
+    well = list(map(flat, islice(went_well, NEWEST))) if failed else []
     groups = triage.groups([triage.Failure(*row[:3]) for row in failed])[:MOST_GROUPS]
-    parameters = {row[0]: row[3] for row in failed}
+    parameters = {row[0]: flat(row[3]) for row in failed}
     placed = groups[:MOST_PLACED] if len(groups) > 1 else []  # of one it is what all say
     wheres = [triage.where([parameters[n] for n in group.trials], well) for group in placed]
->>>>>>> ask
     return {
         "failed": len(failed),
         "groups": [
@@ -78,7 +61,7 @@ def _failures(experiment: Experiment, chosen: Collection[int] | None) -> dict[st
             }
             for group, where in zip_longest(groups, wheres, fillvalue=())
         ],
-        "where": _places(triage.where([row[3] for row in failed], well)),
+        "where": _places(triage.where(list(parameters.values()), well)),
     }
 
 

@@ -5,11 +5,8 @@ import { gettext } from "../language.js";
 import { fileStem } from "./image.js";
 import { ChartKeys } from "./keys.js";
 import { inPieces, pause } from "./library.js";
-<<<<<<< HEAD
-import { Rest } from "./rest.js";
-=======
 import { plotlyWords } from "./plotly_words.js";
->>>>>>> ask
+import { Rest } from "./rest.js";
 import { dressed, fit, theme, themed } from "./theme.js";
 import { axesOf, View } from "./view.js";
 
