@@ -19,7 +19,7 @@ os.environ["AUTOTUNE_DATA"] = _directory
 os.environ["SECRET_KEY"] = "tests only"
 # Slots are one machine's, and so would be those of every other test and of the developer's server.
 os.environ["AUTOTUNE_SLOTS"] = os.path.join(_directory, "slots")
-# Playwright's loop stays in the thread that runs the tests; Django would take each for a coroutine.
+# Playwright's loop runs in the thread of browser tests; Django would take them for coroutines.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 # The tests run side by side already; threads of NumPy's would only wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

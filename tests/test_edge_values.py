@@ -11,7 +11,6 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode
@@ -452,8 +451,7 @@ def fetched(api: TrialApi, path: str) -> Any:
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": path, "headers": []}
-    with ThreadPoolExecutor(1) as pool:  # a browser test before may have left a loop running here
-        pool.submit(async_to_sync(api), scope, receive, send).result()
+    async_to_sync(api)(scope, receive, send)
     assert sent[0]["status"] == 200, sent
     return strict(sent[1]["body"].decode())
 

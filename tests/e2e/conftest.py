@@ -6,6 +6,7 @@ length, so that no worker is busy with them long after the others have ended.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +37,9 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(
             executable_path=program, args=CHROMIUM_ARGUMENTS, chromium_sandbox=False
         )
+        loop = asyncio._get_running_loop()
         yield browser
+        asyncio._set_running_loop(loop)  # the last test may be one that it is kept from
         browser.close()
 
 

@@ -24,9 +24,10 @@ SPACE = {
 
 @pytest.fixture(scope="module")
 def growing(stack: Stack) -> Iterator[str]:
-    """An experiment whose short trials come and go while it is looked at."""
+    """An experiment whose trials come and go while it is looked at: one a second, since the
+    starts of more would take the processor that the browser needs."""
     experiment = stack.create(
-        name="growing", maxTrialNum=600, trialConcurrency=3, arguments=[2, 0.3],
+        name="growing", maxTrialNum=600, trialConcurrency=3, arguments=[2, 1.2],
         maxExecSeconds=900, searchSpace=SPACE,
     )  # fmt: skip
     wait_for("ended trials", lambda: stack.experiment(experiment)["n_finished"] >= 6)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -38,8 +37,7 @@ def ask(path: str, host: str = "10.1.2.3:8080", authorization: str = "") -> tupl
         "query_string": b"", "http_version": "1.1",
         "scheme": "http", "server": ("10.1.2.3", 8080), "client": ("10.1.2.4", 1), "asgi": {},
     }  # fmt: skip
-    with ThreadPoolExecutor(1) as pool:  # this thread may have a browser's loop
-        pool.submit(async_to_sync(application), scope, receive, send).result()
+    async_to_sync(application)(scope, receive, send)
     body = b"".join(message.get("body", b"") for message in sent)
     return sent[0]["status"], body.decode()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -249,8 +248,7 @@ def test_the_json_export_comes_in_pieces(alice: Any, monkeypatch: pytest.MonkeyP
         assert answer.status_code == 200
         return [chunk async for chunk in answer.streaming_content]
 
-    with ThreadPoolExecutor(1) as pool:  # a browser test before may have left a loop running here
-        pieces = pool.submit(async_to_sync(read)).result()
+    pieces = async_to_sync(read)()
     assert len(pieces) >= 7
     found = json.loads(b"".join(pieces))
     assert [trial["number"] for trial in found["trials"]] == list(range(50))
