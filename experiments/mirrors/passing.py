@@ -38,7 +38,7 @@ from experiments.states import FINISHED, EventKind
 
 logger = logging.getLogger(__name__)
 
-MOST_NUMBERS, MOST_TRIALS = 5000, 50  # of a batch
+MOST_NUMBERS, MOST_TRIALS = 5000, 200  # of a batch
 PASS_S = 20.0  # then it is the next one's turn
 HELD = timedelta(seconds=120)  # by who sends, who says so again while a slow receiver takes it
 HOLD_EVERY_S = 15.0
@@ -146,15 +146,15 @@ def _next(row: Mirror) -> tuple[Batch, int] | None:
         return None
     upto = experiment.last_seq
     found = Metric.objects.filter(experiment=experiment, seq__gt=row.cursor, seq__lte=upto)
-    metrics = list(found.order_by("seq", "id")[:MOST_NUMBERS])
-    if len(metrics) == MOST_NUMBERS:  # up to the last number that is whole
-        upto = metrics[-1].seq - 1 if metrics[-1].seq > metrics[0].seq else metrics[0].seq
-        metrics = list(found.filter(seq__lte=upto).order_by("seq", "id"))
+    # Where the step ends is found out before its rows are read: they may be many.
+    places = list(found.order_by("seq", "id").values_list("trial_id", "seq")[:MOST_NUMBERS])
+    if len(places) == MOST_NUMBERS:  # up to the last number that is whole
+        first, last = places[0][1], places[-1][1]
+        upto = last - 1 if last > first else first
     changed = experiment.trials.filter(seq__gt=row.cursor, seq__lte=upto)
-    if (earlier := _end_of_trials(metrics, changed)) < upto:
-        upto = earlier
-        metrics = [metric for metric in metrics if metric.seq <= upto]
-        changed = changed.filter(seq__lte=upto)
+    upto = min(upto, _end_of_trials(places, changed))
+    metrics = list(found.filter(seq__lte=upto).order_by("seq", "id"))
+    changed = changed.filter(seq__lte=upto)
     trials = {trial.pk: trial for trial in changed}
     missing = {metric.trial_id for metric in metrics} - set(trials)
     trials |= experiment.trials.in_bulk(missing)
@@ -167,9 +167,9 @@ def _next(row: Mirror) -> tuple[Batch, int] | None:
     return Batch(experiment.pk, experiment.name, sent, _holding(row)), upto
 
 
-def _end_of_trials(metrics: list[Metric], changed: QuerySet[Trial]) -> int:
+def _end_of_trials(places: list[tuple[int, int]], changed: QuerySet[Trial]) -> int:
     """The seq up to which there are ``MOST_TRIALS`` trials, or as few as were changed at once."""
-    met = {metric.trial_id: metric.seq for metric in reversed(metrics)}  # each the first time
+    met = dict(reversed(places))  # each trial, where it is met first
     for pk, seq in changed.order_by("seq").values_list("pk", "seq")[: MOST_TRIALS + 1]:
         met[pk] = min(seq, met.get(pk, seq))
     seqs = sorted(met.values())
@@ -193,9 +193,8 @@ def _holding(row: Mirror) -> Callable[[], None]:
 
 def _where(kind: str) -> str:
     """Which server or directory it is, so that another one gets everything; no secret of it."""
-    return hashlib.sha256(str(getattr(settings, f"MIRROR_{kind.upper()}")).encode()).hexdigest()[
-        :16
-    ]
+    where = str(getattr(settings, f"MIRROR_{kind.upper()}"))
+    return hashlib.sha256(where.encode()).hexdigest()[:16]
 
 
 def _sent(trial: Trial, metrics: list[Metric], objective: str, upto: int) -> Sent:
