@@ -325,7 +325,12 @@ def figure(info: CurvesInfo) -> Figure:
     if info.bands is not None:
         n = len(info.own) + info.bands.n
         n_drawn = len(info.own) + len(info.faint)
-        notes.append(_("{drawn} of {n} curves; bands hold the others", drawn=n_drawn, n=n))
+        words = _("{drawn} of {n} curves; bands hold the others", drawn=n_drawn, n=n)
+        if (taken := info.bands.n_taken) is not None:  # narrow charts have no legend to say so
+            words = _(
+                "{drawn} of {n} curves; bands of {taken} others", drawn=n_drawn, n=n, taken=taken
+            )
+        notes.append(words)
     if info.n_outside:
         notes.append(_("{n} values off scale", n=info.n_outside))
     if info.n_unread:

@@ -268,6 +268,8 @@ def test_of_very_many_curves_some_are_read_and_the_legend_says_so(
     monkeypatch.setattr(crowd, "MOST_READ", 65)
     chart_data._kept.clear()
     some = bands_of(made)
+    notes = chart_data.figure(made, "curves", {})["layout"]["annotations"]
+    assert "85 of 150 curves; bands of 65 others" in notes[0]["text"]
     assert "65 of 130 curves" in some["name"]
     assert some["x"] == whole["x"]
     assert some["y"] != whole["y"]
