@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
-from itertools import zip_longest
 from typing import Any
 
 from experiments.engine import triage
@@ -42,8 +41,11 @@ def failures_json(experiment: Experiment, asked: Selection = WHOLE) -> dict[str,
     well = [row[3] for row in rows if row[4] in _WELL and not row[5]][:NEWEST] if failed else []
     groups = triage.groups([triage.Failure(*row[:3]) for row in failed])[:MOST_GROUPS]
     parameters = {row[0]: row[3] for row in failed}
-    placed = groups[:MOST_PLACED] if len(groups) > 1 else []  # of one it is what all say
-    wheres = [triage.where([parameters[n] for n in group.trials], well) for group in placed]
+    n_placed = MOST_PLACED if len(groups) > 1 else 0  # of one it is what all say
+    wheres = [
+        triage.where([parameters[n] for n in group.trials], well) if i < n_placed else []
+        for i, group in enumerate(groups)
+    ]
     return {
         "failed": len(failed),
         "groups": [
@@ -54,7 +56,7 @@ def failures_json(experiment: Experiment, asked: Selection = WHOLE) -> dict[str,
                 "trials": list(group.trials[:MOST_NUMBERS]),
                 "where": _places(where),
             }
-            for group, where in zip_longest(groups, wheres, fillvalue=())
+            for group, where in zip(groups, wheres, strict=True)
         ],
         "where": _places(triage.where([row[3] for row in failed], well)),
     }
