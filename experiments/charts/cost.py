@@ -97,12 +97,12 @@ def info(record: Record, options: Options) -> CostInfo:
 def _pauses(started: Sequence[TrialRecord], now: datetime) -> list[tuple[datetime, datetime]]:
     """From when to when no trial ran, between the first start and the last, in order."""
     runs = sorted((t.started_at, t.finished_at or now) for t in started if t.started_at)
-    found = []
-    busy = accumulate((end for _start, end in runs), max)
-    for (start, _end), busy_until in zip(runs[1:], busy, strict=False):
-        if (start - busy_until).total_seconds() > PAUSE_S:
-            found.append((busy_until, start))
-    return found
+    busy_until = list(accumulate((run[1] for run in runs), max))
+    return [
+        (idle_from, start)
+        for (start, _end), idle_from in zip(runs[1:], busy_until, strict=False)
+        if (start - idle_from).total_seconds() > PAUSE_S
+    ]
 
 
 def _wall_s(

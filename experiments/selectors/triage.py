@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import Any
 
 from experiments.algorithms.space.flat import flat
@@ -47,8 +47,11 @@ def _failures(experiment: Experiment, chosen: Collection[int] | None) -> dict[st
     well = list(map(flat, islice(went_well, NEWEST))) if failed else []
     groups = triage.groups([triage.Failure(*row[:3]) for row in failed])[:MOST_GROUPS]
     parameters = {row[0]: flat(row[3]) for row in failed}
-    placed = groups[:MOST_PLACED] if len(groups) > 1 else []  # of one it is what all say
-    wheres = [triage.where([parameters[n] for n in group.trials], well) for group in placed]
+    n_placed = MOST_PLACED if len(groups) > 1 else 0  # of one it is what all say
+    wheres = [
+        triage.where([parameters[n] for n in group.trials], well) if i < n_placed else []
+        for i, group in enumerate(groups)
+    ]
     return {
         "failed": len(failed),
         "groups": [
@@ -59,7 +62,7 @@ def _failures(experiment: Experiment, chosen: Collection[int] | None) -> dict[st
                 "trials": list(group.trials[:MOST_NUMBERS]),
                 "where": _places(where),
             }
-            for group, where in zip_longest(groups, wheres, fillvalue=())
+            for group, where in zip(groups, wheres, strict=True)
         ],
         "where": _places(triage.where(list(parameters.values()), well)),
     }

@@ -110,4 +110,3 @@ def test_which_trials_none_beats_in_both(page: Page, done: str) -> None:
     chart.get_by_label("Which is better on the horizontal axis").select_option("none")
     expect(chart.locator(".chart-note")).to_contain_text("Say which end of each axis is better")
     assert "scatter.better_x=none" in page.url
-    expect(chart.locator(".chart-note")).to_contain_text("within 1 % of the best value")
