@@ -6,7 +6,6 @@ found again by its tag, so a batch may be sent as often as it takes.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from experiments.mirrors.batch import (
     spelled,
     title,
 )
+from experiments.strict_json import JsonRefused, read_json
 
 TIMEOUT_S = (3.0, 30.0)  # to connect, to hear something
 ANSWER_S, ANSWER_BYTES = 60.0, 4 * 1024 * 1024  # to hear all of it, and how much that may be
@@ -131,8 +131,8 @@ class MlflowReceiver:
         except (requests.RequestException, OSError) as error:  # it may hold the address's secret
             raise NotMirrored(f"MLflow cannot be reached: {type(error).__name__}.") from None
         try:
-            found = json.loads(raw)
-        except (ValueError, RecursionError):
+            found = read_json(raw, nan=True, huge=True)
+        except JsonRefused:
             found = None
         if missing and status == 404:
             return None

@@ -1,7 +1,7 @@
 """Whether anything of an experiment can run on its cluster now, what keeps it, and what to do.
 
 Pure reading, for the object's status, REST and pages. Guarantees one query for any number of
-experiments, none where trials run on this machine, and a few more for those that are blocked.
+experiments, none where nothing runs, and a few more for those that are blocked.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Max, Q
 
 from experiments.models import Event, Experiment, Trial
 from experiments.states import EventKind, Phase, TrialState
-from experiments.training.kubernetes.blocked import obstacle
+from experiments.training.kubernetes.blocked import SAID_BY, obstacle
 
 # Of each obstacle: what it is, and what to do.
 WORDS = {
@@ -100,8 +99,6 @@ def blocked(experiment: Experiment) -> Blocked | None:
 
 def blocked_by_id(experiments: Iterable[Experiment]) -> dict[str, Blocked]:
     """Of these the blocked ones, by their id."""
-    if settings.TRAINING_ENGINE == "local":
-        return {}
     meant_to_run = [e for e in experiments if e.phase == Phase.RUNNING and not e.suspended]
     if not meant_to_run:
         return {}
@@ -119,7 +116,8 @@ def blocked_by_id(experiments: Iterable[Experiment]) -> dict[str, Blocked]:
 
 def _look(experiment: Experiment, given: list[Trial]) -> Blocked | None:
     if not given:
-        if not (reason := obstacle(experiment.message)):
+        reason = obstacle(experiment.message)
+        if not reason or SAID_BY not in experiment.message:  # a trial's own words, maybe
             return None
         troubles = experiment.events.filter(what=EventKind.TROUBLE)
         since = troubles.aggregate(time=Max("time"))["time"]

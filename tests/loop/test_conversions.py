@@ -116,9 +116,10 @@ def test_the_page_imports_a_configuration_with_what_it_names(client: Client) -> 
     assert found["rows"][0]["line"] == 1
     client.cookies["autotune_language"] = "zh-hans"
     status, found = imported(client, ("sweep.yaml", SWEEP))
-    assert "对于 wandb.log 发送的内容，读取 W&B 在运行结束时打印的（四舍五入的）摘要。" in [
-        left["message"] for left in found["left"]
-    ]
+    assert (
+        "W&B 在 Hyperband 的档位处停止较差的运行。这里由 Medianstop 停止在同一步差于中位数的试验。"
+        in [left["message"] for left in found["left"]]
+    )
     del client.cookies["autotune_language"]
     status, found = imported(client, ("a.py", "print(1)"), ("sweep.yaml", SWEEP))
     assert (status, found["origin"]) == (200, "W&B")

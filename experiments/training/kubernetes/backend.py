@@ -33,6 +33,7 @@ from experiments.training.base import (
 )
 from experiments.training.kubernetes import api, jobs
 from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
+from experiments.training.kubernetes.blocked import SAID_BY
 from experiments.training.kubernetes.cluster import Cluster, NamespaceView, collection, pods_of
 from experiments.training.kubernetes.jobs import (
     BEFORE,
@@ -495,4 +496,4 @@ def _delete_other(cluster: Cluster, thing: Mapping[str, Any]) -> None:
 
 def _unavailable(error: ApiError | Unreachable) -> BackendUnavailable:
     refused = isinstance(error, ApiError) and not error.is_temporary
-    return (BackendRefused if refused else BackendUnavailable)(f"Kubernetes: {error}")
+    return (BackendRefused if refused else BackendUnavailable)(f"{SAID_BY}{error}")

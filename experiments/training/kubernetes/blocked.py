@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+SAID_BY = "Kubernetes: "  # what goes before words of the API server's, in all that we repeat of it
+
 # Asked in this order: a Job's complaint quotes what the admission of its pods said.
 _BY_WORDS = (
     ("PodSecurity", r"violates PodSecurity"),

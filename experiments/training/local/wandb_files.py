@@ -13,7 +13,6 @@ at most 200 files are followed.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import struct
@@ -22,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from experiments.strict_json import JsonRefused, read_json
 from experiments.training.local.event_files import Corrupt, Scalar, fields
 
 RECORD_BYTES = 1024 * 1024
@@ -159,8 +159,8 @@ def _item(data: bytes) -> Iterator[tuple[str, float]]:
     if not names or names[0].startswith("_"):  # _step, _runtime, _timestamp
         return
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = read_json(text, nan=True, huge=True)
+    except JsonRefused:
         return
     yield from _flat(".".join(names), value)
 
