@@ -14,6 +14,7 @@ from experiments.charts.axes import Axis
 from experiments.charts.base import Floats
 
 LABEL_LENGTH = 26
+LEAST_WORD = 5  # characters of a choice
 FEW_DECADES, MOST_DECADES = 2.0, 10.0  # of a log axis
 JITTER = 0.5  # of the way between two choices, over which equal ones are spread
 GOLDEN = 0.6180339887  # its multiples, less the whole ones, fill an interval evenly
@@ -29,8 +30,13 @@ DENSITY_ON_DARK = [
 ]  # fmt: skip
 
 
-def axis_layout(axis: Axis, title: str, **changes: Any) -> dict[str, Any]:
-    """The parameter as a Plotly axis: logarithmic where the space is, words for choices."""
+def axis_layout(
+    axis: Axis, title: str, *, room: int | None = None, **changes: Any
+) -> dict[str, Any]:
+    """The parameter as a Plotly axis: logarithmic where the space is, words for choices.
+
+    ``room``: characters that the words of all choices may take together.
+    """
     layout = style.axis(title, range=[axis.own_low, axis.high])
     if axis.kind == "log":
         layout |= {"type": "log", "exponentformat": "e"}
@@ -41,8 +47,18 @@ def axis_layout(axis: Axis, title: str, **changes: Any) -> dict[str, Any]:
             layout["dtick"] = max(1, round((axis.high - axis.own_low) / MOST_DECADES))
     elif axis.kind == "choice":
         layout["tickvals"] = [place for place, _ in axis.own_ticks]
-        layout["ticktext"] = [words for _, words in axis.own_ticks]
+        most = max(LEAST_WORD, room // max(1, len(axis.own_ticks))) if room else LABEL_LENGTH
+        layout["ticktext"] = [_within(words, most) for _, words in axis.own_ticks]
     return layout | changes
+
+
+def _within(words: str, most: int) -> str:
+    """Words with their middle left out, where they are longer: numbers differ at either end."""
+    text = style.unescaped(words)
+    if len(text) <= most:
+        return words
+    end = most // 3
+    return style.escaped(f"{text[: most - 1 - end]}…{text[-end:]}")
 
 
 def short_label(axis: Axis, most: int = LABEL_LENGTH) -> str:

@@ -42,6 +42,7 @@ COLUMNS = 4
 MOST_COLUMNS = 6
 FEW_COLUMNS = 2  # a phone's
 NARROW_LABEL = 19  # characters
+CHARACTERS, NARROW_CHARACTERS = 150, 50  # in a row of panels, below their axes
 NARROW_DECADES = 3.5  # that have words beside each other
 DIAMOND_OPEN, CIRCLE = 102, 0  # Plotly's numbers of symbols
 
@@ -173,6 +174,7 @@ def figure(info: SliceInfo) -> Figure:
             domain=_domain(column, n_columns, 0.09 if is_narrow else 0.02),
             anchor=f"y{_suffix(panel.index)}",
             nticks=5 if is_narrow else 6,
+            room=(NARROW_CHARACTERS if is_narrow else CHARACTERS) // n_columns,
         )  # fmt: skip
         if is_narrow and "dtick" in frame[x_name]:
             decades = panel.axis.high - panel.axis.own_low

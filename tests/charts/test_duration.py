@@ -39,7 +39,9 @@ def test_a_trial_that_hung_does_not_flatten_the_others() -> None:
     trials.append(trial(20, None, "FAILED", finished_at=START + timedelta(hours=9)))
     figure = duration.draw(record(trials), {})
     assert figure["layout"]["yaxis"]["range"][1] < 10
-    assert figure["layout"]["annotations"][0]["text"] == "▲ 1 longer"
+    (note,) = figure["layout"]["annotations"]
+    assert note["text"] == "▲ 1 longer"
+    assert (note["y"], note["yanchor"]) == (1, "bottom")  # above the bars, not on them
 
 
 def test_clocks_that_disagree_do_not_give_negative_bars() -> None:

@@ -63,6 +63,21 @@ def test_a_nested_parameter_is_drawn_for_the_trials_that_have_it() -> None:
     assert -0.1 < low < 0 < 1 < high < 1.1  # no slot for those without
 
 
+def test_words_of_choices_have_room_beside_each_other() -> None:
+    """Long ones lose their middle, more of it where a panel is narrow."""
+    seeds = [1234567890123456, 1234567890123999, 7]
+    space = {name: {"_type": "choice", "_value": seeds} for name in ("a", "<b>")}
+    trials = [
+        trial(n, value=float(n), parameters={"a": seeds[n % 3], "<b>": seeds[n // 3 % 3]})
+        for n in range(12)
+    ]
+    given = record(trials, space=space)
+    wide = panel(slices.draw(given, {}), "a")["axis"]["ticktext"]
+    assert wide == ["1234567890123456", "1234567890123999", "7"]
+    narrow = panel(slices.draw(given, {"columns": "2"}), "a")["axis"]["ticktext"]
+    assert narrow == ["12345…56", "12345…99", "7"]
+
+
 def test_equal_choices_are_spread_and_stay_near_their_place() -> None:
     points = panel(slices.draw(experiment(100), {}), "opt")["points"]
     assert len(set(points["x"])) > 90
