@@ -83,7 +83,7 @@ def test_it_is_saved_as_picture_drawing_and_csv_named_by_the_experiment(
     for words in ("Picture (PNG)", "Drawing (SVG)", "Data (CSV)"):
         card.get_by_test_id("chart-save").click()
         with page.expect_download() as download:
-            card.get_by_role("button", name=words).click()
+            card.get_by_role("button", name=words, exact=True).click()
         name = download.value.suggested_filename
         download.value.save_as(tmp_path / name)
         files[name] = tmp_path / name

@@ -147,8 +147,8 @@ export class Plot {
     this.timer = window.setTimeout(() => {
       this.timer = 0;
       const isFree = rest.left(performance.now()) === 0; // else another was drawn meanwhile
-      if (isFree) this.draw();
-      else this.drawSoon();
+      if (isFree && this.isNear()) this.draw();
+      else this.drawSoon(); // or once it is seen again
     }, wait);
   }
 
@@ -248,7 +248,7 @@ export class Plot {
     const { element } = this;
     const { clientWidth: width, clientHeight: height } = element;
     const layout = { ...element.layout, width, height, paper_bgcolor: theme().surface };
-    const figure = { data: element.data, layout };
+    const figure = { data: element.data, layout, config: plotlyWords() };
     return window.Plotly.toImage(figure, {
       format,
       width,
