@@ -47,8 +47,10 @@ def axis_layout(
             layout["dtick"] = max(1, round((axis.high - axis.own_low) / MOST_DECADES))
     elif axis.kind == "choice":
         layout["tickvals"] = [place for place, _ in axis.own_ticks]
-        most = max(LEAST_WORD, room // max(1, len(axis.own_ticks))) if room else LABEL_LENGTH
-        layout["ticktext"] = [_within(words, most) for _, words in axis.own_ticks]
+        layout["ticktext"] = [words for _, words in axis.own_ticks]
+        if room is not None:
+            most = max(LEAST_WORD, room // max(1, len(axis.own_ticks)))
+            layout["ticktext"] = [_within(words, most) for words in layout["ticktext"]]
     return layout | changes
 
 

@@ -40,7 +40,6 @@ MOST_POINTS = 3000  # drawn one by one: the front, the best, and some of the oth
 BETTER = ("", "low", "high", "none")  # "": as the number itself says
 PARAMETER, METRIC = "param:", "metric:"
 FIRST = {"x": "duration", "y": "value"}
-MOST_EXACT = 2**53  # whole numbers up to here are written whole
 NEARLY = 0.01  # of the best value: trials that lose no more than this are nearly as good
 
 
@@ -400,7 +399,7 @@ def _nearly(info: ScatterInfo) -> list[str]:
 
 def _words(number: float) -> str:
     """Sizes whole: 101632, not 1.016e+05."""
-    is_whole = float(number).is_integer() and abs(number) < MOST_EXACT
+    is_whole = float(number).is_integer() and abs(number) < axes.LARGEST_EXACT
     return str(int(number)) if is_whole else style.number_text(number, 4)
 
 

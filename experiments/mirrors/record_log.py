@@ -9,18 +9,23 @@ reads while it is written stops at a record.
 from __future__ import annotations
 
 import os
-import struct
 import time
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from experiments.mirrors.batch import Batch, Sent, not_written
-
-BLOCK, HEAD = 32768, 7
-_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+from experiments.training.local.leveldb_log import (
+    BLOCK,
+    FIRST,
+    FULL,
+    HEAD,
+    HEAD_FORM,
+    LAST,
+    MIDDLE,
+    checksum,
+)
 
 
 class RunFiles(ABC):
@@ -85,7 +90,6 @@ def framed(records: Iterable[bytes], place: int) -> Iterable[bytes]:
                 yield bytes(room)
                 place, room = place + room, BLOCK
             data, rest = rest[: room - HEAD], rest[room - HEAD :]
-            kind = (_FIRST if rest else _FULL) if is_first else (_MIDDLE if rest else _LAST)
-            checksum = zlib.crc32(data, zlib.crc32(bytes([kind])))
-            yield struct.pack("<IHB", checksum, len(data), kind) + data
+            kind = (FIRST if rest else FULL) if is_first else (MIDDLE if rest else LAST)
+            yield HEAD_FORM.pack(checksum(kind, data), len(data), kind) + data
             place, is_first = place + HEAD + len(data), False

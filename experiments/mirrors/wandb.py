@@ -9,15 +9,14 @@ and never kept is cut off first.
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from experiments.mirrors import record_log
 from experiments.mirrors.batch import Batch, Sent, reports, spelled, title
 from experiments.mirrors.protobuf import moment, part, text, whole
+from experiments.training.local.wandb_files import FILE_HEAD
 
-FILE_HEAD = struct.pack("<4sHB", b":W&B", 0xBEE1, 0)
 PRODUCER, LEAST_READER = "0.19.0", "0.11.0"  # versions of W&B: what this is like, who can read it
 STEP = "step"  # what the curves are drawn over: W&B's own step counts rows
 _EXIT_CODES = {"SUCCEEDED": 0, "EARLY_STOPPED": 0, "CANCELED": 255}  # as W&B tells killed runs

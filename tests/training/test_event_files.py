@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from experiments.training.local import event_files
-from experiments.training.local.event_files import EventFiles, Scalar, masked_crc
+from experiments.training.local.event_files import EventFiles, masked_crc
+from experiments.training.local.growing_files import Scalar
 
 
 def varint(number: int) -> bytes:

@@ -16,7 +16,6 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
-from fnmatch import fnmatchcase
 from typing import Any
 
 import yaml
@@ -25,7 +24,7 @@ from experiments.manifest.quantity import parse_quantity
 from experiments.training.base import Launch
 from experiments.training.kubernetes import powers
 from experiments.training.kubernetes.jobs.common import OUTPUT_DIR, PREFIX
-from experiments.training.kubernetes.powers import Refusal, mapping, sequence, walk
+from experiments.training.kubernetes.powers import Refusal, fits, mapping, sequence, walk
 from experiments.training.kubernetes.queues import PRIORITY_LABEL
 
 LEVELS = ("restricted", "baseline", "privileged")
@@ -99,7 +98,7 @@ class PodPolicy:
     def queue_refusals(self, labels: Mapping[str, str]) -> list[Refusal]:
         """Return what of the experiment's own labels its jobs may not have."""
         priority = labels.get(PRIORITY_LABEL, "")
-        if not priority or _fits(priority, self.priorityClasses):
+        if not priority or fits(priority, self.priorityClasses):
             return []
         words = _not_among("priority class", priority, self.priorityClasses)
         return [(f"metadata.labels.{PRIORITY_LABEL}", words)]
@@ -119,7 +118,7 @@ class PodPolicy:
     def _identity(self, pod: Mapping[str, Any]) -> Iterator[Refusal]:
         for key in ("serviceAccountName", "serviceAccount"):
             name = pod.get(key)
-            if name and not _fits(name, self.serviceAccounts):
+            if name and not fits(name, self.serviceAccounts):
                 yield f"spec.{key}", _not_among("service account", name, self.serviceAccounts)
         if self._has_account(pod):
             return
@@ -133,12 +132,12 @@ class PodPolicy:
     def _has_account(self, pod: Mapping[str, Any]) -> bool:
         """Whether it may have a token: the account of who names none is the namespace's default."""
         name = pod.get("serviceAccountName") or pod.get("serviceAccount") or "default"
-        return _fits(name, self.serviceAccounts)
+        return fits(name, self.serviceAccounts)
 
     def _references(self, pod: Mapping[str, Any]) -> Iterator[Refusal]:
         for path, kind, name in _references(pod):
             allowed = self.secrets if kind == "Secret" else self.configMaps
-            if not _fits(name, allowed):
+            if not fits(name, allowed):
                 yield path, _not_among(kind, name, allowed)
 
     def _volumes(self, pod: Mapping[str, Any]) -> Iterator[Refusal]:
@@ -147,7 +146,7 @@ class PodPolicy:
             for kind, source in mapping(volume).items():
                 if kind == "name" or source is None:
                     continue
-                if not _fits(kind, self.volumes):
+                if not fits(kind, self.volumes):
                     yield f"{path}.{kind}", _not_among("kind of volume", kind, self.volumes)
                 for where, key, value in walk(source, f"{path}.{kind}"):
                     name = value
@@ -155,31 +154,31 @@ class PodPolicy:
                         where, name = f"{where}.name", mapping(value).get("name")
                     elif key != "claimName":
                         continue
-                    if not _fits(name, self.claims):
+                    if not fits(name, self.claims):
                         yield where, _not_among("claim", name, self.claims)
 
     def _nodes(self, pod: Mapping[str, Any]) -> Iterator[Refusal]:
         if pod.get("nodeName") and self.level != "privileged":
             yield "spec.nodeName", "must not be: the scheduler chooses the node of a trial."
         for key in mapping(pod.get("nodeSelector")):
-            if not _fits(key, self.nodeSelectors):
+            if not fits(key, self.nodeSelectors):
                 yield f"spec.nodeSelector.{key}", _not_among("label", key, self.nodeSelectors)
         affinity = mapping(mapping(pod.get("affinity")).get("nodeAffinity"))
         for path, key, value in walk(affinity, "spec.affinity.nodeAffinity"):
-            if key == "key" and not _fits(value, self.nodeSelectors):
+            if key == "key" and not fits(value, self.nodeSelectors):
                 yield path, _not_among("label", value, self.nodeSelectors)
         for index, toleration in enumerate(sequence(pod.get("tolerations"))):
             key = mapping(toleration).get("key") or ""
-            if not _fits(key, self.tolerations):
+            if not fits(key, self.tolerations):
                 yield f"spec.tolerations[{index}].key", _not_among("taint", key, self.tolerations)
         priority = str(pod.get("priorityClassName") or "")
         if priority and (
-            priority.startswith("system-") or not _fits(priority, self.priorityClasses)
+            priority.startswith("system-") or not fits(priority, self.priorityClasses)
         ):
             words = _not_among("priority class", priority, self.priorityClasses)
             yield "spec.priorityClassName", words
         kind = pod.get("runtimeClassName")
-        if kind and not _fits(kind, self.runtimeClasses):
+        if kind and not fits(kind, self.runtimeClasses):
             words = _not_among("runtime class", kind, self.runtimeClasses)
             yield "spec.runtimeClassName", words
 
@@ -226,7 +225,7 @@ class PodPolicy:
                     yield f"{path}.{kind}.type", "must not be Unconfined."
             added = sequence(mapping(context.get("capabilities")).get("add"))
             for index, name in enumerate(added):
-                if not _fits(name, allowed):
+                if not fits(name, allowed):
                     where = f"{path}.capabilities.add[{index}]"
                     yield where, _not_among("capability", name, allowed)
             if self.level == "restricted":
@@ -244,7 +243,7 @@ class PodPolicy:
     def _images_and_amounts(self, pod: Mapping[str, Any]) -> Iterator[Refusal]:
         for path, container in _containers(pod):
             image = str(container.get("image") or "")
-            if image and not _fits(image, self.images):
+            if image and not fits(image, self.images):
                 yield f"{path}.image", _not_among("image", image, self.images)
             resources = mapping(container.get("resources"))
             for section in ("requests", "limits"):
@@ -441,10 +440,6 @@ def _containers(pod: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         for index, container in enumerate(sequence(pod.get(kind))):
             if isinstance(container, dict):
                 yield f"spec.{kind}[{index}]", container
-
-
-def _fits(name: Any, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(str(name), pattern) for pattern in patterns)
 
 
 def _not_among(kind: str, name: Any, allowed: Sequence[str]) -> str:

@@ -53,11 +53,11 @@ def _names(meta: Mapping[str, Any], injections: Sequence[str]) -> Iterator[Refus
     for kind in ("labels", "annotations"):
         for key in map(str, mapping(meta.get(kind))):
             path = f"metadata.{kind}.{key}"
-            if _fits(key, INJECTORS) and not _fits(key, (*HARMLESS, *injections)):
+            if fits(key, INJECTORS) and not fits(key, (*HARMLESS, *injections)):
                 yield path, "has others add to the pod, which is not for trials to choose here."
-            elif kind == "labels" and _fits(key, CONTROLLERS):
+            elif kind == "labels" and fits(key, CONTROLLERS):
                 yield path, "is kept for the controllers of jobs, which know their pods by it."
-            elif kind == "labels" and _fits(key, QUEUES):
+            elif kind == "labels" and fits(key, QUEUES):
                 yield path, "is for the experiment's own labels: its jobs wait, not their pods."
 
 
@@ -102,8 +102,8 @@ def walk(value: Any, path: str) -> Iterator[tuple[str, str, Any]]:
             yield from walk(inner, f"{path}[{index}]")
 
 
-def _fits(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+def fits(name: Any, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(str(name), pattern) for pattern in patterns)
 
 
 def mapping(value: Any) -> Mapping[str, Any]:

@@ -29,7 +29,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from experiments.training.local.event_files import EventFiles, Scalar
+from experiments.training.local.event_files import EventFiles
+from experiments.training.local.growing_files import Scalar
 from experiments.training.local.metric_lines import Curve, Lines, Metrics, Reader, Tail, say
 from experiments.training.local.wandb_files import WandbFiles
 

@@ -5,10 +5,8 @@ Used by ``collector`` alone, in a bare interpreter: standard library only. Nothi
 A file is a row of records (length, check sum, data, check sum), each an ``Event`` of Protocol
 Buffers; of these the scalars are taken, as TensorFlow 1 and PyTorch write them (``simple_value``)
 and as TensorFlow 2 does (a tensor of one number). A record that is not all there yet is read at the
-next look, so each counts once. What stood there before the trial is not the trial's.
-
-Bounded: records of more than 1 MiB (pictures, models) are passed over unread, at most 4 MiB of a
-file are read at a look, and at most 200 files are followed.
+next look, so each counts once. Records of more than ``RECORD_BYTES`` (pictures, models) are passed
+over unread.
 """
 
 from __future__ import annotations
@@ -17,11 +15,16 @@ import contextlib
 import os
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
 
-RECORD_BYTES = 1024 * 1024
-LOOK_BYTES = 4 * 1024 * 1024
-MOST_FILES = 200
+from experiments.training.local.growing_files import (
+    LOOK_BYTES,
+    RECORD_BYTES,
+    Corrupt,
+    GrowingFile,
+    GrowingFiles,
+    Scalar,
+)
+
 _HEAD, _TAIL = 12, 4  # bytes around a record's data
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # TensorProto's types: how one number of each is packed in tensor_content.
@@ -30,29 +33,14 @@ _PACKED = {1: "<f", 2: "<d", 3: "<i", 9: "<q", 19: "<e"}
 _LISTS = {5: "<f", 6: "<d", 7: "", 10: ""}
 
 
-class Corrupt(ValueError):
-    """It is no event file, or not any more."""
-
-
-class Scalar(NamedTuple):
-    """One number of one tag."""
-
-    tag: str
-    step: int
-    value: float
-
-
-class _File:
-    """One event file, and how far it was read."""
+class _File(GrowingFile):
+    """One event file; one that is written anew is read anew."""
 
     def __init__(self, path: str, start: int = 0) -> None:
-        self.path, self.at = path, start
+        super().__init__(path, start)
         self.inode = os.stat(path).st_ino
-        self.is_corrupt = False
 
     def read(self) -> Iterator[Scalar]:
-        if self.is_corrupt:
-            return
         with open(self.path, "rb") as file:
             stat = os.fstat(file.fileno())
             if stat.st_ino != self.inode or stat.st_size < self.at:  # written anew
@@ -76,34 +64,17 @@ class _File:
                     yield from list(scalars(data))
 
 
-class EventFiles:
+class EventFiles(GrowingFiles):
     """All event files below a directory."""
 
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
-        self.files: dict[str, _File] = {}
-        self.count = 0
-        self.tags: dict[str, str] = {}  # tag -> the directory that has it to itself
-        self.trouble = ""
-        for path in self._paths():
-            self.files[path] = _File(path, os.path.getsize(path))
+    file, called = _File, ("event files", "scalars")
 
     def read(self, objective: str) -> Iterator[Scalar]:
         """Scalars that are new since the last call, under the names of ``name_of``."""
-        for path in self._paths():
-            if path not in self.files and len(self.files) < MOST_FILES:
-                self.files[path] = _File(path)
-        for path, file in sorted(self.files.items()):
+        for path, found in self._new():
             folder = os.path.relpath(os.path.dirname(path), self.directory)
-            try:
-                for found in file.read():
-                    self.count += 1
-                    name = self.name_of(found.tag, "" if folder == "." else folder, objective)
-                    yield found._replace(tag=name)
-            except Corrupt as error:
-                file.is_corrupt, self.trouble = True, str(error)
-            except OSError:
-                continue  # moved away: the next look has it, or not
+            name = self.name_of(found.tag, "" if folder == "." else folder, objective)
+            yield found._replace(tag=name)
 
     def name_of(self, tag: str, folder: str, objective: str) -> str:
         """A tag's name: alone where one directory has it, else with its directory.
@@ -113,13 +84,7 @@ class EventFiles:
         whole = f"{folder}/{tag}" if folder else tag
         if whole == objective:
             return objective
-        return tag if self.tags.setdefault(tag, folder) == folder else whole
-
-    def describe(self) -> str:
-        tags = ", ".join(list(self.tags)[:8])
-        said = f"{self.directory}: {len(self.files)} event files, {self.count} new scalars"
-        said += f" ({tags})" if tags else ""
-        return f"{said}; {self.trouble}" if self.trouble else said
+        return tag if self.names.setdefault(tag, folder) == folder else whole
 
     def _paths(self) -> list[str]:
         found: list[str] = []
