@@ -97,6 +97,26 @@ def test_it_is_saved_as_picture_drawing_and_csv_named_by_the_experiment(
     assert len(rows) == 6
 
 
+def test_on_a_phone_every_charts_tools_stay_within_its_card(page: Page, stack: Stack):
+    space = {f"{name}_of_the_last_decoder": entry for name, entry in SPACE.items()}
+    space["x"] = SPACE["x"]  # which the script reads
+    experiment = stack.create(name="long-names", maxTrialNum=5, arguments=[2, 0], searchSpace=space)
+    page.set_viewport_size({"width": 390, "height": 800})
+    opened(page, experiment, "?chart=scatter")
+    for kind in page.locator("#charts .chart").evaluate_all("all => all.map(c => c.dataset.kind)"):
+        page.locator(f"#chart-tabs [data-view={kind}]").click()
+        card = page.locator(f"figure[data-kind={kind}]")
+        is_told = card.locator(".chart-plot[data-drawn], .chart-empty").filter(visible=True)
+        expect(is_told.first).to_be_visible()  # and what there is to choose is known
+        beyond = card.evaluate(
+            """card => [...card.querySelectorAll(".chart-tools *")]
+                .filter(e => e.getBoundingClientRect().right > card.getBoundingClientRect().right)
+                .map(e => e.outerHTML.slice(0, 80))"""
+        )
+        assert beyond == [], kind
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, kind
+
+
 def test_switches_work_on_a_table_that_the_page_began_with(page: Page, ended: str):
     opened(page, ended, "?chart=parcoords&parcoords.as=table")
     card = page.locator("figure[data-kind=parcoords]")
