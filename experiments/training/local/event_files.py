@@ -67,7 +67,7 @@ class _File(GrowingFile):
 class EventFiles(GrowingFiles):
     """All event files below a directory."""
 
-    file, called = _File, ("event files", "scalars")
+    file = _File
 
     def read(self, objective: str) -> Iterator[Scalar]:
         """Scalars that are new since the last call, under the names of ``name_of``."""
@@ -85,6 +85,10 @@ class EventFiles(GrowingFiles):
         if whole == objective:
             return objective
         return tag if self.names.setdefault(tag, folder) == folder else whole
+
+    def _counted(self) -> str:
+        n_files, count = len(self.files), self.count
+        return f"{self.directory}: {n_files} event files, {count} new scalars"
 
     def _paths(self) -> list[str]:
         found: list[str] = []

@@ -44,7 +44,6 @@ class GrowingFiles(ABC):
     """All such files below a directory."""
 
     file: ClassVar[type[GrowingFile]]
-    called: ClassVar[tuple[str, str]]  # the files, and what is in them
 
     def __init__(self, directory: str) -> None:
         self.directory = directory
@@ -78,9 +77,12 @@ class GrowingFiles(ABC):
             except OSError:
                 continue  # moved away: the next look has it, or not
 
+    @abstractmethod
+    def _counted(self) -> str:
+        """How many files there are, and what came in them; a whole sentence, to be translated."""
+
     def describe(self) -> str:
-        files, numbers = self.called
         names = ", ".join(list(self.names)[:8])
-        said = f"{self.directory}: {len(self.files)} {files}, {self.count} new {numbers}"
+        said = self._counted()
         said += f" ({names})" if names else ""
         return f"{said}; {self.trouble}" if self.trouble else said

@@ -99,13 +99,17 @@ class _Log(GrowingFile):
 class WandbFiles(GrowingFiles):
     """All runs below a directory; the one that logs a name first has it to itself."""
 
-    file, called = _Log, ("runs of W&B", "numbers")
+    file = _Log
 
     def read(self, objective: str) -> Iterator[Scalar]:
         """Numbers that are new since the last call."""
         for path, found in self._new():
             if self.names.setdefault(found.tag, path) == path:
                 yield found
+
+    def _counted(self) -> str:
+        n_files, count = len(self.files), self.count
+        return f"{self.directory}: {n_files} runs of W&B, {count} new numbers"
 
     def _paths(self) -> list[str]:
         found = Path(self.directory).glob("wandb/*run-*/run-*.wandb")
