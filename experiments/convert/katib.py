@@ -191,6 +191,12 @@ def _algorithm(draft: Draft, spec: Section, mode: str) -> str:
             "A trial is told by parameters where to load and save its checkpoint.",
             "Pass $(params.load_checkpoint_dir) and $(params.save_checkpoint_dir) to the script.",
         )
+    if ours == "Hyperband" and not resource:
+        draft.leave(
+            path,
+            "It names no parameter that is a trial's budget, as Katib asks of hyperband.",
+            "Set resource_name, or let the script read the parameter TRIAL_BUDGET.",
+        )
     put_algorithm(draft, kind, ours, args, path, name, paths)
     section.leave_rest()
     return resource if ours == "Hyperband" else ""

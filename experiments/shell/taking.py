@@ -20,7 +20,7 @@ FORMATS = ("json", "csv", "yaml", "html")
 def _takes_format(parser: argparse.ArgumentParser) -> None:
     takes_id(parser)
     parser.add_argument("--format", choices=FORMATS, help="by default json")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write it there")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write it there; - is stdout")
 
 
 def export(call: Call) -> int:
@@ -31,7 +31,8 @@ def export(call: Call) -> int:
     experiment = call.experiment()
     path = f"experiments/{experiment['id']}/export/"
     content = call.client.ask("GET", path, {"format": wanted}).body
-    if file := call.options.output:
+    file = call.options.output
+    if file and file != "-":
         _write(Path(file), content)
         call.note(f"{file}: {len(content)} bytes")
     elif sys.stdout.isatty():

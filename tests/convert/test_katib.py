@@ -83,6 +83,12 @@ def test_hyperband_s_resource_is_the_budget_of_a_trial() -> None:
     assert list(spec["searchSpace"]) == ["lr"]
     assert container_of(found)["command"][2] == "--lr=$(params.TRIAL_BUDGET)"
     assert "has no setting like odd" in left_of(found)
+    assert "names no parameter that is a trial's budget" not in left_of(found)
+
+
+def test_a_hyperband_without_a_resource_is_told_of() -> None:
+    left = left_of(converted(KATIB.replace("algorithmName: random", "algorithmName: hyperband")))
+    assert "names no parameter that is a trial's budget" in left
 
 
 @pytest.mark.parametrize(

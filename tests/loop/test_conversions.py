@@ -49,6 +49,13 @@ def test_the_command_prints_a_manifest_and_says_both_sides(project: Path) -> Non
     assert "spec.maxTrialNum: 10" in err
 
 
+def test_a_dash_is_the_standard_output(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    said = convert(project / "nni" / "config.yml", project / "sweep.yaml", "-o", "-")
+    assert said == convert(project / "nni" / "config.yml", project / "sweep.yaml")
+    assert not (project / "-").exists()
+
+
 def test_a_file_that_is_written_names_directories_from_where_it_is(project: Path) -> None:
     target = project / "out" / "mnist.yaml"
     code, out, err = convert(project / "nni" / "config.yml", "-o", target)

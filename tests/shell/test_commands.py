@@ -251,6 +251,14 @@ def test_completion_knows_commands_ids_names_numbers_and_values(shell, digits):
     assert becomes("nonsense", "") == []
 
 
+def test_an_export_to_a_dash_is_the_standard_output(shell, digits, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = shell("export", "d1g", "--format", "yaml", "-o", "-")
+    assert found.code == 0
+    assert found.out.startswith("experiment:\n  id: d1g1ts00\n")
+    assert os.listdir(tmp_path) == []
+
+
 def test_an_export_is_not_written_through_a_link_that_somebody_left(tmp_path):
     victim = tmp_path / "victim"
     victim.write_text("kept")

@@ -27,7 +27,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("files", nargs="+", metavar="FILE")
-        parser.add_argument("-o", "--out", help="file, or directory for several, to write to")
+        parser.add_argument("-o", "--out", help="file (- is stdout), or directory for several")
         parser.add_argument("--json", action="store_true", help="print all of it as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -76,7 +76,7 @@ class Command(BaseCommand):
 
 def _targets(files: list[Path], out: str | None) -> list[Path | None]:
     """Where each goes; raises CommandError where a file would be overwritten by its own."""
-    if out is None:
+    if out in (None, "-"):
         return [None for _ in files]
     place = Path(out)
     if len(files) == 1 and not place.is_dir() and not out.endswith("/"):

@@ -28,7 +28,7 @@ class Command(BaseCommand):
             default=settings.LANGUAGE_CODE,
             help=f"of an HTML report ({settings.LANGUAGE_CODE})",
         )
-        parser.add_argument("--out", help="the file; standard output where it is left out")
+        parser.add_argument("--out", help="the file; - or nothing: standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
         make_database()
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no experiment {options['id']!r}.")
         with translation.override(options["language"]):
             whole = export(experiment, options["format"])
-        if options["out"] is None:
+        if options["out"] in (None, "-"):
             sys.stdout.buffer.write(whole)
             return
         try:
