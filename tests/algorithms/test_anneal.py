@@ -89,11 +89,30 @@ def test_the_window_shrinks_and_stays_inside() -> None:
     assert 0.99 < max(draws) <= 1.0
 
 
+def test_the_window_stays_wide_on_a_plateau() -> None:
+    line = SearchSpace.parse({"x": {"_type": "uniform", "_value": [0, 1]}})
+
+    def spread(n_results: int) -> float:
+        history = [
+            Observation(n, {"x": 0.5}, Outcome.DONE, float(n % n_results)) for n in range(40)
+        ]
+        drawn = [
+            AnnealTuner(line, HyperoptArgs(), seed).propose(history, 1).suggestions[0]
+            for seed in range(200)
+        ]
+        return max(abs(s.parameters["x"] - 0.5) for s in drawn if s.origin == "model")
+
+    # the window is 1 / (1 + 0.1 n) wide, n the different results
+    assert 0.09 < spread(40) <= 0.1
+    assert 0.24 < spread(10) <= 0.25
+    assert 0.44 < spread(1) <= 0.5 / 1.1
+
+
 @pytest.mark.parametrize(("liar", "near"), [("min", 0.1), ("max", 0.9), ("mean", 0.9)])
 def test_the_liar_decides_whether_a_running_trial_is_a_base(liar: str, near: float) -> None:
     line = SearchSpace.parse({"x": {"_type": "uniform", "_value": [0, 1]}})
-    trials = [Observation(n, {"x": 0.9}, Outcome.DONE, 1.0) for n in range(30)]
-    trials += [Observation(30 + n, {"x": 0.5}, Outcome.DONE, 2.0) for n in range(30)]
+    trials = [Observation(n, {"x": 0.9}, Outcome.DONE, 1.0 + n / 100) for n in range(30)]
+    trials += [Observation(30 + n, {"x": 0.5}, Outcome.DONE, 2.0 + n / 100) for n in range(30)]
     # the best trial alone, then the running ones
     trials[0] = Observation(0, {"x": 0.1}, Outcome.DONE, 0.0)
     trials += [Observation(60 + n, {"x": 0.1}, Outcome.RUNNING) for n in range(30)]

@@ -36,12 +36,26 @@ def test_children_descend_from_the_best_of_the_population_only() -> None:
     assert abs(float(np.median(children)) - 0.4) < 0.05
 
 
+@pytest.mark.parametrize(
+    ("n_results", "steps"), [(20, (0.02, 0.06)), (11, (0.05, 0.12)), (1, (0.2, 0.5))]
+)
+def test_steps_are_longer_the_more_results_repeat(
+    n_results: int, steps: tuple[float, float]
+) -> None:
+    history = [
+        Observation(n, {"x": 0.5}, Outcome.DONE, float(min(n, n_results - 1))) for n in range(20)
+    ]
+    children = np.array([xs(history, 1, seed, size=1)[0] for seed in range(200)])
+    typical = float(np.median(np.abs(children - 0.5)))
+    assert steps[0] < typical < steps[1]
+
+
 def test_the_best_wins_as_often_as_a_tournament_of_a_half_lets_it() -> None:
     domain = Domain([Column() for _ in range(20)])
     rows = np.repeat(np.arange(32.0)[:, None] / 32, 20, axis=1)
     n_children, n_best = 1000, 0
     for seed in range(n_children):
-        child = breed(domain, rows, np.random.default_rng(seed))
+        child = breed(domain, rows, 0.01, np.random.default_rng(seed))
         n_best += bool((child == rows[0]).any())  # about 11 of 20 columns stay as inherited
     wins = 1 - (31 / 32) ** 16
     by_hand = 0.7 * wins + 0.3 * (1 - (1 - wins) ** 2)

@@ -6,8 +6,8 @@ inwards at the bounds; a category is drawn anew with that same, falling probabil
 chosen trial lacks a parameter (a branch not taken) another one is chosen for it in the same way.
 
 It differs in its start: the first ten trials cover the space evenly (a scrambled Sobol sequence),
-where hyperopt stays around the first trial from the second on; and one draw in ten is from the
-whole space for ever, so that a plateau is left.
+where hyperopt stays around the first trial from the second on; one draw in ten is from the whole
+space for ever; and n counts the different results, so that windows do not narrow on a plateau.
 
 The rule is computed here on rows of numbers, because rebuilding hyperopt's own records took ten
 times as long as the rule; a test holds it against hyperopt's answers. A choice of numbers is a
@@ -59,9 +59,11 @@ class AnnealTuner(OneByOneTuner[HyperoptArgs]):
         is_running = np.array([o.outcome is Outcome.RUNNING for o in history])[is_inside]
         if not np.isfinite(losses).any():
             return self.space.sample(rng), "start-up"
-        losses[is_running] = self._lie(losses[np.isfinite(losses)])
+        told = losses[np.isfinite(losses)]
+        losses[is_running] = self._lie(told)
         best_first = rows[is_inside][np.argsort(losses, kind="stable")]
-        return self._vectors.decode(anneal(self._vectors.domain, best_first, rng)), "model"
+        news = len(np.unique(told)) / len(told)
+        return self._vectors.decode(anneal(self._vectors.domain, best_first, rng, news)), "model"
 
     @staticmethod
     def _lost(observation: Observation) -> float:
@@ -76,8 +78,13 @@ class AnnealTuner(OneByOneTuner[HyperoptArgs]):
         return math.nextafter(float(losses.min()), math.inf)
 
 
-def anneal(domain: Domain, best_first: Floats, rng: np.random.Generator) -> Floats:
-    """Return a row near one of ``best_first``, which is # (n_rows, n_columns)."""
+def anneal(
+    domain: Domain, best_first: Floats, rng: np.random.Generator, news: float = 1.0
+) -> Floats:
+    """Return a row near one of ``best_first``, which is # (n_rows, n_columns).
+
+    ``news`` is the number of different results among those told, as a share of these.
+    """
     counts = domain.counting(best_first)
     chosen: list[int] = []
     row = np.empty(domain.n_columns)
@@ -86,7 +93,7 @@ def anneal(domain: Domain, best_first: Floats, rng: np.random.Generator) -> Floa
         if column.parent is not None and row[column.parent] != column.branch:
             continue
         n_seen = int(counts[:, index].sum())
-        width = 1.0 / (1.0 + SHRINKING * n_seen)
+        width = 1.0 / (1.0 + SHRINKING * news * n_seen)
         centre = best_first[_base(counts[:, index], chosen, rng), index] if n_seen else 0.5
         if column.categorical and rng.random() >= width and n_seen:
             row[index] = centre

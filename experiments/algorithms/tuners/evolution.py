@@ -13,6 +13,8 @@ Where this differs, for experiments of tens of trials rather than thousands:
   where no step is small; in one of all at least. How far is drawn anew for each child, evenly in
   the logarithm from 0.01 to 0.2 of the range, so that no schedule is needed. A discrete value moves
   by a step at least, a category to any other.
+- On a plateau small steps find what is known: the greater the share of finished trials that only
+  repeat another's result, the longer the shortest step, from 0.01 to half of the range.
 
 A running trial is not in the population; as no two draws are alike, running trials need no care.
 Cost per proposal: about 1 ms for ten parameters and a hundred trials, 3 ms for a thousand.
@@ -39,6 +41,7 @@ MUTATED_SHARE = 0.4
 MUTATED_CATEGORIES = 0.05
 N_START_UP = 8
 MIN_SCALE, MAX_SCALE = 0.01, 0.2
+REPEATED_SCALE = 0.5  # the shortest where every result is the same
 
 
 class EvolutionTuner(OneByOneTuner[EvolutionArgs]):
@@ -60,7 +63,9 @@ class EvolutionTuner(OneByOneTuner[EvolutionArgs]):
             return self.space.sample(rng), "start-up"
         order = np.argsort(losses[is_alive], kind="stable")[: self.args.population_size]
         best_first = rows[is_alive][order]
-        return self._vectors.decode(breed(self._vectors.domain, best_first, rng)), "model"
+        shortest = _shortest(losses[is_alive])
+        child = breed(self._vectors.domain, best_first, shortest, rng)
+        return self._vectors.decode(child), "model"
 
     def _start(self, number: int, rows: Floats, rng: np.random.Generator) -> Floats:
         """Return point ``number`` of the even covering, or any if it has been tried."""
@@ -71,14 +76,24 @@ class EvolutionTuner(OneByOneTuner[EvolutionArgs]):
         return point
 
 
-def breed(domain: Domain, best_first: Floats, rng: np.random.Generator) -> Floats:
-    """Return a child of a population, which is # (n_rows, n_columns)."""
+def _shortest(losses: Floats) -> float:
+    """Return the least scale of a mutation, by how many of the results repeat another."""
+    repeated = 1.0 - len(np.unique(losses)) / len(losses)
+    return MIN_SCALE * (REPEATED_SCALE / MIN_SCALE) ** repeated
+
+
+def breed(domain: Domain, best_first: Floats, shortest: float, rng: np.random.Generator) -> Floats:
+    """Return a child of a population, which is # (n_rows, n_columns), ``shortest`` away or more.
+
+    That is of its range, as a standard deviation.
+    """
     child = best_first[_winner(len(best_first), rng)].copy()
     if rng.random() < CROSSOVER:
         other = best_first[_winner(len(best_first), rng)]
         from_other = rng.random(domain.n_columns) < 0.5
         child[from_other] = other[from_other]
-    scale = math.exp(rng.uniform(math.log(MIN_SCALE), math.log(MAX_SCALE)))
+    longest = max(shortest, MAX_SCALE)
+    scale = math.exp(rng.uniform(math.log(shortest), math.log(longest)))
     return mutate(domain, child, scale, rng)
 
 
