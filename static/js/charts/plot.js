@@ -247,7 +247,8 @@ export class Plot {
   async image(format) {
     const { element } = this;
     const { clientWidth: width, clientHeight: height } = element;
-    const layout = { ...element.layout, width, height, paper_bgcolor: theme().surface };
+    const ground = element.layout.meta?.own_look ? {} : { paper_bgcolor: theme().surface };
+    const layout = { ...element.layout, width, height, ...ground };
     const figure = { data: element.data, layout, config: plotlyWords() };
     return window.Plotly.toImage(figure, {
       format,
