@@ -374,6 +374,8 @@ interface FigureMeta {
   /** of parallel coordinates: by the axis's name, log, linear, only (linear) or choice */
   scales?: Record<string, string>;
   flipped?: string[];
+  /** of the trade-off: what its colour says, where that is not the rank of the value */
+  color?: string;
   /** what lists offer, by the option's name: values and their words */
   choices?: Record<string, [value: string, words: string][]>;
   /** method, numbers and what was left out, in words */
