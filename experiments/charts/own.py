@@ -22,6 +22,7 @@ from typing import Any
 from experiments.charts.own_arrays import is_packed, unpacked
 from experiments.charts.own_text import harmless, plain
 from experiments.problems import Problem, ProblemsError, nearest
+from experiments.strict_json import read_json
 
 # Kinds whose drawing code pages have: autotune_web.plotly_parts cuts Plotly to these.
 TRACES = (
@@ -179,7 +180,7 @@ class _Reader:
                 names = ", ".join(sorted(_templates()))
                 self.note(at, f"must be a template or one of {names}, but got {given[:40]!r}.")
                 return None
-            given = json.loads(named.read_text(encoding="utf-8"))
+            given = read_json(named.read_text(encoding="utf-8"))
         if not isinstance(given, Mapping) or not isinstance(given.get("layout", {}), Mapping):
             self.note(at, f"must be a JSON object, but got {_show(given)}.")
             return None

@@ -198,7 +198,7 @@ def figure(info: ScatterInfo) -> Figure:
         margin={"l": 64, "r": 16, "t": 16, "b": 48},
     )
     if info.colour is not None:
-        frame["legend"]["title"] = {"text": style.plain_text(info.colour.words)}
+        frame |= _room_for_words(info.colour, frame)
     frame["meta"] = {
         "kind": KIND,
         # a zoom of other numbers means nothing here
@@ -216,6 +216,15 @@ def figure(info: ScatterInfo) -> Figure:
         },
     }
     return {"data": traces, "layout": frame}
+
+
+def _room_for_words(colour: Side, frame: Mapping[str, Any]) -> dict[str, Any]:
+    """A bar or a legend above the points; beside the bar the legend is of what has no number."""
+    is_bar = colour.axis.kind != "choice"
+    legend = {**frame["legend"], "title": {"text": style.plain_text(colour.words)}}
+    if is_bar:
+        legend |= {"x": 1, "xanchor": "right", "title": {"text": ""}}
+    return {"margin": {**frame["margin"], "t": 64 if is_bar else 48}, "legend": legend}
 
 
 def _range(view: tuple[float, float] | None) -> dict[str, Any]:
@@ -289,7 +298,7 @@ def _points(info: ScatterInfo, drawn: np.ndarray[Any, Any]) -> list[dict[str, An
     assert info.x is not None
     assert info.y is not None
     numbers = np.array([info.trials.trials[i].number for i in drawn], dtype=np.float64)
-    basis = {
+    basis: dict[str, Any] = {
         "type": "scatter",
         "mode": "markers",
         "uid": "trials",

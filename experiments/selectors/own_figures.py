@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.utils.translation import gettext
@@ -11,6 +10,7 @@ from experiments.charts import own_table, words
 from experiments.charts.base import Table
 from experiments.models import Experiment, OwnFigure
 from experiments.selectors.present import iso
+from experiments.strict_json import read_json
 
 
 def own_figures_json(experiment: Experiment) -> list[dict[str, Any]]:
@@ -33,7 +33,7 @@ def own_figure_json(figure: OwnFigure) -> dict[str, Any]:
 
 def drawn(figure: OwnFigure) -> dict[str, Any]:
     """``data`` and ``layout``."""
-    found: dict[str, Any] = json.loads(figure.text)
+    found: dict[str, Any] = read_json(figure.text)
     return found
 
 

@@ -14,12 +14,15 @@ const CLEAR = "rgba(0,0,0,0)";
 export function owned({ data, layout: given = /** @type {any} */ ({}) }) {
   const { title, height, template, ...rest } = given;
   const isThemed = !template;
+  const isFlat = data.some(({ type }) => type !== "pie");
+  const hasLegend = rest.showlegend ?? data.length > 1;
   const usual = isThemed ? { paper_bgcolor: CLEAR, plot_bgcolor: CLEAR, colorway: COLOURS } : {};
   /** @type {Layout} */
   const layout = {
     ...usual,
-    margin: { l: 56, r: 16, t: 28, b: 44 },
+    margin: { l: 56, r: 16, t: hasLegend ? 48 : 20, b: 44 },
     ...rest,
+    ...(isFlat ? withRoom(rest) : {}),
     ...(template ? { template } : {}),
     legend: { orientation: "h", x: 0, y: 1, yanchor: "bottom", ...rest.legend },
     uirevision: "own",
@@ -29,3 +32,15 @@ export function owned({ data, layout: given = /** @type {any} */ ({}) }) {
   if (typeof height === "number") layout.meta.height = height;
   return { data, layout };
 }
+
+/**
+ * The axes, with as much room as their words take.
+ * @param {Record<string, any>} layout
+ */
+function withRoom(layout) {
+  const names = new Set(["xaxis", "yaxis", ...Object.keys(layout).filter(isAxis)]);
+  return Object.fromEntries([...names].map((n) => [n, { automargin: true, ...layout[n] }]));
+}
+
+/** @param {string} name */
+const isAxis = (name) => /^[xy]axis\d*$/.test(name);
