@@ -27,10 +27,13 @@ SYMBOLS = (
 )  # fmt: skip
 OTHER, OTHER_SYMBOL = "#8d96a5", "star"
 LINE = {"width": 0.5, "color": "rgba(128,128,128,0.6)"}
+# At the top of the whole chart, where it moves nothing; ``scatter`` leaves it that much room.
 BAR = {
     "orientation": "h", "thickness": 8, "len": 0.6, "lenmode": "fraction", "outlinewidth": 0,
-    "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "ticks": "outside", "ticklen": 3,
+    "x": 0, "xanchor": "left", "xpad": 0, "yref": "container", "y": 1, "yanchor": "top", "ypad": 16,
+    "ticks": "outside", "ticklen": 3, "tickfont": {"size": 11},
 }  # fmt: skip
+BAR_ROOM = 68  # pixels
 MOST_TICKS = 5
 
 Places = np.ndarray[tuple[int], np.dtype[np.intp]]
@@ -94,7 +97,9 @@ def _by_number(
             "cmin": low, "cmax": high, "colorscale": ON_LIGHT, "showscale": True,
             "colorbar": {
                 **BAR, **_ticks(axis, low, high),
-                "title": {"text": style.plain_text(colouring.words), "side": "top"},
+                "title": {
+                    "text": style.plain_text(colouring.words), "side": "top", "font": {"size": 11},
+                },
             },
         },
         "meta": {"colorscale_light": ON_LIGHT, "colorscale_dark": ON_DARK},

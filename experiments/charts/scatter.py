@@ -54,6 +54,15 @@ class Side:
 
 
 @dataclass(frozen=True, eq=False)
+class Offer:
+    """What a side is chosen from."""
+
+    record: Record
+    trials: Sequence[TrialRecord]
+    axes: Sequence[Axis]  # of the parameters
+
+
+@dataclass(frozen=True, eq=False)
 class ScatterInfo:
     trials: Comparable
     ranks: Floats  # (n,) of the values, 1 for the best
@@ -76,8 +85,10 @@ def info(record: Record, options: Options) -> ScatterInfo:
     """
     trials = comparable(record)
     clip = flag_option(options, "clip", default=True)
-    readers = trial_numbers.readers(record, trials.trials)
-    sides = {name: _side(name, options, record, trials.trials, readers) for name in ("x", "y")}
+    found = axes.axes(record.space, [t.parameters for t in trials.trials])
+    readers = trial_numbers.readers(found, trials.trials)
+    offer = Offer(record, trials.trials, found)
+    sides = {name: _side(name, options, offer, readers) for name in ("x", "y")}
     x, y = sides["x"], sides["y"]
     has_both = np.full(trials.values.size, x is not None and y is not None)
     for side in (x, y):
@@ -97,7 +108,7 @@ def info(record: Record, options: Options) -> ScatterInfo:
         front=_front(x, y, both) if x and y else both[:0],
         views=tuple(_view(side, trials, both, clip=clip) for side in (x, y)),
         offered=tuple((name, words) for name, (words, _reader) in readers.items()),
-        colour=None if is_plain else _side("color", options, record, trials.trials, coloured),
+        colour=None if is_plain else _side("color", options, offer, coloured),
         colours=tuple((name, words) for name, (words, _reader) in coloured.items()),
         clip=clip,
     )
@@ -106,13 +117,12 @@ def info(record: Record, options: Options) -> ScatterInfo:
 def _side(
     which: str,
     options: Options,
-    record: Record,
-    trials: Sequence[TrialRecord],
+    offer: Offer,
     readers: Mapping[str, tuple[str, Reader | None]],
 ) -> Side | None:
     better = choice_option(options, f"better_{which}", BETTER) if which in FIRST else ""
     name = options.get(which) or FIRST[which]
-    if not trials:
+    if not offer.trials:
         return None
     if name not in readers:
         close = nearest(name, readers)
@@ -122,15 +132,14 @@ def _side(
         )
     words, read = readers[name]
     if read is None:
-        found = axes.axes(record.space, [t.parameters for t in trials])
-        axis = next(a for a in found if PARAMETER + a.label == name)
+        axis = next(a for a in offer.axes if PARAMETER + a.label == name)
     else:
-        given = [{} if (value := read(t)) is None else {words: value} for t in trials]
+        given = [{} if (value := read(t)) is None else {words: value} for t in offer.trials]
         found = axes.axes({}, given)
         if not found:  # no trial has one
             return None
         axis = found[0]
-    return Side(name, words, axis, _end(better, name, record))
+    return Side(name, words, axis, _end(better, name, offer.record))
 
 
 def _view(
@@ -224,7 +233,10 @@ def _room_for_words(colour: Side, frame: Mapping[str, Any]) -> dict[str, Any]:
     legend = {**frame["legend"], "title": {"text": style.plain_text(colour.words)}}
     if is_bar:
         legend |= {"x": 1, "xanchor": "right", "title": {"text": ""}}
-    return {"margin": {**frame["margin"], "t": 64 if is_bar else 48}, "legend": legend}
+    return {
+        "margin": {**frame["margin"], "t": colouring.BAR_ROOM if is_bar else 48},
+        "legend": legend,
+    }
 
 
 def _range(view: tuple[float, float] | None) -> dict[str, Any]:
@@ -346,7 +358,7 @@ def _line(info: ScatterInfo) -> dict[str, Any]:
     assert info.y is not None
     numbers = np.array([info.trials.trials[i].number for i in info.front], dtype=np.float64)
     return {
-        "type": "scatter", "mode": "lines+markers", "uid": "front",
+        "type": "scatter", "mode": "lines+markers", "uid": "front", "showlegend": False,
         "x": _at(info.x, info.front, numbers), "y": _at(info.y, info.front, numbers),
         "customdata": [int(n) for n in numbers],
         # sorted by x from its better end: the step to the next is worse in x first

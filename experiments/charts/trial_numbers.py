@@ -8,14 +8,16 @@ from typing import Any
 
 from experiments.charts import axes, style
 from experiments.charts.axes import Axis
-from experiments.charts.base import Record, TrialRecord
+from experiments.charts.base import TrialRecord
 from experiments.charts.words import gettext as _
 
 PARAMETER, METRIC = "param:", "metric:"
 Reader = Callable[[TrialRecord], Any]  # a trial's number; None where it has none
 
 
-def readers(record: Record, trials: Sequence[TrialRecord]) -> dict[str, tuple[str, Reader | None]]:
+def readers(
+    parameters: Sequence[Axis], trials: Sequence[TrialRecord]
+) -> dict[str, tuple[str, Reader | None]]:
     """What an axis can show: its words, and how a trial's number is read.
 
     Parameters have no reader: their axes are the space's own.
@@ -25,7 +27,7 @@ def readers(record: Record, trials: Sequence[TrialRecord]) -> dict[str, tuple[st
         "duration": (_("Duration (s)"), _duration),
         "number": (_("Trial"), _number),
     }
-    for axis in axes.axes(record.space, [t.parameters for t in trials]):
+    for axis in parameters:
         if not axis.is_constant:
             found[PARAMETER + axis.label] = (axis.label, None)
     names = dict.fromkeys(name for t in trials for name in t.metrics)

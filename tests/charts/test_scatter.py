@@ -187,6 +187,7 @@ def test_one_far_out_number_does_not_take_all_the_colours() -> None:
 
 def test_choices_have_shapes_and_the_rare_ones_share_theirs() -> None:
     figure = coloured(color="param:opt")
+    assert all(t["showlegend"] is False for t in coloured(better_x="low")["data"][1:])
     names = [trace["name"] for trace in figure["data"]]
     assert names[:2] == ["without opt", "others"]
     assert len(names) == 2 + 8
