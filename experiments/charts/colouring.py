@@ -27,13 +27,13 @@ SYMBOLS = (
 )  # fmt: skip
 OTHER, OTHER_SYMBOL = "#8d96a5", "star"
 LINE = {"width": 0.5, "color": "rgba(128,128,128,0.6)"}
-# At the top of the whole chart, where it moves nothing; ``scatter`` leaves it that much room.
+# It has no title: Plotly writes that across a bar that lies. ``scatter`` writes it above.
 BAR = {
     "orientation": "h", "thickness": 8, "len": 0.6, "lenmode": "fraction", "outlinewidth": 0,
-    "x": 0, "xanchor": "left", "xpad": 0, "yref": "container", "y": 1, "yanchor": "top", "ypad": 16,
+    "x": 0, "xanchor": "left", "xpad": 0, "y": 1, "yanchor": "bottom", "ypad": 4,
     "ticks": "outside", "ticklen": 3, "tickfont": {"size": 11},
 }  # fmt: skip
-BAR_ROOM = 68  # pixels
+BAR_HEIGHT, BAR_ROOM = 38, 64  # pixels above the points: without its title, and with it
 MOST_TICKS = 5
 
 Places = np.ndarray[tuple[int], np.dtype[np.intp]]
@@ -95,12 +95,7 @@ def _by_number(
         "marker": {
             "size": 7, "color": scale.rounded(places[drawn][has], 5), "line": LINE,
             "cmin": low, "cmax": high, "colorscale": ON_LIGHT, "showscale": True,
-            "colorbar": {
-                **BAR, **_ticks(axis, low, high),
-                "title": {
-                    "text": style.plain_text(colouring.words), "side": "top", "font": {"size": 11},
-                },
-            },
+            "colorbar": {**BAR, **_ticks(axis, low, high)},
         },
         "meta": {"colorscale_light": ON_LIGHT, "colorscale_dark": ON_DARK},
     }  # fmt: skip

@@ -229,13 +229,19 @@ def figure(info: ScatterInfo) -> Figure:
 
 def _room_for_words(colour: Side, frame: Mapping[str, Any]) -> dict[str, Any]:
     """A bar or a legend above the points; beside the bar the legend is of what has no number."""
-    is_bar = colour.axis.kind != "choice"
-    legend = {**frame["legend"], "title": {"text": style.plain_text(colour.words)}}
-    if is_bar:
-        legend |= {"x": 1, "xanchor": "right", "title": {"text": ""}}
+    name = style.plain_text(colour.words)
+    if colour.axis.kind == "choice":
+        legend = {**frame["legend"], "title": {"text": name}}
+        return {"margin": {**frame["margin"], "t": 48}, "legend": legend}
+    title = {
+        "text": name, "showarrow": False, "xref": "paper", "yref": "paper", "x": 0, "y": 1,
+        "xanchor": "left", "yanchor": "bottom", "yshift": colouring.BAR_HEIGHT,
+        "font": {"size": 11},
+    }  # fmt: skip
     return {
-        "margin": {**frame["margin"], "t": colouring.BAR_ROOM if is_bar else 48},
-        "legend": legend,
+        "margin": {**frame["margin"], "t": colouring.BAR_ROOM},
+        "legend": {**frame["legend"], "x": 1, "xanchor": "right"},
+        "annotations": [title],
     }
 
 

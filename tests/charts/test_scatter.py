@@ -207,8 +207,9 @@ def test_time_and_state_are_colours_too_and_stand_in_the_table() -> None:
         "Stopped early": STATES[TrialState.EARLY_STOPPED].colour,
         "Succeeded": STATES[TrialState.SUCCEEDED].colour,
     }
-    (start,) = coloured(color="start")["data"]
-    assert start["marker"]["colorbar"]["title"]["text"] == "Start (min after the first)"
+    begun = coloured(color="start")
+    (start,) = begun["data"]
+    assert begun["layout"]["annotations"][0]["text"] == "Start (min after the first)"
     assert sorted(start["marker"]["color"])[-1] == 59
     table = scatter.tabulate(FIVE, {"color": "param:units"})
     assert table.columns == ("Trial", "Value", "Duration (s)", "units", "Beaten by none")

@@ -118,7 +118,8 @@ def test_what_a_third_number_does_is_seen_by_colour(page: Page, done: str) -> No
     expect(chart.locator("[data-drawn]")).to_be_visible()
     expect(chart.locator(".chart-scale")).to_be_visible()
     chart.get_by_label("What the colour says").select_option("param:x")
-    expect(chart.locator(".cbtitle, .cbx").first).to_be_attached()
+    expect(chart.locator(".cbfills, .cbaxis").first).to_be_attached()
+    expect(chart.locator(".annotation-text")).to_have_text("x")
     expect(chart.locator(".chart-note")).to_contain_text("Colour: x.")
     expect(chart.locator(".chart-scale")).to_be_hidden()
     assert "scatter.color=param%3Ax" in page.url
