@@ -59,7 +59,7 @@ def traces(
 ) -> list[dict[str, Any]]:
     """Of the trials ``drawn`` one trace or more; ``basis`` has their columns, in that order."""
     lacking = colouring.lacking[drawn]
-    found = [] if not lacking.any() else [_hollow(colouring, basis, lacking)]
+    found = [] if not lacking.any() else [_hollow(basis, lacking)]
     if colouring.axis.kind == "choice":
         return [*found, *_by_choice(colouring, drawn, basis)]
     return [*found, _by_number(colouring, drawn, basis, ~lacking, clip=clip)]
@@ -73,12 +73,10 @@ def _part(basis: Mapping[str, Any], chosen: np.ndarray[Any, Any]) -> dict[str, A
     }
 
 
-def _hollow(
-    colouring: Colouring, basis: Mapping[str, Any], lacking: np.ndarray[Any, Any]
-) -> dict[str, Any]:
+def _hollow(basis: Mapping[str, Any], lacking: np.ndarray[Any, Any]) -> dict[str, Any]:
     return {
         **_part(basis, lacking), "uid": "trials-without", "showlegend": True,
-        "name": _("without {name}", name=style.plain_text(colouring.words)),
+        "name": _("without it"),
         "marker": {"size": 7, "symbol": "circle-open", "color": OTHER},
     }  # fmt: skip
 

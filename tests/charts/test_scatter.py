@@ -189,7 +189,7 @@ def test_choices_have_shapes_and_the_rare_ones_share_theirs() -> None:
     figure = coloured(color="param:opt")
     assert all(t["showlegend"] is False for t in coloured(better_x="low")["data"][1:])
     names = [trace["name"] for trace in figure["data"]]
-    assert names[:2] == ["without opt", "others"]
+    assert names[:2] == ["without it", "others"]
     assert len(names) == 2 + 8
     looks = {(t["marker"]["symbol"], t["marker"]["color"]) for t in figure["data"]}
     assert len(looks) == len({symbol for symbol, _ in looks}) == 10
