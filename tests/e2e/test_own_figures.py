@@ -10,6 +10,8 @@ from playwright.sync_api import Locator, Page, expect
 
 import autotune_client as at
 from tests.e2e.stack import Stack
+from tests.e2e.test_accessibility import AXE, RUN
+from tests.groups import need
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -67,6 +69,11 @@ def test_a_figure_comes_live_and_can_be_read_taken_and_deleted(
     for layer in (".boxes", ".violins", ".bars", ".hm"):
         expect(drawn(page, "kinds").locator(layer).first).to_be_attached()
     expect(drawn(page, "pie").locator(".slice")).to_have_count(2)
+
+    need("browser", AXE.exists(), "axe-core (npm ci)")
+    section.get_by_text("Keep a Plotly figure here").click()
+    page.evaluate(AXE.read_text())
+    assert page.evaluate(RUN) == []
 
     first.get_by_role("button", name="Save the chart: 按批量").click()
     with page.expect_download() as saved:
