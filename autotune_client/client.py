@@ -19,8 +19,9 @@ from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
-from autotune_client import finding
+from autotune_client import figures, finding
 from autotune_client.errors import Refused
 from autotune_client.wire import Wire
 
@@ -305,6 +306,35 @@ class Experiment:
 
     def delete(self) -> None:
         self.wire.ask("DELETE", self.path)
+
+    def keep_figure(self, name: str, figure: Any) -> None:
+        """Keep a Plotly figure with it, shown on its page; the same name again takes its place.
+
+        Args:
+            figure: a ``plotly.graph_objects.Figure``, its dict, or its JSON.
+
+        Raises:
+            Refused: it is no figure that pages show; each error names the path in it.
+        """
+        raw = figures.as_json(figure).encode()
+        kind = {"Content-Type": "application/json"}
+        self.wire.send("PUT", f"/api/v1/{self._figure(name)}", raw, kind)
+
+    def figures(self) -> list[dict[str, Any]]:
+        """What figures are kept with it: name, title, size, author, changed_at."""
+        found: list[dict[str, Any]] = self.wire.get(f"{self.path}figures/")
+        return found
+
+    def figure(self, name: str) -> dict[str, Any]:
+        """One of them: ``plotly.graph_objects.Figure(experiment.figure(NAME))`` draws it."""
+        found: dict[str, Any] = self.wire.get(self._figure(name))
+        return found
+
+    def delete_figure(self, name: str) -> None:
+        self.wire.ask("DELETE", self._figure(name))
+
+    def _figure(self, name: str) -> str:
+        return f"{self.path}figures/{quote(name, safe='')}/"
 
     def to_pandas(self) -> Any:
         """A row a trial: number, state, value, each parameter and each final metric.

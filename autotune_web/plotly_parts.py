@@ -31,8 +31,12 @@ from django.core.files.storage import FileSystemStorage
 
 NAME = "plotly.parts.js"
 PREFIX = "vendor/plotly"
-TRACES = frozenset({"bar", "contour", "heatmap"})  # beside scatter, which is part of the core
-FORM = 3  # counted up with every change of what is made here
+# Beside scatter, which is part of the core: ours, and what people's own figures may hold.
+TRACES = frozenset(
+    {"bar", "box", "contour", "heatmap", "histogram", "histogram2d", "histogram2dcontour", "pie"}
+    | {"violin"}
+)
+FORM = 4  # counted up with every change of what is made here
 
 # esbuild wraps each CommonJS module in W(), which runs it when it is first called. The last one
 # registers every kind of trace with the core.

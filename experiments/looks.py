@@ -97,6 +97,8 @@ EVENTS: dict[EventKind, Look] = {
     EventKind.UPLOADED: Look(_("Uploaded to AIStore"), "upload", "waiting"),
     EventKind.ATTACHED: Look(_("File attached"), "file", "waiting"),
     EventKind.DETACHED: Look(_("File deleted"), "trash", "waiting"),
+    EventKind.FIGURE_KEPT: Look(_("Figure kept"), "chart", "waiting"),
+    EventKind.FIGURE_DELETED: Look(_("Figure deleted"), "trash", "waiting"),
 }
 NEW_TRIAL = Look(_("New"), "waiting", "waiting")
 _BY_STATE: dict[tuple[EventKind, str], Look] = {

@@ -100,6 +100,8 @@ class EventKind(StrEnum):
     UPLOADED = "uploaded"
     ATTACHED = "attached"  # a file, by the trial; data has its size
     DETACHED = "detached"  # somebody deleted it
+    FIGURE_KEPT = "figure kept"  # a figure of somebody's own, new or anew; reason is its name
+    FIGURE_DELETED = "figure deleted"
 
 
 class IllegalMove(Exception):

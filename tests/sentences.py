@@ -40,6 +40,7 @@ PROBLEMS = (
     *("access/busy.py", "access/policy.py", "algorithms/*.py", "algorithms/space/*.py"),
     *(
         "charts/base.py",
+        "charts/own.py",
         "charts/pair.py",
         "charts/scatter.py",
         "convert/*.py",
@@ -51,7 +52,8 @@ PROBLEMS = (
     ),
     *("selectors/chart_data.py", "selectors/compare.py", "selectors/selection.py"),
     *("selectors/trial_facts.py", "selectors/trial_filter.py", "services/channels.py"),
-    *("services/creations.py", "services/many.py", "services/saved_views.py"),
+    *("services/creations.py", "services/figures.py", "services/many.py"),
+    "services/saved_views.py",
     *("services/conversions.py", "services/intake.py", "services/samples.py", "web/*.py"),
     *("services/borrowing.py", "services/learning.py"),
 )

@@ -269,6 +269,17 @@ interface SavedView {
   changed_at: string;
 }
 
+/** A figure that somebody keeps with the experiment, without what it draws. */
+interface OwnFigure {
+  name: string;
+  title: string;
+  size: number;
+  n_traces: number;
+  n_points: number;
+  author: string | null;
+  changed_at: string;
+}
+
 interface Problem {
   path: string;
   message: string;
@@ -363,10 +374,14 @@ interface FigureMeta {
   /** of parallel coordinates: by the axis's name, log, linear, only (linear) or choice */
   scales?: Record<string, string>;
   flipped?: string[];
+  /** of the trade-off: what its colour says, where that is not the rank of the value */
+  color?: string;
   /** what lists offer, by the option's name: values and their words */
   choices?: Record<string, [value: string, words: string][]>;
   /** method, numbers and what was left out, in words */
   note?: string;
+  /** a figure with a template of its own: no colours of the page */
+  own_look?: boolean;
   /** pixels that the chart asks for */
   height?: number;
   /** what the axes mean to conditions; see charts/brush.js */

@@ -2,21 +2,20 @@
 
 At first the value against the time that a trial took. Where both axes have a better side, the
 trials are marked that no other beats in both (the Pareto front), and a line joins them. Colour is
-the rank of the trial's value among all. Where one axis is the value, the note says how far the
-other number goes among the trials that are nearly as good as the best. Far-out numbers are off
-scale, unless ``clip`` says 0.
+the rank of the trial's value among all, or another number or choice (``colouring``). Where one
+axis is the value, the note says how far the other number goes among the trials that are nearly as
+good as the best. Far-out numbers are off scale, unless ``clip`` says 0.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from experiments.charts import axes, brush, panels, scale, style
+from experiments.charts import axes, brush, colouring, panels, scale, style, trial_numbers
 from experiments.charts.axes import Axis
 from experiments.charts.base import (
     STOPS,
@@ -30,15 +29,16 @@ from experiments.charts.base import (
     choice_option,
     flag_option,
 )
+from experiments.charts.colouring import Colouring
 from experiments.charts.comparable import Comparable, comparable, goodness
 from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
+from experiments.charts.trial_numbers import METRIC, PARAMETER, Reader
 from experiments.charts.words import gettext as _
 from experiments.problems import Problem, ProblemsError, nearest
 
 KIND = "scatter"
 MOST_POINTS = 3000  # drawn one by one: the front, the best, and some of the others
 BETTER = ("", "low", "high", "none")  # "": as the number itself says
-PARAMETER, METRIC = "param:", "metric:"
 FIRST = {"x": "duration", "y": "value"}
 NEARLY = 0.01  # of the best value: trials that lose no more than this are nearly as good
 
@@ -54,6 +54,15 @@ class Side:
 
 
 @dataclass(frozen=True, eq=False)
+class Offer:
+    """What a side is chosen from."""
+
+    record: Record
+    trials: Sequence[TrialRecord]
+    axes: Sequence[Axis]  # of the parameters
+
+
+@dataclass(frozen=True, eq=False)
 class ScatterInfo:
     trials: Comparable
     ranks: Floats  # (n,) of the values, 1 for the best
@@ -63,17 +72,23 @@ class ScatterInfo:
     front: np.ndarray[tuple[int], np.dtype[np.intp]]  # of them, those that nothing beats; by x
     views: tuple[tuple[float, float] | None, ...]  # what x and y show at first; None: their own
     offered: tuple[tuple[str, str], ...]  # names and words of all that an axis can show
+    colour: Side | None  # what the colour says; None: the rank of the value
+    colours: tuple[tuple[str, str], ...]  # names and words of all that it can say
+    clip: bool
 
 
 def info(record: Record, options: Options) -> ScatterInfo:
     """``x``, ``y`` = value | duration | number | param:NAME | metric:NAME.
 
     ``better_x``, ``better_y`` = low | high | none: which end is better, where that is not plain.
+    ``color`` = any of these, start | state: what the points' colour says.
     """
     trials = comparable(record)
     clip = flag_option(options, "clip", default=True)
-    readers = _readers(record, trials.trials)
-    sides = {name: _side(name, options, record, trials.trials, readers) for name in ("x", "y")}
+    found = axes.axes(record.space, [t.parameters for t in trials.trials])
+    readers = trial_numbers.readers(found, trials.trials)
+    offer = Offer(record, trials.trials, found)
+    sides = {name: _side(name, options, offer, readers) for name in ("x", "y")}
     x, y = sides["x"], sides["y"]
     has_both = np.full(trials.values.size, x is not None and y is not None)
     for side in (x, y):
@@ -82,6 +97,8 @@ def info(record: Record, options: Options) -> ScatterInfo:
             places = np.array(side.axis.places)
             has_both &= np.full(places.size, True) if slot is None else places != slot
     both = np.flatnonzero(has_both)
+    coloured = {**readers, **trial_numbers.colour_readers(trials.trials)}
+    is_plain = not options.get("color")
     return ScatterInfo(
         trials=trials,
         ranks=goodness(trials.losses),
@@ -91,57 +108,21 @@ def info(record: Record, options: Options) -> ScatterInfo:
         front=_front(x, y, both) if x and y else both[:0],
         views=tuple(_view(side, trials, both, clip=clip) for side in (x, y)),
         offered=tuple((name, words) for name, (words, _reader) in readers.items()),
+        colour=None if is_plain else _side("color", options, offer, coloured),
+        colours=tuple((name, words) for name, (words, _reader) in coloured.items()),
+        clip=clip,
     )
-
-
-Reader = Callable[[TrialRecord], Any]  # a trial's number; None where it has none
-
-
-def _readers(record: Record, trials: Sequence[TrialRecord]) -> dict[str, tuple[str, Reader | None]]:
-    """What an axis can show: its words, and how a trial's number is read.
-
-    Parameters have no reader: their axes are the space's own.
-    """
-    found: dict[str, tuple[str, Reader | None]] = {
-        "value": (_("Value"), lambda trial: trial.value),
-        "duration": (_("Duration (s)"), _duration),
-        "number": (_("Trial"), lambda trial: trial.number),
-    }
-    for axis in axes.axes(record.space, [t.parameters for t in trials]):
-        if not axis.is_constant:
-            found[PARAMETER + axis.label] = (axis.label, None)
-    names = dict.fromkeys(name for t in trials for name in t.metrics)
-    for name in sorted(names):
-        found[METRIC + name] = (_("metric {name}", name=name), _metric(name))
-    return found
-
-
-def _duration(trial: TrialRecord) -> float | None:
-    if trial.started_at is None or trial.finished_at is None:
-        return None
-    return round((trial.finished_at - trial.started_at).total_seconds(), 3)
-
-
-def _metric(name: str) -> Reader:
-    def read(trial: TrialRecord) -> Any:
-        value = trial.metrics.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return None
-        return value if math.isfinite(value) else None
-
-    return read
 
 
 def _side(
     which: str,
     options: Options,
-    record: Record,
-    trials: Sequence[TrialRecord],
+    offer: Offer,
     readers: Mapping[str, tuple[str, Reader | None]],
 ) -> Side | None:
-    better = choice_option(options, f"better_{which}", BETTER)
+    better = choice_option(options, f"better_{which}", BETTER) if which in FIRST else ""
     name = options.get(which) or FIRST[which]
-    if not trials:
+    if not offer.trials:
         return None
     if name not in readers:
         close = nearest(name, readers)
@@ -151,15 +132,14 @@ def _side(
         )
     words, read = readers[name]
     if read is None:
-        found = axes.axes(record.space, [t.parameters for t in trials])
-        axis = next(a for a in found if PARAMETER + a.label == name)
+        axis = next(a for a in offer.axes if PARAMETER + a.label == name)
     else:
-        given = [{} if (value := read(t)) is None else {words: value} for t in trials]
+        given = [{} if (value := read(t)) is None else {words: value} for t in offer.trials]
         found = axes.axes({}, given)
         if not found:  # no trial has one
             return None
         axis = found[0]
-    return Side(name, words, axis, _end(better, name, record))
+    return Side(name, words, axis, _end(better, name, offer.record))
 
 
 def _view(
@@ -216,21 +196,24 @@ def figure(info: ScatterInfo) -> Figure:
     assert info.x is not None
     assert info.y is not None
     drawn = _drawn(info)
-    traces = [_points(info, drawn)]
+    traces = _points(info, drawn)
     if info.front.size:
         traces.append(_line(info))
     frame = style.layout(
         KIND,
         xaxis=panels.axis_layout(info.x.axis, _title(info.x), **_range(info.views[0])),
         yaxis=panels.axis_layout(info.y.axis, _title(info.y), **_range(info.views[1])),
-        showlegend=False,
+        showlegend=any(trace.get("showlegend") for trace in traces),
         margin={"l": 64, "r": 16, "t": 16, "b": 48},
     )
+    if info.colour is not None:
+        frame |= _room_for_words(info.colour, frame)
     frame["meta"] = {
         "kind": KIND,
         # a zoom of other numbers means nothing here
         "x": style.escaped(f"{info.x.name} {info.y.name}"),
         "choices": _choices(info),
+        "color": style.escaped(info.colour.name) if info.colour else "",
         "n_trials": int(info.both.size),
         "n_front": int(info.front.size),
         "clipped": _n_outside(info),
@@ -242,6 +225,24 @@ def figure(info: ScatterInfo) -> Figure:
         },
     }
     return {"data": traces, "layout": frame}
+
+
+def _room_for_words(colour: Side, frame: Mapping[str, Any]) -> dict[str, Any]:
+    """A bar or a legend above the points; beside the bar the legend is of what has no number."""
+    name = style.plain_text(colour.words)
+    if colour.axis.kind == "choice":
+        legend = {**frame["legend"], "title": {"text": name}}
+        return {"margin": {**frame["margin"], "t": 48}, "legend": legend}
+    title = {
+        "text": name, "showarrow": False, "xref": "paper", "yref": "paper", "x": 0, "y": 1,
+        "xanchor": "left", "yanchor": "bottom", "yshift": colouring.BAR_HEIGHT,
+        "font": {"size": 11},
+    }  # fmt: skip
+    return {
+        "margin": {**frame["margin"], "t": colouring.BAR_ROOM},
+        "legend": {**frame["legend"], "x": 1, "xanchor": "right"},
+        "annotations": [title],
+    }
 
 
 def _range(view: tuple[float, float] | None) -> dict[str, Any]:
@@ -282,6 +283,8 @@ def _choices(info: ScatterInfo) -> dict[str, list[list[str]]]:
     for which, first in FIRST.items():
         usual = next(([["", words]] for name, words in offered if name == first), [])
         found[which] = [*usual, *(pair for pair in offered if pair[0] != first)]
+    colours = [[style.escaped(name), style.escaped(words)] for name, words in info.colours]
+    found["color"] = [["", _("rank of the value")], *colours]
     return found
 
 
@@ -309,23 +312,50 @@ def _at(side: Side, chosen: np.ndarray[Any, Any], numbers: Floats) -> list[float
     return panels.drawn_at(side.axis, np.array(side.axis.places)[chosen], numbers)
 
 
-def _points(info: ScatterInfo, drawn: np.ndarray[Any, Any]) -> dict[str, Any]:
+def _points(info: ScatterInfo, drawn: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
     assert info.x is not None
     assert info.y is not None
     numbers = np.array([info.trials.trials[i].number for i in drawn], dtype=np.float64)
-    return {
-        "type": "scatter", "mode": "markers", "uid": "trials",
-        "x": _at(info.x, drawn, numbers), "y": _at(info.y, drawn, numbers * 1.7),
+    basis: dict[str, Any] = {
+        "type": "scatter",
+        "mode": "markers",
+        "uid": "trials",
+        "x": _at(info.x, drawn, numbers),
+        "y": _at(info.y, drawn, numbers * 1.7),
         "customdata": [int(n) for n in numbers],
         "text": [style.number_text(v, 6) for v in info.trials.values[drawn].tolist()],
+        "hovertemplate": "<b>#%{customdata}</b> · %{text}<br>%{x} · %{y}<extra></extra>",
+    }
+    if info.colour is not None:
+        basis["text"] = _with_colour(info.colour, info.trials.trials, drawn, basis["text"])
+        return colouring.traces(_colouring(info.colour), drawn, basis, clip=info.clip)
+    ranked = {
+        **basis,
         "marker": {
             "size": 7, "color": [round(float(r), 3) for r in info.ranks[drawn]],
             "cmin": 0, "cmax": 1, "line": {"width": 0.5, "color": "rgba(128,128,128,0.6)"},
             "colorscale": COLOURS_ON_LIGHT, "showscale": False,
         },
         "meta": {"colorscale_light": COLOURS_ON_LIGHT, "colorscale_dark": COLOURS_ON_DARK},
-        "hovertemplate": "<b>#%{customdata}</b> · %{text}<br>%{x} · %{y}<extra></extra>",
     }  # fmt: skip
+    return [ranked]
+
+
+def _colouring(side: Side) -> Colouring:
+    looks = {style.state_name(state): colour for state, colour in style.STATE_COLOURS.items()}
+    return Colouring(side.words, side.axis, looks if side.name == "state" else {})
+
+
+def _with_colour(
+    side: Side, trials: Sequence[TrialRecord], drawn: np.ndarray[Any, Any], texts: Sequence[str]
+) -> list[str]:
+    """The values with what the colour says, for who points at one."""
+    cells = _cells_of(side, trials)
+    name = style.plain_text(side.words)
+    return [
+        text if cells[i] is None else f"{text}<br>{name} = {style.plain_text(cells[i])}"
+        for i, text in zip(drawn.tolist(), texts, strict=True)
+    ]
 
 
 def _line(info: ScatterInfo) -> dict[str, Any]:
@@ -334,7 +364,7 @@ def _line(info: ScatterInfo) -> dict[str, Any]:
     assert info.y is not None
     numbers = np.array([info.trials.trials[i].number for i in info.front], dtype=np.float64)
     return {
-        "type": "scatter", "mode": "lines+markers", "uid": "front",
+        "type": "scatter", "mode": "lines+markers", "uid": "front", "showlegend": False,
         "x": _at(info.x, info.front, numbers), "y": _at(info.y, info.front, numbers),
         "customdata": [int(n) for n in numbers],
         # sorted by x from its better end: the step to the next is worse in x first
@@ -357,7 +387,7 @@ def _note(info: ScatterInfo, n_drawn: int) -> str:
     ]
     if n_drawn < n:
         parts.append(_("{n} of them are drawn, the best among them.", n=n_drawn))
-    parts.append(_("Colour: the rank of the value."))
+    parts += _of_colour(info)
     if info.front.size:
         parts.append(_("Ringed: {n} that no other trial beats in both.", n=info.front.size))
     elif not (info.x.better and info.y.better):
@@ -368,6 +398,18 @@ def _note(info: ScatterInfo, n_drawn: int) -> str:
     if info.trials.left_out:
         parts.append(info.trials.left_out)
     return " ".join(parts)
+
+
+def _of_colour(info: ScatterInfo) -> list[str]:
+    if info.colour is None:
+        return [_("Colour: the rank of the value.")]
+    tint = _colouring(info.colour)
+    parts = [_("Colour: {name}.", name=style.plain_text(info.colour.words))]
+    if n_others := colouring.n_others(tint):
+        parts.append(_("{n} rarer choices share one colour.", n=n_others))
+    if n_lacking := int(tint.lacking[info.both].sum()):
+        parts.append(_("{n} trials without it are hollow.", n=n_lacking))
+    return parts
 
 
 def _nearly(info: ScatterInfo) -> list[str]:
@@ -382,7 +424,7 @@ def _nearly(info: ScatterInfo) -> list[str]:
     close = info.both[losses <= losses.min() + NEARLY * abs(losses.min())]
     if close.size < 2:
         return []
-    numbers = _cells(other, trials)
+    numbers = _cells_of(other, trials)
     least, most = (find(close.tolist(), key=numbers.__getitem__) for find in (min, max))
     best = int(info.both[losses.argmin()])
     return [
@@ -406,13 +448,14 @@ def _words(number: float) -> str:
 def table(info: ScatterInfo) -> Table:
     """The trials that have both, the best value first, and whether any other beats them."""
     columns = [_("Trial"), _("Value")]
-    sides = [s for s in (info.x, info.y) if s is not None and s.name not in ("value", "number")]
+    shown = (info.x, info.y, info.colour)
+    sides = [s for s in shown if s is not None and s.name not in ("value", "number")]
     names = [*columns, *dict.fromkeys(side.words for side in sides), _("Beaten by none")]
     if info.x is None or info.y is None:
         return Table(tuple(names))
     order = info.both[np.argsort(-info.ranks[info.both], kind="stable")]
     front = set(info.front.tolist())
-    cells = {side.words: _cells(side, info.trials.trials) for side in sides}
+    cells = {side.words: _cells_of(side, info.trials.trials) for side in sides}
     rows = [
         (
             info.trials.trials[i].number, info.trials.trials[i].value,
@@ -423,11 +466,8 @@ def table(info: ScatterInfo) -> Table:
     return Table(tuple(names), rows)
 
 
-def _cells(side: Side, trials: Sequence[TrialRecord]) -> list[Any]:
-    if side.name.startswith(PARAMETER):
-        return axes.cells(side.axis, [t.parameters for t in trials])
-    read = _metric(side.name.removeprefix(METRIC)) if side.name.startswith(METRIC) else _duration
-    return [read(trial) for trial in trials]
+def _cells_of(side: Side, trials: Sequence[TrialRecord]) -> list[Any]:
+    return trial_numbers.cells(side.name, side.axis, trials)
 
 
 def tabulate(record: Record, options: Options) -> Table:

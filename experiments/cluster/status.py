@@ -55,6 +55,8 @@ UNTOLD = frozenset(
         EventKind.LET_FINISH,
         EventKind.ATTACHED,
         EventKind.DETACHED,
+        EventKind.FIGURE_KEPT,
+        EventKind.FIGURE_DELETED,
     }
 )
 _WARNINGS = frozenset({EventKind.TROUBLE, EventKind.UPLOAD_FAILED, EventKind.BAD_REPORT})

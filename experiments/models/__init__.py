@@ -8,6 +8,7 @@ from experiments.models.elsewhere import Ask, Creation, Loan
 from experiments.models.many import change_trials
 from experiments.models.mirrors import Mirror
 from experiments.models.notices import Channel, Notice
+from experiments.models.own_figures import OwnFigure
 from experiments.models.project import Project
 from experiments.models.release import Release
 from experiments.models.saved_views import SavedView
@@ -44,6 +45,7 @@ __all__ = [
     "Metric",
     "Mirror",
     "Notice",
+    "OwnFigure",
     "Project",
     "ProxyAccount",
     "Release",

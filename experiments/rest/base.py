@@ -73,6 +73,7 @@ class StrictJSONParser(BaseParser):
     """JSON that every part of ours can keep: finite numbers, whole characters, sane depth."""
 
     media_type = "application/json"
+    limit: ClassVar[int] = MAX_BODY
 
     def parse(
         self,
@@ -81,7 +82,7 @@ class StrictJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         try:
-            data = read_json(_read(stream, MAX_BODY))
+            data = read_json(_read(stream, self.limit))
             _refuse_odd_text(data)
         except UnicodeError:
             raise ParseError("The body must be JSON in UTF-8, without half characters.") from None

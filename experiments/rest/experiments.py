@@ -357,6 +357,7 @@ CHART_OPTIONS = {
     "x": "`history`: number, start, time (of the end). `curves`: step, sequence, time. "
     "`cost`: wall, trials. `pair`: a parameter.",
     "y": "`pair`: a parameter.",
+    "color": "`scatter`: what the colour says, as `x`, or `start`, `state`.",
     "view": "`pair`: rank, contour.",
     "part": "`slots`: last, first, longest.",
     "axes": '`parcoords`, `slice`: a JSON list of parameters, as ["lr", "units"].',

@@ -18,7 +18,7 @@ from django.utils import timezone
 from experiments.algorithms.space.flat import flat
 from experiments.manifest.yaml_text import dump_yaml
 from experiments.models import Event, Experiment, Metric, Trial
-from experiments.selectors import fast_rows, report, selection
+from experiments.selectors import fast_rows, own_figures, report, selection
 from experiments.selectors.manifest import current_manifest
 from experiments.selectors.present import experiment_json, iso
 from experiments.states import EventKind
@@ -57,7 +57,13 @@ def export_json(experiment: Experiment, chosen: Sequence[int] | None = None) -> 
     trials = list(_trials_json(experiment, chosen))
     best_id = experiment.best_trial_id
     best = _one_trial(experiment, best_id) if best_id else None
-    return {"experiment": _head(experiment), "best": best, "trials": trials}
+    figures = _figures(experiment)
+    return {
+        "experiment": _head(experiment),
+        "best": best,
+        "trials": trials,
+        **({"figures": figures} if figures else {}),
+    }
 
 
 def json_chunks(experiment: Experiment, chosen: Sequence[int] | None = None) -> Iterator[bytes]:
@@ -70,11 +76,19 @@ def json_chunks(experiment: Experiment, chosen: Sequence[int] | None = None) -> 
     for batch in _batches(experiment, chosen):
         yield (between + ",\n  ".join(map(_dumps, batch))).encode()
         between = ",\n  "
-    yield b"]}\n"
+    figures = _figures(experiment)
+    tail = f'],\n "figures": {_dumps(figures)}}}\n' if figures else "]}\n"
+    yield tail.encode()
 
 
 def _dumps(data: Any) -> str:
     return json.dumps(data, ensure_ascii=False, allow_nan=False)
+
+
+def _figures(experiment: Experiment) -> list[dict[str, Any]]:
+    """Figures that people keep with it, by name."""
+    found = experiment.own_figures.all()
+    return [{"name": figure.name, "figure": own_figures.drawn(figure)} for figure in found]
 
 
 def _head(experiment: Experiment) -> dict[str, Any]:

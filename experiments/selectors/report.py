@@ -28,7 +28,7 @@ from experiments.algorithms.space.flat import flat
 from experiments.charts import CHARTS, style
 from experiments.models import MAY_BE_BEST, Event, Experiment, Trial
 from experiments.models.release import VERSION
-from experiments.selectors import chart_data, one_file
+from experiments.selectors import chart_data, one_file, own_figures
 from experiments.selectors.configuration import configuration
 from experiments.selectors.manifest import manifest_text
 from experiments.selectors.markdown import rendered
@@ -39,6 +39,7 @@ from experiments.states import EventKind, TrialState
 from experiments.strict_json import unmistakable
 
 MOST_BYTES = 8_000_000  # of the file; the table of all trials is left out where it would pass that
+ROOM_FOR_WORDS = 600_000  # bytes of the file that are no charts
 MOST_ROWS = 200  # trials in the table, the best first
 MOST_COLUMNS = 16  # parameters in it
 MOST_STOPS = 20
@@ -53,9 +54,10 @@ _OF_TRIALS = (EventKind.STATE, EventKind.STOPPING, EventKind.RETRIED, EventKind.
 
 def html_text(experiment: Experiment, csv: str) -> str:
     """The page; ``csv`` is the table of all trials, which the reader can save from it."""
-    charts = _charts(experiment)
+    charts, owned = _charts(experiment), _owned(experiment)
     figures = json_script([chart["figure"] for chart in charts], "figures")
-    plotly = one_file.script(one_file.static_text(PLOTLY)) if charts else SafeString("")
+    any_chart = bool(charts or owned)
+    plotly = one_file.script(one_file.static_text(PLOTLY)) if any_chart else SafeString("")
     drawing = one_file.script(one_file.bundled("js/report/main.js"))
     context = {
         **_facts(experiment),
@@ -67,8 +69,11 @@ def html_text(experiment: Experiment, csv: str) -> str:
         "styles": one_file.style("\n".join(map(one_file.static_text, STYLES))),
         "drawing": drawing,
     }
+    room = MOST_BYTES - ROOM_FOR_WORDS - len(figures.encode()) - len(plotly.encode())
+    context["owned"], context["left_out"] = _fitting(owned, room)
+    own_script = json_script([each["figure"] for each in context["owned"]], "own-figures")
     page = render_to_string("report/report.html", context).lstrip()
-    pieces = [figures, plotly, _packed(csv)]
+    pieces = [figures, own_script, plotly, _packed(csv)]
     if len(page.encode()) + sum(len(piece.encode()) for piece in pieces) > MOST_BYTES:
         pieces.pop()
     head, body = page.split("<!-- data -->")
@@ -124,6 +129,28 @@ def _charts(experiment: Experiment) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _owned(experiment: Experiment) -> list[dict[str, Any]]:
+    """Figures that people keep with it, by name."""
+    return [
+        {"title": figure.title or figure.name, "figure": own_figures.drawn(figure)}
+        for figure in experiment.own_figures.all()
+    ]
+
+
+def _fitting(
+    owned: list[dict[str, Any]], room: int
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Those that the file has room for, the small ones first, and those that it has none for."""
+    sizes = [len(json_script(each["figure"])) for each in owned]
+    fits = set()
+    for place in sorted(range(len(owned)), key=sizes.__getitem__):
+        room -= sizes[place]
+        if room >= 0:
+            fits.add(place)
+    kept = [each for place, each in enumerate(owned) if place in fits]
+    return kept, [each for place, each in enumerate(owned) if place not in fits]
 
 
 # ---- facts

@@ -24,10 +24,15 @@ from experiments.selectors.artifacts import artifacts_json
 from experiments.selectors.configuration import configuration
 from experiments.selectors.logged import logged_json
 from experiments.selectors.markdown import rendered
+from experiments.selectors.own_figures import own_figures_json
 from experiments.trials.backends import backend
 
 PAGE_SIZE = 50  # trials on the table's first page, as REST pages them
 N_EVENTS = 40  # newest events that come with the page
+FIGURE_CODE = """import autotune_client as at
+
+experiment = at.Client().get("{pk}")
+experiment.keep_figure("my figure", fig)"""
 OVERVIEW = ("curves", "parcoords", "duration")  # charts beside the history, in order
 
 
@@ -54,12 +59,14 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
             present.saved_view_json(view)
             for view in experiment.saved_views.select_related("author")
         ],
+        "figures": own_figures_json(experiment),
         "may_change": policy.is_offered_changes(request.user, experiment),
     }
     context = {
         "nav": "experiments",
         "experiment": experiment,
         "state": state,
+        "figure_code": FIGURE_CODE.format(pk=experiment.pk),
         "configuration": configuration(experiment),
         "notes_html": rendered(experiment.notes),
         "compare": compare.LIMITS,

@@ -10,7 +10,9 @@ import pytest
 
 from experiments.charts import scatter
 from experiments.charts.base import Record
+from experiments.looks import STATES
 from experiments.problems import ProblemsError
+from experiments.states import TrialState
 from tests.charts.records import START, record, trial
 
 SPACE: dict[str, Any] = {
@@ -138,3 +140,79 @@ def test_it_says_what_trials_nearly_as_good_have_of_the_other_number() -> None:
     # neither of a choice nor of two other numbers
     for other in ({"x": "param:batch"}, {"x": "param:units", "y": "duration"}):
         assert "within 1 %" not in scatter.draw(given, other)["layout"]["meta"]["note"]
+
+
+# ---- a colour of one's own
+
+WIDE: dict[str, Any] = {
+    "lr": {"_type": "loguniform", "_value": [1e-5, 1]},
+    "opt": {"_type": "choice", "_value": [f"o{n}" for n in range(12)]},
+}
+
+
+def coloured(**option: str) -> dict[str, Any]:
+    made = [
+        trial(
+            n, n / 60, TrialState.EARLY_STOPPED if n % 5 == 0 else TrialState.SUCCEEDED,
+            parameters={"lr": 10 ** -(n % 5 + 1), **({"opt": f"o{n % 12}"} if n % 7 else {})},
+            metrics={"size": 1e9 if n == 9 else n}, started_at=START + timedelta(minutes=n),
+            finished_at=START + timedelta(minutes=n, seconds=n),
+        )
+        for n in range(60)
+    ]  # fmt: skip
+    return scatter.draw(record(made, space=WIDE), {"better_x": "none", **option})
+
+
+def test_a_number_has_a_scale_with_a_bar_logarithmic_where_the_parameter_is() -> None:
+    figure = coloured(color="param:lr")
+    (points,) = figure["data"]
+    marker = points["marker"]
+    assert marker["showscale"]
+    assert (marker["cmin"], marker["cmax"]) == (-5, -1)
+    assert set(marker["color"]) == {-5, -4, -3, -2, -1}
+    bar = marker["colorbar"]
+    assert dict(zip(bar["tickvals"], bar["ticktext"], strict=True))[-3] == "0.001"
+    assert "lr = 0.01" in points["text"][points["customdata"].index(1)]
+    assert "Colour: lr." in figure["layout"]["meta"]["note"]
+    assert figure["layout"]["meta"]["color"] == "param:lr"
+
+
+def test_one_far_out_number_does_not_take_all_the_colours() -> None:
+    (points,) = coloured(color="metric:size")["data"]
+    assert points["marker"]["cmax"] < 100
+    assert max(points["marker"]["color"]) == pytest.approx(1e9)
+    (whole,) = coloured(color="metric:size", clip="0")["data"]
+    assert whole["marker"]["cmax"] == 1e9
+
+
+def test_choices_have_shapes_and_the_rare_ones_share_theirs() -> None:
+    figure = coloured(color="param:opt")
+    assert all(t["showlegend"] is False for t in coloured(better_x="low")["data"][1:])
+    names = [trace["name"] for trace in figure["data"]]
+    assert names[:2] == ["without it", "others"]
+    assert len(names) == 2 + 8
+    looks = {(t["marker"]["symbol"], t["marker"]["color"]) for t in figure["data"]}
+    assert len(looks) == len({symbol for symbol, _ in looks}) == 10
+    assert figure["layout"]["showlegend"]
+    numbers = [n for trace in figure["data"] for n in trace["customdata"]]
+    assert sorted(numbers) == list(range(60))
+    note = figure["layout"]["meta"]["note"]
+    assert "4 rarer choices share one colour." in note
+    assert "9 trials without it are hollow." in note
+
+
+def test_time_and_state_are_colours_too_and_stand_in_the_table() -> None:
+    states = coloured(color="state")["data"]
+    assert {t["name"]: t["marker"]["color"] for t in states} == {
+        "Stopped early": STATES[TrialState.EARLY_STOPPED].colour,
+        "Succeeded": STATES[TrialState.SUCCEEDED].colour,
+    }
+    begun = coloured(color="start")
+    (start,) = begun["data"]
+    assert begun["layout"]["annotations"][0]["text"] == "Start (min after the first)"
+    assert sorted(start["marker"]["color"])[-1] == 59
+    table = scatter.tabulate(FIVE, {"color": "param:units"})
+    assert table.columns == ("Trial", "Value", "Duration (s)", "units", "Beaten by none")
+    with pytest.raises(ProblemsError) as error:
+        coloured(color="param:opx")
+    assert error.value.problems[0].path == "color"

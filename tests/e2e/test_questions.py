@@ -110,3 +110,21 @@ def test_which_trials_none_beats_in_both(page: Page, done: str) -> None:
     chart.get_by_label("Which is better on the horizontal axis").select_option("none")
     expect(chart.locator(".chart-note")).to_contain_text("Say which end of each axis is better")
     assert "scatter.better_x=none" in page.url
+
+
+def test_what_a_third_number_does_is_seen_by_colour(page: Page, done: str) -> None:
+    page.goto(f"/experiments/{done}/?chart=scatter")
+    chart = page.locator("figure[data-kind=scatter]")
+    expect(chart.locator("[data-drawn]")).to_be_visible()
+    expect(chart.locator(".chart-scale")).to_be_visible()
+    chart.get_by_label("What the colour says").select_option("param:x")
+    expect(chart.locator(".cbfills, .cbaxis").first).to_be_attached()
+    expect(chart.locator(".annotation-text")).to_have_text("x")
+    expect(chart.locator(".chart-note")).to_contain_text("Colour: x.")
+    expect(chart.locator(".chart-scale")).to_be_hidden()
+    assert "scatter.color=param%3Ax" in page.url
+    page.reload()
+    expect(chart.locator(".chart-note")).to_contain_text("Colour: x.")
+    expect(chart.get_by_label("What the colour says")).to_have_value("param:x")
+    chart.get_by_label("What the colour says").select_option("state")
+    expect(chart.locator(".legendtext").first).to_have_text("Succeeded")

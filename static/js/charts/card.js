@@ -8,6 +8,7 @@ import { steadily } from "../steadily.js";
 import { DataTable } from "./data_table.js";
 import { fileStem } from "./image.js";
 
+const HEADING = ".chart-head :is(h2, h3)";
 const EVERY = 3000; // milliseconds between two reads of a table that is looked at
 
 export class ChartCard {
@@ -18,7 +19,7 @@ export class ChartCard {
   constructor(panel, prefix) {
     this.panel = panel;
     this.key = `${prefix}as`;
-    this.title = panel.root.querySelector("h2")?.textContent?.trim() ?? "";
+    this.title = panel.root.querySelector(HEADING)?.textContent?.trim() ?? "";
     this.table = new DataTable(
       gettext("Data of the chart: {title}", { title: this.title }),
       (query) => this.address(query),
@@ -33,7 +34,7 @@ export class ChartCard {
     this.button.addEventListener("click", () => this.turn(!this.isTable));
     this.reread = steadily(() => this.table.read(), EVERY, { atOnce: true });
     const tools = h("div", { class: "chart-card-tools" }, this.button, this.menu());
-    find(panel.root, ".chart-head h2").after(tools);
+    find(panel.root, HEADING).after(tools);
     panel.body?.after(this.table.box);
     this.show();
   }

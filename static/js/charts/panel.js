@@ -25,12 +25,16 @@ export class ChartPanel {
    * @param {{
    *   url: string, plotlyUrl: string, options?: Record<string, string>, prefix?: string,
    *   onTrial: (trial: number, click?: MouseEvent) => void, onFigure?: (meta: FigureMeta) => void,
-   *   onBrush?: (conditions: string[], trials: number[]) => void,
+   *   onBrush?: (conditions: string[], trials: number[]) => void, ready?: (figure: Figure) => Figure,
    * }} settings url: of the figure; options: its query; prefix: of its names in the page's address;
-   *   onBrush: a part of it was chosen
+   *   onBrush: a part of it was chosen; ready: what makes of the answer the figure that is drawn
    */
-  constructor(root, { url, plotlyUrl, options = {}, prefix = "", onTrial, onFigure, onBrush }) {
+  constructor(
+    root,
+    { url, plotlyUrl, options = {}, prefix = "", onTrial, onFigure, onBrush, ready = (f) => f },
+  ) {
     this.root = root;
+    this.ready = ready;
     this.url = url;
     this.plotlyUrl = plotlyUrl;
     this.options = options;
@@ -198,7 +202,7 @@ export class ChartPanel {
     try {
       const query = new URLSearchParams({ ...this.options, ...this.selected }).toString();
       const url = query ? `${this.url}?${query}` : this.url;
-      const figure = await api("GET", url, undefined, { signal: abort.signal });
+      const figure = this.ready(await api("GET", url, undefined, { signal: abort.signal }));
       if (figure.data.length && figure.data[0].type !== "parcoords") {
         await loadPlotly(this.plotlyUrl);
       }

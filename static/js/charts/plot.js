@@ -208,7 +208,7 @@ export class Plot {
     }
     this.listen();
     element.dataset.drawn = String(this.revision);
-    if (this.isLate) this.draw();
+    if (this.isLate || (this.figure.layout.meta.kind === "own" && isPushed(element))) this.draw();
   }
 
   /**
@@ -247,7 +247,8 @@ export class Plot {
   async image(format) {
     const { element } = this;
     const { clientWidth: width, clientHeight: height } = element;
-    const layout = { ...element.layout, width, height, paper_bgcolor: theme().surface };
+    const ground = element.layout.meta?.own_look ? {} : { paper_bgcolor: theme().surface };
+    const layout = { ...element.layout, width, height, ...ground };
     const figure = { data: element.data, layout, config: plotlyWords() };
     return window.Plotly.toImage(figure, {
       format,
@@ -287,6 +288,15 @@ export class Plot {
     if (this.isDrawn) window.Plotly.purge(this.element);
     this.isDrawn = false;
   }
+}
+
+/**
+ * Whether a legend or long words took more room than the margins gave: where that happened in the
+ * middle of a drawing in pieces, some of these lie where they were before.
+ * @param {any} element
+ */
+function isPushed({ _fullLayout: { _size: size, margin } }) {
+  return ["t", "b", "l", "r"].some((side) => size[side] > margin[side] + 1);
 }
 
 /**

@@ -20,13 +20,14 @@ export function theme() {
 }
 
 /**
- * A copy of the figure's layout with the page's fonts and colours.
+ * A copy of the figure's layout with the page's fonts and colours, where it has none of its own.
  * @param {Layout} original
  * @param {Theme} look
  * @returns {Layout}
  */
 export function themed(original, { font, text, muted, grid, strong, surface }) {
   const layout = { ...original };
+  if (original.meta.own_look) return layout;
   layout.font = { ...layout.font, family: font, color: muted };
   layout.hoverlabel = {
     bgcolor: surface,

@@ -25,6 +25,7 @@ import { Limits } from "./limits.js";
 import { askReason, Many } from "./many.js";
 import { ManyTrials } from "./many_trials.js";
 import { drawBest, drawProgress, drawTime } from "./overview.js";
+import { OwnFigures } from "./own_figures.js";
 import { PaceLine } from "./pace.js";
 import { SavedViews } from "./saved_views.js";
 import { WinnerWords } from "./winner.js";
@@ -34,7 +35,7 @@ const root = byId("experiment-page");
  * @type {{
  *   experiment: Experiment, cursor: number, trials: Page<Trial>, events: HappenedEvent[],
  *   space: Record<string, SpaceNode>, metric_names: string[], may_change: boolean,
- *   views: SavedView[],
+ *   views: SavedView[], figures: OwnFigure[],
  * }}
  */
 const state = pageData("page-state");
@@ -89,6 +90,7 @@ if (state.may_change) {
 }
 listenToKeys(table, { mayChange: state.may_change, onAction: rowAction });
 new SavedViews({ url: `${urls.api}views/`, views: state.views, mayChange: state.may_change });
+const figures = new OwnFigures(urls, { mayChange: state.may_change, figures: state.figures });
 const timeline = new Timeline({
   url: `${urls.api}events/`,
   page: urls.page,
@@ -201,6 +203,7 @@ function receive(news) {
   table.update(news.trials ?? [], experiment.best);
   for (const metric of news.metrics ?? []) table.report(metric);
   charts.receive(news);
+  figures.receive(news);
   timeline.add(news.events ?? []);
 }
 
@@ -222,7 +225,9 @@ const live = new Live({
     const [fresh] = await Promise.all([api("GET", urls.api), table.load(), timeline.poll()]);
     const isNew = fresh.seq > experiment.seq;
     receive({ experiment: fresh });
-    if (isNew) charts.refresh();
+    if (!isNew) return;
+    charts.refresh();
+    figures.soon();
   },
 });
 setInterval(() => {

@@ -1,6 +1,7 @@
 // A report that stands alone: draws the figures that the file holds as the pages draw them, fits
 // them to paper, and saves the table of all trials. Nothing is fetched.
 
+import { owned } from "../charts/own.js";
 import { ParallelPlot } from "../charts/parcoords.js";
 import { plotlyWords } from "../charts/plotly_words.js";
 import { dressed, fit, theme, themed } from "../charts/theme.js";
@@ -44,6 +45,8 @@ class Drawing {
     this.element = /** @type {PlotElement} */ (find(root, ".chart-plot"));
     this.element.setAttribute("role", "img");
     this.element.setAttribute("aria-label", find(root, "h3").textContent ?? "");
+    const { height } = figure.layout.meta;
+    if (height) this.body.style.height = `${height}px`;
     if (this.body.dataset.height) this.body.style.height = `${this.body.dataset.height}px`;
     /** @type {ParallelPlot | null} */
     this.parallel = null;
@@ -98,6 +101,8 @@ async function start() {
   if (!document.getElementById("figures")) return;
   /** @type {Figure[]} */
   const figures = JSON.parse(byId("figures").textContent ?? "[]");
+  const own = JSON.parse(document.getElementById("own-figures")?.textContent ?? "[]");
+  figures.push(...own.map(owned)); // their cards come last
   const drawings = all(document, "figure.chart").map((root, i) => new Drawing(root, figures[i]));
   const drawAll = (/** @type {number} */ width) => {
     for (const drawing of drawings) drawing.draw(width);
