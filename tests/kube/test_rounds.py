@@ -61,7 +61,7 @@ class Storm:
         return self.left <= 0
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get(ROUNDS, "4"))))
+@pytest.mark.parametrize("seed", range(int(os.environ.get(ROUNDS, "5"))))
 def test_a_round_of_disruptions_ends_with_exactly_the_wanted_trials(
     seed: int, namespace: str, use_engine: Any, control_plane: ControlPlane, kueue: Kueue
 ):
