@@ -224,7 +224,7 @@ def test_an_exit_code_is_taken_from_what_t9k_copied_where_the_pod_is_gone():
 def a_job(allowed: int | None, **status: Any) -> dict[str, Any]:
     spec = {} if allowed is None else {"activeDeadlineSeconds": allowed}
     meta = {"name": "j", "creationTimestamp": "2026-01-01T00:00:00Z"}
-    return {"metadata": meta, "spec": spec, "status": status}
+    return {"kind": "Job", "metadata": meta, "spec": spec, "status": status}
 
 
 NOON = "2026-01-01T12:00:00Z"
@@ -247,7 +247,7 @@ def test_a_job_gets_a_longer_deadline_only_where_it_needs_one(
 ) -> None:
     wanted = None if seconds is None else {"spec": {"activeDeadlineSeconds": seconds}}
     assert longer(job, MIDNIGHT + until) == wanted
-    of_another_kind = {**job, "spec": {"runPolicy": job["spec"]}}
+    of_another_kind = {**job, "kind": "TFJob", "spec": {"runPolicy": job["spec"]}}
     wanted = (
         None if seconds is None else {"spec": {"runPolicy": {"activeDeadlineSeconds": seconds}}}
     )
