@@ -26,6 +26,13 @@ FRAMEWORKS = {
 }
 
 
+def types_for(engine: str, replicas: int) -> dict[str, int]:
+    """So many replicas; of several types where that is what the engine is for."""
+    if engine == "jobset" and replicas > 1:
+        return {"master": 1, "worker": replicas - 1}
+    return {"worker": replicas}
+
+
 def evict(api: KubeApi, namespace: str, pod: str) -> bool:
     """What ``kubectl drain`` does to each pod of a node."""
     body = {
@@ -58,10 +65,7 @@ def test_a_drained_node_costs_no_trial(
 ):
     use_engine(engine)
     framework = FRAMEWORKS[engine]
-    types = {"worker": replicas}
-    if engine == "jobset" and replicas > 1:
-        types = {"master": 1, "worker": 1}
-    rows = tasks(framework, types, 2.5)
+    rows = tasks(framework, types_for(engine, replicas), 2.5)
     row = experiment(namespace, framework, rows, maxTrialNum=3, trialConcurrency=2)
     api = KubeApi.with_configuration(control_plane.client().configuration)
     chosen = random.Random(engine)

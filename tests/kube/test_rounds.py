@@ -21,7 +21,7 @@ from experiments.trials.ends import WAS_DISRUPTED
 from tests.kube.control_plane import ControlPlane
 from tests.kube.driving import drive, experiment, tasks
 from tests.kube.kueue import Kueue
-from tests.kube.test_disruptions import FRAMEWORKS, evict, running_pods
+from tests.kube.test_disruptions import FRAMEWORKS, evict, running_pods, types_for
 from tests.kube.test_queues import LABELS
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("kubelet", "trial_url")]
@@ -75,7 +75,7 @@ def test_a_round_of_disruptions_ends_with_exactly_the_wanted_trials(
     row = experiment(
         namespace,
         framework,
-        tasks(framework, {"worker": replicas}, chosen.uniform(1.5, 3.0)),
+        tasks(framework, types_for(engine, replicas), chosen.uniform(1.5, 3.0)),
         labels=LABELS if queued else {},
         maxTrialNum=N_TRIALS,
         trialConcurrency=CONCURRENCY,
