@@ -66,8 +66,9 @@ def test_a_round_of_disruptions_ends_with_exactly_the_wanted_trials(
     seed: int, namespace: str, use_engine: Any, control_plane: ControlPlane, kueue: Kueue
 ):
     chosen = random.Random(seed)
-    engine = ENGINES[seed % len(ENGINES)]
-    queued = engine != "tensorstack" and (seed + seed // len(ENGINES)) % 2 == 1
+    turn, number = divmod(seed, len(ENGINES))
+    engine = ENGINES[number]
+    queued = engine != "tensorstack" and (turn + number) % 2 == 1
     replicas = chosen.choice([1, 2])
     began = time.monotonic()
     use_engine(engine)

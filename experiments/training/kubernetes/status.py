@@ -65,8 +65,8 @@ def status_of(
         state = _state_by_conditions(conditions)
         if state is JobState.PENDING and any(_phase(pod) == "Running" for pod in pods):
             state = JobState.RUNNING
-    why = disruption(pods) if state is JobState.FAILED else ""
-    if why := why or (state not in ENDED and lost_helper(job, pods)):
+    why = "" if state in ENDED else lost_helper(job, pods)
+    if why := disruption(pods) if state is JobState.FAILED else why:
         return JobStatus(
             JobState.LOST,
             message=f"Disrupted. {why}"[:MESSAGE_AT_MOST],
