@@ -77,5 +77,8 @@ build kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager
 build kubectl k8s.io/kubernetes/cmd/kubectl
 build helm "$helm/cmd/helm" helm # of a module of its own: its versions are its business
 # Its own go.sum says what it is built from.
-[ -x "$directory/jobset-controller" ] || build jobset-controller . "$(fetched "${jobset[@]}")"
+if [ ! -x "$directory/jobset-controller" ]; then
+    source=$(fetched "${jobset[@]}")
+    build jobset-controller . "$source"
+fi
 echo "$directory"
