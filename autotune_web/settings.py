@@ -82,7 +82,7 @@ SESSION_COOKIE_AGE = 60 * 60 * 24 * 30  # seconds
 TRAINING_ENGINE = env_choice(
     "AUTOTUNE_TRAINING_ENGINE",
     "local",
-    ("local", "trainer", "tensorstack", "kubeflow", "batch", "auto"),
+    ("local", "trainer", "tensorstack", "kubeflow", "jobset", "batch", "auto"),
 )
 if TRAINING_ENGINE != "local":
     need_extra("kubernetes", "kubernetes", f"AUTOTUNE_TRAINING_ENGINE={TRAINING_ENGINE}")

@@ -26,8 +26,10 @@ sys.path.insert(0, str(ROOT))
 from experiments.training.kubernetes.api import USER_AGENT  # noqa: E402
 from tests.base_manifest import base_manifest  # noqa: E402
 from tests.kube.control_plane import ControlPlane, find_programs  # noqa: E402
+from tests.kube.jobset import JobSets  # noqa: E402
 from tests.kube.kubelet import Kubelet  # noqa: E402
 from tests.kube.operators import Operators  # noqa: E402
+from tests.kube.trainer import Trainer  # noqa: E402
 
 
 def manifest(n_trials: int, concurrency: int) -> dict[str, Any]:
@@ -80,7 +82,12 @@ def main() -> None:
         plane = ControlPlane(programs, directory / "plane")
         try:
             plane.start()
-            with Kubelet(plane, directory / "kubelet") as kubelet, Operators(kubelet):
+            with (
+                Kubelet(plane, directory / "kubelet") as kubelet,
+                Operators(kubelet),
+                Trainer(kubelet),
+                JobSets(plane),
+            ):
                 begun = time.perf_counter()
                 run(plane, directory, options.engine, options.trials, options.concurrency)
                 seconds = time.perf_counter() - begun

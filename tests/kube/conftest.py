@@ -15,6 +15,7 @@ import uvicorn
 from experiments.training.kubernetes.backend import KubernetesBackend
 from experiments.trials.backends import backend
 from tests.groups import need
+from tests.kube import jobset
 from tests.kube.control_plane import ControlPlane, find_programs
 from tests.kube.installed import bind_rights, install_base
 from tests.kube.kubelet import Kubelet
@@ -74,13 +75,15 @@ def namespace(control_plane: ControlPlane) -> str:
 def kubelet(
     control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Kubelet]:
-    """Pods run, and T9k's and Kubeflow's operators are there."""
-    there = control_plane.others.is_dir()
-    need("cluster", there, "The CRDs of Kueue and Trainer (tests/kube/controlplane/build.sh)")
+    """Pods run, and T9k's, Kubeflow's and JobSet's operators are there."""
+    there = control_plane.others.is_dir() and (control_plane.programs / jobset.NAME).exists()
+    what = "The CRDs of Kueue and Trainer, and JobSet (tests/kube/controlplane/build.sh)"
+    need("cluster", there, what)
     with (
         Kubelet(control_plane, tmp_path_factory.mktemp("kubelet")) as kubelet,
         Operators(kubelet),
         Trainer(kubelet),
+        jobset.JobSets(control_plane),
     ):
         yield kubelet
 

@@ -91,7 +91,7 @@ class ControlPlane:
 
     @property
     def others(self) -> Path:
-        """Where build.sh has put the kinds of Kueue and of Kubeflow's Trainer."""
+        """Where build.sh has put the kinds of Kueue, JobSet and Kubeflow's Trainer."""
         return self.programs / "crds"
 
     @property
@@ -115,11 +115,11 @@ class ControlPlane:
     def stop(self) -> None:
         """End everything, by pid."""
         for name in ("kube-controller-manager", "kube-apiserver", "etcd"):
-            self._end(name)
+            self.end(name)
 
     def start_api(self) -> None:
         """Start the API server, for the first time or again on the same port."""
-        self._spawn(
+        self.spawn(
             "kube-apiserver",
             f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
             "--bind-address=127.0.0.1",
@@ -142,10 +142,10 @@ class ControlPlane:
 
     def stop_api(self, *, kill: bool = False) -> None:
         """End the API server; etcd and the controllers stay, as in an outage."""
-        self._end("kube-apiserver", kill=kill)
+        self.end("kube-apiserver", kill=kill)
 
     def start_controllers(self) -> None:
-        self._spawn(
+        self.spawn(
             "kube-controller-manager",
             f"--kubeconfig={self.kubeconfig}",
             f"--controllers={','.join(CONTROLLERS)}",
@@ -169,7 +169,7 @@ class ControlPlane:
             yield
         finally:
             self.start_api()
-            self._end("kube-controller-manager")
+            self.end("kube-controller-manager")
             self.start_controllers()
 
     def compact(self) -> None:
@@ -231,6 +231,34 @@ class ControlPlane:
         """What one of the programs printed, e.g. ``kube-apiserver``."""
         return (self.directory / f"{name}.log").read_text(errors="replace")
 
+    def spawn(self, name: str, *arguments: str) -> None:
+        """Start one of the programs; its output is ``log(name)``."""
+        assert name not in self._running, f"{name} runs already"
+        with (self.directory / f"{name}.log").open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                [self.programs / name, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_end_with_parent,
+            )
+
+    def end(self, name: str, *, kill: bool = False) -> None:
+        """End one that ``spawn`` has started, if it runs."""
+        process = self._running.pop(name, None)
+        if process is None:
+            return
+        # The API server would wait a minute for its watches to end.
+        if kill or name == "kube-apiserver":
+            process.kill()
+        else:
+            process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
     # parts
 
     def _revision(self) -> int:
@@ -248,7 +276,7 @@ class ControlPlane:
     def _start_etcd(self) -> None:
         url = f"http://127.0.0.1:{self._etcd_port}"
         peer = f"http://127.0.0.1:{self._etcd_peer_port}"
-        self._spawn(
+        self.spawn(
             "etcd",
             f"--data-dir={self.directory / 'etcd'}",
             f"--listen-client-urls={url}",
@@ -259,32 +287,6 @@ class ControlPlane:
             "--log-level=warn",
             "--unsafe-no-fsync",
         )
-
-    def _spawn(self, name: str, *arguments: str) -> None:
-        assert name not in self._running, f"{name} runs already"
-        with (self.directory / f"{name}.log").open("ab") as log:
-            self._running[name] = subprocess.Popen(
-                [self.programs / name, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                preexec_fn=_end_with_parent,
-            )
-
-    def _end(self, name: str, *, kill: bool = False) -> None:
-        process = self._running.pop(name, None)
-        if process is None:
-            return
-        # The API server would wait a minute for its watches to end.
-        if kill or name == "kube-apiserver":
-            process.kill()
-        else:
-            process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
     def _wait_established(self) -> None:
         """kubectl gives up at once on a kind of which nothing is said yet."""

@@ -29,7 +29,7 @@ FIELDS = {
 }
 PORTS = {"TensorFlow": 2222, "TF": 2222, "PyTorch": 23456, "XGBoost": 9999}
 RESYNC_S = 0.5
-OTHERS = ("Job", "TrainJob")  # whose controllers are the real one, and ``trainer``
+OTHERS = ("Job", "JobSet", "TrainJob")  # whose controllers are the real ones, and ``trainer``
 
 
 class Operators:

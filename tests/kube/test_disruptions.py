@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from experiments.models import Trial
+from experiments.models import Experiment, Trial
 from experiments.states import TrialState
 from experiments.training.kubernetes.api import ApiError, KubeApi
 from experiments.trials.ends import WAS_DISRUPTED
@@ -21,8 +21,16 @@ FRAMEWORKS = {
     "trainer": "pytorch",
     "batch": "pytorch",
     "kubeflow": "pytorch",
+    "jobset": "pytorch",
     "tensorstack": "tensorflow",
 }
+
+
+def types_for(engine: str, replicas: int) -> dict[str, int]:
+    """So many replicas; of several types where that is what the engine is for."""
+    if engine == "jobset" and replicas > 1:
+        return {"master": 1, "worker": replicas - 1}
+    return {"worker": replicas}
 
 
 def evict(api: KubeApi, namespace: str, pod: str) -> bool:
@@ -57,7 +65,7 @@ def test_a_drained_node_costs_no_trial(
 ):
     use_engine(engine)
     framework = FRAMEWORKS[engine]
-    rows = tasks(framework, {"worker": replicas}, 2.5)
+    rows = tasks(framework, types_for(engine, replicas), 2.5)
     row = experiment(namespace, framework, rows, maxTrialNum=3, trialConcurrency=2)
     api = KubeApi.with_configuration(control_plane.client().configuration)
     chosen = random.Random(engine)
@@ -81,6 +89,36 @@ def test_a_drained_node_costs_no_trial(
     assert sum(trial.attempt - 1 for trial in trials) == anew.count()
     assert "Disrupted. " in anew[0].reason
     assert "EvictionByEvictionAPI" in anew[0].reason
+
+
+@pytest.mark.parametrize("engine", ["jobset", "batch"])
+def test_a_drained_helper_starts_its_trial_anew(
+    engine: str, namespace: str, use_engine: Any, control_plane: ControlPlane
+):
+    """Of another kind than the replica that decides, which would go on without it."""
+    use_engine(engine)
+    rows = tasks("pytorch", {"master": 1, "worker": 1}, 600)
+    row = experiment(namespace, "pytorch", rows, maxTrialNum=1)
+    api = KubeApi.with_configuration(control_plane.client().configuration)
+
+    def runs(attempt: int) -> list[str]:
+        """The pods, where this attempt has both of its own, and no other has any."""
+        found = running_pods(api, namespace)
+        own = [name for name in found if name.startswith(f"{named}-{attempt}-")]
+        return own if len(own) == len(found) == 2 else []
+
+    drive(row, lambda: row.trials.filter(handle__isnull=False).exists(), "its job")
+    named = row.trials.get().handle["name"].rpartition("-")[0]
+    drive(row, lambda: runs(1), "both pods")
+    (helper,) = [name for name in runs(1) if "-worker-" in name]
+    assert evict(api, namespace, helper)
+    drive(row, lambda: runs(2), "both pods anew, and none of the first attempt")
+    trial = row.trials.get()
+    assert (trial.state, trial.attempt) == (TrialState.RUNNING, 2)
+    (again,) = row.events.filter(data__has_key=WAS_DISRUPTED)
+    assert "worker-0: EvictionByEvictionAPI" in again.reason
+    Experiment.objects.filter(pk=row.pk).update(deleting=True)
+    drive(row, lambda: not Experiment.objects.filter(pk=row.pk).exists(), "its end")
 
 
 def test_what_fails_by_itself_is_still_a_failure(

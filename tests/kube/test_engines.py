@@ -14,6 +14,7 @@ from experiments.models import Experiment, Trial
 from experiments.states import TrialState
 from experiments.training.base import Launch, Task
 from experiments.training.kubernetes.backend import KubernetesBackend
+from experiments.training.kubernetes.discovery import Served
 from experiments.training.kubernetes.jobs import build
 from experiments.trials import changes
 from experiments.trials.backends import backend
@@ -25,7 +26,7 @@ from tests.kube.kubelet import Kubelet
 
 pytestmark = pytest.mark.usefixtures("kubelet", "trial_url")
 
-ENGINES = ("trainer", "tensorstack", "kubeflow", "batch")
+ENGINES = ("trainer", "tensorstack", "kubeflow", "jobset", "batch")
 MIXES: dict[tuple[str, int], dict[str, int]] = {
     ("tensorflow", 1): {"worker": 1},
     ("tensorflow", 3): {"worker": 3},
@@ -128,6 +129,36 @@ def test_auto_takes_the_best_that_the_cluster_serves(
     assert job["kind"] == "PyTorchTrainingJob", "T9k's scheduler knows T9k's jobs"
 
 
+def test_what_no_train_job_can_say_is_a_job_set(
+    namespace: str, use_engine: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """Nor what can, where Trainer is not there; and elsewhere it is plain Jobs."""
+    here = {"trainer.kubeflow.org", "jobset.x-k8s.io", "batch"}
+    monkeypatch.setattr(
+        Served, "has_all", lambda _, kinds: kinds[0].group_version.split("/")[0] in here
+    )
+    use_engine("auto")
+    alike = experiment(namespace, "pytorch", tasks("pytorch", {"worker": 2}))
+    mixed = tasks("tensorflow", {"worker": 2, "ps": 1}, 1, "worker")
+    row = experiment(namespace, "tensorflow", mixed, maxTrialNum=1)
+    assert made(alike) == ["TrainingRuntime", "TrainJob"]
+    assert made(row) == ["JobSet"]
+    drive(row)
+    assert row.phase == "DONE", (row.message, list(row.trials.values_list("state", "reason")))
+    logs = logs_of(row)
+    assert list(logs) == ["worker-0.log", "worker-1.log", "ps-0.log"]
+    told = [json.loads(log.splitlines()[0]) for log in logs.values()]
+    assert [each["RANK"] for each in told] == ["0", "1", "2"]
+    places = [json.loads(each["TF_CONFIG"])["task"] for each in told]
+    assert [(each["type"], each["index"]) for each in places] == [
+        ("worker", 0), ("worker", 1), ("ps", 0),
+    ]  # fmt: skip
+    here.discard("trainer.kubeflow.org")
+    assert made(alike) == ["JobSet"]
+    here.discard("jobset.x-k8s.io")
+    assert made(alike) == ["Job", "Service"]
+
+
 def made(row: Experiment) -> list[str]:
     """The kinds of the objects that a trial of it would be."""
     found = backend().documents(sample_launch(row.spec, namespace=row.project.namespace))
@@ -178,7 +209,7 @@ def test_deleting_an_experiment_leaves_nothing(
     handles = [trial.handle for trial in row.trials.all()]
     Experiment.objects.filter(pk=row.pk).update(deleting=True)
     drive(row, lambda: not Experiment.objects.filter(pk=row.pk).exists(), "the deletion")
-    kinds = "trainjobs,trainingruntimes,jobs,services,pytorchjobs,pytorchtrainingjobs,pods"
+    kinds = "trainjobs,trainingruntimes,jobsets,jobs,services,pytorchjobs,pytorchtrainingjobs,pods"
 
     def nothing_left() -> bool:
         return control_plane.kubectl("get", kinds, "-n", namespace, "-o", "name") == ""
@@ -208,7 +239,7 @@ def test_a_job_whose_launch_nobody_wrote_down_is_found_and_stopped_with_its_tria
             reconcile(row.pk)
     trial = row.trials.get()
     assert (trial.state, trial.handle) == ("WAITING", None)
-    kinds = "trainjobs,trainingruntimes,jobs,services,pytorchjobs,pytorchtrainingjobs,pods"
+    kinds = "trainjobs,trainingruntimes,jobsets,jobs,services,pytorchjobs,pytorchtrainingjobs,pods"
 
     def there_are() -> str:
         return control_plane.kubectl("get", kinds, "-n", namespace, "-o", "name")
@@ -224,13 +255,14 @@ def test_a_job_whose_launch_nobody_wrote_down_is_found_and_stopped_with_its_tria
     drive([], lambda: not there_are(), "the end of all objects and pods", timeout_s=90)
 
 
-def test_what_a_train_job_makes_is_held_to_the_policy_of_its_namespace(
-    namespace: str, control_plane: ControlPlane, tmp_path: Path
+@pytest.mark.parametrize(("engine", "kind"), [("trainer", "trainjobs"), ("jobset", "jobsets")])
+def test_what_a_controller_makes_is_held_to_the_policy_of_its_namespace(
+    engine: str, kind: str, namespace: str, control_plane: ControlPlane, tmp_path: Path
 ):
-    """Past us: whoever may create TrainJobs where trials run."""
+    """Past us: whoever may create TrainJobs or JobSets where trials run."""
     install_base(control_plane, namespace, tmp_path)
     given = launch_of_tasks(tasks("pytorch", {"worker": 1}, hostNetwork=True))
-    objects, _ = build(replace(given, namespace=namespace), "trainer")
+    objects, _ = build(replace(given, namespace=namespace), engine)
     for thing in objects[::-1]:
         control_plane.kubectl("create", "-f", "-", text=json.dumps(thing))
 
@@ -246,7 +278,7 @@ def test_what_a_train_job_makes_is_held_to_the_policy_of_its_namespace(
 
     drive([], refused, "the refusal")
     assert control_plane.kubectl("get", "jobs,pods", "-n", namespace, "-o", "name") == ""
-    control_plane.kubectl("delete", "trainjobs", "--all", "-n", namespace)
+    control_plane.kubectl("delete", kind, "--all", "-n", namespace)
 
 
 def launch_of_tasks(rows: list[dict[str, Any]]) -> Launch:

@@ -34,7 +34,7 @@ def reasons(row: Experiment) -> list[tuple[str, str]]:
     return list(row.trials.order_by("number").values_list("state", "reason"))
 
 
-@pytest.mark.parametrize("engine", ["tensorstack", "kubeflow", "batch"])
+@pytest.mark.parametrize("engine", ["tensorstack", "kubeflow", "jobset", "batch"])
 def test_time_is_up_and_running_trials_are_stopped(
     engine: str, namespace: str, use_engine: Any, control_plane: ControlPlane
 ):
@@ -53,7 +53,7 @@ def test_time_is_up_and_running_trials_are_stopped(
         assert any(b"parameters" in text for text in texts), "what it printed was kept"
 
 
-@pytest.mark.parametrize("engine", ["tensorstack", "batch"])
+@pytest.mark.parametrize("engine", ["tensorstack", "jobset", "batch"])
 def test_a_crash_is_a_failed_trial_with_exit_code_and_log(
     engine: str, namespace: str, use_engine: Any
 ):
@@ -176,7 +176,7 @@ def wait_state(found: KubernetesBackend, handle: Any, state: JobState) -> Any:
 
 
 def test_launching_twice_finds_the_first(namespace: str, use_engine: Any):
-    for engine in ("tensorstack", "kubeflow", "batch"):
+    for engine in ("tensorstack", "kubeflow", "jobset", "batch"):
         found = use_engine(engine)
         one = found.launch(launch(namespace, 1))
         assert found.launch(launch(namespace, 1)) == one
@@ -190,16 +190,16 @@ def test_launching_twice_finds_the_first(namespace: str, use_engine: Any):
 def test_a_running_job_may_run_longer_once_time_is_gained(
     namespace: str, use_engine: Any, control_plane: ControlPlane
 ):
-    for number, engine in enumerate(("tensorstack", "kubeflow", "batch")):
+    for number, engine in enumerate(("tensorstack", "kubeflow", "jobset", "batch")):
         found = use_engine(engine)
         handle = found.launch(launch(namespace, number, seconds_left=5.0))
         wait_state(found, handle, JobState.RUNNING)
 
         def job(handle: Any = handle) -> Any:
-            kind = handle["kind"].lower()
-            text = control_plane.kubectl(
-                *("get", kind, "-n", namespace, handle["object"], "-o", "json")
-            )
+            kind, name = handle["kind"].lower(), handle["object"]
+            if kind == "jobset":  # whose spec cannot be changed, but that of its Jobs
+                kind, name = "job", f"{name}-worker-0"
+            text = control_plane.kubectl(*("get", kind, "-n", namespace, name, "-o", "json"))
             return json.loads(text)
 
         def deadline(job: Any) -> int:

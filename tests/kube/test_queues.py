@@ -32,12 +32,13 @@ def waits(row: Experiment, words: str) -> bool:
     return bool(held and row.active_seconds_at(timezone.now() + DAY) < 300)
 
 
-@pytest.mark.parametrize("engine", ["trainer", "batch", "kubeflow"])
+@pytest.mark.parametrize("engine", ["trainer", "batch", "kubeflow", "jobset"])
 def test_a_queue_holds_lets_go_and_takes_away(
     engine: str, namespace: str, use_engine: Any, kueue: Kueue
 ):
     use_engine(engine)
-    rows = tasks("pytorch", ONE, 1.5)
+    types = {"master": 1, "worker": 1} if engine == "jobset" else ONE  # held as one
+    rows = tasks("pytorch", types, 1.5)
     row = experiment(namespace, "pytorch", rows, labels=LABELS, maxTrialNum=3, trialConcurrency=2)
     drive(row, lambda: waits(row, WITHOUT_ROOM), "Kueue's reason")
     trial = row.trials.first()
@@ -65,7 +66,8 @@ def test_a_queue_holds_lets_go_and_takes_away(
 def test_jobs_of_every_engine_and_replica_have_the_labels_of_the_queue(
     namespace: str, use_engine: Any, kueue: Kueue, control_plane: ControlPlane
 ):
-    kinds = {"tensorstack": "tensorflowtrainingjobs", "kubeflow": "tfjobs", "batch": "jobs"}
+    kinds = {"tensorstack": "tensorflowtrainingjobs", "kubeflow": "tfjobs"}
+    kinds |= {"jobset": "jobsets", "batch": "jobs"}
     types = {"chief": 1, "worker": 2}
     for engine, kind in kinds.items():
         use_engine(engine)

@@ -31,6 +31,10 @@ def rules(engine: str) -> list[dict[str, Any]]:
     if engine == "trainer":
         runtimes = {"apiGroups": [group], "resources": ["trainingruntimes"]}
         found.append({**runtimes, "verbs": ["get", "create", "patch"]})
+    if engine == "jobset":  # whose deadlines are those of their Jobs
+        found[0]["verbs"] = [verb for verb in own if verb != "patch"]
+        verbs = ["list", "watch", "patch", "get"]
+        found.append({"apiGroups": ["batch"], "resources": ["jobs"], "verbs": verbs})
     if engine == "batch":
         found.append({"apiGroups": [""], "resources": ["services"], "verbs": ["create", "get"]})
     return found

@@ -21,7 +21,7 @@ from experiments.trials.ends import WAS_DISRUPTED
 from tests.kube.control_plane import ControlPlane
 from tests.kube.driving import drive, experiment, tasks
 from tests.kube.kueue import Kueue
-from tests.kube.test_disruptions import FRAMEWORKS, evict, running_pods
+from tests.kube.test_disruptions import FRAMEWORKS, evict, running_pods, types_for
 from tests.kube.test_queues import LABELS
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("kubelet", "trial_url")]
@@ -61,13 +61,14 @@ class Storm:
         return self.left <= 0
 
 
-@pytest.mark.parametrize("seed", range(int(os.environ.get(ROUNDS, "4"))))
+@pytest.mark.parametrize("seed", range(int(os.environ.get(ROUNDS, "5"))))
 def test_a_round_of_disruptions_ends_with_exactly_the_wanted_trials(
     seed: int, namespace: str, use_engine: Any, control_plane: ControlPlane, kueue: Kueue
 ):
     chosen = random.Random(seed)
-    engine = ENGINES[seed % len(ENGINES)]
-    queued = engine != "tensorstack" and (seed + seed // len(ENGINES)) % 2 == 1
+    turn, number = divmod(seed, len(ENGINES))
+    engine = ENGINES[number]
+    queued = engine != "tensorstack" and (turn + number) % 2 == 1
     replicas = chosen.choice([1, 2])
     began = time.monotonic()
     use_engine(engine)
@@ -75,7 +76,7 @@ def test_a_round_of_disruptions_ends_with_exactly_the_wanted_trials(
     row = experiment(
         namespace,
         framework,
-        tasks(framework, {"worker": replicas}, chosen.uniform(1.5, 3.0)),
+        tasks(framework, types_for(engine, replicas), chosen.uniform(1.5, 3.0)),
         labels=LABELS if queued else {},
         maxTrialNum=N_TRIALS,
         trialConcurrency=CONCURRENCY,

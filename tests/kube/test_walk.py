@@ -48,6 +48,8 @@ class Walk:
 
     def __init__(self, plane: ControlPlane, place: Path) -> None:
         self.plane, self.place = plane, place
+        self.where = place / ".where"  # a terminal stays where the last command has left it
+        self.where.write_text(str(place))
         for name in ("deploy", "examples"):
             shutil.copytree(ROOT / name, place / name, symlinks=True)
         self._key_pair()
@@ -63,8 +65,8 @@ class Walk:
 
     def shell(self, script: str) -> str:
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=self.place,
+            ["bash", "-euo", "pipefail", "-c", f"{script}\npwd > {self.where}"],
+            cwd=self.where.read_text().strip(),
             capture_output=True,
             text=True,
             timeout=150,
@@ -142,6 +144,13 @@ def test_a_role_a_pod(walk: Walk) -> None:
     assert walk.names("deployment", "autotune") == roles
     walk.first_experiment()
     walk.follow("A name, and TLS")
+    walk.follow("Namespaces")
+    labels = walk.object("namespace", "team-a", "team-a")["metadata"]["labels"]
+    served = walk.object("namespace", "autotune-trials", "autotune-trials")["metadata"]["labels"]
+    policies = [key for key in served if key.startswith(("autotune.", "pod-security."))]
+    assert len(policies) == 3
+    assert all(labels[key] == served[key] for key in policies)
+    assert walk.names("rolebinding", "team-a") >= {"autotune-worker", "autotune-web"}
     walk.follow("Backup and restore", only="secret.yaml")
     walk.follow("Upgrade", only="deploy/production")
     job = walk.object("job", "autotune-migrations", "autotune")["spec"]["template"]["spec"]

@@ -32,6 +32,7 @@ JOBS = {
     "trainer": ("trainjobs",),
     "tensorstack": ("tensorflowtrainingjobs", "pytorchtrainingjobs", "xgboosttrainingjobs"),
     "kubeflow": ("tfjobs", "pytorchjobs", "xgboostjobs"),
+    "jobset": ("jobsets",),
     "batch": ("jobs",),
 }
 

@@ -39,6 +39,12 @@ def pod(name: str, labels: dict[str, str], hostname: str = "", **status: Any) ->
     return {"metadata": meta, "spec": spec, "status": status}
 
 
+def in_job_set(type_: str, replicated_job: str, index: int, in_job: int = 0) -> dict[str, str]:
+    prefix = "jobset.sigs.k8s.io"
+    found = {f"{prefix}/replicatedjob-name": replicated_job, f"{prefix}/job-index": str(index)}
+    return {**found, REPLICA_LABEL: type_, INDEX: str(in_job)}
+
+
 def container(name: str = "pytorch", **state: Any) -> dict[str, Any]:
     return {"name": name, "restartCount": 0, "state": state}
 
@@ -95,6 +101,9 @@ def test_a_plain_job_runs_when_a_pod_does():
     [
         ("at-x-1-1-worker-2-abcde", {REPLICA_LABEL: "worker", INDEX: "2"}, "", "worker-2"),
         ("at-x-1-1-ps-1-abcde", {REPLICA_LABEL: "ps"}, "ps-1", "ps-1"),
+        ("at-x-1-1-ps-1-0-abcde", in_job_set("ps", "ps", 1), "", "ps-1"),
+        ("at-x-1-1-ps-rest-1-0-abcde", in_job_set("ps", "ps-rest", 1), "", "ps-2"),
+        ("at-x-1-1-node-0-2-abcde", in_job_set("worker", "node", 0, 2), "", "worker-2"),
         ("at-x-1-1-0f3ab-worker-1", {REPLICA_LABEL: "worker"}, "", "worker-1"),
         (
             "at-x-1-1-master-0",
@@ -215,9 +224,10 @@ def test_an_exit_code_is_taken_from_what_t9k_copied_where_the_pod_is_gone():
 def a_job(allowed: int | None, **status: Any) -> dict[str, Any]:
     spec = {} if allowed is None else {"activeDeadlineSeconds": allowed}
     meta = {"name": "j", "creationTimestamp": "2026-01-01T00:00:00Z"}
-    return {"metadata": meta, "spec": spec, "status": status}
+    return {"kind": "Job", "metadata": meta, "spec": spec, "status": status}
 
 
+NOON = "2026-01-01T12:00:00Z"
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
 
@@ -236,12 +246,12 @@ def test_a_job_gets_a_longer_deadline_only_where_it_needs_one(
     job: dict[str, Any], until: float, seconds: int | None
 ) -> None:
     wanted = None if seconds is None else {"spec": {"activeDeadlineSeconds": seconds}}
-    assert longer("Job", job, MIDNIGHT + until) == wanted
-    of_another_kind = {**job, "spec": {"runPolicy": job["spec"]}}
+    assert longer(job, MIDNIGHT + until) == wanted
+    of_another_kind = {**job, "kind": "TFJob", "spec": {"runPolicy": job["spec"]}}
     wanted = (
         None if seconds is None else {"spec": {"runPolicy": {"activeDeadlineSeconds": seconds}}}
     )
-    assert longer("PyTorchJob", of_another_kind, MIDNIGHT + until) == wanted
+    assert longer(of_another_kind, MIDNIGHT + until) == wanted
 
 
 def test_a_failure_is_told_with_the_exception_in_the_deciding_replica_s_log(tmp_path: Path) -> None:
@@ -299,6 +309,30 @@ def test_what_was_taken_away_is_lost_not_failed(status: dict[str, Any], words: s
     found = status_of(job("Job", conditions=[condition("Failed")]), pods)
     assert (found.state, found.disrupted) == (JobState.LOST, True)
     assert found.message.startswith(f"Disrupted. worker-1: {words}")
+
+
+def test_a_helper_with_a_job_of_its_own_is_missed():
+    """The deciding Job would go on; one whose own pod went fails by itself, or begins another."""
+    deciding = job("Job")
+    deciding["metadata"]["uid"] = "j-1"
+    deciding["status"] = {"conditions": [condition("Created")]}
+    taken = pod("b", {REPLICA_LABEL: "ps"}, "ps-0", phase="Failed", conditions=[TAKEN])
+    taken["spec"]["restartPolicy"] = "Never"
+    taken["metadata"]["ownerReferences"] = [{"uid": "j-2"}]
+    goes = pod("a", {REPLICA_LABEL: "worker"}, "worker-0", phase="Running")
+    assert status_of(deciding, [goes, taken]).disrupted
+    taken["metadata"]["ownerReferences"] = [{"uid": "j-1"}]
+    assert status_of(deciding, [goes, taken]).state is JobState.RUNNING
+    taken["metadata"]["ownerReferences"] = [{"uid": "j-2"}]
+    taken["spec"]["restartPolicy"] = "OnFailure"  # another one takes its place
+    assert status_of(deciding, [goes, taken]).state is JobState.RUNNING
+
+
+def test_a_job_set_says_its_end():
+    ended = job("JobSet", conditions=[condition("Completed", lastTransitionTime=NOON)])
+    assert is_ended(ended)
+    assert status_of(ended, []).state is JobState.SUCCEEDED
+    assert status_of(ended, []).finished_at == MIDNIGHT + 12 * 3600
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from experiments.training.base import Launch, LaunchError, Task
-from experiments.training.kubernetes.jobs import ENGINES, build, owned_by
+from experiments.training.kubernetes.jobs import ENGINES, build, jobset, owned_by
 from experiments.training.kubernetes.jobs.common import container_env
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -225,6 +225,36 @@ def test_ranks_in_a_mix_are_literal_and_the_chief_comes_first():
     assert ranks == ["0", "1", "2", "3", "4"]
 
 
+def test_in_a_job_set_the_index_of_a_job_is_its_rank():
+    given = launch("tensorflow", task("ps", 2, "tensorflow"), task("worker", 3, "tensorflow"))
+    (job_set,), replicas = build(given, "jobset")
+    assert replicas == ["worker-0", "worker-1", "worker-2", "ps-0", "ps-1"]
+    assert job_set["spec"]["successPolicy"]["targetReplicatedJobs"] == ["worker"]
+    made = {job["name"]: job for job in job_set["spec"]["replicatedJobs"]}
+    assert [(name, job["replicas"]) for name, job in made.items()] == [
+        ("worker", 1), ("worker-rest", 2), ("ps", 2),
+    ]  # fmt: skip
+    assert jobset.jobs_of(job_set)[1:3] == [f"{given.name}-worker-rest-{i}" for i in range(2)]
+    env = {
+        name: {each["name"]: each for each in containers_of_job(job)[0]["env"]}
+        for name, job in made.items()
+    }
+    field = {"fieldRef": {"fieldPath": f"metadata.annotations['{jobset.GLOBAL_INDEX}']"}}
+    assert all(each["RANK"]["valueFrom"] == field for each in env.values())
+    told = env["worker-rest"]["TF_CONFIG"]["value"].replace("$(RANK)", "2")
+    assert json.loads(told)["task"] == {"type": "worker", "index": 2}
+    told = env["ps"]["TF_CONFIG"]["value"].replace("$(AUTOTUNE_REPLICA_INDEX)", "1")
+    assert json.loads(told)["task"] == {"type": "ps", "index": 1}
+    hosts = [f"{given.name}-{host}.{given.name}.team-a.svc:2222" for host in
+             ("worker-0-0", "worker-rest-0-0", "worker-rest-1-0")]  # fmt: skip
+    assert json.loads(told)["cluster"]["worker"] == hosts
+
+
+def containers_of_job(job: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = job["template"]["spec"]["template"]["spec"]["containers"]
+    return found
+
+
 @pytest.mark.parametrize(
     ("engine", "framework", "types", "said"),
     [
@@ -236,6 +266,7 @@ def test_ranks_in_a_mix_are_literal_and_the_chief_comes_first():
         ("kubeflow", "tensorflow", ["boss"], "tasks[0].type: a TFJob has"),
         ("batch", "pytorch", ["w" * 50], "tasks[0].type: must be shorter"),
         ("batch", "pytorch", ["a", "w" * 50], "tasks[1].type: must be shorter"),
+        ("jobset", "tensorflow", ["w" * 50, "chief"], "tasks[0].type: must be shorter"),
     ],
 )
 def test_what_an_engine_cannot_run_is_refused_with_its_path(

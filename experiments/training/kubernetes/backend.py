@@ -56,6 +56,7 @@ from experiments.training.kubernetes.status import (
     by_rank,
     is_ended,
     longer,
+    lost_helper,
     replica_name,
     status_of,
 )
@@ -86,7 +87,7 @@ class KubernetesBackend(Backend):
         policies: PodPolicies = UNBOUND,
     ) -> None:
         """Args:
-        engine: trainer, tensorstack, kubeflow, batch, or auto: by what the cluster serves.
+        engine: trainer, tensorstack, kubeflow, jobset, batch, or auto: by what the cluster serves.
         root: where logs are kept, one directory per job.
         connect: makes the connection, at its first use.
         policies: what trials may ask of the cluster.
@@ -273,7 +274,7 @@ class KubernetesBackend(Backend):
         held = view.why_suspended(job) if is_suspended(job) else ""
         status = status_of(job, pods, view.remarks(handle["name"]), held)
         if status.state in ENDED:
-            self._end_the_rest(cluster, view, handle)
+            self._end_the_rest(cluster, view, handle, status)
             if not self._logs_are_here(view, handle, pods):
                 return JobStatus(JobState.RUNNING)
             return self._with_error(status, handle)
@@ -296,7 +297,7 @@ class KubernetesBackend(Backend):
         """Return how a job ended whose object is there no more."""
         last = view.last_seen(handle["kind"], handle["uid"])
         pods = by_rank(view.pods(handle["name"]), handle["replicas"])
-        if last is not None and is_ended(last):
+        if last is not None and (is_ended(last) or lost_helper(last, pods)):
             return status_of(last, pods)
         view.unfollow(handle["name"])
         stopped = self._logs.is_marked(handle["name"], STOPPED)
@@ -306,15 +307,14 @@ class KubernetesBackend(Backend):
         message = f"{handle['kind']} {handle['object']} was deleted by somebody else"
         return JobStatus(JobState.LOST, message=message, finished_at=time.time())
 
-    def _end_the_rest(self, cluster: Cluster, view: NamespaceView, handle: Handle) -> None:
-        """Delete the Jobs of replicas that do not end by themselves (ps, evaluator)."""
-        if handle["kind"] != "Job":
-            return
-        for other in view.jobs_of(handle["name"]):
+    def _end_the_rest(
+        self, cluster: Cluster, view: NamespaceView, handle: Handle, status: JobStatus
+    ) -> None:
+        """Delete Jobs of replicas that do not end by themselves (ps, evaluator), or all."""
+        for other in view.jobs_of(handle["name"]) if handle["kind"] == "Job" else ():
             meta = other["metadata"]
-            if meta["name"] == handle["object"] or is_ended(other):
-                continue
-            if not meta.get("deletionTimestamp"):
+            spared = meta["name"] == handle["object"] and not status.disrupted
+            if not (spared or is_ended(other) or meta.get("deletionTimestamp")):
                 _delete(cluster, handle, meta["name"], meta["uid"])
 
     def _logs_are_here(self, view: NamespaceView, handle: Handle, pods: Sequence[Any]) -> bool:
@@ -342,20 +342,20 @@ class KubernetesBackend(Backend):
             view = cluster.view(handle["namespace"])
             kind, until = handle["kind"], time.time() + seconds
             deciding = view.job(kind, handle["object"], handle["uid"])
-            if deciding is None or longer(kind, deciding, until) is None:
+            if deciding is None or (kind == "Job" and longer(deciding, until) is None):
                 return  # nor do the others need it: they were made after it
-            for job in view.jobs_of(handle["name"]) if kind == "Job" else [deciding]:
-                changes = longer(kind, job, until)
+            for job in view.timed(handle["name"], deciding):
+                changes = longer(job, until)
                 if changes and job["metadata"]["uid"] not in self._unchangeable:
-                    self._change(cluster, handle, job["metadata"], changes)
+                    self._change(cluster, job, changes)
         except (ApiError, Unreachable) as error:
             raise _unavailable(error) from error
 
-    def _change(
-        self, cluster: Cluster, handle: Handle, meta: Mapping[str, Any], changes: Mapping[str, Any]
-    ) -> None:
+    def _change(self, cluster: Cluster, job: Mapping[str, Any], changes: dict[str, Any]) -> None:
+        meta = job["metadata"]
+        path = collection(job["apiVersion"], meta["namespace"], _plural(job["kind"]))
         try:
-            cluster.api.merge(f"{_collection_of(handle)}/{meta['name']}", changes)
+            cluster.api.merge(f"{path}/{meta['name']}", changes)
         except ApiError as error:
             if error.is_temporary:
                 raise

@@ -16,7 +16,14 @@ from typing import Any
 from experiments.training.base import LaunchError
 from experiments.training.kubernetes.api import ApiError, KubeApi, Unreachable
 from experiments.training.kubernetes.discovery import Served
-from experiments.training.kubernetes.jobs import ENGINES, JOB_LABEL, KINDS, MANAGED_BY, runtimes
+from experiments.training.kubernetes.jobs import (
+    ENGINES,
+    JOB_LABEL,
+    KINDS,
+    MANAGED_BY,
+    jobset,
+    runtimes,
+)
 from experiments.training.kubernetes.queues import (
     KUEUE,
     is_in_queue,
@@ -145,6 +152,13 @@ class NamespaceView:
     def jobs_of(self, job: str) -> list[Object]:
         """Return the batch Jobs of a trial."""
         return [j for j in self._sure("Job").all() if j["metadata"]["labels"].get(JOB_LABEL) == job]
+
+    def timed(self, job: str, deciding: Object) -> list[Object]:
+        """Return the objects of a trial that may have a deadline, the deciding one first."""
+        if deciding["kind"] == jobset.JOB_SET.name:  # whose Jobs are its controller's
+            found = map(self._sure("Job").find, jobset.jobs_of(deciding))
+            return [each for each in found if each is not None]
+        return self.jobs_of(job) if deciding["kind"] == "Job" else [deciding]
 
     def _is_unknown(self, kind: str) -> bool:
         """Whether the API server serves this kind no more, so that none of it is there."""

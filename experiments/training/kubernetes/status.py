@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from experiments.training.base import ENDED, JobState, JobStatus
-from experiments.training.kubernetes.jobs import REPLICA_LABEL
+from experiments.training.kubernetes.jobs import REPLICA_LABEL, jobset
 from experiments.training.kubernetes.jobs.batch import INDEX_LABEL
 from experiments.training.kubernetes.jobs.runtimes import NODE
 from experiments.training.kubernetes.queues import (
@@ -41,7 +41,7 @@ DISRUPTION = "DisruptionTarget"
 _TAKEN_AWAY = frozenset(
     {"Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting", "Preempted"}
 )
-_ENDED_WELL = ("Succeeded", "Complete")  # condition types of Kubeflow and batch
+_ENDED_WELL = ("Succeeded", "Complete", "Completed")  # conditions of Kubeflow, Jobs, JobSets
 MESSAGE_AT_MOST = 1000
 DEADLINE_MARGIN_S = 300
 
@@ -65,7 +65,8 @@ def status_of(
         state = _state_by_conditions(conditions)
         if state is JobState.PENDING and any(_phase(pod) == "Running" for pod in pods):
             state = JobState.RUNNING
-    if state is JobState.FAILED and (why := disruption(pods)):
+    why = "" if state in ENDED else lost_helper(job, pods)
+    if why := disruption(pods) if state is JobState.FAILED else why:
         return JobStatus(
             JobState.LOST,
             message=f"Disrupted. {why}"[:MESSAGE_AT_MOST],
@@ -120,6 +121,22 @@ def disruption(pods: Iterable[Object]) -> str:
     return ""
 
 
+def lost_helper(job: Object, pods: Iterable[Object]) -> str:
+    """Why a replica was taken away whose plain Job failed by it, while the deciding one goes on.
+
+    All other kinds end with their first replica that is taken away.
+    """
+    if job["kind"] != "Job":
+        return ""
+    uid = job["metadata"].get("uid")
+    return disruption(
+        pod
+        for pod in pods
+        if (pod.get("spec") or {}).get("restartPolicy") == "Never"
+        and any(owner["uid"] != uid for owner in pod["metadata"].get("ownerReferences") or [])
+    )
+
+
 def is_ended(job: Object) -> bool:
     """Whether an object has come to its end, whatever its kind."""
     found = job.get("status") or {}
@@ -130,12 +147,12 @@ def is_ended(job: Object) -> bool:
     )
 
 
-def longer(kind: str, job: Object, until: float) -> dict[str, Any] | None:
+def longer(job: Object, until: float) -> dict[str, Any] | None:
     """A merge patch with which a job may run until then; None where it may, or has ended.
 
     It gives more than is asked for, since time can be gained every second (while suspended).
     """
-    spec = job["spec"]
+    kind, spec = job["kind"], job["spec"]
     policy = spec if kind == "Job" else spec.get("runPolicy") or {}
     allowed = policy.get("activeDeadlineSeconds")
     if allowed is None or is_ended(job) or is_suspended(job):  # its time begins when it goes on
@@ -155,8 +172,8 @@ def replica_name(pod: Object) -> str:
     if KUBEFLOW_TYPE in labels:
         return f"{labels[KUBEFLOW_TYPE].lower()}-{labels.get(KUBEFLOW_INDEX, '0')}"
     type_ = labels.get(REPLICA_LABEL, "replica")
-    if INDEX_LABEL in labels:
-        return f"{type_}-{labels[INDEX_LABEL]}"
+    if INDEX_LABEL in labels:  # of a JobSet's Jobs there are several, or, as Trainer's, one
+        return f"{type_}-{int(labels[INDEX_LABEL]) + jobset.index_of(type_, labels)}"
     host = (pod.get("spec") or {}).get("hostname") or pod["metadata"]["name"]
     index = host.rpartition("-")[2]  # <type>-<i> of our own Jobs, <job>-<hex>-<type>-<i> of T9k
     return f"{type_}-{index if index.isdigit() else '0'}"
@@ -280,7 +297,7 @@ def _finished_at(
 ) -> float | None:
     if state not in (JobState.SUCCEEDED, JobState.FAILED):
         return None
-    times = [_time_of(conditions, name) for name in (*_ENDED_WELL, "Completed", "Failed")]
+    times = [_time_of(conditions, name) for name in (*_ENDED_WELL, "Failed")]
     return seconds_of(found.get("completionTime") or next((t for t in times if t), None))
 
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Build etcd, kube-apiserver, kube-controller-manager, kubectl and helm for tests/kube from Go modules.
+# Build etcd, kube-apiserver, kube-controller-manager, kubectl, helm and JobSet's controller for
+# tests/kube from Go modules.
 #
 #   build.sh [DIRECTORY]
 #
 # DIRECTORY defaults to KUBEBUILDER_ASSETS, else ~/.cache/autotune-web/controlplane-VERSION. What is
 # there already is not built again. Beside them, in crds/, lie the CustomResourceDefinitions of
-# Kueue and of Kubeflow's Trainer, taken from their modules. Needs Go 1.24 or newer; takes about half
-# an hour of one core. The last line printed is the directory.
+# Kueue, JobSet and Kubeflow's Trainer, taken from their modules. Needs Go 1.25 or newer; takes about
+# half an hour of one core. The last line printed is the directory.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -43,18 +44,23 @@ build() { # NAME PACKAGE [DIRECTORY OF ITS go.mod]
     mv "$directory/.$1.new" "$directory/$1"
 }
 
+fetched() { # MODULE VERSION SUM: prints where its source lies
+    local found
+    found=$(cd "$directory" && go mod download -json "$1@$2")
+    case $found in
+    *"\"Sum\": \"$3\""*) awk -F'"' '$2 == "Dir" { print $4 }' <<<"$found" ;;
+    *) echo "$1@$2 is not what it was: $found" >&2 && return 1 ;;
+    esac
+}
+
 kinds() { # MODULE VERSION SUM FOLDER FILE ...: CustomResourceDefinitions as their makers ship them
-    local module=$1 version=$2 sum=$3 folder=$4 found
-    shift 4
+    local folder=$4 source
     [ -f "$directory/crds/${!#}" ] && return
     mkdir -p "$directory/crds"
-    found=$(cd "$directory" && go mod download -json "$module@$version")
-    case $found in
-    *"\"Sum\": \"$sum\""*) ;;
-    *) echo "$module@$version is not what it was: $found" >&2 && return 1 ;;
-    esac
+    source=$(fetched "$1" "$2" "$3")
+    shift 4
     for file in "$@"; do
-        install -m 644 "$(awk -F'"' '$2 == "Dir" { print $4 }' <<<"$found")/$folder/$file" "$directory/crds/"
+        install -m 644 "$source/$folder/$file" "$directory/crds/"
     done
 }
 
@@ -63,9 +69,16 @@ kinds sigs.k8s.io/kueue v0.17.0 h1:7hzb38M4eKGzYW+CFv2s1L+swzzacUCHOCXxZmAV90I= 
 kinds github.com/kubeflow/trainer/v2 v2.0.0 h1:mnQSR9iPKItxyUR8mq66XsmxqKNVHwr9YYOB7BTU9dU= \
     manifests/base/crds trainer.kubeflow.org_trainjobs.yaml trainer.kubeflow.org_trainingruntimes.yaml \
     trainer.kubeflow.org_clustertrainingruntimes.yaml
+jobset=(sigs.k8s.io/jobset v0.11.1 h1:WgLEBnXTeX+4MxfVkIbfm4jIVgjvIY6Jfaei2okxKNk=)
+kinds "${jobset[@]}" config/components/crd/bases jobset.x-k8s.io_jobsets.yaml
 build etcd go.etcd.io/etcd/server/v3
 build kube-apiserver k8s.io/kubernetes/cmd/kube-apiserver
 build kube-controller-manager k8s.io/kubernetes/cmd/kube-controller-manager
 build kubectl k8s.io/kubernetes/cmd/kubectl
 build helm "$helm/cmd/helm" helm # of a module of its own: its versions are its business
+# Its own go.sum says what it is built from.
+if [ ! -x "$directory/jobset-controller" ]; then
+    source=$(fetched "${jobset[@]}")
+    build jobset-controller . "$source"
+fi
 echo "$directory"

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments.training.base import Launch, LaunchError
-from experiments.training.kubernetes.jobs import batch, kubeflow, runtimes, tensorstack, trainer
+from experiments.training.kubernetes.jobs import (
+    batch,
+    jobset,
+    kubeflow,
+    runtimes,
+    tensorstack,
+    trainer,
+)
 from experiments.training.kubernetes.jobs.common import (
     JOB_LABEL,
     MANAGED_BY,
@@ -40,6 +47,7 @@ ENGINES = {
     "trainer": Engine(trainer.build, trainer.KINDS),
     "tensorstack": Engine(tensorstack.build, tensorstack.KINDS),
     "kubeflow": Engine(kubeflow.build, kubeflow.KINDS),
+    "jobset": Engine(jobset.build, jobset.KINDS),
     "batch": Engine(batch.build, batch.KINDS),
 }
 KINDS = {kind.name: kind for engine in ENGINES.values() for kind in engine.kinds}

@@ -8,6 +8,7 @@ replica needs a headless Service, by which they find each other. Kubernetes 1.31
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from experiments.manifest.training_spec import main_container_index
@@ -32,6 +33,7 @@ JOB = Kind("Job", "batch/v1", "jobs")
 KINDS = (JOB,)
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 INDEX_LABEL = INDEX_ANNOTATION
+REPLICA_INDEX = "AUTOTUNE_REPLICA_INDEX"  # for TF_CONFIG, where the rank is not the index
 TASKS = "spec.trainingConfig.tasks"
 
 
@@ -84,19 +86,39 @@ def _indexed_job(launch: Launch, replicas: list[Replica], options: Options) -> d
     return job
 
 
-def indexed_environment(launch: Launch, addresses: list[str]) -> list[dict[str, Any]]:
-    """What every pod of an Indexed Job needs to find the others; its rank is its index."""
+def indexed_environment(
+    launch: Launch,
+    addresses: Sequence[str],
+    first: int = 0,
+    rank: str = INDEX_ANNOTATION,
+    index: str = INDEX_ANNOTATION,
+) -> list[dict[str, Any]]:
+    """What every pod made of one template needs to find the others; it knows its rank by itself.
+
+    Args:
+        first: the rank of the first of them.
+        rank: the annotation that says a pod's.
+        index: that which says which of its type it is.
+    """
     # The controller's own JOB_COMPLETION_INDEX comes last, and $(NAME) sees earlier ones only.
-    field = {"fieldPath": f"metadata.annotations['{INDEX_ANNOTATION}']"}
-    extra: list[dict[str, Any]] = [{"name": "RANK", "valueFrom": {"fieldRef": field}}]
-    for key, value in rank_environment(launch, addresses, 0).items():
+    extra = [_annotation("RANK", rank)]
+    own_index = "RANK"
+    if index != rank and launch.framework == "tensorflow":
+        own_index = REPLICA_INDEX
+        extra.append(_annotation(own_index, index))
+    for key, value in rank_environment(launch, addresses, first).items():
         if key == "TF_CONFIG":
-            config = json.loads(value)
-            config["task"]["index"] = "$(RANK)"
-            extra.append({"name": key, "value": json.dumps(config).replace('"$(RANK)"', "$(RANK)")})
+            config, mine = json.loads(value), f"$({own_index})"
+            config["task"]["index"] = mine
+            extra.append({"name": key, "value": json.dumps(config).replace(f'"{mine}"', mine)})
         elif key != "RANK":
             extra.append({"name": key, "value": literal(value)})
     return extra
+
+
+def _annotation(name: str, key: str) -> dict[str, Any]:
+    field = {"fieldPath": f"metadata.annotations['{key}']"}
+    return {"name": name, "valueFrom": {"fieldRef": field}}
 
 
 def _replica_job(

@@ -104,7 +104,7 @@ def _one_task(launch: Launch) -> Task:
         types = [task.type for task in launch.tasks]
         raise LaunchError(
             f"{TASKS}: the nodes of a TrainJob are all alike, but got {types}; "
-            "AUTOTUNE_TRAINING_ENGINE=batch takes them"
+            "AUTOTUNE_TRAINING_ENGINE=jobset takes them"
         )
     main = main_container_index(first.template, launch.framework)
     for index, container in enumerate(containers_of(first.template)):
