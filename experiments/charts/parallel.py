@@ -25,7 +25,8 @@ from experiments.charts.base import (
     names_option,
     number_option,
 )
-from experiments.charts.comparable import comparable
+from experiments.charts.columns import SomeParameters
+from experiments.charts.comparable import comparable, with_values
 from experiments.charts.table import with_parameters
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
@@ -66,32 +67,31 @@ def info(record: Record, options: Options) -> ParallelInfo:
     JSON lists of those drawn upside down, or on another scale than the space's; "" is the value."""
     top = number_option(options, "top", low=0.01, high=100) or 100.0
     sign = 1.0 if record.maximize else -1.0
-    valued = [t for t in record.trials if t.has_value and not t.excluded]
-    objective = sign * np.array([t.value for t in valued], dtype=np.float64)
-    numbers = np.array([t.number for t in valued], dtype=np.int64)
-    order = np.lexsort((-numbers, objective))
-    trials = [valued[place] for place in order.tolist()]
+    valued = with_values(record)
+    numbers, every = (column[valued] for column in (record.columns.number, record.columns.value))
+    order = np.lexsort((-numbers, sign * every))
+    every = every[order]
+    trials = [record.trials[place] for place in valued[order].tolist()]
     logs = names_option(options, "log_axes")
     scales = dict.fromkeys(names_option(options, "linear_axes"), "linear")
     scales |= dict.fromkeys(logs, "log")
-    # as the trials lie in memory, which is sooner through than any other order
-    found = axes.axes(record.space, [t.parameters for t in valued], scales)
-    found = [replace(a, places=tuple(np.array(a.places)[order].tolist())) for a in found]
+    parameters = SomeParameters(record.parameters, valued[order])
+    found = axes.axes(record.space, parameters, scales)
     constant = [
         a.is_constant
-        or (len(trials) >= LEAST_FOR_CONSTANT and a.places.count(a.places[0]) == len(trials))
+        or (len(trials) >= LEAST_FOR_CONSTANT and bool((a.places == a.places[0]).all()))
         for a in found
     ]
     if all(constant):
         constant = [False] * len(found)
     n_kept = max(1, math.ceil(len(trials) * top / 100 - 1e-9)) if trials else 0
     first = len(trials) - n_kept
-    values = np.array([t.value for t in trials[first:]], dtype=np.float64)
+    values = every[first:]
     best = float(values[-1]) if values.size else None
     low, high = scale.robust_range(values, keep=best) or (0.0, 1.0)
     can_log = bool(values.size) and low > 0
     varying = [a for a, is_constant in zip(found, constant, strict=True) if not is_constant]
-    ranks = np.array(_ranks(np.array([t.value for t in trials], dtype=np.float64)))
+    ranks = np.array(_ranks(every))
     offered = sorted(((a.label, telling(a, ranks)) for a in varying), key=lambda pair: -pair[1])
     shown = [replace(a, places=a.places[first:]) for a in _chosen(varying, found, offered, options)]
     return ParallelInfo(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from experiments.charts.base import (
     choice_option,
     flag_option,
 )
+from experiments.charts.columns import ABSENT, LARGEST_EXACT, Column, Columns, as_numbers
 from experiments.charts.comparable import Comparable, comparable, goodness
 from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
 from experiments.charts.words import gettext as _
@@ -72,8 +74,8 @@ def info(record: Record, options: Options) -> ScatterInfo:
     """
     trials = comparable(record)
     clip = flag_option(options, "clip", default=True)
-    readers = _readers(record, trials.trials)
-    sides = {name: _side(name, options, record, trials.trials, readers) for name in ("x", "y")}
+    readers = _readers(record, trials)
+    sides = {name: _side(name, options, record, trials, readers) for name in ("x", "y")}
     x, y = sides["x"], sides["y"]
     has_both = np.full(trials.values.size, x is not None and y is not None)
     for side in (x, y):
@@ -94,35 +96,55 @@ def info(record: Record, options: Options) -> ScatterInfo:
     )
 
 
-Reader = Callable[[TrialRecord], Any]  # a trial's number; None where it has none
+Reader = Callable[[], Axis | None]  # makes the axis; None where no trial has such a number
 
 
-def _readers(record: Record, trials: Sequence[TrialRecord]) -> dict[str, tuple[str, Reader | None]]:
-    """What an axis can show: its words, and how a trial's number is read.
-
-    Parameters have no reader: their axes are the space's own.
-    """
-    found: dict[str, tuple[str, Reader | None]] = {
-        "value": (_("Value"), lambda trial: trial.value),
-        "duration": (_("Duration (s)"), _duration),
-        "number": (_("Trial"), lambda trial: trial.number),
+def _readers(record: Record, trials: Comparable) -> dict[str, tuple[str, Reader]]:
+    """What an axis can show: its words, and how it is made."""
+    columns = trials.columns
+    plain = {
+        "value": (_("Value"), columns.value),
+        "duration": (_("Duration (s)"), _durations(columns)),
+        "number": (_("Trial"), columns.number.astype(np.float64)),
     }
-    for axis in axes.axes(record.space, [t.parameters for t in trials]):
+    found: dict[str, tuple[str, Reader]] = {}
+    for name, (words, numbers) in plain.items():
+        found[name] = (words, partial(axes.axis_of, words, Column.of_numbers(numbers)))
+    for axis in axes.axes(record.space, trials.parameters):
         if not axis.is_constant:
-            found[PARAMETER + axis.label] = (axis.label, None)
-    names = dict.fromkeys(name for t in trials for name in t.metrics)
-    for name in sorted(names):
-        found[METRIC + name] = (_("metric {name}", name=name), _metric(name))
+            found[PARAMETER + axis.label] = (axis.label, partial(_given, axis))
+    for name in sorted(trials.metrics.names()):
+        words = _("metric {name}", name=name)
+        found[METRIC + name] = (words, partial(_metric_axis, words, name, trials))
     return found
+
+
+def _given(axis: Axis) -> Axis:
+    return axis
+
+
+def _metric_axis(words: str, name: str, trials: Comparable) -> Axis | None:
+    column = trials.metrics.column((name,))
+    if column.numbers is None:  # some are no numbers
+        read = _metric(name)
+        values = [ABSENT if (v := read(t)) is None else v for t in trials.trials]
+        column = Column(values, as_numbers(values))
+    return axes.axis_of(words, column)
+
+
+def _durations(columns: Columns) -> Floats:
+    """Seconds, in whole milliseconds."""
+    seconds: Floats = np.rint((columns.finished - columns.started) / 1e3) / 1e3
+    return seconds
 
 
 def _duration(trial: TrialRecord) -> float | None:
     if trial.started_at is None or trial.finished_at is None:
         return None
-    return round((trial.finished_at - trial.started_at).total_seconds(), 3)
+    return round((trial.finished_at - trial.started_at).total_seconds() * 1e3) / 1e3
 
 
-def _metric(name: str) -> Reader:
+def _metric(name: str) -> Callable[[TrialRecord], Any]:
     def read(trial: TrialRecord) -> Any:
         value = trial.metrics.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -136,12 +158,12 @@ def _side(
     which: str,
     options: Options,
     record: Record,
-    trials: Sequence[TrialRecord],
-    readers: Mapping[str, tuple[str, Reader | None]],
+    trials: Comparable,
+    readers: Mapping[str, tuple[str, Reader]],
 ) -> Side | None:
     better = choice_option(options, f"better_{which}", BETTER)
     name = options.get(which) or FIRST[which]
-    if not trials:
+    if not trials.trials:
         return None
     if name not in readers:
         close = nearest(name, readers)
@@ -149,16 +171,10 @@ def _side(
         raise ProblemsError(
             [Problem(which, f"must be a number that trials have, but got {name!r}; {known}")]
         )
-    words, read = readers[name]
-    if read is None:
-        found = axes.axes(record.space, [t.parameters for t in trials])
-        axis = next(a for a in found if PARAMETER + a.label == name)
-    else:
-        given = [{} if (value := read(t)) is None else {words: value} for t in trials]
-        found = axes.axes({}, given)
-        if not found:  # no trial has one
-            return None
-        axis = found[0]
+    words, make = readers[name]
+    axis = make()
+    if axis is None:
+        return None
     return Side(name, words, axis, _end(better, name, record))
 
 
@@ -382,9 +398,11 @@ def _nearly(info: ScatterInfo) -> list[str]:
     close = info.both[losses <= losses.min() + NEARLY * abs(losses.min())]
     if close.size < 2:
         return []
-    numbers = _cells(other, trials)
-    least, most = (find(close.tolist(), key=numbers.__getitem__) for find in (min, max))
     best = int(info.both[losses.argmin()])
+    chosen = [*close.tolist(), best]
+    cells = _cells(other, [trials[i] for i in chosen])
+    numbers = dict(zip(chosen, cells, strict=True))
+    least, most = (find(close.tolist(), key=numbers.__getitem__) for find in (min, max))
     return [
         _(
             "{n} come within {percent} of the best value: {name} from {low} (#{least}) to {high} "
@@ -399,7 +417,7 @@ def _nearly(info: ScatterInfo) -> list[str]:
 
 def _words(number: float) -> str:
     """Sizes whole: 101632, not 1.016e+05."""
-    is_whole = float(number).is_integer() and abs(number) < axes.LARGEST_EXACT
+    is_whole = float(number).is_integer() and abs(number) < LARGEST_EXACT
     return str(int(number)) if is_whole else style.number_text(number, 4)
 
 

@@ -8,12 +8,10 @@ all at once would each be done as late as the last one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from functools import partial
-from itertools import compress
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard
 
 from django.db.models import Min
 from django.utils import timezone
@@ -29,13 +27,11 @@ from experiments.charts.base import (
     Record,
     StopReceipt,
     Table,
-    TrialRecord,
 )
 from experiments.models import Curve, Event, Experiment, Metric, Trial
-from experiments.selectors import curve_data, selection, trial_columns
+from experiments.selectors import curve_data, selection, trial_records
 from experiments.selectors.kept import Kept, turns
 from experiments.selectors.selection import WHOLE, Selection
-from experiments.selectors.trial_columns import TrialColumns
 from experiments.states import FINISHED, PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
@@ -46,13 +42,6 @@ FEW_NAMES = 30  # that are asked for one by one
 _kept: Kept[tuple[Any, ...], Figure] = Kept(MOST_KEPT)
 KEEP_TABLE_S = 30.0  # while somebody turns its pages
 _tables: Kept[tuple[Any, ...], Table] = Kept(8)
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    pks: Sequence[int]
-    n_reports: Sequence[int]
-    trials: tuple[TrialRecord, ...]
 
 
 def figure(
@@ -134,44 +123,21 @@ def record(
     chosen: Collection[int] | None = None,
 ) -> Record:
     """The experiment as that chart needs to see it; ``chosen``: keys of the selected trials."""
-    rows = _rows(experiment, chosen)
+    rows = trial_records.of(experiment, chosen)
     found = Record(
         optimize_mode=experiment.optimize_mode,
         space=search_space(experiment),
         trials=rows.trials,
+        kept=rows.kept,
         now=timezone.now(),
         ended=experiment.phase in PHASE_ENDED,
     )
     if not chart.needs_curves:
         return found
     receipts = _receipts(experiment, options)
-    reported = [
-        curve_data.Reported(pk, trial.number, trial.state in FINISHED, n)
-        for pk, n, trial in zip(rows.pks, rows.n_reports, rows.trials, strict=True)
-    ]
     last = max(receipts, default=None)
     found = replace(found, receipts=receipts, last_stopped=last)
-    return curve_data.with_curves(experiment, found, reported, options)
-
-
-def _rows(experiment: Experiment, chosen: Collection[int] | None) -> _Rows:
-    found = trial_columns.of(experiment, ("n_reports", *TrialRecord._fields))
-    return _among(found.once("records", lambda: _records(found)), chosen)
-
-
-def _records(found: TrialColumns) -> _Rows:
-    columns = [found[name] for name in TrialRecord._fields]
-    make = partial(tuple.__new__, TrialRecord)  # a third of the time that TrialRecord() takes
-    records = cast(Iterator[TrialRecord], map(make, zip(*columns, strict=True)))
-    return _Rows(found["id"], found["n_reports"], tuple(records))
-
-
-def _among(rows: _Rows, chosen: Collection[int] | None) -> _Rows:
-    if chosen is None or len(chosen) == len(rows.pks):
-        return rows
-    keep = list(map(selection.is_in(chosen), rows.pks))
-    pks, n_reports = (tuple(compress(each, keep)) for each in (rows.pks, rows.n_reports))
-    return _Rows(pks, n_reports, tuple(compress(rows.trials, keep)))
+    return curve_data.with_curves(experiment, found, rows, options)
 
 
 def _first_reports(experiment: Experiment, numbers: Sequence[int]) -> dict[int, datetime]:
