@@ -36,9 +36,14 @@ class Rows:
 
 def of(experiment: Experiment, chosen: Collection[int] | None = None) -> Rows:
     """As of ``experiment.last_seq`` or later; ``chosen``: keys of the selected trials."""
-    found = trial_columns.of(experiment, _COLUMNS)
-    rows = found.once("rows", partial(_made, found), partial(_made_again, found))
+    rows, _ = with_columns(experiment, ())
     return _among(rows, chosen)
+
+
+def with_columns(experiment: Experiment, names: Collection[str]) -> tuple[Rows, TrialColumns]:
+    """All trials, and more columns of the same ones."""
+    found = trial_columns.of(experiment, {*_COLUMNS, *names})
+    return found.once("rows", partial(_made, found), partial(_made_again, found)), found
 
 
 def _made(found: TrialColumns) -> Rows:
