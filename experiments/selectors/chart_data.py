@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeGuard
 
+import numpy as np
 from django.db.models import Min
 from django.utils import timezone
 from django.utils.translation import get_language, gettext
@@ -28,11 +29,14 @@ from experiments.charts.base import (
     StopReceipt,
     Table,
 )
+from experiments.charts.columns import is_any_of
 from experiments.models import Curve, Event, Experiment, Metric, Trial
 from experiments.selectors import curve_data, selection, trial_records
 from experiments.selectors.kept import Kept, turns
 from experiments.selectors.selection import WHOLE, Selection
-from experiments.states import FINISHED, PHASE_ENDED, TrialState
+from experiments.selectors.trial_columns import GOING_ON
+from experiments.selectors.trial_records import Rows
+from experiments.states import PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
 MOST_KEPT = 64
@@ -134,7 +138,7 @@ def record(
     )
     if not chart.needs_curves:
         return found
-    receipts = _receipts(experiment, options)
+    receipts = _receipts(experiment, rows, options)
     last = max(receipts, default=None)
     found = replace(found, receipts=receipts, last_stopped=last)
     return curve_data.with_curves(experiment, found, rows, options)
@@ -164,7 +168,7 @@ def search_space(experiment: Experiment) -> dict[str, Any]:
 def metric_names(experiment: Experiment) -> tuple[str, ...]:
     """Names of the intermediate metrics reported so far, the default one first."""
     names = _kept_names(experiment)
-    running = Trial.objects.filter(experiment_id=experiment.pk).exclude(state__in=FINISHED)
+    running = Trial.objects.filter(experiment_id=experiment.pk, state__in=GOING_ON)
     reports = Metric.objects.filter(trial__in=running, kind=Metric.Kind.PERIODICAL)
     names.update(reports.order_by("name").values_list("name", flat=True).distinct()[:MOST_NAMES])
     return tuple(default_first(names)[:MOST_NAMES])
@@ -186,7 +190,9 @@ def default_first(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (name != DEFAULT_METRIC, name))
 
 
-def _receipts(experiment: Experiment, options: Mapping[str, str]) -> dict[int, StopReceipt]:
+def _receipts(
+    experiment: Experiment, rows: Rows, options: Mapping[str, str]
+) -> dict[int, StopReceipt]:
     """Why that trial was stopped early, in the assessor's numbers; else, why the last one was."""
     number = options.get("trial")
     if number:
@@ -195,19 +201,23 @@ def _receipts(experiment: Experiment, options: Mapping[str, str]) -> dict[int, S
     is_judged = options.get("metric", DEFAULT_METRIC) in ("", DEFAULT_METRIC)
     if not is_judged or not experiment.configuration.get("assessor"):
         return {}
-    stopped = experiment.trials.filter(state=TrialState.EARLY_STOPPED).order_by("-finished_at")
-    last = stopped.values_list("number", flat=True).first()
-    receipt = None if last is None else stop_receipt(experiment, last)
-    return {} if last is None or receipt is None else {last: receipt}
+    every = rows.kept.columns
+    stopped = np.flatnonzero(is_any_of(every.state, frozenset({TrialState.EARLY_STOPPED})))
+    if not stopped.size:
+        return {}
+    last = int(every.number[stopped[np.nan_to_num(every.finished[stopped]).argmax()]])
+    receipt = stop_receipt(experiment, last)
+    return {} if receipt is None else {last: receipt}
 
 
 def stop_event(experiment: Experiment, trial_number: int) -> Event | None:
     """The event that decided to stop the trial early, with the assessor's numbers in its data."""
+    # its key first: joined, the database looks through all the experiment's stops
+    trial = experiment.trials.filter(number=trial_number).values_list("pk", flat=True).first()
+    if trial is None:
+        return None
     events = Event.objects.filter(
-        experiment_id=experiment.pk,
-        trial__number=trial_number,
-        trial__experiment_id=experiment.pk,
-        to_state=TrialState.EARLY_STOPPED,
+        experiment_id=experiment.pk, trial=trial, to_state=TrialState.EARLY_STOPPED
     ).order_by("seq")
     return next((e for e in events if e.data), None)
 

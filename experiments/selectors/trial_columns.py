@@ -17,13 +17,15 @@ from django.db.models import Q, QuerySet
 from experiments.algorithms.space.flat import flat
 from experiments.models import Experiment, Trial
 from experiments.selectors import fast_rows
-from experiments.states import FINISHED
+from experiments.states import FINISHED, TrialState
 
 V = TypeVar("V")
 
 FLAT = "flat"  # a column of its own: the parameters side by side, by their dotted names
 LEAST_KEPT = 500  # trials; fewer are read anew as quickly
 MOST_CHANGED = 5000  # trials; what was made before more of them changed is made anew
+MOST_NAMED = 500  # keys in a query
+GOING_ON = frozenset(TrialState) - FINISHED
 MOST_KEPT = 200_000  # trials of all that is kept, some hundred bytes each
 
 
@@ -131,7 +133,7 @@ def _brought_up(
     made = known.made_before(())
     trials = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
     if known.seq < experiment.last_seq:  # else who asks has but read it a little earlier
-        changed = trials.filter(Q(seq__gt=known.seq) | ~Q(state__in=FINISHED))
+        changed = _changed(trials, known.seq)
         columns, places = _with(columns, _read(changed, columns))
         made = known.made_before(places)
     missing = set(names) - columns.keys()
@@ -143,12 +145,27 @@ def _brought_up(
     return TrialColumns(max(known.seq, experiment.last_seq), columns, made)
 
 
+def _changed(trials: QuerySet[Trial], seq: int) -> QuerySet[Trial]:
+    """Those with news since, and those that still run.
+
+    The latter first: one that ends between the two queries is among either.
+    """
+    running = trials.filter(state__in=GOING_ON).order_by()
+    pks = set(running.values_list("pk", flat=True)[: MOST_NAMED + 1])
+    newer = trials.filter(seq__gt=seq).order_by()
+    pks.update(newer.values_list("pk", flat=True)[: MOST_NAMED + 1])
+    if len(pks) <= MOST_NAMED:
+        return trials.filter(pk__in=pks)
+    return trials.filter(Q(seq__gt=seq) | Q(state__in=GOING_ON))  # reads all of them
+
+
 def _with(
     known: dict[str, Sequence[Any]], fresh: dict[str, Sequence[Any]]
 ) -> tuple[dict[str, Sequence[Any]], list[int]]:
     """The columns with these trials as they are now, new ones last; and the places of these."""
-    place_of = {pk: place for place, pk in enumerate(known["id"])}
-    n = len(place_of)
+    n = len(known["id"])
+    wanted = set(fresh["id"])
+    place_of = {pk: place for place, pk in enumerate(known["id"]) if pk in wanted}
     places = [place_of.get(pk, -1) for pk in fresh["id"]]
     n_new = places.count(-1)
     found: dict[str, Sequence[Any]] = {}
