@@ -151,6 +151,12 @@ def _crowd(
     )  # fmt: skip
 
 
+def know(experiment: Experiment) -> None:
+    """Have at hand of which trials curves are kept."""
+    if _known.get(experiment.pk) is None:
+        _known.put(experiment.pk, _kept(experiment, DEFAULT_METRIC))
+
+
 def forget() -> None:
     """For tests: keep nothing."""
     _known.clear()

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from experiments.charts import CHARTS
 from experiments.models import Experiment, Trial
-from experiments.selectors import chart_data, selection, trial_columns
+from experiments.selectors import chart_data, early, selection, trial_columns
 from experiments.selectors.pace import pace_json
 from experiments.selectors.selection import WHOLE
 from experiments.selectors.triage import failures_json
@@ -75,6 +75,29 @@ def test_the_charts_of_a_page_read_its_trials_once_and_then_those_with_news(
     experiment.record("remark", trial=trials[0])
     (again,) = read("history")
     assert f'"id" IN ({trials[0].pk})' in again
+
+
+def test_the_page_of_many_trials_has_them_read_before_its_charts_ask(
+    client: Client, make_experiment: Any, make_trial: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_columns, "LEAST_KEPT", 1)
+    begun = []
+    monkeypatch.setattr(early.threading.Thread, "start", lambda thread: begun.append(thread))
+    experiment = make_experiment(phase=Phase.DONE)
+    for n in range(3):
+        make_trial(experiment, number=n, state=TrialState.SUCCEEDED, value=0.5 + n)
+    page = f"/experiments/{experiment.pk}/"
+    assert client.get(page).status_code == 200
+    assert not begun  # they are few
+    monkeypatch.setattr(early, "LEAST", 3)
+    assert client.get(page).status_code == client.get(page).status_code == 200
+    (thread,) = begun  # the second page finds the first one's under way
+    monkeypatch.setattr(early.connection, "close", lambda: None)  # here it is the test's own
+    thread.run()
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(url(experiment, "charts/history/")).status_code == 200
+    assert not trials_read(asked)
+    assert early.begin(experiment, 3) is not None  # and it can begin again
 
 
 def test_kept_trials_are_as_they_are_after_any_change(
