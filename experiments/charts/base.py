@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.charts.columns import Columns, Floats, Kept, Parameters
+from experiments.charts.columns import Columns, Kept, Parameters
 from experiments.problems import Problem, ProblemsError
 from experiments.states import FINISHED, MOVES, TrialState
 
 Figure = dict[str, Any]
+Floats = NDArray[np.float64]
 Options = Mapping[str, str]
 
 DEFAULT_METRIC = "default"

@@ -64,14 +64,17 @@ class Columns(NamedTuple):
         )
 
     def among(self, places: Places) -> Columns:
-        return Columns(*(column[places] for column in self))
+        found: list[Any] = [column[places] for column in self]
+        return Columns(*found)
 
     def with_changed(self, places: Places, changed: Sequence[Any]) -> Columns:
         """With these trials at their places; new ones come last."""
         fresh = Columns.of(changed)
         n = max(self.number.size, int(places.max()) + 1 if places.size else 0)
-        found = []
-        for column, news in zip(self, fresh, strict=True):
+        found: list[Any] = []
+        pair: tuple[Any, Any]
+        for pair in zip(self, fresh, strict=True):
+            column, news = pair
             grown = np.empty(n, column.dtype)
             grown[: column.size] = column
             grown[places] = news
@@ -84,7 +87,7 @@ def _floats(values: list[float | None]) -> Floats:
 
 
 def _micros(times: list[datetime | None]) -> Floats:
-    return np.rint(1e6 * _floats([time and time.timestamp() for time in times]))
+    return np.rint(1e6 * _floats([None if time is None else time.timestamp() for time in times]))
 
 
 def micros(moment: datetime) -> float:

@@ -74,7 +74,7 @@ def info(record: Record, options: Options) -> ParallelInfo:
     top = number_option(options, "top", low=0.01, high=100) or 100.0
     sign = 1.0 if record.maximize else -1.0
     valued = with_values(record)
-    numbers, every = (column[valued] for column in (record.columns.number, record.columns.value))
+    numbers, every = record.columns.number[valued], record.columns.value[valued]
     order = np.lexsort((-numbers, sign * every))
     every = every[order]
     valued = valued[order]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,7 @@ def _first_reports(experiment: Experiment, pks: NDArray[np.int64]) -> Floats:
         if new.size <= FEW:
             rows = rows.filter(trial__in=new.tolist())
         trials, times = fast_rows.columns(rows.order_by(), ("trial", "time"))
-        at = {}
+        at: dict[int, datetime] = {}
         for pk, time in zip(trials, times, strict=True):  # one a metric
             at[pk] = min(time, at.get(pk, time))
         found = [micros(at[pk]) if pk in at else math.nan for pk in new.tolist()]
