@@ -71,15 +71,15 @@ class Columns(NamedTuple):
         """With these trials at their places; new ones come last."""
         fresh = Columns.of(changed)
         n = max(self.number.size, int(places.max()) + 1 if places.size else 0)
-        found: list[Any] = []
-        pair: tuple[Any, Any]
-        for pair in zip(self, fresh, strict=True):
-            column, news = pair
-            grown = np.empty(n, column.dtype)
-            grown[: column.size] = column
-            grown[places] = news
-            found.append(grown)
+        found = [_changed(*pair, places, n) for pair in zip(self, fresh, strict=True)]
         return Columns(*found)
+
+
+def _changed(column: Any, news: Any, places: Places, n: int) -> Any:
+    found = np.empty(n, column.dtype)
+    found[: column.size] = column
+    found[places] = news
+    return found
 
 
 def _floats(values: list[float | None]) -> Floats:

@@ -213,9 +213,7 @@ def _receipts(
 def stop_event(experiment: Experiment, trial_number: int) -> Event | None:
     """The event that decided to stop the trial early, with the assessor's numbers in its data."""
     # its key first: joined, the database looks through all the experiment's stops
-    trial = experiment.trials.filter(number=trial_number).values_list("pk", flat=True).first()
-    if trial is None:
-        return None
+    trial = experiment.trials.filter(number=trial_number).order_by().values("pk")[:1]
     events = Event.objects.filter(
         experiment_id=experiment.pk, trial=trial, to_state=TrialState.EARLY_STOPPED
     ).order_by("seq")
