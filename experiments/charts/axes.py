@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from experiments.algorithms.base import LOAD_KEY, SAVE_KEY
-from experiments.algorithms.space.parameters import freeze, is_number
+from experiments.algorithms.space.parameters import is_number
 from experiments.charts import scale, style
 from experiments.charts.base import Cell, Floats
+from experiments.charts.columns import ABSENT, Column, Parameters, key_of, values_at
 
 MISSING_LABEL = "–"
 SIGMAS = 4.0  # a normal parameter's axis covers its mean plus and minus so many
@@ -27,7 +28,6 @@ MOST_LABELS = 24  # ticks on a choice axis
 LABEL_LENGTH = 22
 SLOT = 0.12  # of an axis' length: how far below it the slot of missing ones lies
 CHOICE_SLOT = 0.65  # of the way between two choices
-LARGEST_EXACT = 2**53  # above it, floats leave integers out
 
 LINEAR_TYPES = frozenset({"uniform", "quniform", "randint"})
 LOG_TYPES = frozenset({"loguniform", "qloguniform"})
@@ -35,7 +35,7 @@ NORMAL_TYPES = frozenset({"normal", "qnormal"})
 LOGNORMAL_TYPES = frozenset({"lognormal", "qlognormal", "qlognoraml"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Axis:
     """One parameter's axis and the place of every trial on it."""
 
@@ -44,7 +44,7 @@ class Axis:
     low: float  # places of the ends, padded
     high: float
     ticks: tuple[tuple[float, str], ...]
-    places: tuple[float, ...]  # one for each trial
+    places: Floats  # one for each trial
     is_constant: bool  # the space allows one value only
     has_missing: bool = False
     path: tuple[str, ...] = ()  # through nested choices to the parameter
@@ -81,7 +81,7 @@ class _Declared:
 
 def axes(
     space: Mapping[str, Any],
-    parameters: Sequence[Mapping[str, Any]],
+    parameters: Sequence[Mapping[str, Any]] | Parameters,
     scales: Mapping[str, str] | None = None,
 ) -> list[Axis]:
     """Every parameter's axis in the space's order, branches of nested choices after their choice.
@@ -92,25 +92,31 @@ def axes(
     """
     declared = list(_declared(space, ()))
     known = {d.path[0] for d in declared} | ({LOAD_KEY, SAVE_KEY} - set(space))
-    shapes = dict.fromkeys(map(tuple, parameters))  # few, however many trials there are
-    for name in dict.fromkeys(n for names in shapes for n in names if n not in known):
-        declared.append(_Declared((name,), "", ()))
+    given = parameters if isinstance(parameters, Parameters) else Parameters(parameters)
+    for name in given.names():
+        if name not in known:
+            declared.append(_Declared((name,), "", ()))
     wanted = scales or {}
     return [
-        replace(
-            _axis(d, _column(parameters, d.path), wanted.get(".".join(d.path), "")), path=d.path
-        )
+        replace(_axis(d, given.column(d.path), wanted.get(".".join(d.path), "")), path=d.path)
         for d in declared
     ]
 
 
+def axis_of(label: str, column: Column) -> Axis | None:
+    """The axis of a number that no space names; None where no trial has it."""
+    if column.numbers is not None and np.isnan(column.numbers).all():
+        return None
+    return replace(_axis(_Declared((label,), "", ()), column, ""), path=(label,))
+
+
 def cells(axis: Axis, parameters: Sequence[Mapping[str, Any]]) -> list[Cell]:
     """Every trial's value of the axis' parameter as a table shows it; None where it has none."""
-    return [_cell_of(value) for value in _column(parameters, axis.path)]
+    return [_cell_of(value) for value in values_at(parameters, axis.path)]
 
 
 def _cell_of(value: Any) -> Cell:
-    if value is _ABSENT:
+    if value is ABSENT:
         return None
     return value if isinstance(value, (str, int, float, bool)) else _text_of(value)
 
@@ -130,55 +136,6 @@ def _declared(space: Mapping[str, Any], above: tuple[str, ...]) -> list[_Declare
                 for inner in _declared(option, path):
                     found.setdefault(inner.path, inner)
     return list(found.values())
-
-
-_ABSENT = object()
-
-
-def _column(parameters: Sequence[Mapping[str, Any]], path: tuple[str, ...]) -> list[Any]:
-    """Every trial's value of one parameter, _ABSENT where it has none.
-
-    These loops meet ten thousand trials times twenty parameters: they are plain on purpose.
-    """
-    first, *rest = path
-    column = [p.get(first, _ABSENT) for p in parameters]
-    for name in rest:
-        column = [v.get(name, _ABSENT) if isinstance(v, dict) else _ABSENT for v in column]
-    return column
-
-
-def _as_numbers(values: list[Any]) -> Floats | None:
-    """The values as floats, NaN for the absent; None where one is no finite number.
-
-    Nor where integers are so large that no axis of floats tells them apart.
-    """
-    kinds = set(map(type, values))
-    if not kinds <= {int, float, object}:  # _ABSENT is the only bare object
-        return None
-    given = values
-    if object in kinds:
-        given = [math.nan if v is _ABSENT else v for v in values]
-    try:
-        numbers = np.array(given, dtype=np.float64)
-    except OverflowError:
-        return None
-    n_absent = sum(v is _ABSENT for v in values) if object in kinds else 0
-    present = numbers[np.isfinite(numbers)]
-    if present.size + n_absent < numbers.size:  # some are infinite, or no numbers
-        return None
-    if int in kinds and present.size and np.abs(present).max() >= LARGEST_EXACT:
-        exact = all(float(v) == v for v in values if v is not _ABSENT)
-        return numbers if exact else None
-    return numbers
-
-
-def key_of(value: Any) -> Hashable:
-    """What tells one choice from another: the ``_name`` of a nested one, else the value itself."""
-    if not isinstance(value, dict):
-        return freeze(value)
-    if isinstance(value.get("_name"), str):
-        return ("branch", value["_name"])
-    return freeze(value)
 
 
 def _text_of(value: Any) -> str:
@@ -211,12 +168,12 @@ def _ends(text: str) -> str:
     return text if len(text) <= LABEL_LENGTH else text[: half - 1] + "…" + text[-half:]
 
 
-def _axis(declared: _Declared, values: list[Any], scale_wanted: str) -> Axis:
+def _axis(declared: _Declared, column: Column, scale_wanted: str) -> Axis:
     label = ".".join(declared.path)
-    numbers = _as_numbers(values)
+    numbers = column.numbers
     numeric_type = declared.type in LINEAR_TYPES | LOG_TYPES | NORMAL_TYPES | LOGNORMAL_TYPES
     if numbers is None or not (numeric_type or (declared.type == "" and numbers.size)):
-        return _choice_axis(label, declared, values)
+        return _choice_axis(label, declared, column)
     is_of_logs = declared.type in LOG_TYPES | LOGNORMAL_TYPES
     wants_log = scale_wanted == "log" or (is_of_logs and scale_wanted != "linear")
     can_log = not bool((numbers <= 0).any())
@@ -248,7 +205,7 @@ def _axis(declared: _Declared, values: list[Any], scale_wanted: str) -> Axis:
         low, high = low - rounding, high + rounding
     return _with_missing(
         Axis(
-            label, "log" if is_log else "linear", low, high, tuple(ticks), tuple(places.tolist()),
+            label, "log" if is_log else "linear", low, high, tuple(ticks), places,
             is_constant, can_log=can_log,
         )
     )  # fmt: skip
@@ -272,52 +229,42 @@ def _declared_ends(declared: _Declared) -> tuple[float, float] | None:
     return first, second
 
 
-def _choice_axis(label: str, declared: _Declared, values: list[Any]) -> Axis:
+def _choice_axis(label: str, declared: _Declared, column: Column) -> Axis:
     """Choices evenly spaced in the space's order; values from outside it follow."""
     known: dict[Hashable, Any] = {}
     for value in declared.args if declared.type == "choice" else ():
         known.setdefault(key_of(value), value)
     is_constant = len(known) == 1
-    keys: list[Any] = values  # words are their own keys
-    if set(map(type, values)) != {str}:
-        keys = [_ABSENT if value is _ABSENT else key_of(value) for value in values]
-    for key, value in _firsts(keys, values).items():
-        if key is not _ABSENT:
-            known.setdefault(key, value)
-    place_of = {key: float(i) for i, key in enumerate(known)}
+    coded = column.coded
+    for key, first in zip(coded.keys, coded.first(), strict=True):
+        if key is not ABSENT:
+            known.setdefault(key, column.at(first))
+    place_of: dict[Hashable, float] = {key: float(i) for i, key in enumerate(known)}
     labels = labels_of(list(known.values()))
     every = max(1, math.ceil(len(labels) / MOST_LABELS))
     ticks = [(float(i), style.plain_text(labels[i])) for i in range(0, len(labels), every)]
-    places = [math.nan if key is _ABSENT else place_of[key] for key in keys]
+    place_of[ABSENT] = math.nan
+    places = np.array([place_of[key] for key in coded.keys], dtype=np.float64)[coded.codes]
     return _with_missing(
         Axis(
-            label, "choice", -0.35, max(len(known) - 1, 0) + 0.35, tuple(ticks), tuple(places),
+            label, "choice", -0.35, max(len(known) - 1, 0) + 0.35, tuple(ticks), places,
             is_constant and len(known) == 1, choices=tuple(known.values()),
         )
     )  # fmt: skip
 
 
-def _firsts(keys: list[Any], values: list[Any]) -> dict[Any, Any]:
-    """Each key with the first value it comes with, in that order."""
-    first = dict(zip(reversed(keys), reversed(values), strict=True))
-    return {key: first[key] for key in dict.fromkeys(keys)}
-
-
 def _with_missing(axis: Axis) -> Axis:
     """Give trials without this parameter a slot of their own below the others."""
-    if not np.isnan(axis.places).any():
+    is_missing = np.isnan(axis.places)
+    if not is_missing.any():
         return axis
     slot = axis.low - (CHOICE_SLOT if axis.kind == "choice" else SLOT * (axis.high - axis.low))
     room = 0.35 if axis.kind == "choice" else 0.03 * (axis.high - axis.low)
-    return Axis(
-        label=axis.label,
-        kind=axis.kind,
+    return replace(
+        axis,
         low=slot - room,
-        high=axis.high,
         ticks=((slot, MISSING_LABEL), *axis.ticks),
-        places=tuple(slot if math.isnan(p) else p for p in axis.places),
+        places=np.where(is_missing, slot, axis.places),
         is_constant=False,
         has_missing=True,
-        can_log=axis.can_log,
-        choices=axis.choices,
     )

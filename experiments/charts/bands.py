@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments import looks
 from experiments.charts import scale, style
@@ -64,6 +65,13 @@ def traces(bands: Bands, what: str, *, hover: str = "%{y:.6g}") -> list[dict[str
         }
     )  # fmt: skip
     return drawn
+
+
+def evenly_of(items: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """As ``evenly``, of an array."""
+    if items.size <= most:
+        return items
+    return items[np.linspace(0, items.size - 1, most).astype(np.intp)]
 
 
 def evenly(items: Sequence[_Item], most: int) -> list[_Item]:

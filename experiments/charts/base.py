@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.charts.columns import Columns, Kept, Parameters
 from experiments.problems import Problem, ProblemsError
 from experiments.states import FINISHED, MOVES, TrialState
 
@@ -132,6 +133,20 @@ class Record:
     last_stopped: int | None = None  # the trial whose receipt is the newest, if it was asked for
     ended: bool = False  # nothing will come any more
     first_reports: Mapping[int, datetime] = field(default_factory=dict)  # see Chart
+    # the same trials column by column, where whoever made the record has kept them
+    kept: Kept | None = None
+
+    @cached_property
+    def facts(self) -> Kept:
+        return self.kept or Kept.of(self.trials)
+
+    @property
+    def columns(self) -> Columns:
+        return self.facts.columns
+
+    @property
+    def parameters(self) -> Parameters:
+        return self.facts.parameters
 
     @property
     def maximize(self) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.charts.base import Floats, Record, TrialRecord
+from experiments.charts.base import VALUED_STATES, Floats, Record, TrialRecord
+from experiments.charts.columns import Columns, Parameters, Places, SomeParameters, is_any_of
 from experiments.charts.words import gettext as _
 from experiments.states import FINISHED
 
@@ -24,6 +25,9 @@ class Comparable:
     losses: Floats  # (n,) the values so turned that less is better
     n_valueless: int  # ended without a value
     n_excluded: int
+    columns: Columns
+    parameters: Parameters
+    metrics: Parameters
 
     @property
     def left_out(self) -> str:
@@ -47,20 +51,28 @@ class Comparable:
 
 
 def comparable(record: Record) -> Comparable:
-    trials = sorted((t for t in record.trials if t.has_value and not t.excluded), key=_number)
-    values = np.array([t.value for t in trials], dtype=np.float64)
-    ended = [t for t in record.trials if t.state in FINISHED]
+    every = record.columns
+    places = with_values(record)
+    places = places[np.argsort(every.number[places], kind="stable")]
+    is_left = is_any_of(every.state, FINISHED) & ~every.excluded
+    values = every.value[places]
     return Comparable(
-        trials=tuple(trials),
+        trials=tuple([record.trials[place] for place in places.tolist()]),
         values=values,
         losses=-values if record.maximize else values,
-        n_valueless=sum(not t.has_value and not t.excluded for t in ended),
-        n_excluded=sum(t.excluded for t in ended),
+        n_valueless=int(is_left.sum()) - places.size,
+        n_excluded=int((is_any_of(every.state, FINISHED) & every.excluded).sum()),
+        columns=every.among(places),
+        parameters=SomeParameters(record.parameters, places),
+        metrics=SomeParameters(record.facts.metrics, places),
     )
 
 
-def _number(trial: TrialRecord) -> int:
-    return trial.number
+def with_values(record: Record) -> Places:
+    """Which trials ended with a value and are not excluded."""
+    every = record.columns
+    has_value = is_any_of(every.state, VALUED_STATES) & ~np.isnan(every.value)
+    return np.flatnonzero(has_value & ~every.excluded)
 
 
 def goodness(losses: Floats) -> Floats:

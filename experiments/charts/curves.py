@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from heapq import nsmallest
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from experiments.charts.base import (
     flag_option,
     number_option,
 )
+from experiments.charts.columns import is_any_of
 from experiments.charts.table import of_lines
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
@@ -101,8 +101,9 @@ class CurvesInfo:
 def wanted(record: Record, options: Options, present: Collection[int]) -> Wanted:
     """``present``: numbers of the trials that reported the metric."""
     alone, n_best = _alone(options), _n_best(options)
-    own = frozenset(_chosen(record, set(present), alone, n_best or N_OWN))
-    is_crowd = n_best is None and len(set(present) - own) > MOST_LINES
+    own = frozenset(_chosen(record, present, alone, n_best or N_OWN))
+    n_others = len(present) - len(own.intersection(present))
+    is_crowd = n_best is None and n_others > MOST_LINES
     return Wanted(alone, own, is_crowd, is_all=n_best is not None)
 
 
@@ -123,14 +124,17 @@ def info(record: Record, options: Options) -> CurvesInfo:
     x = choice_option(options, "x", reported.X)
     alone, n_best = _alone(options), _n_best(options)
     weight = number_option(options, "smooth", low=0, high=smooth.MOST) or 0.0
-    trials = {t.number: t for t in record.trials}
-    curves = [c for c in record.curves if c.trial in trials and c.value.size]
     others = record.crowd
+    places = [] if others is None else crowd.drawn(others).tolist()
+    wanted = {c.trial for c in record.curves}
+    wanted |= {int(others.trial[place]) for place in places} if others is not None else set()
+    trials = {t.number: t for t in record.trials if t.number in wanted}
+    curves = [c for c in record.curves if c.trial in trials and c.value.size]
     own_numbers = _chosen(record, {c.trial for c in curves}, alone, n_best or N_OWN)
     if n_best is not None:
         curves = [c for c in curves if c.trial in own_numbers]
     if others is not None:
-        curves += [others.curve(place) for place in crowd.drawn(others).tolist()]
+        curves += [others.curve(place) for place in places]
     n_faint = max(1, len(curves) - len(own_numbers))
     points_faint = int(np.clip(MOST_FAINT_POINTS // n_faint, 12, POINTS_FAINT))
     points_own = POINTS_OWN if alone is None else POINTS_ALONE
@@ -140,11 +144,11 @@ def info(record: Record, options: Options) -> CurvesInfo:
         is_own = curve.trial in own_numbers
         n_points = points_own if is_own else points_faint
         ys = scale.drawable(curve.value)
-        places = reported.places_of(curve, x)
-        xs, ys = scale.thin(places, ys, n_points, quick=not is_own)
+        at = reported.places_of(curve, x)
+        xs, ys = scale.thin(at, ys, n_points, quick=not is_own)
         if xs.size:
             start = float(curve.time[0]) if curve.time.size else 0.0
-            soft = _soft(curve, places, weight, n_points) if is_own and weight else None
+            soft = _soft(curve, at, weight, n_points) if is_own and weight else None
             line = Line(trials[curve.trial], xs, ys, int(curve.sequence[-1]), start, soft)
             (own if is_own else faint).append(line)
     own.sort(key=lambda line: line.trial.number)
@@ -259,20 +263,23 @@ def _chosen(record: Record, present: Collection[int], alone: int | None, n_best:
     """Numbers of the trials that get a trace of their own; ``present`` have a curve."""
     if alone is not None:
         return {alone}
-    candidates = [t for t in record.trials if t.number in present]
-    running = [t.number for t in candidates if t.state == TrialState.RUNNING][-MOST_RUNNING:]
-    sign = -1.0 if record.maximize else 1.0
-    valued = (  # plain, as there may be a hundred thousand
-        (sign * t.value, t.number)
-        for t in candidates
-        if t.value is not None and not t.excluded and t.state in VALUED_STATES
-    )
-    chosen = [number for _, number in nsmallest(n_best, valued)]
+    every = record.columns
+    have_one = np.fromiter(present, dtype=np.int64, count=len(present))
+    candidates = np.flatnonzero(np.isin(every.number, have_one))
+    runs = is_any_of(every.state[candidates], frozenset({TrialState.RUNNING}))
+    running = every.number[candidates[runs]][-MOST_RUNNING:].tolist()
+    is_valued = ~np.isnan(every.value) & ~every.excluded & is_any_of(every.state, VALUED_STATES)
+    valued = candidates[is_valued[candidates]]
+    losses = -every.value[valued] if record.maximize else every.value[valued]
+    if valued.size > n_best:  # few of very many: those no worse than the last of them
+        near = losses <= np.partition(losses, n_best - 1)[n_best - 1]
+        valued, losses = valued[near], losses[near]
+    chosen = every.number[valued[np.lexsort((every.number[valued], losses))]][:n_best].tolist()
     if (
         len(chosen) < n_best
     ):  # without enough results the newest trials are the next best to look at
         known = set(chosen)
-        rest = [t.number for t in reversed(candidates) if t.state != TrialState.RUNNING]
+        rest = every.number[candidates[~runs]][::-1].tolist()
         chosen += [number for number in rest if number not in known]
     return set(running) | set(chosen[:n_best])
 

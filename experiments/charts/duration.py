@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from heapq import nlargest
-from operator import attrgetter
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments import looks
 from experiments.charts import bands, brush, scale, style
-from experiments.charts.base import NEVER_RAN, STOPS, Chart, Figure, Options, Record, Table
+from experiments.charts.base import (
+    NEVER_RAN,
+    STOPS,
+    Chart,
+    Figure,
+    Floats,
+    Options,
+    Record,
+    Table,
+    TrialRecord,
+)
+from experiments.charts.columns import Places, micros
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
@@ -29,35 +39,50 @@ class Bar(NamedTuple):
     run_s: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DurationInfo:
-    bars: tuple[Bar, ...]
+    trials: tuple[TrialRecord, ...]  # all; those with a bar are at ``places``
+    places: Places
+    queue_s: Floats  # of each bar, as run_s
+    run_s: Floats
     unit: str
     unit_s: float  # seconds in one unit
     view_s: float = 0.0  # seconds shown at first: trials that hung must not flatten the others
     n_longer: int = 0  # bars that go on beyond
 
+    def some_bars(self, which: Places) -> list[Bar]:
+        return [
+            Bar(self.trials[place].number, self.trials[place].state, queue_s, run_s)
+            for place, queue_s, run_s in zip(
+                *(column[which].tolist() for column in (self.places, self.queue_s, self.run_s)),
+                strict=True,
+            )
+        ]
+
+    @cached_property
+    def bars(self) -> tuple[Bar, ...]:
+        return tuple(self.some_bars(np.arange(self.places.size)))
+
 
 def info(record: Record, options: Options) -> DurationInfo:
-    bars = []
-    for trial in record.trials:
-        started, end = trial.started_at, trial.finished_at or record.now
-        made = trial.created_at
-        queue_s = 0.0 if made is None else ((started or end) - made).total_seconds()
-        run_s = 0.0 if started is None else (end - started).total_seconds()
-        if run_s > 0 or queue_s > 0:
-            bars.append(Bar(trial.number, trial.state, max(0.0, queue_s), max(0.0, run_s)))
-    totals = np.array([b.queue_s + b.run_s for b in bars])
+    every = record.columns
+    end = np.where(np.isnan(every.finished), micros(record.now), every.finished)
+    begun = np.where(np.isnan(every.started), end, every.started)
+    queue_s = np.nan_to_num((begun - every.created) / 1e6)
+    run_s = np.nan_to_num((end - every.started) / 1e6)
+    places = np.flatnonzero((run_s > 0) | (queue_s > 0))
+    queue_s, run_s = (np.maximum(seconds[places], 0.0) for seconds in (queue_s, run_s))
+    totals = queue_s + run_s
     _, view_s = scale.robust_range(totals) or (0.0, 0.0)
     unit_s, unit = style.time_unit(view_s)
     n_longer = int((totals > view_s).sum())
-    return DurationInfo(tuple(bars), unit, unit_s, view_s, n_longer)
+    return DurationInfo(record.trials, places, queue_s, run_s, unit, unit_s, view_s, n_longer)
 
 
 def figure(info: DurationInfo) -> Figure:
-    if not info.bars:
+    if not info.places.size:
         return style.empty(KIND, _("No trial has started yet."))
-    if len(info.bars) > MOST_BARS:
+    if info.places.size > MOST_BARS:
         return _figure_of_many(info)
     traces: list[dict[str, Any]] = []
     waited = [b for b in info.bars if b.queue_s >= LEAST_QUEUE_S]
@@ -74,11 +99,12 @@ def figure(info: DurationInfo) -> Figure:
 
 def _figure_of_many(info: DurationInfo) -> Figure:
     """Quantiles of the time at work, and the trials that took longest."""
-    ran = [b for b in info.bars if b.run_s > 0]
-    seconds = np.array([b.run_s for b in ran], dtype=np.float64)
-    found = bands.along([b.number for b in ran], seconds / info.unit_s)
+    ran = np.flatnonzero(info.run_s > 0)
+    found = bands.along(range(ran.size), info.run_s[ran] / info.unit_s)
+    if found is not None:
+        found = replace(found, x=[bar.number for bar in info.some_bars(ran[list(found.x)])])
     traces = [] if found is None else bands.traces(found, _("{n} trials", n=found.n))
-    longest = nlargest(N_LONGEST, ran, key=attrgetter("run_s"))
+    longest = info.some_bars(ran[np.argsort(-info.run_s[ran], kind="stable")[:N_LONGEST]])
     for state in TrialState:
         members = [b for b in longest if b.state == state]
         if not members:
@@ -94,7 +120,7 @@ def _figure_of_many(info: DurationInfo) -> Figure:
 
 def _frame(info: DurationInfo) -> dict[str, Any]:
     x_axis = style.axis(_("Trial"))
-    if len(info.bars) < FEW:
+    if info.places.size < FEW:
         first, last = info.bars[0].number, info.bars[-1].number
         x_axis["dtick"] = 1
         if last - first < FEW:  # else a single bar is as wide as the chart

@@ -7,13 +7,13 @@ the axis edge with their count, so that one diverged trial does not flatten all 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from heapq import nsmallest
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments import looks
 from experiments.charts import bands, brush, scale, style
@@ -25,6 +25,7 @@ from experiments.charts.base import (
     Cell,
     Chart,
     Figure,
+    Floats,
     Options,
     Record,
     Table,
@@ -32,6 +33,7 @@ from experiments.charts.base import (
     choice_option,
     flag_option,
 )
+from experiments.charts.columns import Places, is_any_of, micros
 from experiments.charts.table import state_of
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
@@ -49,6 +51,12 @@ MOST_DRAWN = {
 }
 N_BEST = 80  # of those that succeeded, drawn whatever the rest is
 MOST_OUTSIDE = 50
+_STATES_OF = {
+    "SUCCEEDED": frozenset({TrialState.SUCCEEDED}),
+    "EARLY_STOPPED": frozenset({TrialState.EARLY_STOPPED}),
+    "RUNNING": frozenset({TrialState.RUNNING}),
+    "FAILED": FAILED_STATES,
+}
 GROUPS = ("SUCCEEDED", "EARLY_STOPPED", "RUNNING", "FAILED", "EXCLUDED")  # drawing order
 
 
@@ -65,28 +73,48 @@ class Point(NamedTuple):
     group: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HistoryInfo:
     maximize: bool
     x: str  # number | start | time: that of its end
     clip: bool
     log: bool
     log_possible: bool
-    points: tuple[Point, ...]
+    trials: tuple[TrialRecord, ...]  # all; of those that have a place:
+    places: Places  # in ``trials``, in drawing order
+    y: Floats  # NaN: it has no value and is drawn at the bottom edge
+    groups: NDArray[np.int8]  # places in GROUPS; -1: a state of a later release, not drawn
+    now: datetime
     best_x: tuple[Any, ...]  # where the best line steps, ends included
     best_y: tuple[float, ...]
     best: Point | None
     view: tuple[float, float] | None  # values shown at first; None where there are none
 
-    @cached_property
-    def below(self) -> tuple[Point, ...]:
-        low = self.view[0] if self.view else -math.inf
-        return tuple(p for p in self.points if p.y is not None and p.y < low)
+    def point(self, i: int) -> Point:
+        trial, y = self.trials[self.places[i]], float(self.y[i])
+        if math.isnan(y):
+            return Point(trial, self._x_of(trial), None, "FAILED")
+        group = int(self.groups[i])
+        return Point(trial, self._x_of(trial), y, GROUPS[group] if group >= 0 else trial.state)
+
+    def some(self, which: Places) -> list[Point]:
+        return list(map(self.point, which.tolist()))
+
+    def _x_of(self, trial: TrialRecord) -> Any:
+        if self.x == "number":
+            return trial.number
+        return style.iso_times([_moment(trial, self.x, self.now)])[0]
+
+    def members(self, group: str) -> Places:
+        return np.flatnonzero(self.groups == GROUPS.index(group))
 
     @cached_property
-    def above(self) -> tuple[Point, ...]:
-        high = self.view[1] if self.view else math.inf
-        return tuple(p for p in self.points if p.y is not None and p.y > high)
+    def below(self) -> Places:
+        return np.flatnonzero(self.y < (self.view[0] if self.view else -math.inf))
+
+    @cached_property
+    def above(self) -> Places:
+        return np.flatnonzero(self.y > (self.view[1] if self.view else math.inf))
 
 
 def info(record: Record, options: Options) -> HistoryInfo:
@@ -95,39 +123,54 @@ def info(record: Record, options: Options) -> HistoryInfo:
     By start the best line is that of the trials begun by then, whenever they ended.
     """
     by = choice_option(options, "x", X)
-    trials = [t for t in record.trials if t.state != TrialState.WAITING]
-    if by != "number":
-        trials.sort(key=lambda t: (_moment(t, by, record.now), t.number))
-    points = []
-    for trial in trials:  # plain, as there may be a hundred thousand
-        x: Any = trial.number
-        if by != "number":
-            x = style.iso_times([_moment(trial, by, record.now)])[0]
-        group = _group(trial)
-        y = None if group == "FAILED" else trial.value
-        if y is None and group != "FAILED":
-            y = trial.latest_value
-        if y is None and group == "RUNNING":
-            continue  # nothing reported yet: no place to draw it
-        points.append(Point(trial, x, y, "FAILED" if y is None else group))
-    values = np.array([p.y for p in points if p.y is not None], dtype=np.float64)
+    places, y, groups = _placed(record, by)
+    values = y[~np.isnan(y)]
     log_possible = bool(values.size) and bool((values > 0).all())
     log = flag_option(options, "log") and log_possible
-    best_x, best_y, best = _best_line(points, record.maximize)
     clip = flag_option(options, "clip", default=True)
-    view = scale.value_view(values, None if best is None else best.y, log=log, clip=clip)
-    return HistoryInfo(
+    found = HistoryInfo(
         maximize=record.maximize,
         x=by,
         clip=clip,
         log=log,
         log_possible=log_possible,
-        points=tuple(points),
-        best_x=best_x,
-        best_y=best_y,
-        best=best,
-        view=view,
+        trials=record.trials,
+        places=places,
+        y=y,
+        groups=groups,
+        now=record.now,
+        best_x=(),
+        best_y=(),
+        best=None,
+        view=None,
     )
+    best_x, best_y, best = _best_line(found)
+    view = scale.value_view(values, None if best is None else best.y, log=log, clip=clip)
+    return replace(found, best_x=best_x, best_y=best_y, best=best, view=view)
+
+
+def _placed(record: Record, by: str) -> tuple[Places, Floats, NDArray[np.int8]]:
+    """Trials that have a place, in drawing order: which, their values, and their groups."""
+    every = record.columns
+    groups = np.full(every.number.size, -1, dtype=np.int8)
+    for group, states in _STATES_OF.items():
+        groups[is_any_of(every.state, states)] = GROUPS.index(group)
+    groups[every.excluded] = GROUPS.index("EXCLUDED")
+    has_failed = groups == GROUPS.index("FAILED")
+    y = np.where(np.isnan(every.value), every.latest, every.value)
+    y[has_failed] = np.nan
+    # Running ones that reported nothing yet have no place.
+    is_placed = ~(np.isnan(y) & (groups == GROUPS.index("RUNNING")))
+    is_placed &= ~is_any_of(every.state, frozenset({TrialState.WAITING}))
+    places = np.flatnonzero(is_placed)
+    if by != "number":
+        end = np.where(np.isnan(every.finished), micros(record.now), every.finished)
+        moment = np.where(np.isnan(every.started), end, every.started) if by == "start" else end
+        places = places[np.lexsort((every.number[places], moment[places]))]
+    y = y[places]
+    groups = groups[places]
+    groups[np.isnan(y)] = GROUPS.index("FAILED")
+    return places, y, groups
 
 
 def _moment(trial: TrialRecord, by: str, now: datetime) -> datetime:
@@ -142,32 +185,22 @@ def _x_title(info: HistoryInfo) -> str:
     return _("Finished at (UTC)") if info.x == "time" else _("Trial")
 
 
-def _group(trial: TrialRecord) -> str:
-    if trial.excluded:
-        return "EXCLUDED"
-    if trial.state in FAILED_STATES:
-        return "FAILED"
-    return trial.state
-
-
 def _best_line(
-    points: list[Point], maximize: bool
+    info: HistoryInfo,
 ) -> tuple[tuple[Any, ...], tuple[float, ...], Point | None]:
     """The steps of the best value over succeeded trials, in drawing order."""
-    xs: list[Any] = []
-    ys: list[float] = []
-    best: Point | None = None
-    for point in points:
-        if point.group != TrialState.SUCCEEDED or point.y is None:
-            continue
-        if best is None or best.y is None or (point.y > best.y if maximize else point.y < best.y):
-            best = point
-            xs.append(point.x)
-            ys.append(point.y)
-    if xs and points[-1].x != xs[-1]:
-        xs.append(points[-1].x)
+    members = info.members(TrialState.SUCCEEDED)
+    if not members.size:
+        return (), (), None
+    turned = info.y[members] if info.maximize else -info.y[members]
+    best_before = np.concatenate([[-np.inf], np.maximum.accumulate(turned)[:-1]])
+    steps = info.some(members[turned > best_before])
+    xs, ys = [p.x for p in steps], [p.y for p in steps if p.y is not None]
+    last = info.point(info.places.size - 1)
+    if last.x != xs[-1]:
+        xs.append(last.x)
         ys.append(ys[-1])
-    return tuple(xs), tuple(ys), best
+    return tuple(xs), tuple(ys), steps[-1]
 
 
 _MARKERS: dict[str, dict[str, Any]] = {
@@ -190,13 +223,13 @@ def _name(group: str) -> str:
 
 
 def figure(info: HistoryInfo) -> Figure:
-    if not any(p.y is not None for p in info.points):
-        n = len(info.points)
+    n = info.places.size
+    if np.isnan(info.y).all():
         words = _("No trial has a value yet.")
         if n:
             words = _("None of {n} ended trials has a value.", n=n)
         return style.empty(KIND, words, live=_live(info))
-    many = len(info.points) > MANY
+    many = n > MANY
     traces: list[dict[str, Any]] = []
     if info.best_y:
         traces.append(
@@ -207,23 +240,23 @@ def figure(info: HistoryInfo) -> Figure:
                 "line": {"shape": "hv", "color": style.ACCENT, "width": 2}, "hoverinfo": "skip",
             }
         )  # fmt: skip
-    outside = {id(p) for p in (*info.below, *info.above)}
-    if len(info.points) > MOST_POINTS:
+    if n > MOST_POINTS:
         traces = _bands(info) + traces
+    outside = np.concatenate([info.below, info.above])
     for group in GROUPS:
-        members = [p for p in info.points if p.group == group and id(p) not in outside]
-        if members:
-            drawn = _drawn(info, group, members)
+        members = np.setdiff1d(info.members(group), outside, assume_unique=True)
+        if members.size:
+            drawn = info.some(_drawn(info, group, members))
             trace = _failed_trace(drawn) if group == "FAILED" else _trace(group, drawn, many)
-            if len(drawn) < len(members):
-                some = _("{drawn} of {n}", drawn=len(drawn), n=len(members))
+            if len(drawn) < members.size:
+                some = _("{drawn} of {n}", drawn=len(drawn), n=members.size)
                 trace["name"] += f" ({some})"
             traces.append(trace)
     traces.extend(_edge_traces(info))
     if info.best is not None:
         traces.append(_best_trace(info.best))
     x_axis = style.axis(_x_title(info))
-    if info.x == "number" and len(info.points) < 8:
+    if info.x == "number" and n < 8:
         x_axis["dtick"] = 1
     y_axis = style.axis(_("Value"), type="log" if info.log else "linear")
     if info.view is not None:
@@ -240,7 +273,7 @@ def figure(info: HistoryInfo) -> Figure:
         "kind": KIND,
         "x": info.x,
         "log_possible": info.log_possible,
-        "clipped": len(info.below) + len(info.above),
+        "clipped": info.below.size + info.above.size,
         "live": _live(info),
         "selects": {
             "x": brush.field("number") if info.x == "number" else brush.time(_COLUMNS[info.x]),
@@ -250,26 +283,27 @@ def figure(info: HistoryInfo) -> Figure:
     return {"data": traces, "layout": frame}
 
 
-def _drawn(info: HistoryInfo, group: str, points: list[Point]) -> list[Point]:
+def _drawn(info: HistoryInfo, group: str, members: Places) -> Places:
     """Those that are drawn one by one: all, or the best and some of the others."""
     most = MOST_DRAWN[group]
-    if len(info.points) <= MOST_POINTS or len(points) <= most:
-        return points
+    if info.places.size <= MOST_POINTS or members.size <= most:
+        return members
     if group != "SUCCEEDED":
-        return bands.evenly(points, most)
-    sign = -1.0 if info.maximize else 1.0
-    best = nsmallest(N_BEST, points, key=lambda p: (sign * (p.y or 0.0), p.trial.number))
-    known = {id(p) for p in best}
-    others = [p for p in points if id(p) not in known]
-    known |= {id(p) for p in bands.evenly(others, most - N_BEST)}
-    return [p for p in points if id(p) in known]
+        return bands.evenly_of(members, most)
+    losses = -info.y[members] if info.maximize else info.y[members]
+    numbers = np.array([info.trials[place].number for place in info.places[members].tolist()])
+    is_best = np.zeros(members.size, dtype=bool)
+    is_best[np.lexsort((numbers, losses))[:N_BEST]] = True
+    others = bands.evenly_of(members[~is_best], most - N_BEST)
+    return np.union1d(members[is_best], others)
 
 
 def _bands(info: HistoryInfo) -> list[dict[str, Any]]:
-    ended = [p for p in info.points if p.group == "SUCCEEDED" and p.y is not None]
-    found = bands.along([p.x for p in ended], np.array([p.y for p in ended], dtype=np.float64))
+    ended = info.members(TrialState.SUCCEEDED)
+    found = bands.along(range(ended.size), info.y[ended])
     if found is None:
         return []
+    found = replace(found, x=[info.point(int(ended[i])).x for i in found.x])
     what = _("{n} that succeeded", n=found.n)
     return bands.traces(found, what, hover=_("median") + " %{y:.7~g} · %{x}")
 
@@ -349,11 +383,10 @@ def _edge_traces(info: HistoryInfo) -> list[dict[str, Any]]:
         (info.below, "triangle-down", False),
         (info.above, "triangle-up", True),
     ):
-        if not points:
+        if not points.size:
             continue
-        members = list(points)
-        if len(info.points) > MOST_POINTS:
-            members = bands.evenly(members, MOST_OUTSIDE)
+        is_many = info.places.size > MOST_POINTS
+        members = info.some(bands.evenly_of(points, MOST_OUTSIDE) if is_many else points)
         traces.append(
             {
                 "type": "scatter", "mode": "markers", "uid": f"edge-{symbol}",
@@ -373,8 +406,8 @@ def _edge_traces(info: HistoryInfo) -> list[dict[str, Any]]:
 def _edge_notes(info: HistoryInfo) -> list[dict[str, Any]]:
     notes = []
     for points, mark, at_top in ((info.below, "▼", False), (info.above, "▲", True)):
-        if points:
-            words = mark + " " + _("{n} off scale", n=len(points))
+        if points.size:
+            words = mark + " " + _("{n} off scale", n=points.size)
             for note in style.corner_note([words], at_top=at_top):
                 notes.append(note | {"yshift": -12 if at_top else 12})
     return notes
@@ -384,7 +417,7 @@ def table(info: HistoryInfo) -> Table:
     steps = dict(zip(info.best_x, info.best_y, strict=True))
     best: float | None = None
     rows: list[tuple[Cell, ...]] = []
-    for point in info.points:
+    for point in info.some(np.arange(info.places.size)):
         best = steps.get(point.x, best)
         rows.append((point.trial.number, state_of(point.trial), point.x, point.y, best))
     columns = (_("Trial"), _("State"), _x_title(info), _("Value"), _("Best so far"))

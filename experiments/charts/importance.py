@@ -58,7 +58,7 @@ def info(record: Record, options: Options) -> ImportanceInfo:
     trials = comparable(record)
     if trials.values.size < LEAST:
         return ImportanceInfo(trials, (), 0)
-    found = axes.axes(record.space, [t.parameters for t in trials.trials])
+    found = axes.axes(record.space, trials.parameters)
     varying = [axis for axis in found if not axis.is_constant]
     best = ped_anova.best_of(trials.losses)
     scored = ped_anova.scores(varying, trials.losses)

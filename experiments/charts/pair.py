@@ -59,7 +59,7 @@ def info(record: Record, options: Options) -> PairInfo:
     view = choice_option(options, "view", VIEWS)
     trials = comparable(record)
     found = [
-        a for a in axes.axes(record.space, [t.parameters for t in trials.trials])
+        a for a in axes.axes(record.space, trials.parameters)
         if not a.is_constant
     ]  # fmt: skip
     ranked = [found[i] for i, _ in ped_anova.order(found, trials.losses, settled=record.ended)]

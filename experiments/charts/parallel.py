@@ -7,6 +7,7 @@ minimises (on a dark page: brighter), and the best lines lie on top.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +26,8 @@ from experiments.charts.base import (
     names_option,
     number_option,
 )
-from experiments.charts.comparable import comparable
+from experiments.charts.columns import Places, SomeParameters
+from experiments.charts.comparable import comparable, with_values
 from experiments.charts.table import with_parameters
 from experiments.charts.words import gettext as _
 from experiments.states import TrialState
@@ -37,18 +39,20 @@ N_BEST = 80
 MOST_AXES = 12  # parameters shown unless others are asked for
 MOST_ASKED = 60
 N_GROUPS = 5
+MOST_LOOKED_AT = 1000  # places, to see whether they are more than so many
 
 # From worst to best. Both end in a strong colour against their page.
 COLOURS_ON_LIGHT = [[0, "#d5dbe3"], [0.4, "#a3c4e3"], [0.75, "#3f8fd2"], [1, "#0b3f75"]]
 COLOURS_ON_DARK = [[0, "#39424e"], [0.4, "#3f6385"], [0.75, "#4ba3e3"], [1, "#d6f0ff"]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ParallelInfo:
     maximize: bool
-    trials: tuple[TrialRecord, ...]  # worst first
-    ranks: tuple[float, ...]  # 0 for the worst to 1 for the best; equal values share theirs
-    values: tuple[float, ...]  # cut to the range shown
+    every: tuple[TrialRecord, ...]  # all; those with a line are at ``places``
+    places: Places  # worst first
+    ranks: Floats  # 0 for the worst to 1 for the best; equal values share theirs
+    values: Floats  # cut to the range shown
     value_range: tuple[float, float]
     n_cut: int  # values beyond the range shown, drawn at its end
     axes: tuple[axes.Axis, ...]
@@ -59,6 +63,9 @@ class ParallelInfo:
     value_can_log: bool = False
     nothing: str = ""  # why there is nothing to draw
 
+    def some(self, which: Iterable[int]) -> list[TrialRecord]:
+        return [self.every[self.places[i]] for i in which]
+
 
 def info(record: Record, options: Options) -> ParallelInfo:
     """``top`` = share of the best trials to keep, in percent; at least one is kept. ``axes`` =
@@ -66,40 +73,40 @@ def info(record: Record, options: Options) -> ParallelInfo:
     JSON lists of those drawn upside down, or on another scale than the space's; "" is the value."""
     top = number_option(options, "top", low=0.01, high=100) or 100.0
     sign = 1.0 if record.maximize else -1.0
-    valued = [t for t in record.trials if t.has_value and not t.excluded]
-    objective = sign * np.array([t.value for t in valued], dtype=np.float64)
-    numbers = np.array([t.number for t in valued], dtype=np.int64)
-    order = np.lexsort((-numbers, objective))
-    trials = [valued[place] for place in order.tolist()]
+    valued = with_values(record)
+    numbers, every = record.columns.number[valued], record.columns.value[valued]
+    order = np.lexsort((-numbers, sign * every))
+    every = every[order]
+    valued = valued[order]
+    n = valued.size
     logs = names_option(options, "log_axes")
     scales = dict.fromkeys(names_option(options, "linear_axes"), "linear")
     scales |= dict.fromkeys(logs, "log")
-    # as the trials lie in memory, which is sooner through than any other order
-    found = axes.axes(record.space, [t.parameters for t in valued], scales)
-    found = [replace(a, places=tuple(np.array(a.places)[order].tolist())) for a in found]
+    parameters = SomeParameters(record.parameters, valued)
+    found = axes.axes(record.space, parameters, scales)
     constant = [
-        a.is_constant
-        or (len(trials) >= LEAST_FOR_CONSTANT and a.places.count(a.places[0]) == len(trials))
+        a.is_constant or (n >= LEAST_FOR_CONSTANT and bool((a.places == a.places[0]).all()))
         for a in found
     ]
     if all(constant):
         constant = [False] * len(found)
-    n_kept = max(1, math.ceil(len(trials) * top / 100 - 1e-9)) if trials else 0
-    first = len(trials) - n_kept
-    values = np.array([t.value for t in trials[first:]], dtype=np.float64)
+    n_kept = max(1, math.ceil(n * top / 100 - 1e-9)) if n else 0
+    first = n - n_kept
+    values = every[first:]
     best = float(values[-1]) if values.size else None
     low, high = scale.robust_range(values, keep=best) or (0.0, 1.0)
     can_log = bool(values.size) and low > 0
     varying = [a for a, is_constant in zip(found, constant, strict=True) if not is_constant]
-    ranks = np.array(_ranks(np.array([t.value for t in trials], dtype=np.float64)))
+    ranks = _ranks(every)
     offered = sorted(((a.label, telling(a, ranks)) for a in varying), key=lambda pair: -pair[1])
     shown = [replace(a, places=a.places[first:]) for a in _chosen(varying, found, offered, options)]
     return ParallelInfo(
-        nothing="" if trials else comparable(record).nothing,
+        nothing="" if n else comparable(record).nothing,
         maximize=record.maximize,
-        trials=tuple(trials[first:]),
+        every=record.trials,
+        places=valued[first:],
         ranks=_ranks(values),
-        values=tuple(np.clip(values, low, high).tolist()),
+        values=np.clip(values, low, high),
         value_range=(low, high),
         n_cut=int(((values < low) | (values > high)).sum()),
         axes=tuple(shown),
@@ -129,12 +136,15 @@ def _chosen(
 
 def telling(axis: axes.Axis, ranks: Floats) -> float:
     """How much a parameter tells of the value: 0 for nothing, to 1. See the module's docstring."""
-    places = np.array(axis.places)  # (n_trials,), as ranks
-    _, groups = np.unique(places, return_inverse=True)
-    n_groups = int(groups.max()) + 1 if places.size else 0
+    places = axis.places  # (n_trials,), as ranks
+    if axis.kind != "choice" and np.unique(places[:MOST_LOOKED_AT]).size > N_GROUPS:
+        distinct, groups = places, np.empty(0, dtype=np.intp)  # it is not asked for all of them
+    else:
+        distinct, groups = np.unique(places, return_inverse=True)
+    n_groups = distinct.size
     if axis.kind != "choice" and n_groups > N_GROUPS:
-        order = np.argsort(np.argsort(places, kind="stable"), kind="stable")
-        groups = order * N_GROUPS // places.size
+        groups = np.empty(places.size, dtype=np.intp)
+        groups[np.argsort(places, kind="stable")] = np.arange(places.size) * N_GROUPS // places.size
         n_groups = N_GROUPS
     total = float(((ranks - ranks.mean()) ** 2).sum()) if ranks.size else 0.0
     n_free = ranks.size - n_groups
@@ -146,37 +156,38 @@ def telling(axis: axes.Axis, ranks: Floats) -> float:
     return max(0.0, 1.0 - (within / n_free) / (total / (ranks.size - 1)))
 
 
-def _ranks(values: Floats) -> tuple[float, ...]:
+def _ranks(values: Floats) -> Floats:
     """Shares of the way from worst to best, for values in that order.
 
     Colour follows the rank, not the value: one far-out value would make all others look alike.
     """
     if values.size == 0:
-        return ()
+        return values
     changed = np.concatenate([[False], values[1:] != values[:-1]])
     steps = np.maximum.accumulate(np.where(changed, np.arange(values.size), 0))
     if steps[-1] == 0:
-        return (1.0,) * values.size
-    return tuple((steps / steps[-1]).round(4).tolist())
+        return np.ones(values.size)
+    ranks: Floats = (steps / steps[-1]).round(4)
+    return ranks
 
 
 def figure(info: ParallelInfo) -> Figure:
-    if not info.trials:
+    if not info.places.size:
         return style.empty(KIND, info.nothing)
-    dimensions = [_value_dimension(info), *(_dimension(axis) for axis in info.axes)]
+    drawn = _drawn(info.places.size)
+    dimensions = [
+        _value_dimension(info, drawn), *(_dimension(axis, drawn) for axis in info.axes)
+    ]  # fmt: skip
     for dimension, label in zip(dimensions, ["", *(a.label for a in info.axes)], strict=True):
         if label in info.flipped:
             dimension["range"].reverse()
-    drawn = _drawn(len(info.trials))
-    for dimension in dimensions:
-        dimension["values"] = [dimension["values"][i] for i in drawn]
     trace: dict[str, Any] = {
         "type": "parcoords",
         "uid": "parcoords",
         "dimensions": dimensions,
-        "customdata": [info.trials[i].number for i in drawn],
+        "customdata": [trial.number for trial in info.some(drawn)],
         "line": {
-            "color": [info.ranks[i] for i in drawn],
+            "color": info.ranks[drawn].tolist(),
             "cmin": 0.0,
             "cmax": 1.0,
             "colorscale": COLOURS_ON_LIGHT,
@@ -196,7 +207,7 @@ def figure(info: ParallelInfo) -> Figure:
             **{style.escaped(a.label): brush.parameter(a, by_place=True) for a in info.axes},
         },
         "hidden": list(info.hidden),
-        "n_trials": len(info.trials),
+        "n_trials": int(info.places.size),
         "n_drawn": len(drawn),
         "n_cut": info.n_cut,
         "n_axes": len(dimensions),
@@ -216,9 +227,9 @@ def _scale_of(kind: str, *, can_log: bool) -> str:
     return "only" if kind == "linear" and not can_log else kind
 
 
-def _value_dimension(info: ParallelInfo) -> dict[str, Any]:
+def _value_dimension(info: ParallelInfo, drawn: list[int]) -> dict[str, Any]:
     low, high = info.value_range
-    values = np.array(info.values)
+    values = info.values[drawn]
     if info.value_log:
         ticks = scale.log_ticks(low, high)
         texts = scale.tick_texts(ticks)
@@ -234,12 +245,12 @@ def _value_dimension(info: ParallelInfo) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _dimension(axis: axes.Axis) -> dict[str, Any]:
+def _dimension(axis: axes.Axis, drawn: list[int]) -> dict[str, Any]:
     text = axis.label if len(axis.label) <= 26 else "…" + axis.label[-25:]
     return {
         "label": style.plain_text(text) + (" (log)" if axis.kind == "log" else ""),
         "name": style.escaped(axis.label),
-        "values": scale.rounded(np.array(axis.places), 7),
+        "values": scale.rounded(axis.places[drawn], 7),
         "range": [axis.low, axis.high],
         "tickvals": [place for place, _words in axis.ticks],
         "ticktext": [words for _place, words in axis.ticks],
@@ -256,7 +267,7 @@ def _drawn(n_trials: int) -> list[int]:
 
 def table(info: ParallelInfo) -> Table:
     """The best first."""
-    trials = info.trials[::-1]
+    trials = info.some(range(info.places.size - 1, -1, -1))
     return with_parameters({_("Value"): [t.value for t in trials]}, trials, info.axes)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.charts import axes, brush, colouring, panels, scale, style, trial_numbers
+from experiments.charts import brush, colouring, panels, scale, style, trial_numbers
 from experiments.charts.axes import Axis
 from experiments.charts.base import (
     STOPS,
@@ -30,9 +30,10 @@ from experiments.charts.base import (
     flag_option,
 )
 from experiments.charts.colouring import Colouring
+from experiments.charts.columns import LARGEST_EXACT
 from experiments.charts.comparable import Comparable, comparable, goodness
 from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
-from experiments.charts.trial_numbers import METRIC, PARAMETER, Reader
+from experiments.charts.trial_numbers import METRIC, PARAMETER, Maker
 from experiments.charts.words import gettext as _
 from experiments.problems import Problem, ProblemsError, nearest
 
@@ -51,15 +52,6 @@ class Side:
     words: str
     axis: Axis
     better: int
-
-
-@dataclass(frozen=True, eq=False)
-class Offer:
-    """What a side is chosen from."""
-
-    record: Record
-    trials: Sequence[TrialRecord]
-    axes: Sequence[Axis]  # of the parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,10 +77,8 @@ def info(record: Record, options: Options) -> ScatterInfo:
     """
     trials = comparable(record)
     clip = flag_option(options, "clip", default=True)
-    found = axes.axes(record.space, [t.parameters for t in trials.trials])
-    readers = trial_numbers.readers(found, trials.trials)
-    offer = Offer(record, trials.trials, found)
-    sides = {name: _side(name, options, offer, readers) for name in ("x", "y")}
+    makers = trial_numbers.makers(record.space, trials)
+    sides = {name: _side(name, options, record, trials, makers) for name in ("x", "y")}
     x, y = sides["x"], sides["y"]
     has_both = np.full(trials.values.size, x is not None and y is not None)
     for side in (x, y):
@@ -97,7 +87,7 @@ def info(record: Record, options: Options) -> ScatterInfo:
             places = np.array(side.axis.places)
             has_both &= np.full(places.size, True) if slot is None else places != slot
     both = np.flatnonzero(has_both)
-    coloured = {**readers, **trial_numbers.colour_readers(trials.trials)}
+    coloured = {**makers, **trial_numbers.colour_makers(trials)}
     is_plain = not options.get("color")
     return ScatterInfo(
         trials=trials,
@@ -107,9 +97,9 @@ def info(record: Record, options: Options) -> ScatterInfo:
         both=both,
         front=_front(x, y, both) if x and y else both[:0],
         views=tuple(_view(side, trials, both, clip=clip) for side in (x, y)),
-        offered=tuple((name, words) for name, (words, _reader) in readers.items()),
-        colour=None if is_plain else _side("color", options, offer, coloured),
-        colours=tuple((name, words) for name, (words, _reader) in coloured.items()),
+        offered=tuple((name, words) for name, (words, _maker) in makers.items()),
+        colour=None if is_plain else _side("color", options, record, trials, coloured),
+        colours=tuple((name, words) for name, (words, _maker) in coloured.items()),
         clip=clip,
     )
 
@@ -117,29 +107,25 @@ def info(record: Record, options: Options) -> ScatterInfo:
 def _side(
     which: str,
     options: Options,
-    offer: Offer,
-    readers: Mapping[str, tuple[str, Reader | None]],
+    record: Record,
+    trials: Comparable,
+    makers: Mapping[str, tuple[str, Maker]],
 ) -> Side | None:
     better = choice_option(options, f"better_{which}", BETTER) if which in FIRST else ""
     name = options.get(which) or FIRST[which]
-    if not offer.trials:
+    if not trials.trials:
         return None
-    if name not in readers:
-        close = nearest(name, readers)
-        known = f"did you mean {close!r}?" if close else f"known: {', '.join([*readers][:10])}."
+    if name not in makers:
+        close = nearest(name, makers)
+        known = f"did you mean {close!r}?" if close else f"known: {', '.join([*makers][:10])}."
         raise ProblemsError(
             [Problem(which, f"must be a number that trials have, but got {name!r}; {known}")]
         )
-    words, read = readers[name]
-    if read is None:
-        axis = next(a for a in offer.axes if PARAMETER + a.label == name)
-    else:
-        given = [{} if (value := read(t)) is None else {words: value} for t in offer.trials]
-        found = axes.axes({}, given)
-        if not found:  # no trial has one
-            return None
-        axis = found[0]
-    return Side(name, words, axis, _end(better, name, offer.record))
+    words, make = makers[name]
+    axis = make()
+    if axis is None:  # no trial has one
+        return None
+    return Side(name, words, axis, _end(better, name, record))
 
 
 def _view(
@@ -424,9 +410,11 @@ def _nearly(info: ScatterInfo) -> list[str]:
     close = info.both[losses <= losses.min() + NEARLY * abs(losses.min())]
     if close.size < 2:
         return []
-    numbers = _cells_of(other, trials)
-    least, most = (find(close.tolist(), key=numbers.__getitem__) for find in (min, max))
     best = int(info.both[losses.argmin()])
+    chosen = [*close.tolist(), best]
+    cells = _cells_of(other, [trials[i] for i in chosen])
+    numbers = dict(zip(chosen, cells, strict=True))
+    least, most = (find(close.tolist(), key=numbers.__getitem__) for find in (min, max))
     return [
         _(
             "{n} come within {percent} of the best value: {name} from {low} (#{least}) to {high} "
@@ -441,7 +429,7 @@ def _nearly(info: ScatterInfo) -> list[str]:
 
 def _words(number: float) -> str:
     """Sizes whole: 101632, not 1.016e+05."""
-    is_whole = float(number).is_integer() and abs(number) < axes.LARGEST_EXACT
+    is_whole = float(number).is_integer() and abs(number) < LARGEST_EXACT
     return str(int(number)) if is_whole else style.number_text(number, 4)
 
 

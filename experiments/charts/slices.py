@@ -94,7 +94,7 @@ def info(record: Record, options: Options) -> SliceInfo:
     trials = comparable(record)
     values = trials.values
     found = [
-        a for a in axes.axes(record.space, [t.parameters for t in trials.trials])
+        a for a in axes.axes(record.space, trials.parameters)
         if not a.is_constant
     ]  # fmt: skip
     ranked = ped_anova.order(found, trials.losses, settled=record.ended)

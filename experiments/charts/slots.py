@@ -7,12 +7,15 @@ drawn bar by bar, and above it how many slots were busy over the whole time, by 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from experiments import looks
 from experiments.charts import brush, style
@@ -29,6 +32,7 @@ from experiments.charts.base import (
     TrialRecord,
     choice_option,
 )
+from experiments.charts.columns import Places, is_any_of
 from experiments.charts.duration import STARTS
 from experiments.charts.table import state_of
 from experiments.charts.words import gettext as _
@@ -79,94 +83,148 @@ class SlotsInfo:
     part: str
 
 
+@dataclass(frozen=True, eq=False)
+class _Runs:
+    """All runs by start, as arrays; times in seconds since 1970."""
+
+    places: Places  # of their trials
+    slot: NDArray[np.intp]
+    created: Floats
+    free_since: Floats  # their slot, before they took it; NaN where nothing was before them
+    start: Floats
+    end: Floats
+
+    @property
+    def n_slots(self) -> int:
+        return int(self.slot.max()) + 1 if self.slot.size else 0
+
+    @property
+    def waited_s(self) -> Floats:
+        waited: Floats = self.start - self.created
+        return waited
+
+
 def info(record: Record, options: Options) -> SlotsInfo:
     """``part`` = last | first | longest: which of many trials are drawn bar by bar."""
     part = choice_option(options, "part", PARTS)
     runs = _runs(record)
-    n_slots = max((r.slot for r in runs), default=-1) + 1
-    first = min((r.start for r in runs), default=0.0)
-    last = max((r.end for r in runs), default=0.0)
-    busy_s = sum(r.end - r.start for r in runs)
-    shown = _part(runs, part)
+    n, n_slots = runs.places.size, runs.n_slots
+    first, last = (float(runs.start.min()), float(runs.end.max())) if n else (0.0, 0.0)
+    busy_s = float((runs.end - runs.start).sum())
+    which = _part(runs, part)
+    shown = [_run(record, runs, i) for i in range(which.start, which.stop)]
     start_ups = [r.first_report - r.start for r in shown if r.first_report is not None]
     return SlotsInfo(
         runs=tuple(shown),
-        n_runs=len(runs),
+        n_runs=n,
         n_slots=n_slots,
         first=first,
         last=last,
         busy_share=busy_s / (n_slots * (last - first)) if last > first else 0.0,
-        median_wait_s=float(np.median([r.waited_s for r in runs])) if runs else 0.0,
+        median_wait_s=float(np.median(runs.waited_s)) if n else 0.0,
         median_start_up_s=float(np.median(start_ups)) if start_ups else None,
-        overview=_overview(runs, first, last) if len(runs) > len(shown) else {},
+        overview=_overview(record, runs, first, last) if n > len(shown) else {},
         part=part,
     )
 
 
-def _runs(record: Record) -> list[Run]:
-    started = sorted(
-        ((t.started_at.timestamp(), t) for t in record.trials if t.started_at is not None),
-        key=lambda pair: (pair[0], pair[1].number),
+def _runs(record: Record) -> _Runs:
+    """Kept as long as no trial changes: who runs now runs longer with each second."""
+    is_open = np.isnan(record.columns.finished).any()
+    return record.facts.once("slots", record.now if is_open else None, partial(_made, record))
+
+
+def _made(record: Record) -> _Runs:
+    every = record.columns
+    places = np.flatnonzero(~np.isnan(every.started))
+    places = places[np.lexsort((every.number[places], every.started[places]))]
+    start, finished, created = (
+        column[places] / 1e6 for column in (every.started, every.finished, every.created)
     )
     now = record.now.timestamp()
+    end = np.maximum(start, np.where(np.isnan(finished), now, finished))
+    slots, free_since = _taken(start.tolist(), end.tolist())
+    return _Runs(
+        places=places,
+        slot=np.array(slots, dtype=np.intp),
+        created=np.fmin(start, created),
+        free_since=np.array(free_since, dtype=np.float64),
+        start=start,
+        end=end,
+    )
+
+
+def _taken(starts: list[float], ends: list[float]) -> tuple[list[int], list[float]]:
+    """The slot of each run, by start: the lowest free one; and since when it was free.
+
+    Plain, as there may be a hundred thousand.
+    """
     busy: list[tuple[float, int]] = []  # (end, slot), a heap
     free: list[int] = []  # slots, a heap
     free_since: dict[int, float] = {}
-    runs = []
-    for start, trial in started:
+    slots, since = [], []
+    for start, end in zip(starts, ends, strict=True):
         while busy and busy[0][0] <= start:
-            end, slot = heapq.heappop(busy)
+            ended, slot = heapq.heappop(busy)
             heapq.heappush(free, slot)
-            free_since[slot] = end
+            free_since[slot] = ended
         slot = heapq.heappop(free) if free else len(busy)
-        end = max(start, trial.finished_at.timestamp() if trial.finished_at else now)
         heapq.heappush(busy, (end, slot))
-        created = min(start, trial.created_at.timestamp() if trial.created_at else start)
-        report = record.first_reports.get(trial.number)
-        runs.append(
-            Run(
-                trial=trial,
-                slot=slot,
-                queued=max(created, free_since.get(slot, created)),
-                waited_s=start - created,
-                start=start,
-                first_report=None if report is None else min(max(report.timestamp(), start), end),
-                end=end,
-            )
-        )
-    return runs
+        slots.append(slot)
+        since.append(free_since.get(slot, math.nan))
+    return slots, since
 
 
-def _part(runs: list[Run], part: str) -> list[Run]:
-    n_slots = max((r.slot for r in runs), default=-1) + 1
-    n = min(max(FEW_BARS, 2 * n_slots), MOST_BARS)
-    if len(runs) <= n or part == "first":
-        return runs[:n]
+def _run(record: Record, runs: _Runs, i: int) -> Run:
+    trial = record.trials[runs.places[i]]
+    start, end, created = float(runs.start[i]), float(runs.end[i]), float(runs.created[i])
+    report = record.first_reports.get(trial.number)
+    return Run(
+        trial=trial,
+        slot=int(runs.slot[i]),
+        queued=float(np.fmax(created, runs.free_since[i])),
+        waited_s=start - created,
+        start=start,
+        first_report=None if report is None else min(max(report.timestamp(), start), end),
+        end=end,
+    )
+
+
+def _part(runs: _Runs, part: str) -> slice:
+    n_runs = int(runs.places.size)
+    n = min(max(FEW_BARS, 2 * runs.n_slots), MOST_BARS, n_runs)
+    if n_runs == n or part == "first":
+        return slice(0, n)
     if part == "last":
-        return runs[-n:]
-    longest = max(range(len(runs)), key=lambda i: runs[i].end - runs[i].start)
-    start = min(max(0, longest - n // 2), len(runs) - n)
-    return runs[start : start + n]
+        return slice(n_runs - n, n_runs)
+    longest = int((runs.end - runs.start).argmax())
+    start = min(max(0, longest - n // 2), n_runs - n)
+    return slice(start, start + n)
 
 
 def shown_numbers(record: Record, options: Options) -> Sequence[int]:
     """The trials drawn bar by bar: the times of their first reports are wanted."""
-    part = choice_option(options, "part", PARTS)
-    return [r.trial.number for r in _part(_runs(record), part)]
+    runs = _runs(record)
+    which = _part(runs, choice_option(options, "part", PARTS))
+    numbers: list[int] = record.columns.number[runs.places[which]].tolist()
+    return numbers
 
 
-def _overview(runs: list[Run], first: float, last: float) -> dict[str, tuple[float, ...]]:
+def _overview(
+    record: Record, runs: _Runs, first: float, last: float
+) -> dict[str, tuple[float, ...]]:
     """Slots busy on average in each bin of the whole time, by the state trials ended in."""
     if last <= first:
         return {}
     edges = np.linspace(first, last, N_BINS + 1)
+    states = record.columns.state[runs.places]
     found = {}
     for state in TrialState:
-        mine = [r for r in runs if r.trial.state == state]
-        if not mine:
+        mine = is_any_of(states, frozenset({state}))
+        if not mine.any():
             continue
-        busy = _time_till(edges, np.sort([r.start for r in mine]))
-        busy = busy - _time_till(edges, np.sort([r.end for r in mine]))
+        busy = _time_till(edges, np.sort(runs.start[mine]))
+        busy = busy - _time_till(edges, np.sort(runs.end[mine]))
         found[str(state)] = tuple((np.diff(busy) / (edges[1] - edges[0])).tolist())
     return found
 

@@ -3,44 +3,87 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from experiments.charts import axes, style
 from experiments.charts.axes import Axis
-from experiments.charts.base import TrialRecord
+from experiments.charts.base import Floats, TrialRecord
+from experiments.charts.columns import ABSENT, Column, Columns, as_numbers
+from experiments.charts.comparable import Comparable
 from experiments.charts.words import gettext as _
 
 PARAMETER, METRIC = "param:", "metric:"
-Reader = Callable[[TrialRecord], Any]  # a trial's number; None where it has none
+Maker = Callable[[], Axis | None]  # makes the axis; None where no trial has such a number
+Reader = Callable[[TrialRecord], Any]  # a trial's number as a table shows it; None where none
 
 
-def readers(
-    parameters: Sequence[Axis], trials: Sequence[TrialRecord]
-) -> dict[str, tuple[str, Reader | None]]:
-    """What an axis can show: its words, and how a trial's number is read.
-
-    Parameters have no reader: their axes are the space's own.
-    """
-    found: dict[str, tuple[str, Reader | None]] = {
-        "value": (_("Value"), _value),
-        "duration": (_("Duration (s)"), _duration),
-        "number": (_("Trial"), _number),
+def makers(space: Mapping[str, Any], trials: Comparable) -> dict[str, tuple[str, Maker]]:
+    """What an axis can show: its words, and how it is made."""
+    columns = trials.columns
+    plain = {
+        "value": (_("Value"), columns.value),
+        "duration": (_("Duration (s)"), _durations(columns)),
+        "number": (_("Trial"), columns.number.astype(np.float64)),
     }
-    for axis in parameters:
+    found: dict[str, tuple[str, Maker]] = {}
+    for name, (words, numbers) in plain.items():
+        found[name] = (words, partial(axes.axis_of, words, Column.of_numbers(numbers)))
+    for axis in axes.axes(space, trials.parameters):
         if not axis.is_constant:
-            found[PARAMETER + axis.label] = (axis.label, None)
-    names = dict.fromkeys(name for t in trials for name in t.metrics)
-    for name in sorted(names):
-        found[METRIC + name] = (_("metric {name}", name=name), _metric(name))
+            found[PARAMETER + axis.label] = (axis.label, partial(_given, axis))
+    for name in sorted(trials.metrics.names()):
+        words = _("metric {name}", name=name)
+        found[METRIC + name] = (words, partial(_metric_axis, words, name, trials))
     return found
 
 
-def colour_readers(trials: Sequence[TrialRecord]) -> dict[str, tuple[str, Reader | None]]:
+def colour_makers(trials: Comparable) -> dict[str, tuple[str, Maker]]:
     """What only a colour shows: when a trial began, and how it ended."""
+    return {
+        name: (words, partial(_read_axis, words, read, trials.trials))
+        for name, (words, read) in _colour_readers(trials.trials).items()
+    }
+
+
+def cells(name: str, axis: Axis, trials: Sequence[TrialRecord]) -> list[Any]:
+    """Every trial's value of it as a table shows it; None where it has none.
+
+    When trials began is counted from the first of those given.
+    """
+    if name.startswith(PARAMETER):
+        return axes.cells(axis, [t.parameters for t in trials])
+    if name.startswith(METRIC):
+        read = _metric(name.removeprefix(METRIC))
+    else:
+        own: dict[str, Reader] = {"duration": _duration, "number": _number, "value": _value}
+        read = own.get(name) or _colour_readers(trials)[name][1]
+    return [read(trial) for trial in trials]
+
+
+def _given(axis: Axis) -> Axis:
+    return axis
+
+
+def _metric_axis(words: str, name: str, trials: Comparable) -> Axis | None:
+    column = trials.metrics.column((name,))
+    if column.numbers is None:  # some are no numbers
+        return _read_axis(words, _metric(name), trials.trials)
+    return axes.axis_of(words, column)
+
+
+def _read_axis(words: str, read: Reader, trials: Sequence[TrialRecord]) -> Axis | None:
+    values = [ABSENT if (value := read(trial)) is None else value for trial in trials]
+    return axes.axis_of(words, Column(values, as_numbers(values)))
+
+
+def _colour_readers(trials: Sequence[TrialRecord]) -> dict[str, tuple[str, Reader]]:
     begun = [trial.started_at for trial in trials if trial.started_at is not None]
     first, last = min(begun, default=None), max(begun, default=None)
-    found: dict[str, tuple[str, Reader | None]] = {
+    found: dict[str, tuple[str, Reader]] = {
         "state": (_("State"), lambda trial: style.state_name(trial.state))
     }
     if first is None or last is None or first == last:
@@ -54,10 +97,16 @@ def colour_readers(trials: Sequence[TrialRecord]) -> dict[str, tuple[str, Reader
     return {"start": (_("Start ({unit} after the first)", unit=unit), start), **found}
 
 
+def _durations(columns: Columns) -> Floats:
+    """Seconds, in whole milliseconds."""
+    seconds: Floats = np.rint((columns.finished - columns.started) / 1e3) / 1e3
+    return seconds
+
+
 def _duration(trial: TrialRecord) -> float | None:
     if trial.started_at is None or trial.finished_at is None:
         return None
-    return round((trial.finished_at - trial.started_at).total_seconds(), 3)
+    return round((trial.finished_at - trial.started_at).total_seconds() * 1e3) / 1e3
 
 
 def _value(trial: TrialRecord) -> float | None:
@@ -76,16 +125,3 @@ def _metric(name: str) -> Reader:
         return value if math.isfinite(value) else None
 
     return read
-
-
-def cells(name: str, axis: Axis, trials: Sequence[TrialRecord]) -> list[Any]:
-    """Every trial's value of it as a table shows it; None where it has none."""
-    if name.startswith(PARAMETER):
-        return axes.cells(axis, [t.parameters for t in trials])
-    if name.startswith(METRIC):
-        read: Reader | None = _metric(name.removeprefix(METRIC))
-    else:
-        own = {"duration": _duration, "number": _number, "value": _value}
-        read = own.get(name) or colour_readers(trials)[name][1]
-    assert read is not None
-    return [read(trial) for trial in trials]

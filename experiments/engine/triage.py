@@ -5,12 +5,13 @@ Called by ``selectors.triage``. What counts as alike is what the circuit breaker
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,12 +71,47 @@ def groups(failures: Sequence[Failure]) -> list[Group]:
     return sorted(rows, key=lambda g: (-len(g.trials), -g.trials[0]))
 
 
-def where(failed: Sequence[Mapping[str, Any]], well: Sequence[Mapping[str, Any]]) -> list[Where]:
+class Well:
+    """Parameters of the trials that did well, by name: looked through once for all groups."""
+
+    def __init__(self, trials: Sequence[Mapping[str, Any]]) -> None:
+        self._trials = trials
+        self._columns: dict[str, _Column] = {}
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        return frozenset(name for shape in set(map(tuple, self._trials)) for name in shape)
+
+    def column(self, name: str) -> _Column:
+        if name not in self._columns:
+            values = [p[name] for p in self._trials if name in p]
+            numbers = sorted(values) if _are_numbers(values) else None
+            self._columns[name] = _Column(values, numbers)
+        return self._columns[name]
+
+
+class _Column(NamedTuple):
+    values: list[Any]
+    numbers: list[Any] | None  # in order; None where one is no number
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    if set(map(type, values)) == {float}:  # nearly always
+        return all(map(math.isfinite, values))
+    return all(map(is_number, values))
+
+
+def where(
+    failed: Sequence[Mapping[str, Any]], well: Sequence[Mapping[str, Any]] | Well
+) -> list[Where]:
     """Where failures happen that chance would not put there: at most three, the clearest first.
 
     Args:
         failed: flat parameters of each trial that failed, by name.
-        well: the same of each that did well.
+        well: the same of each that did well; as ``Well`` where it is asked for several groups.
 
     A numeric parameter is cut in two at up to 20 of its values, one without order told apart value
     by value; a conditional one is looked at over the trials that have it. Fisher's exact test, one-
@@ -83,16 +119,18 @@ def where(failed: Sequence[Mapping[str, Any]], well: Sequence[Mapping[str, Any]]
     """
     if len(failed) < LEAST_FAILED or len(well) < LEAST_WELL:
         return []
+    well = well if isinstance(well, Well) else Well(well)
     found: list[tuple[float, Where]] = []
     n_looked_at = 0
-    for name in sorted({name for parameters in (*failed, *well) for name in parameters}):
+    for name in sorted({name for parameters in failed for name in parameters} | well.names):
         bad = [p[name] for p in failed if name in p]
-        good = [p[name] for p in well if name in p]
-        is_numeric = all(map(is_number, (*bad, *good)))
-        counted = _ranges(bad, good) if is_numeric else _values(bad, good)
+        good = well.column(name)
+        is_numeric = good.numbers is not None and _are_numbers(bad)
+        counted = _ranges(bad, good.numbers or []) if is_numeric else _values(bad, good.values)
+        n_good = len(good.values)
         n_looked_at += len(counted)
         best = min(
-            (_judged(name, look, len(bad), len(good)) for look in counted),
+            (_judged(name, look, len(bad), n_good) for look in counted),
             key=lambda judged: judged[0],
             default=None,
         )
@@ -115,10 +153,11 @@ class _Look:
 
 
 def _ranges(bad: Sequence[Any], good: Sequence[Any]) -> list[_Look]:
+    """``good`` in order."""
     known = sorted({*bad, *good})
     step = max(1, len(known) // N_CUTS)
     cuts = range(step, len(known), step)
-    bad, good = sorted(bad), sorted(good)
+    bad = sorted(bad)
 
     def below(value: float) -> tuple[int, int]:
         return bisect_left(bad, value), bisect_left(good, value)

@@ -8,13 +8,12 @@ all at once would each be done as late as the last one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from functools import partial
-from itertools import compress
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard
 
+import numpy as np
 from django.db.models import Min
 from django.utils import timezone
 from django.utils.translation import get_language, gettext
@@ -29,14 +28,15 @@ from experiments.charts.base import (
     Record,
     StopReceipt,
     Table,
-    TrialRecord,
 )
+from experiments.charts.columns import is_any_of
 from experiments.models import Curve, Event, Experiment, Metric, Trial
-from experiments.selectors import curve_data, selection, trial_columns
+from experiments.selectors import curve_data, selection, trial_records
 from experiments.selectors.kept import Kept, turns
 from experiments.selectors.selection import WHOLE, Selection
-from experiments.selectors.trial_columns import TrialColumns
-from experiments.states import FINISHED, PHASE_ENDED, TrialState
+from experiments.selectors.trial_columns import GOING_ON
+from experiments.selectors.trial_records import Rows
+from experiments.states import PHASE_ENDED, TrialState
 
 KEEP_S = 5.0  # seconds; durations of running trials grow without any news
 MOST_KEPT = 64
@@ -46,13 +46,6 @@ FEW_NAMES = 30  # that are asked for one by one
 _kept: Kept[tuple[Any, ...], Figure] = Kept(MOST_KEPT)
 KEEP_TABLE_S = 30.0  # while somebody turns its pages
 _tables: Kept[tuple[Any, ...], Table] = Kept(8)
-
-
-@dataclass(frozen=True, eq=False)
-class _Rows:
-    pks: Sequence[int]
-    n_reports: Sequence[int]
-    trials: tuple[TrialRecord, ...]
 
 
 def figure(
@@ -134,44 +127,21 @@ def record(
     chosen: Collection[int] | None = None,
 ) -> Record:
     """The experiment as that chart needs to see it; ``chosen``: keys of the selected trials."""
-    rows = _rows(experiment, chosen)
+    rows = trial_records.of(experiment, chosen)
     found = Record(
         optimize_mode=experiment.optimize_mode,
         space=search_space(experiment),
         trials=rows.trials,
+        kept=rows.kept,
         now=timezone.now(),
         ended=experiment.phase in PHASE_ENDED,
     )
     if not chart.needs_curves:
         return found
-    receipts = _receipts(experiment, options)
-    reported = [
-        curve_data.Reported(pk, trial.number, trial.state in FINISHED, n)
-        for pk, n, trial in zip(rows.pks, rows.n_reports, rows.trials, strict=True)
-    ]
+    receipts = _receipts(experiment, rows, options)
     last = max(receipts, default=None)
     found = replace(found, receipts=receipts, last_stopped=last)
-    return curve_data.with_curves(experiment, found, reported, options)
-
-
-def _rows(experiment: Experiment, chosen: Collection[int] | None) -> _Rows:
-    found = trial_columns.of(experiment, ("n_reports", *TrialRecord._fields))
-    return _among(found.once("records", lambda: _records(found)), chosen)
-
-
-def _records(found: TrialColumns) -> _Rows:
-    columns = [found[name] for name in TrialRecord._fields]
-    make = partial(tuple.__new__, TrialRecord)  # a third of the time that TrialRecord() takes
-    records = cast(Iterator[TrialRecord], map(make, zip(*columns, strict=True)))
-    return _Rows(found["id"], found["n_reports"], tuple(records))
-
-
-def _among(rows: _Rows, chosen: Collection[int] | None) -> _Rows:
-    if chosen is None or len(chosen) == len(rows.pks):
-        return rows
-    keep = list(map(selection.is_in(chosen), rows.pks))
-    pks, n_reports = (tuple(compress(each, keep)) for each in (rows.pks, rows.n_reports))
-    return _Rows(pks, n_reports, tuple(compress(rows.trials, keep)))
+    return curve_data.with_curves(experiment, found, rows, options)
 
 
 def _first_reports(experiment: Experiment, numbers: Sequence[int]) -> dict[int, datetime]:
@@ -198,7 +168,7 @@ def search_space(experiment: Experiment) -> dict[str, Any]:
 def metric_names(experiment: Experiment) -> tuple[str, ...]:
     """Names of the intermediate metrics reported so far, the default one first."""
     names = _kept_names(experiment)
-    running = Trial.objects.filter(experiment_id=experiment.pk).exclude(state__in=FINISHED)
+    running = Trial.objects.filter(experiment_id=experiment.pk, state__in=GOING_ON)
     reports = Metric.objects.filter(trial__in=running, kind=Metric.Kind.PERIODICAL)
     names.update(reports.order_by("name").values_list("name", flat=True).distinct()[:MOST_NAMES])
     return tuple(default_first(names)[:MOST_NAMES])
@@ -220,7 +190,9 @@ def default_first(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (name != DEFAULT_METRIC, name))
 
 
-def _receipts(experiment: Experiment, options: Mapping[str, str]) -> dict[int, StopReceipt]:
+def _receipts(
+    experiment: Experiment, rows: Rows, options: Mapping[str, str]
+) -> dict[int, StopReceipt]:
     """Why that trial was stopped early, in the assessor's numbers; else, why the last one was."""
     number = options.get("trial")
     if number:
@@ -229,19 +201,21 @@ def _receipts(experiment: Experiment, options: Mapping[str, str]) -> dict[int, S
     is_judged = options.get("metric", DEFAULT_METRIC) in ("", DEFAULT_METRIC)
     if not is_judged or not experiment.configuration.get("assessor"):
         return {}
-    stopped = experiment.trials.filter(state=TrialState.EARLY_STOPPED).order_by("-finished_at")
-    last = stopped.values_list("number", flat=True).first()
-    receipt = None if last is None else stop_receipt(experiment, last)
-    return {} if last is None or receipt is None else {last: receipt}
+    every = rows.kept.columns
+    stopped = np.flatnonzero(is_any_of(every.state, frozenset({TrialState.EARLY_STOPPED})))
+    if not stopped.size:
+        return {}
+    last = int(every.number[stopped[np.nan_to_num(every.finished[stopped]).argmax()]])
+    receipt = stop_receipt(experiment, last)
+    return {} if receipt is None else {last: receipt}
 
 
 def stop_event(experiment: Experiment, trial_number: int) -> Event | None:
     """The event that decided to stop the trial early, with the assessor's numbers in its data."""
+    # its key first: joined, the database looks through all the experiment's stops
+    trial = experiment.trials.filter(number=trial_number).order_by().values("pk")[:1]
     events = Event.objects.filter(
-        experiment_id=experiment.pk,
-        trial__number=trial_number,
-        trial__experiment_id=experiment.pk,
-        to_state=TrialState.EARLY_STOPPED,
+        experiment_id=experiment.pk, trial=trial, to_state=TrialState.EARLY_STOPPED
     ).order_by("seq")
     return next((e for e in events if e.data), None)
 

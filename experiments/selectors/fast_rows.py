@@ -46,7 +46,7 @@ def columns(
 
 def _read(field: Any, values: Sequence[Any], *, as_iso: bool) -> Sequence[Any]:
     if isinstance(field, models.JSONField):
-        if all(isinstance(value, str) for value in values):
+        if set(map(type, values)) == {str}:
             read: list[Any] = json.loads(f"[{','.join(values)}]")  # at once: half the time
             return read
         return [json.loads(value) if isinstance(value, str) else value for value in values]
@@ -58,7 +58,7 @@ def _read(field: Any, values: Sequence[Any], *, as_iso: bool) -> Sequence[Any]:
 
 
 def _times(values: Sequence[Any]) -> Sequence[datetime | None]:
-    if not any(isinstance(value, str) for value in values):
+    if str not in set(map(type, values)):
         return values
     read = datetime.fromisoformat
     return [value and read(f"{value}+00:00") for value in values]

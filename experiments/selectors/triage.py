@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import asdict
-from itertools import islice
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from experiments.algorithms.space.flat import flat
+from experiments.charts.columns import is_any_of
 from experiments.engine import triage
 from experiments.models import Experiment
-from experiments.selectors import selection, trial_columns
+from experiments.selectors import selection, trial_records
 from experiments.selectors.kept import turns
 from experiments.selectors.selection import WHOLE, Selection
 from experiments.states import WENT_WRONG, TrialState
@@ -36,17 +39,21 @@ def failures_json(experiment: Experiment, asked: Selection = WHOLE) -> dict[str,
 
 
 def _failures(experiment: Experiment, chosen: Collection[int] | None) -> dict[str, Any]:
-    is_in = selection.is_in(chosen) if chosen is not None else lambda _: True
-    wanted = ("number", "exit_code", "reason", "parameters", "state", "excluded", "retried", "id")
-    trials = trial_columns.of(experiment, wanted)
-    newest = zip(*(reversed(trials[name]) for name in wanted), strict=True)
-    rows = [row for row in newest if is_in(row[7])]
-    went_wrong = (row for row in rows if row[4] in WENT_WRONG and not row[5] and not row[6])
-    failed = list(islice(went_wrong, NEWEST))
-    went_well = (row[3] for row in rows if row[4] in _WELL and not row[5])
-    well = list(map(flat, islice(went_well, NEWEST))) if failed else []
-    groups = triage.groups([triage.Failure(*row[:3]) for row in failed])[:MOST_GROUPS]
-    parameters = {row[0]: flat(row[3]) for row in failed}
+    rows, columns = trial_records.with_columns(experiment, ("exit_code", "reason", "retried"))
+    every = rows.kept.columns
+    counts = ~every.excluded
+    if chosen is not None:
+        counts &= np.isin(rows.pks, list(chosen))
+    is_retried = np.array(columns["retried"], dtype=bool)
+    failed = _newest(counts & is_any_of(every.state, WENT_WRONG) & ~is_retried)
+    went_well = _newest(counts & is_any_of(every.state, _WELL)) if failed else []
+    well = triage.Well([flat(rows.trials[place].parameters) for place in went_well])
+    found = [
+        triage.Failure(rows.trials[i].number, columns["exit_code"][i], columns["reason"][i])
+        for i in failed
+    ]
+    groups = triage.groups(found)[:MOST_GROUPS]
+    parameters = {rows.trials[i].number: flat(rows.trials[i].parameters) for i in failed}
     n_placed = MOST_PLACED if len(groups) > 1 else 0  # of one it is what all say
     wheres = [
         triage.where([parameters[n] for n in group.trials], well) if i < n_placed else []
@@ -66,6 +73,12 @@ def _failures(experiment: Experiment, chosen: Collection[int] | None) -> dict[st
         ],
         "where": _places(triage.where(list(parameters.values()), well)),
     }
+
+
+def _newest(flags: NDArray[np.bool_]) -> list[int]:
+    """Places of the trials, newest first."""
+    found: list[int] = np.flatnonzero(flags)[: -NEWEST - 1 : -1].tolist()
+    return found
 
 
 def _places(places: Iterable[triage.Where]) -> list[dict[str, Any]]:

@@ -10,29 +10,42 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from threading import Lock, RLock
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from django.db.models import Q, QuerySet
 
 from experiments.algorithms.space.flat import flat
 from experiments.models import Experiment, Trial
 from experiments.selectors import fast_rows
-from experiments.states import FINISHED
+from experiments.states import FINISHED, TrialState
 
 V = TypeVar("V")
 
 FLAT = "flat"  # a column of its own: the parameters side by side, by their dotted names
 LEAST_KEPT = 500  # trials; fewer are read anew as quickly
+MOST_CHANGED = 5000  # trials; what was made before more of them changed is made anew
+MOST_NAMED = 500  # keys in a query
+GOING_ON = frozenset(TrialState) - FINISHED
 MOST_KEPT = 200_000  # trials of all that is kept, some hundred bytes each
+
+
+class _Made(NamedTuple):
+    what: Any
+    changed: frozenset[int] = frozenset()  # places of the trials that changed since
 
 
 class TrialColumns:
     """Every trial, in order of numbers; the same place in each column is the same trial's."""
 
-    def __init__(self, seq: int, columns: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(
+        self,
+        seq: int,
+        columns: Mapping[str, Sequence[Any]],
+        made: Mapping[str, _Made] | None = None,
+    ) -> None:
         self.seq = seq  # of the experiment when it was read
         self.columns = dict(columns)
-        self._made: dict[str, Any] = {}
+        self._made: dict[str, _Made] = dict(made or {})
 
     def __len__(self) -> int:
         return len(self.columns["id"])
@@ -40,11 +53,25 @@ class TrialColumns:
     def __getitem__(self, name: str) -> Sequence[Any]:
         return self.columns[name]
 
-    def once(self, name: str, make: Callable[[], V]) -> V:
-        """What is made of these columns, kept as long as they are."""
-        if name not in self._made:
-            self._made[name] = make()
-        return cast(V, self._made[name])
+    def once(
+        self, name: str, make: Callable[[], V], again: Callable[[V, list[int]], V] | None = None
+    ) -> V:
+        """What is made of these columns, kept as long as they are.
+
+        ``again`` makes it of what was made before some trials changed, and the places of those.
+        """
+        made = self._made.get(name)
+        if made is None or (made.changed and again is None):
+            made = _Made(make())
+        elif made.changed and again is not None:
+            made = _Made(again(made.what, sorted(made.changed)))
+        self._made[name] = made
+        return cast(V, made.what)
+
+    def made_before(self, changed: Collection[int]) -> dict[str, _Made]:
+        """What was made of these columns, for those in which the trials at these places differ."""
+        found = {n: _Made(m.what, m.changed.union(changed)) for n, m in self._made.items()}
+        return {n: m for n, m in found.items() if len(m.changed) <= MOST_CHANGED}
 
 
 class _Store:
@@ -103,26 +130,44 @@ def _brought_up(
     experiment: Experiment, known: TrialColumns, names: Collection[str]
 ) -> TrialColumns:
     columns = dict(known.columns)
+    made = known.made_before(())
     trials = Trial.objects.filter(experiment_id=experiment.pk).order_by("number")
     if known.seq < experiment.last_seq:  # else who asks has but read it a little earlier
-        changed = trials.filter(Q(seq__gt=known.seq) | ~Q(state__in=FINISHED))
-        columns = _with(columns, _read(changed, columns))
+        changed = _changed(trials, known.seq)
+        columns, places = _with(columns, _read(changed, columns))
+        made = known.made_before(places)
     missing = set(names) - columns.keys()
     if missing:
         more = _read(trials, {"id", *missing})
         if list(more["id"]) != list(columns["id"]):  # there is a trial more by now
             return _whole(experiment, {*columns, *missing})
         columns |= more
-    return TrialColumns(max(known.seq, experiment.last_seq), columns)
+    return TrialColumns(max(known.seq, experiment.last_seq), columns, made)
+
+
+def _changed(trials: QuerySet[Trial], seq: int) -> QuerySet[Trial]:
+    """Those with news since, and those that still run.
+
+    The latter first: one that ends between the two queries is among either.
+    """
+    running = trials.filter(state__in=GOING_ON).order_by()
+    pks = set(running.values_list("pk", flat=True)[: MOST_NAMED + 1])
+    newer = trials.filter(seq__gt=seq).order_by()
+    pks.update(newer.values_list("pk", flat=True)[: MOST_NAMED + 1])
+    if len(pks) <= MOST_NAMED:
+        return trials.filter(pk__in=pks)
+    return trials.filter(Q(seq__gt=seq) | Q(state__in=GOING_ON))  # reads all of them
 
 
 def _with(
     known: dict[str, Sequence[Any]], fresh: dict[str, Sequence[Any]]
-) -> dict[str, Sequence[Any]]:
-    """The columns with these trials as they are now; new ones come last."""
-    place_of = {pk: place for place, pk in enumerate(known["id"])}
-    n = len(place_of)
+) -> tuple[dict[str, Sequence[Any]], list[int]]:
+    """The columns with these trials as they are now, new ones last; and the places of these."""
+    n = len(known["id"])
+    wanted = set(fresh["id"])
+    place_of = {pk: place for place, pk in enumerate(known["id"]) if pk in wanted}
     places = [place_of.get(pk, -1) for pk in fresh["id"]]
+    n_new = places.count(-1)
     found: dict[str, Sequence[Any]] = {}
     for name, column in known.items():
         values = list(column)
@@ -132,8 +177,8 @@ def _with(
             else:
                 values.append(value)
         found[name] = values
-    assert all(len(column) == n + places.count(-1) for column in found.values())
-    return found
+    assert all(len(column) == n + n_new for column in found.values())
+    return found, [place for place in places if place >= 0] + list(range(n, n + n_new))
 
 
 def _read(trials: QuerySet[Trial], names: Collection[str]) -> dict[str, Sequence[Any]]:

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 from experiments.access import policy
 from experiments.algorithms.base import LIKELY
 from experiments.models import Event, Experiment, Trial
-from experiments.selectors import chart_data, compare, present
+from experiments.selectors import chart_data, compare, early, present
 from experiments.selectors.artifacts import artifacts_json
 from experiments.selectors.configuration import configuration
 from experiments.selectors.logged import logged_json
@@ -45,11 +45,12 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
     cursor = experiment.last_seq
     trials = experiment.trials.order_by("-number")
     space = chart_data.search_space(experiment)
+    n_trials = trials.count()
     state = {
         "cursor": cursor,
         "experiment": present.experiment_json(experiment),
         "trials": {
-            "count": trials.count(),
+            "count": n_trials,
             "results": [present.trial_json(trial) for trial in trials[:PAGE_SIZE]],
         },
         "events": _newest_events(experiment.events.all()),
@@ -73,7 +74,9 @@ def experiment_detail(request: HttpRequest, experiment_id: str) -> HttpResponse:
         "overview": OVERVIEW,
         "devices_url": reverse("api-devices") if backend().runs_here else "",
     }
-    return render(request, "experiments/detail.html", context)
+    answer = render(request, "experiments/detail.html", context)
+    early.begin(experiment, n_trials)
+    return answer
 
 
 @login_required

@@ -118,7 +118,7 @@ def test_choices_that_look_alike_are_still_two(
     found = parallel.info(record(trials, space=space), {})
     assert found.hidden == ()
     (axis,) = found.axes
-    assert axis.places == (0.0, 1.0) * 4
+    assert tuple(axis.places) == (0.0, 1.0) * 4
     assert [words for _, words in axis.ticks] == labels
 
 
@@ -132,13 +132,13 @@ def test_a_nested_choice_is_keyed_by_its_name_alone() -> None:
     space = {"opt": {"_type": "choice", "_value": [{"_name": "adam"}, {"_name": "sgd"}]}}
     given = [{"opt": {"_name": name, "lr": lr}} for name in ("sgd", "adam") for lr in (1, 2)]
     (axis, *_) = axes.axes(space, given)
-    assert axis.places == (1.0, 1.0, 0.0, 0.0)
+    assert tuple(axis.places) == (1.0, 1.0, 0.0, 0.0)
 
 
 def test_a_custom_trials_integer_that_no_float_holds_is_drawn() -> None:
     (axis,) = axes.axes({}, [{"n": 10**400}, {"n": 1}])
     assert axis.kind == "choice"
-    assert axis.places == (0.0, 1.0)
+    assert tuple(axis.places) == (0.0, 1.0)
 
 
 # ---- a trial's own page

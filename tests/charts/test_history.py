@@ -106,7 +106,7 @@ def test_log_is_drawn_only_where_every_value_is_positive() -> None:
 def test_on_a_log_axis_nothing_ordinary_is_off_scale() -> None:
     values = [10.0**k for k in range(-6, 7)]
     found = history.info(record([trial(i, v) for i, v in enumerate(values)]), {"log": "1"})
-    assert found.below == found.above == ()
+    assert found.below.size == found.above.size == 0
 
 
 def test_hovering_shows_number_value_and_parameters() -> None:

@@ -44,7 +44,7 @@ def test_randint_ends_before_its_upper_bound() -> None:
 def test_choices_are_evenly_spaced_in_the_spaces_order() -> None:
     axis = axis_of({"_type": "choice", "_value": [8, 1, 128, "auto"]}, [128, "auto", 8])
     assert axis.ticks == ((0.0, "8"), (1.0, "1"), (2.0, "128"), (3.0, "auto"))
-    assert axis.places == (2.0, 3.0, 0.0)
+    assert tuple(axis.places) == (2.0, 3.0, 0.0)
 
 
 def test_true_and_1_are_different_choices() -> None:
@@ -176,7 +176,7 @@ def test_a_budget_gets_an_axis_and_checkpoint_directories_get_none() -> None:
     ]
     found = axes.axes(space, given)
     assert [axis.label for axis in found] == ["lr", "TRIAL_BUDGET"]
-    assert found[1].places == (1.0, 9.0)
+    assert tuple(found[1].places) == (1.0, 9.0)
 
 
 def test_axes_are_turned_round_and_rescaled_one_by_one() -> None:

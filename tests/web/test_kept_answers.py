@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
+from experiments.charts import CHARTS
 from experiments.models import Experiment, Trial
-from experiments.selectors import chart_data, trial_columns
+from experiments.selectors import chart_data, early, selection, trial_columns
+from experiments.selectors.pace import pace_json
+from experiments.selectors.selection import WHOLE
+from experiments.selectors.triage import failures_json
 from experiments.services import actions
-from experiments.states import Phase, TrialState
+from experiments.states import FINISHED, Phase, TrialState
 from experiments.trials.changes import add_trial
 from tests.web.rest import url
 
@@ -67,7 +74,30 @@ def test_the_charts_of_a_page_read_its_trials_once_and_then_those_with_news(
     assert [len(read(kind)) for kind in ("history", "duration", "parcoords")] == [1, 0, 0]
     experiment.record("remark", trial=trials[0])
     (again,) = read("history")
-    assert '"seq" >' in again
+    assert f'"id" IN ({trials[0].pk})' in again
+
+
+def test_the_page_of_many_trials_has_them_read_before_its_charts_ask(
+    client: Client, make_experiment: Any, make_trial: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial_columns, "LEAST_KEPT", 1)
+    begun = []
+    monkeypatch.setattr(early.threading.Thread, "start", lambda thread: begun.append(thread))
+    experiment = make_experiment(phase=Phase.DONE)
+    for n in range(3):
+        make_trial(experiment, number=n, state=TrialState.SUCCEEDED, value=0.5 + n)
+    page = f"/experiments/{experiment.pk}/"
+    assert client.get(page).status_code == 200
+    assert not begun  # they are few
+    monkeypatch.setattr(early, "LEAST", 3)
+    assert client.get(page).status_code == client.get(page).status_code == 200
+    (thread,) = begun  # the second page finds the first one's under way
+    monkeypatch.setattr(early.connection, "close", lambda: None)  # here it is the test's own
+    thread.run()
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(url(experiment, "charts/history/")).status_code == 200
+    assert not trials_read(asked)
+    assert early.begin(experiment, 3) is not None  # and it can begin again
 
 
 def test_kept_trials_are_as_they_are_after_any_change(
@@ -107,6 +137,79 @@ def test_kept_trials_are_as_they_are_after_any_change(
         assert as_kept() == as_stored(), change.__name__
     more = trial_columns.of(experiment, [*names, "flat", "metrics"])
     assert [flat["lr"] for flat in more["flat"]] == [row[-1]["lr"] for row in as_stored()]
+
+
+def test_what_charts_say_of_kept_trials_is_what_they_say_of_all_read_anew(
+    make_experiment: Any, make_trial: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each kind of change: arrays are brought up to date, columns grow or are read again."""
+    monkeypatch.setattr(trial_columns, "LEAST_KEPT", 1)
+    now = timezone.now() + timedelta(minutes=5)
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    experiment = make_experiment(phase=Phase.RUNNING)
+    start = now - timedelta(hours=1)
+
+    def more(n: int, state: str, lr: Any, value: float | None = None) -> Trial:
+        begun = start + timedelta(seconds=10 * n)
+        ended = begun + timedelta(seconds=7 + n) if state in FINISHED else None
+        trial: Trial = make_trial(
+            experiment, number=n, state=state, value=value, created_at=begun, started_at=begun,
+            finished_at=ended, parameters={"lr": lr, "act": ["relu", "tanh"][n % 2]},
+            metrics={"size": n * n}, exit_code=1, reason="out of memory",
+        )  # fmt: skip
+        experiment.record("remark", trial=trial)  # as whoever adds one does: it has a new seq
+        return trial
+
+    trials = [more(n, TrialState.SUCCEEDED, 0.01 * (n + 1), 0.1 * (n % 7)) for n in range(12)]
+    trials += [more(n, TrialState.FAILED, 0.9) for n in range(12, 16)]
+    trials += [more(n, TrialState.EARLY_STOPPED, 0.2, 0.3) for n in range(16, 18)]
+    runs = more(18, TrialState.RUNNING, 0.05)
+
+    def said() -> str:
+        experiment.refresh_from_db()
+        figures = {kind: chart_data._drawn(experiment, CHARTS[kind], {}, WHOLE) for kind in CHARTS}
+        others = [pace_json(experiment), failures_json(experiment)]
+        return json.dumps([figures, others], sort_keys=True)
+
+    def nothing() -> None:
+        pass
+
+    def ends() -> None:
+        assert runs.move(TrialState.SUCCEEDED, value=0.95, finished_at=now)
+
+    def is_excluded() -> None:
+        actions.set_excluded(trials[6], True)
+
+    def another_number() -> None:
+        more(19, TrialState.SUCCEEDED, 0.5, 0.7)
+
+    def another_kind_of_value() -> None:
+        more(20, TrialState.SUCCEEDED, "auto", 0.2)
+
+    def another_running() -> None:
+        more(21, TrialState.RUNNING, 3)
+
+    def reports() -> None:
+        Trial.objects.filter(experiment=experiment, number=21).update(latest_value=9.5)
+        experiment.announce()
+
+    def is_replaced() -> None:
+        Trial.objects.filter(pk=trials[3].pk).update(parameters={"lr": 1, "extra": [1, 2]})
+        experiment.record("remark", trial=trials[3])
+
+    before = said()
+    for change in (
+        nothing, ends, is_excluded, another_number, another_kind_of_value, another_running,
+        reports, is_replaced,
+    ):  # fmt: skip
+        change()
+        kept = said()
+        stores = dict(trial_columns._stores)
+        selection.forget()
+        assert kept == said(), change.__name__
+        assert (kept == before) == (change is nothing), change.__name__
+        trial_columns._stores.update(stores)  # on from what was kept
+        before = kept
 
 
 def test_of_very_many_trials_the_oldest_experiments_are_forgotten(
