@@ -79,7 +79,7 @@ class EvolutionTuner(OneByOneTuner[EvolutionArgs]):
 def _shortest(losses: Floats) -> float:
     """Return the least scale of a mutation, by how many of the results repeat another."""
     repeated = 1.0 - len(np.unique(losses)) / len(losses)
-    return MIN_SCALE * (REPEATED_SCALE / MIN_SCALE) ** repeated
+    return float(MIN_SCALE * (REPEATED_SCALE / MIN_SCALE) ** repeated)
 
 
 def breed(domain: Domain, best_first: Floats, shortest: float, rng: np.random.Generator) -> Floats:
