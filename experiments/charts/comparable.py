@@ -12,6 +12,7 @@ import numpy as np
 
 from experiments.charts.base import Floats, Record, TrialRecord
 from experiments.charts.words import gettext as _
+from experiments.charts.words import together
 from experiments.states import FINISHED
 
 
@@ -39,11 +40,11 @@ class Comparable:
     def nothing(self) -> str:
         """Why there is nothing to draw, where no trial can be compared."""
         if not self.n_valueless:
-            return " ".join([_("No trial has ended with a value yet."), self.left_out]).strip()
+            return together([_("No trial has ended with a value yet."), self.left_out])
         words = [_("None of {n} ended trials has a value.", n=self.n_valueless)]
         if self.n_excluded:
             words.append(_("Left out: {parts}.", parts=_("{n} excluded", n=self.n_excluded)))
-        return " ".join(words)
+        return together(words)
 
 
 def comparable(record: Record) -> Comparable:

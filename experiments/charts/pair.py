@@ -29,6 +29,7 @@ from experiments.charts.interaction import Together, acting_together
 from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
 from experiments.charts.table import with_parameters
 from experiments.charts.words import gettext as _
+from experiments.charts.words import together
 from experiments.problems import Problem, ProblemsError, nearest
 
 KIND = "pair"
@@ -155,7 +156,7 @@ def _choices(info: PairInfo) -> dict[str, list[list[str]]]:
     for place, name in enumerate(("x", "y")):
         first: list[list[str]] = []
         if len(names) > place:
-            first = [["", _("most telling: {name}", name=names[place])]]
+            first = [["", _("{name} (most telling)", name=names[place])]]
         found[name] = [*first, *([label, label] for label in names)]
     return found
 
@@ -176,11 +177,13 @@ def _note(info: PairInfo) -> str:
     parts.append(_together(info))
     if info.trials.left_out:
         parts.append(info.trials.left_out)
-    return " ".join(parts)
+    return together(parts)
 
 
 def _together(info: PairInfo) -> str:
     """Which parameters act together, in words: what each does depends on the other."""
+    if info.both.size < ped_anova.LEAST:
+        return ""  # of so few nobody can tell
     if not info.together:
         return _("No two parameters act together beyond chance.")
     pairs = [
@@ -218,14 +221,20 @@ def _points(info: PairInfo, chosen: np.ndarray[Any, Any], marker: dict[str, Any]
     assert info.y is not None
     xs, ys = _places(info, chosen)
     numbers = np.array([info.trials.trials[i].number for i in chosen], dtype=np.float64)
+    texts = zip(
+        [style.number_text(v, 6) for v in info.trials.values[chosen].tolist()],
+        panels.worded(info.x, xs),
+        panels.worded(info.y, ys),
+        strict=True,
+    )
     return {
         "type": "scatter", "mode": "markers", "uid": "trials",
         "x": panels.drawn_at(info.x, xs, numbers),
         "y": panels.drawn_at(info.y, ys, numbers * 1.7),
         "customdata": [int(n) for n in numbers],
-        "text": [style.number_text(v, 6) for v in info.trials.values[chosen].tolist()],
+        "text": [f"{value}<br>{x} · {y}" for value, x, y in texts],
         "marker": marker,
-        "hovertemplate": "<b>#%{customdata}</b> · %{text}<br>%{x} · %{y}<extra></extra>",
+        "hovertemplate": "<b>#%{customdata}</b> · %{text}<extra></extra>",
     }  # fmt: skip
 
 

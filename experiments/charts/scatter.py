@@ -33,6 +33,7 @@ from experiments.charts.base import (
 from experiments.charts.comparable import Comparable, comparable, goodness
 from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
 from experiments.charts.words import gettext as _
+from experiments.charts.words import together
 from experiments.problems import Problem, ProblemsError, nearest
 
 KIND = "scatter"
@@ -367,7 +368,7 @@ def _note(info: ScatterInfo, n_drawn: int) -> str:
         parts.append(_("{n} trials are off scale.", n=n_outside))
     if info.trials.left_out:
         parts.append(info.trials.left_out)
-    return " ".join(parts)
+    return together(parts)
 
 
 def _nearly(info: ScatterInfo) -> list[str]:

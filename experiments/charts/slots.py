@@ -32,6 +32,7 @@ from experiments.charts.base import (
 from experiments.charts.duration import STARTS
 from experiments.charts.table import state_of
 from experiments.charts.words import gettext as _
+from experiments.charts.words import together
 from experiments.states import TrialState
 
 KIND = "slots"
@@ -275,7 +276,7 @@ def _note(info: SlotsInfo) -> str:
                 all=info.n_runs,
             )
         )
-    return " ".join(parts)
+    return together(parts)
 
 
 def _bars(

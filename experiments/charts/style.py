@@ -38,6 +38,7 @@ _TIME_UNITS = (
     (-math.inf, 1.0, "s"),
 )  # fmt: skip
 
+BELOW_TICKS = 21  # pixels from the axis to its title
 REVISION = "keep"  # constant, so that zoom, brush and hidden traces outlive every update
 
 
@@ -110,6 +111,12 @@ def corner_note(words: Iterable[str], *, at_top: bool, inside: bool = True) -> l
             "x": 1, "y": int(at_top), "xanchor": "right", "yanchor": anchor, "font": {"size": 11},
         }
     ]  # fmt: skip
+
+
+def note_below(words: Iterable[str]) -> list[dict[str, Any]]:
+    """The same below the axis, beside its title: for a plot full to its top, with a key above."""
+    below = {"yanchor": "top", "yshift": -BELOW_TICKS}
+    return [note | below for note in corner_note(words, at_top=False)]
 
 
 def star(size: int) -> dict[str, Any]:
