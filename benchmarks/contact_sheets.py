@@ -6,11 +6,13 @@
 Needs Chromium and the packages of requirements-dev.txt. ``manage generate`` makes an experiment of
 each state, the web role alone serves them (so that running ones stay as they are), and every shot
 is taken in every way: 1440, 1280 and 390 wide, light and dark, English and Chinese. A sheet holds
-one shot in one state, its ways side by side. Whole, it takes hours: name what you changed. ``--data`` keeps the experiments for the next run.
+one shot in one state, its ways side by side. Whole, it takes hours: name what you changed.
+``--data`` keeps the experiments for the next run.
 
 Beside the sheets it prints what is wrong by rule, with where: a page wider than its window, text
-cut off without a way to read it, words on top of each other in a chart, English on a Chinese page,
-errors on the console. Exits with 1 where there is any.
+cut off without a way to read it, words on top of each other or of bars, aslant, or too faint,
+English or half-width marks on a Chinese page, errors on the console. Exits with 1 where there is
+any.
 """
 
 from __future__ import annotations
@@ -200,7 +202,10 @@ def photograph(browser: Browser, url: str, data: Path, asked: argparse.Namespace
                 taken[way] = shot
                 for problem in wrong:
                     problems[problem].append(f"{place}/{way}")
-        for half, ways in {"": FIRST_HALF, "-more": [w for w in WAYS if w not in FIRST_HALF]}.items():
+        for half, ways in {
+            "": FIRST_HALF,
+            "-more": [w for w in WAYS if w not in FIRST_HALF],
+        }.items():
             shots = {way: taken[way] for way in ways if way in taken}
             if shots:
                 sheet(shots, asked.out / f"{place}{half}.png")

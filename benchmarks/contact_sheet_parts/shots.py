@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contact_sheet_parts.wrong import FIND
 from playwright.sync_api import BrowserContext, Locator, Page
 
+from benchmarks.contact_sheet_parts.wrong import FIND
 from experiments.charts import CHARTS
 
 _DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -28,7 +28,7 @@ PAGES = {
     "across-refused": "/experiments/compare/?ids={empty}",
     "new": "/experiments/new/",
     "new-manifest": "/experiments/new/",
-    "new-template": "/experiments/new/?template=pytorch",
+    "new-template": "/experiments/new/?template=digits-mlp",
     "new-trouble": "/experiments/new/",
     "new-results": "/experiments/new/",
     "tokens": "/tokens/",
@@ -204,9 +204,11 @@ class Camera:
         return page
 
     def _open_report(self, state: str) -> Page:
-        answer = self.page.request.get(f"/api/v1/experiments/{self.ids[state]}/export/?format=html")
-        html = answer.text()
-        url = f"{self.page.url.split('/experiments')[0]}/the-report/"
+        if not self.page.url.startswith("http"):
+            self._go("/")
+        address = f"/api/v1/experiments/{self.ids[state]}/export/?format=html"
+        html = self.page.evaluate("async (url) => (await fetch(url)).text()", address)
+        url = "/the-report/"
         self.page.route("**/the-report/", lambda route: route.fulfill(
             body=html, content_type="text/html; charset=utf-8"))  # fmt: skip
         self.page.goto(url)

@@ -5,18 +5,19 @@
 
 FIND = r"""(chinese) => {
   const found = [];
-  const note = (rule, what) => found.push([rule, String(what).replace(/\s+/g, " ").slice(0, 90)]);
+  const note = (rule, what) =>
+    found.push([rule, String(what).replace(/\s+/g, " ").slice(0, 90)]);
   const root = document.documentElement;
   const modal = document.querySelector("dialog:modal");
   if (root.scrollWidth > innerWidth + 1) note("wider than its window", location.pathname);
   const isShown = (e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true }) &&
     (!modal || modal.contains(e));
   const own = (e) => [...e.childNodes].filter((n) => n.nodeType === 3)
-    .map((n) => n.textContent.trim()).filter(Boolean).join(" ");
+    .map((n) => n.textContent.trim()).filter(Boolean).join("\u25e6"); // what stands between
   const scrolls = (e) => { for (let p = e.parentElement; p; p = p.parentElement) {
     const { overflowX } = getComputedStyle(p);
     if (overflowX === "auto" || overflowX === "scroll") return true; } return false; };
-  const FOREIGN = ".mono, code, pre, kbd, [lang=en], textarea, .timeline-data, .help-text pre";
+  const FOREIGN = ".mono, code, pre, kbd, [lang=en], textarea, .editor, .timeline-data";
 
   // ---- colours
   const rgba = (css) => { const m = css.match(/[\d.]+/g)?.map(Number);
@@ -54,15 +55,23 @@ FIND = r"""(chinese) => {
     pen.font = font; return pen.measureText(words).width +
       (parseFloat(letterSpacing) || 0) * words.length; };
   const texts = [];
+  const isBox = (e) => e.matches("[type=checkbox]:not(:checked), [type=radio]:not(:checked)");
   for (const e of document.body.querySelectorAll("*")) {
     if (e.closest("svg, script, style, .visually-hidden, [hidden]")) continue;
+    if (e instanceof HTMLInputElement && isBox(e) && isShown(e) && e.clientWidth && !e.disabled) {
+      const below = ground(e.parentElement);
+      const ratio = below && contrast(over(rgba(getComputedStyle(e).borderTopColor), below), below);
+      const name = e.labels?.[0]?.textContent.trim() || e.ariaLabel;
+      if (ratio && ratio < 3) note("faint box", `${ratio.toFixed(1)}: ${name}`);
+    }
     if (e instanceof HTMLSelectElement || e instanceof HTMLInputElement) {
-      if (!isShown(e) || ["checkbox", "radio", "file", "hidden", "range"].includes(e.type)) continue;
+      if (!isShown(e) || /checkbox|radio|file|hidden|range/.test(e.type)) continue;
       const words = e instanceof HTMLSelectElement ? e.selectedOptions[0]?.textContent.trim() ?? ""
         : e.value || e.placeholder;
       const style = getComputedStyle(e);
       const room = e.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-      if (e.clientWidth && widthOf(e, words) > room + 2 && !e.multiple && !(e.value && e.type === "text"))
+      if (e.clientWidth && widthOf(e, words) > room + 2 && !e.multiple && !e.title &&
+          !(e.value && e.type === "text"))
         note("cut off in its field", `${words} (${e.ariaLabel ?? e.name ?? e.id})`);
       continue;
     }
@@ -74,18 +83,19 @@ FIND = r"""(chinese) => {
        (e.scrollHeight > e.clientHeight + 3 && /hidden|clip/.test(style.overflowY)));
     if (cut && !e.closest("[title]")) note("cut off", text);
     const box = e.getBoundingClientRect();
-    if (box.width && box.right > innerWidth + 1 && !scrolls(e) && !e.closest("dialog"))
+    if (box.width && box.right > innerWidth + 1 && !scrolls(e) && !e.closest("dialog, .editor"))
       note("beyond the right edge", text);
-    faint(e, text, style.color);
-    if (/\b(undefined|null|NaN|Infinity)\b|\[object |%\(|\{\w+\}/.test(text) && !e.closest(FOREIGN))
+    if (!e.closest(".editor-gutter")) faint(e, text, style.color); // its marks lie below its words
+    if (!e.closest(FOREIGN) &&
+        /\b(undefined|null)\b|^-?(NaN|Infinity)|\[object |%\(|\{\w+\}/.test(text))
       note("no value", text);
     if (chinese && !e.closest(FOREIGN)) {
       if (/[A-Za-z]{2,}( [A-Za-z]{2,}){1,}/.test(text)) note("English", text);
       if (/[\u4e00-\u9fff][,;!?:]|[,;!?:][\u4e00-\u9fff]|[\u4e00-\u9fff]\.(\s|$)/.test(text))
         note("half-width mark", text);
-      if (/[\u3002\uff0c\uff1b\uff1a\u3001] |[\u4e00-\u9fff] [\u4e00-\u9fff\uff0c\u3002]/.test(text))
+      if (/[\u3001\u3002\uff0c\uff1a\uff1b] |[\u4e00-\u9fff] [\u4e00-\u9fff]/.test(text))
         note("space within Chinese", text);
-    } else if (!chinese && /[\u4e00-\u9fff]/.test(text) && !e.closest(FOREIGN + ", .language-switch, [lang^=zh]"))
+    } else if (!chinese && /[\u4e00-\u9fff]/.test(text) && !e.closest(`${FOREIGN}, [lang^=zh]`))
       note("Chinese", text);
     if (!e.closest("td.sticky, thead, .help-text")) {
       const range = document.createRange();
@@ -144,9 +154,11 @@ FIND = r"""(chinese) => {
       const tilt = t.transform.baseVal.consolidate()?.matrix;
       if (tilt && Math.abs(tilt.b) > 0.05 && Math.abs(tilt.a) > 0.05)
         note("aslant", `${kind}: ${one}`);
-      if (a.width && !scrolls(plot) && !t.closest(".legend") && (a.right > Math.min(innerWidth, frame.right) + 2 ||
-          a.left < Math.max(0, frame.left) - 2 || a.bottom > frame.bottom + 3 ||
-          a.top < frame.top - 3)) note("chart words beyond the edge", `${kind}: ${one}`);
+      const isOut = a.right > Math.min(innerWidth, frame.right) + 2 ||
+        a.left < Math.max(0, frame.left) - 2 || a.bottom > frame.bottom + 3 ||
+        a.top < frame.top - 3;
+      if (a.width && isOut && !scrolls(plot) && !t.closest(".legend"))
+        note("chart words beyond the edge", `${kind}: ${one}`);
       if (t.closest(".annotation")) for (const bar of bars)
         if (Math.min(a.right, bar.right) - Math.max(a.left, bar.left) > 3 &&
             Math.min(a.bottom, bar.bottom) - Math.max(a.top, bar.top) > 3) {

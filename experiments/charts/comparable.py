@@ -12,7 +12,7 @@ import numpy as np
 
 from experiments.charts.base import Floats, Record, TrialRecord
 from experiments.charts.words import gettext as _
-from experiments.charts.words import together
+from experiments.charts.words import listed, together
 from experiments.states import FINISHED
 
 
@@ -34,7 +34,7 @@ class Comparable:
             parts.append(_("{n} without a value", n=self.n_valueless))
         if self.n_excluded:
             parts.append(_("{n} excluded", n=self.n_excluded))
-        return _("Left out: {parts}.", parts=", ".join(parts)) if parts else ""
+        return _("Left out: {parts}.", parts=listed(parts)) if parts else ""
 
     @property
     def nothing(self) -> str:

@@ -29,10 +29,11 @@ from experiments.charts.interaction import Together, acting_together
 from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
 from experiments.charts.table import with_parameters
 from experiments.charts.words import gettext as _
-from experiments.charts.words import together
+from experiments.charts.words import listed, together
 from experiments.problems import Problem, ProblemsError, nearest
 
 KIND = "pair"
+LONGEST_BESIDE = 13  # characters of a choice on the vertical axis: a phone's plot needs its width
 VIEWS = ("rank", "contour")
 MOST_POINTS = 3000  # above that, the mean rank of the trials in each cell
 MOST_DOTS = 600  # trials drawn over a contour
@@ -117,7 +118,7 @@ def figure(info: PairInfo) -> Figure:
     frame = style.layout(
         KIND,
         xaxis=panels.axis_layout(info.x, panels.short_label(info.x)),
-        yaxis=panels.axis_layout(info.y, panels.short_label(info.y)),
+        yaxis=panels.axis_layout(info.y, panels.short_label(info.y), most=LONGEST_BESIDE),
         showlegend=False,
         margin={"l": 64, "r": 16, "t": 16, "b": 48},
     )
@@ -154,10 +155,13 @@ def _choices(info: PairInfo) -> dict[str, list[list[str]]]:
     names = [style.escaped(label) for label in info.offered]
     found = {}
     for place, name in enumerate(("x", "y")):
-        first: list[list[str]] = []
-        if len(names) > place:
+        first, others = [], names
+        if len(names) > place and info.trials.values.size >= ped_anova.LEAST:
             first = [["", _("{name} (most telling)", name=names[place])]]
-        found[name] = [*first, *([label, label] for label in names)]
+        elif len(names) > place:  # of so few trials nobody can tell: it is the first of the space
+            first = [["", names[place]]]
+            others = [label for label in names if label != names[place]]
+        found[name] = [*first, *([label, label] for label in others)]
     return found
 
 
@@ -195,7 +199,7 @@ def _together(info: PairInfo) -> str:
         )
         for t in info.together
     ]
-    return _("Act together: {pairs}.", pairs=", ".join(pairs))
+    return _("Act together: {pairs}.", pairs=listed(pairs))
 
 
 def _scale_of(*, reverse: bool = False) -> dict[str, Any]:

@@ -33,11 +33,11 @@ DENSITY_ON_DARK = [
 
 
 def axis_layout(
-    axis: Axis, title: str, *, room: int | None = None, **changes: Any
+    axis: Axis, title: str, *, room: int | None = None, most: int | None = None, **changes: Any
 ) -> dict[str, Any]:
     """The parameter as a Plotly axis: logarithmic where the space is, words for choices.
 
-    ``room``: characters that the words of all choices may take together.
+    ``room``: characters that the words of all choices may take together; ``most``: of each.
     """
     layout = style.axis(title, range=[axis.own_low, axis.high])
     if axis.kind == "log":
@@ -50,6 +50,8 @@ def axis_layout(
     elif axis.kind == "choice":
         layout["tickvals"] = [place for place, _ in axis.own_ticks]
         layout["ticktext"] = [words for _, words in axis.own_ticks]
+        if most is not None:
+            layout["ticktext"] = [_within(words, most) for words in layout["ticktext"]]
         if room is not None:
             layout["tickangle"] = 0  # Plotly would write them aslant, the first below the others
             layout["ticktext"] = _beside(layout["ticktext"], room)

@@ -33,6 +33,11 @@ def together(sentences: Iterable[str]) -> str:
     return _AFTER_STOP.sub(r"\1", " ".join(filter(None, sentences)))
 
 
+def listed(parts: Iterable[str]) -> str:
+    """Parts of a sentence, with what the reader's language puts between them."""
+    return gettext(", ").join(parts)
+
+
 def gettext(text: str, **values: Any) -> str:
     """The text in the reader's language, its ``{places}`` filled; one without is taken as it is."""
     said = _translate.get()(text)

@@ -34,4 +34,7 @@ def test_words_are_those_of_who_asks_and_only_for_the_while() -> None:
 
 def test_sentences_stand_after_each_other_as_their_language_has_it() -> None:
     assert together(["One.", "", "Two."]) == "One. Two."
-    assert together(["试验数：46。", "颜色：排名。", "46 trials"]) == "试验数：46。颜色：排名。46 trials"
+    assert (
+        together(["试验数：46。", "颜色：排名。", "46 trials"])
+        == "试验数：46。颜色：排名。46 trials"
+    )
