@@ -91,12 +91,14 @@ def figure(info: ImportanceInfo) -> Figure:
         if trace["x"]
     ]
     widest = max((s.high for s in info.scores), default=0.0)
+    view, ticks = min(max(widest * 132, 1.0) + 6, 140), {}
+    if widest > 0.75:  # not 120 %; and 100 stands clear of the trends beside it
+        view, ticks = max(view, 120.0), {"tickvals": [0, 25, 50, 75, 100]}
     frame = style.layout(
         KIND,
         xaxis=style.axis(
             _("Share of the effect (%)"),
-            domain=[0.0, 0.74], range=[0, min(max(widest * 132, 1.0) + 6, 140)],
-            **({"tickvals": [0, 25, 50, 75, 100]} if widest > 0.75 else {}),  # not 120 %
+            domain=[0.0, 0.74], range=[0, view], **ticks,
         ),
         xaxis2={
             "domain": [0.77, 1.0], "range": [-0.06, 1.06], "fixedrange": True, "showgrid": False,
