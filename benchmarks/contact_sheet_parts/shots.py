@@ -59,7 +59,8 @@ READY = """async () => {
   const until = performance.now() + 60000;
   const shown = () => [...document.querySelectorAll(".chart[data-kind], .chart")]
     .filter((c) => !c.hidden && c.checkVisibility() && c.querySelector(".chart-plot"));
-  const isDrawn = (chart) => chart.querySelector("[data-drawn], .report .main-svg, .report canvas") ||
+  const DRAWN = "[data-drawn], .report .main-svg, .report canvas";
+  const isDrawn = (chart) => chart.querySelector(DRAWN) ||
     (chart.querySelector(".chart-empty") && !chart.querySelector(".chart-empty").hidden);
   const mark = () => [document.documentElement.scrollHeight, document.querySelectorAll("*").length,
     ...[...document.querySelectorAll("[data-drawn]")].map((e) => e.dataset.drawn)].join();

@@ -91,7 +91,8 @@ def figure(info: ImportanceInfo) -> Figure:
         if trace["x"]
     ]
     widest = max((s.high for s in info.scores), default=0.0)
-    view, ticks = min(max(widest * 132, 1.0) + 6, 140), {}
+    view = min(max(widest * 132, 1.0) + 6, 140)
+    ticks: dict[str, Any] = {}
     if widest > 0.75:  # not 120 %; and 100 stands clear of the trends beside it
         view, ticks = max(view, 120.0), {"tickvals": [0, 25, 50, 75, 100]}
     frame = style.layout(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments import charts
+from experiments.charts import style
 from experiments.charts.words import gettext, spoken_by, together
 
 FILES = sorted(Path(charts.__file__).parent.glob("*.py"))
@@ -38,3 +39,10 @@ def test_sentences_stand_after_each_other_as_their_language_has_it() -> None:
         together(["试验数：46。", "颜色：排名。", "46 trials"])
         == "试验数：46。颜色：排名。46 trials"
     )
+
+
+def test_notes_too_long_for_a_phone_stand_below_each_other() -> None:
+    (short,) = style.corner_note(["3 off scale", "#7 reported nothing"], at_top=False)
+    (long,) = style.corner_note(["241 of 10000 curves; bands hold the others"] * 2, at_top=False)
+    assert short["text"] == "3 off scale · #7 reported nothing"
+    assert long["text"].count("<br>") == 1
