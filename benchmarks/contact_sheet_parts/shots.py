@@ -6,6 +6,7 @@ theme: the page follows the system's, as it does for who changes it at sunset.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ class Camera:
         self.page.on("console", self._console)
 
     def _console(self, message: Any) -> None:
-        if message.type == "error" and "404" not in message.text:
+        if message.type == "error" and not re.search("40[04]", message.text):  # meant so
             self.found.append(("console", message.text[:200]))
 
     def take(

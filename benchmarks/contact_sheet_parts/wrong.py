@@ -10,6 +10,7 @@ FIND = r"""(chinese) => {
   const root = document.documentElement;
   const modal = document.querySelector("dialog:modal");
   if (root.scrollWidth > innerWidth + 1) note("wider than its window", location.pathname);
+  if (document.querySelector(".swagger-ui")) return found; // not ours to dress, and in English
   const isShown = (e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true }) &&
     (!modal || modal.contains(e));
   const own = (e) => [...e.childNodes].filter((n) => n.nodeType === 3)
