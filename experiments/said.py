@@ -30,6 +30,7 @@ _PLACE = re.compile(r"(\{[A-Za-z_]\w*\})")
 _AT = re.compile(r"([\w.\-]+(?:\[[^\]\s]*\][\w.\-]*)*): (.+)", re.DOTALL)
 _ALSO, _AND = ("; ", "；"), (" and ", "，且")
 _END = re.compile(r"(?<=[.?]) (?=[A-Z'(])")
+_CHINESE = re.compile("[\u3400-\u9fff]")
 _MOST_PARTS = 60  # sentences after each other
 _DEEPEST = 4  # sentences in places of sentences
 _LONGEST = 4000  # characters of a text that is looked up
@@ -137,8 +138,11 @@ class Phrasebook:
             for (name, is_ours), value in zip(template.places, held, strict=True)
         }
         # a value is filled in as it is, whatever braces it holds
-        parts = _PLACE.split(template.said)
-        return "".join(values[part[1:-1]] if _PLACE.match(part) else part for part in parts)
+        said = ""
+        for part in _PLACE.split(template.said):
+            piece = values[part[1:-1]] if _PLACE.match(part) else part
+            said = _joined(said, piece)
+        return said
 
     def _held(self, words: str, depth: int) -> str | None:
         """What stands in a place, if that is ours: a sentence, a word, bounds joined by "and"."""
@@ -151,6 +155,15 @@ class Phrasebook:
         before, join, after = line.partition("; ")
         said = self._sentence(after, depth + 1) if join and after and depth < _DEEPEST else None
         return f"{before}{_ALSO[1]}{said}" if said else None
+
+
+def _joined(before: str, after: str) -> str:
+    """Two pieces of a sentence; a space for a Latin word's sake goes where both are Chinese."""
+    if before.endswith(" ") and _CHINESE.match(before[-2:-1]) and _CHINESE.match(after):
+        return before[:-1] + after
+    if after.startswith(" ") and _CHINESE.match(before[-1:]) and _CHINESE.match(after[1:]):
+        return before + after[1:]
+    return before + after
 
 
 def _small(text: str) -> str:

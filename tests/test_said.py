@@ -167,7 +167,7 @@ def test_rest_refuses_in_the_language_that_the_client_names(client: Client) -> N
     assert english.keys() == chinese.keys()
     field = "spec.maxTrialNum"
     assert english[field]["message"] == "must be a whole number, but got the text 'x'."
-    assert chinese[field]["message"] == "必须是整数，但得到的是 文本 'x'。"
+    assert chinese[field]["message"] == "必须是整数，但得到的是文本 'x'。"
     assert chinese[field]["line"] == english[field]["line"] == 3
     assert not any(english_in(error["message"] + error["hint"]) for error in chinese.values())
 

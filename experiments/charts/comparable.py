@@ -13,6 +13,7 @@ import numpy as np
 from experiments.charts.base import VALUED_STATES, Floats, Record, TrialRecord
 from experiments.charts.columns import Columns, Parameters, Places, SomeParameters, is_any_of
 from experiments.charts.words import gettext as _
+from experiments.charts.words import listed, together
 from experiments.states import FINISHED
 
 
@@ -37,17 +38,17 @@ class Comparable:
             parts.append(_("{n} without a value", n=self.n_valueless))
         if self.n_excluded:
             parts.append(_("{n} excluded", n=self.n_excluded))
-        return _("Left out: {parts}.", parts=", ".join(parts)) if parts else ""
+        return _("Left out: {parts}.", parts=listed(parts)) if parts else ""
 
     @property
     def nothing(self) -> str:
         """Why there is nothing to draw, where no trial can be compared."""
         if not self.n_valueless:
-            return " ".join([_("No trial has ended with a value yet."), self.left_out]).strip()
+            return together([_("No trial has ended with a value yet."), self.left_out])
         words = [_("None of {n} ended trials has a value.", n=self.n_valueless)]
         if self.n_excluded:
             words.append(_("Left out: {parts}.", parts=_("{n} excluded", n=self.n_excluded)))
-        return " ".join(words)
+        return together(words)
 
 
 def comparable(record: Record) -> Comparable:

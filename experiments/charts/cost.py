@@ -29,6 +29,7 @@ from experiments.charts.base import (
     flag_option,
 )
 from experiments.charts.words import gettext as _
+from experiments.charts.words import together
 
 KIND = "cost"
 SPENT = ("wall", "trials")
@@ -209,7 +210,7 @@ def _note(info: CostInfo) -> str:
         parts.append(
             _("Not counted: {time} in which no trial ran.", time=style.in_words(info.paused_s))
         )
-    return " ".join(parts)
+    return together(parts)
 
 
 def table(info: CostInfo) -> Table:

@@ -139,7 +139,7 @@ def _frame(info: DurationInfo) -> dict[str, Any]:
     if info.n_longer:
         frame["yaxis"]["range"] = [0.0, info.view_s / info.unit_s * 1.15]
         words = "▲ " + _("{n} longer", n=info.n_longer)
-        frame["annotations"] = style.corner_note([words], at_top=True, inside=False)
+        frame["annotations"] = style.note_below([words])
     return frame
 
 

@@ -26,6 +26,7 @@ from experiments.charts.base import (
 from experiments.charts.comparable import Comparable, comparable
 from experiments.charts.table import of_lines
 from experiments.charts.words import gettext as _
+from experiments.charts.words import together
 
 KIND = "edf"
 LEAST_FOR_HALVES = 20  # trials
@@ -140,7 +141,7 @@ def _note(info: EdfInfo) -> str:
         parts.append(_("Where the second half lies above the first, later trials were better."))
     if info.trials.left_out:
         parts.append(info.trials.left_out)
-    return " ".join(parts)
+    return together(parts)
 
 
 def _trace(line: Steps, far: float) -> dict[str, Any]:

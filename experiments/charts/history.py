@@ -40,6 +40,7 @@ from experiments.states import TrialState
 
 KIND = "history"
 X = ("number", "start", "time")
+FEW = 8  # points, between which every number is named
 MANY = 250  # points; above that they are drawn smaller
 MOST_POINTS = 1500  # above that the best are drawn, some of the others, and bands for all
 MOST_DRAWN = {
@@ -256,8 +257,11 @@ def figure(info: HistoryInfo) -> Figure:
     if info.best is not None:
         traces.append(_best_trace(info.best))
     x_axis = style.axis(_x_title(info))
-    if info.x == "number" and n < 8:
+    if info.x == "number" and n < FEW:
         x_axis["dtick"] = 1
+        # The first trial is no trial -1's neighbour, and there is room for what comes.
+        first = info.point(0).trial.number
+        x_axis["autorangeoptions"] = {"minallowed": first - 0.6, "include": first + FEW - 0.4}
     y_axis = style.axis(_("Value"), type="log" if info.log else "linear")
     if info.view is not None:
         y_axis["range"] = list(scale.axis_range(*info.view, log=info.log))

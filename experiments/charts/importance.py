@@ -17,6 +17,7 @@ from experiments.charts.base import STOPS, Cell, Chart, Figure, Options, Record,
 from experiments.charts.comparable import Comparable, comparable
 from experiments.charts.ped_anova import LEAST, Score
 from experiments.charts.words import gettext as _
+from experiments.charts.words import together
 
 KIND = "importance"
 MOST_BARS = 25
@@ -90,11 +91,15 @@ def figure(info: ImportanceInfo) -> Figure:
         if trace["x"]
     ]
     widest = max((s.high for s in info.scores), default=0.0)
+    view = min(max(widest * 132, 1.0) + 6, 140)
+    ticks: dict[str, Any] = {}
+    if widest > 0.75:  # not 120 %; and 100 stands clear of the trends beside it
+        view, ticks = max(view, 120.0), {"tickvals": [0, 25, 50, 75, 100]}
     frame = style.layout(
         KIND,
         xaxis=style.axis(
             _("Share of the effect (%)"),
-            domain=[0.0, 0.74], range=[0, min(max(widest * 132, 1.0) + 6, 140)],
+            domain=[0.0, 0.74], range=[0, view], **ticks,
         ),
         xaxis2={
             "domain": [0.77, 1.0], "range": [-0.06, 1.06], "fixedrange": True, "showgrid": False,
@@ -145,7 +150,7 @@ def note(info: ImportanceInfo) -> str:
         )
     if info.trials.left_out:
         parts.append(info.trials.left_out)
-    return " ".join(parts)
+    return together(parts)
 
 
 def _name(score: Score) -> str:

@@ -29,9 +29,11 @@ from experiments.charts.interaction import Together, acting_together
 from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
 from experiments.charts.table import with_parameters
 from experiments.charts.words import gettext as _
+from experiments.charts.words import listed, together
 from experiments.problems import Problem, ProblemsError, nearest
 
 KIND = "pair"
+LONGEST_BESIDE = 13  # characters of a choice on the vertical axis: a phone's plot needs its width
 VIEWS = ("rank", "contour")
 MOST_POINTS = 3000  # above that, the mean rank of the trials in each cell
 MOST_DOTS = 600  # trials drawn over a contour
@@ -116,7 +118,7 @@ def figure(info: PairInfo) -> Figure:
     frame = style.layout(
         KIND,
         xaxis=panels.axis_layout(info.x, panels.short_label(info.x)),
-        yaxis=panels.axis_layout(info.y, panels.short_label(info.y)),
+        yaxis=panels.axis_layout(info.y, panels.short_label(info.y), most=LONGEST_BESIDE),
         showlegend=False,
         margin={"l": 64, "r": 16, "t": 16, "b": 48},
     )
@@ -153,10 +155,13 @@ def _choices(info: PairInfo) -> dict[str, list[list[str]]]:
     names = [style.escaped(label) for label in info.offered]
     found = {}
     for place, name in enumerate(("x", "y")):
-        first: list[list[str]] = []
-        if len(names) > place:
-            first = [["", _("most telling: {name}", name=names[place])]]
-        found[name] = [*first, *([label, label] for label in names)]
+        first, others = [], names
+        if len(names) > place and info.trials.values.size >= ped_anova.LEAST:
+            first = [["", _("{name} (most telling)", name=names[place])]]
+        elif len(names) > place:  # of so few trials nobody can tell: it is the first of the space
+            first = [["", names[place]]]
+            others = [label for label in names if label != names[place]]
+        found[name] = [*first, *([label, label] for label in others)]
     return found
 
 
@@ -176,11 +181,13 @@ def _note(info: PairInfo) -> str:
     parts.append(_together(info))
     if info.trials.left_out:
         parts.append(info.trials.left_out)
-    return " ".join(parts)
+    return together(parts)
 
 
 def _together(info: PairInfo) -> str:
     """Which parameters act together, in words: what each does depends on the other."""
+    if info.both.size < ped_anova.LEAST:
+        return ""  # of so few nobody can tell
     if not info.together:
         return _("No two parameters act together beyond chance.")
     pairs = [
@@ -192,7 +199,7 @@ def _together(info: PairInfo) -> str:
         )
         for t in info.together
     ]
-    return _("Act together: {pairs}.", pairs=", ".join(pairs))
+    return _("Act together: {pairs}.", pairs=listed(pairs))
 
 
 def _scale_of(*, reverse: bool = False) -> dict[str, Any]:
@@ -218,14 +225,20 @@ def _points(info: PairInfo, chosen: np.ndarray[Any, Any], marker: dict[str, Any]
     assert info.y is not None
     xs, ys = _places(info, chosen)
     numbers = np.array([info.trials.trials[i].number for i in chosen], dtype=np.float64)
+    texts = zip(
+        [style.number_text(v, 6) for v in info.trials.values[chosen].tolist()],
+        panels.worded(info.x, xs),
+        panels.worded(info.y, ys),
+        strict=True,
+    )
     return {
         "type": "scatter", "mode": "markers", "uid": "trials",
         "x": panels.drawn_at(info.x, xs, numbers),
         "y": panels.drawn_at(info.y, ys, numbers * 1.7),
         "customdata": [int(n) for n in numbers],
-        "text": [style.number_text(v, 6) for v in info.trials.values[chosen].tolist()],
+        "text": [f"{value}<br>{x} · {y}" for value, x, y in texts],
         "marker": marker,
-        "hovertemplate": "<b>#%{customdata}</b> · %{text}<br>%{x} · %{y}<extra></extra>",
+        "hovertemplate": "<b>#%{customdata}</b> · %{text}<extra></extra>",
     }  # fmt: skip
 
 

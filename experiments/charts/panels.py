@@ -5,16 +5,18 @@ Shared by the charts that draw parameters against something: slice and pair.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from experiments.charts import scale, style
-from experiments.charts.axes import Axis
+from experiments.charts.axes import Axis, labels_of
 from experiments.charts.base import Floats
 
 LABEL_LENGTH = 26
-LEAST_WORD = 5  # characters of a choice
+LEAST_WORD = 6  # characters of a choice
+GAP = 2  # characters between two choices
 FEW_DECADES, MOST_DECADES = 2.0, 10.0  # of a log axis
 JITTER = 0.5  # of the way between two choices, over which equal ones are spread
 GOLDEN = 0.6180339887  # its multiples, less the whole ones, fill an interval evenly
@@ -31,11 +33,11 @@ DENSITY_ON_DARK = [
 
 
 def axis_layout(
-    axis: Axis, title: str, *, room: int | None = None, **changes: Any
+    axis: Axis, title: str, *, room: int | None = None, most: int | None = None, **changes: Any
 ) -> dict[str, Any]:
     """The parameter as a Plotly axis: logarithmic where the space is, words for choices.
 
-    ``room``: characters that the words of all choices may take together.
+    ``room``: characters that the words of all choices may take together; ``most``: of each.
     """
     layout = style.axis(title, range=[axis.own_low, axis.high])
     if axis.kind == "log":
@@ -48,10 +50,21 @@ def axis_layout(
     elif axis.kind == "choice":
         layout["tickvals"] = [place for place, _ in axis.own_ticks]
         layout["ticktext"] = [words for _, words in axis.own_ticks]
-        if room is not None:
-            most = max(LEAST_WORD, room // max(1, len(axis.own_ticks)))
+        if most is not None:
             layout["ticktext"] = [_within(words, most) for words in layout["ticktext"]]
+        if room is not None:
+            layout["tickangle"] = 0  # Plotly would write them aslant, the first below the others
+            layout["ticktext"] = _beside(layout["ticktext"], room)
     return layout | changes
+
+
+def _beside(words: list[str], room: int) -> list[str]:
+    """The choices' words, each as long as there is room for; where they are many, every n-th."""
+    shortest = min(LEAST_WORD, max((len(style.unescaped(w)) for w in words), default=0))
+    every = max(1, math.ceil(len(words) * (shortest + GAP) / room))
+    n_shown = max(1, math.ceil(len(words) / every))
+    most = max(LEAST_WORD, room // n_shown - GAP)
+    return [_within(w, most) if i % every == 0 else "" for i, w in enumerate(words)]
 
 
 def _within(words: str, most: int) -> str:
@@ -68,6 +81,14 @@ def short_label(axis: Axis, most: int = LABEL_LENGTH) -> str:
     if len(label) > most:
         label = "…" + label[1 - most :]
     return style.plain_text(label)
+
+
+def worded(axis: Axis, places: Floats) -> list[str]:
+    """What is at these places in words, for who points at one: drawn ones of choices are spread."""
+    if axis.kind != "choice":
+        return [style.number_text(v or 0.0, 6) for v in drawn_at(axis, places)]
+    words = [style.plain_text(label) for label in labels_of(axis.choices)]
+    return [words[round(place)] for place in places.tolist()]
 
 
 def drawn_at(axis: Axis, places: Floats, numbers: Floats | None = None) -> list[float | None]:

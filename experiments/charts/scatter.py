@@ -35,6 +35,7 @@ from experiments.charts.comparable import Comparable, comparable, goodness
 from experiments.charts.parallel import COLOURS_ON_DARK, COLOURS_ON_LIGHT
 from experiments.charts.trial_numbers import METRIC, PARAMETER, Maker
 from experiments.charts.words import gettext as _
+from experiments.charts.words import together
 from experiments.problems import Problem, ProblemsError, nearest
 
 KIND = "scatter"
@@ -383,7 +384,7 @@ def _note(info: ScatterInfo, n_drawn: int) -> str:
         parts.append(_("{n} trials are off scale.", n=n_outside))
     if info.trials.left_out:
         parts.append(info.trials.left_out)
-    return " ".join(parts)
+    return together(parts)
 
 
 def _of_colour(info: ScatterInfo) -> list[str]:

@@ -30,6 +30,7 @@ from experiments.charts.base import (
 from experiments.charts.comparable import Comparable, comparable
 from experiments.charts.table import with_parameters
 from experiments.charts.words import gettext as _
+from experiments.charts.words import together
 from experiments.states import TrialState
 
 KIND = "slice"
@@ -158,7 +159,7 @@ def figure(info: SliceInfo) -> Figure:
         return style.empty(KIND, info.trials.nothing)
     if not info.panels:
         words = [_("The search space has no parameter that varies."), info.trials.left_out]
-        return style.empty(KIND, " ".join(words).strip())
+        return style.empty(KIND, together(words))
     n_columns = min(info.n_columns, len(info.panels))
     n_rows = math.ceil(len(info.panels) / n_columns)
     is_narrow = info.n_columns <= FEW_COLUMNS  # few panels of a wide page have room
@@ -251,7 +252,7 @@ def _note(info: SliceInfo) -> str:
         parts.append(_("{n} values are off scale.", n=info.n_outside))
     if info.trials.left_out:
         parts.append(info.trials.left_out)
-    return " ".join(parts)
+    return together(parts)
 
 
 def _traces(info: SliceInfo, panel: Panel) -> list[dict[str, Any]]:
@@ -276,13 +277,15 @@ def _points(info: SliceInfo, panel: Panel) -> dict[str, Any]:
         marker["symbol"] = [
             DIAMOND_OPEN if t.state == TrialState.EARLY_STOPPED else CIRCLE for t in trials
         ]
+    places = np.array(panel.axis.places)[chosen]
     return {
         "type": "scatter", "mode": "markers", "uid": "points",
-        "x": panels.drawn_at(panel.axis, np.array(panel.axis.places)[chosen], numbers),
+        "x": panels.drawn_at(panel.axis, places, numbers),
         "y": scale.rounded(scale.drawable(info.trials.values[chosen]), 5),
         "customdata": [t.number for t in trials], "marker": marker,
-        "hovertemplate": "<b>#%{customdata}</b> · %{y:.6~g}<br>%{xaxis.title.text}: %{x}"
-        "<extra></extra>",
+        **({"text": panels.worded(panel.axis, places)} if panel.axis.kind == "choice" else {}),
+        "hovertemplate": "<b>#%{customdata}</b> · %{y:.6~g}<br>%{xaxis.title.text}: "
+        + ("%{text}" if panel.axis.kind == "choice" else "%{x}") + "<extra></extra>",
     }  # fmt: skip
 
 

@@ -36,6 +36,7 @@ from experiments.charts.columns import Places, is_any_of
 from experiments.charts.duration import STARTS
 from experiments.charts.table import state_of
 from experiments.charts.words import gettext as _
+from experiments.charts.words import together
 from experiments.states import TrialState
 
 KIND = "slots"
@@ -333,7 +334,7 @@ def _note(info: SlotsInfo) -> str:
                 all=info.n_runs,
             )
         )
-    return " ".join(parts)
+    return together(parts)
 
 
 def _bars(

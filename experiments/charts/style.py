@@ -38,6 +38,8 @@ _TIME_UNITS = (
     (-math.inf, 1.0, "s"),
 )  # fmt: skip
 
+LONGEST_NOTE = 44  # characters in a line
+BELOW_TICKS = 21  # pixels from the axis to its title
 REVISION = "keep"  # constant, so that zoom, brush and hidden traces outlive every update
 
 
@@ -100,16 +102,26 @@ def empty(kind: str, message: str, live: Mapping[str, Any] | None = None) -> Fig
 
 def corner_note(words: Iterable[str], *, at_top: bool, inside: bool = True) -> list[dict[str, Any]]:
     """Small words at a right corner of the plot, or just above it; none where there are none."""
-    text = " · ".join(words)
+    parts = list(words)
+    text = " · ".join(parts)
     if not text:
         return []
+    if len(text) > LONGEST_NOTE:  # a phone's plot is no wider
+        text = "<br>".join(parts)
     anchor = "top" if at_top and inside else "bottom"
     return [
         {
             "text": text, "showarrow": False, "xref": "paper", "yref": "paper",
             "x": 1, "y": int(at_top), "xanchor": "right", "yanchor": anchor, "font": {"size": 11},
+            "align": "right",
         }
     ]  # fmt: skip
+
+
+def note_below(words: Iterable[str]) -> list[dict[str, Any]]:
+    """The same below the axis, beside its title: for a plot full to its top, with a key above."""
+    below = {"yanchor": "top", "yshift": -BELOW_TICKS}
+    return [note | below for note in corner_note(words, at_top=False)]
 
 
 def star(size: int) -> dict[str, Any]:

@@ -6,13 +6,15 @@ without one they speak English. Labels are made while a figure is drawn, never w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 Translate = Callable[[str], str]
 
+_AFTER_STOP = re.compile("([。；！？]) ")
 _translate: ContextVar[Translate] = ContextVar("translate", default=str)
 
 
@@ -24,6 +26,16 @@ def spoken_by(translate: Translate) -> Iterator[None]:
         yield
     finally:
         _translate.reset(token)
+
+
+def together(sentences: Iterable[str]) -> str:
+    """Sentences one after the other: Chinese ones have their own space after the full stop."""
+    return _AFTER_STOP.sub(r"\1", " ".join(filter(None, sentences)))
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Parts of a sentence, with what the reader's language puts between them."""
+    return gettext(", ").join(parts)
 
 
 def gettext(text: str, **values: Any) -> str:

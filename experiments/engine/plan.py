@@ -48,7 +48,7 @@ def plan(now: Snapshot) -> Plan:
         reason = "The experiment was finished early."
         return _stop_all(now, reason) if now.active else Plan(finish=Phase.DONE, reason=reason)
     if not now.active and now.is_complete:
-        return Plan(finish=Phase.DONE, reason=f"{now.n_finished} trials have finished.")
+        return Plan(finish=Phase.DONE, reason=finished(now.n_finished))
     if not now.active and now.exhausted:
         return Plan(finish=Phase.DONE, reason="The tuner has nothing left to try.")
     if now.phase == Phase.PENDING:
@@ -59,6 +59,13 @@ def plan(now: Snapshot) -> Plan:
         return Plan()
     tripped = breaker.look(now.ended, now.alike, from_start=now.from_start)
     return _work(now) if tripped is None else Plan(suspend=tripped)
+
+
+def finished(n_finished: int) -> str:
+    """Why a complete experiment has ended, in words."""
+    if n_finished == 1:
+        return "1 trial has finished."
+    return f"{n_finished} trials have finished."
 
 
 def _stoppable(now: Snapshot) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from experiments import looks
 from experiments.access import policy
 from experiments.charts import sparkline as lines
+from experiments.charts.words import together
 from experiments.models import Experiment
 from experiments.said import ENGLISH, EVENTS, catalogue
 from experiments.said import said as said_of
@@ -104,6 +105,12 @@ def _handed(domain: str, name: str) -> SafeString:
     if language == ENGLISH:
         return SafeString("")
     return json_script(catalogue(domain, language), name)
+
+
+@register.simple_tag
+def sentences(*given: str | None) -> str:
+    """Sentences one after the other, as the reader's language puts them."""
+    return together(sentence or "" for sentence in given)
 
 
 @register.filter

@@ -20,6 +20,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop as N_
 from django.views.decorators.http import require_safe
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -61,6 +63,27 @@ REFERENCE = {
         f"coming-from-{name}": DOCS / "coming-from" / f"{name}.md"
         for name in ("nni", "katib", "wandb", "optuna", "ray", "t9k")
     },
+}
+
+# What the reference is called in the contents: the pages themselves are in English, and so are
+# their own titles.
+REFERENCE_TITLES = {
+    "manifest": N_("The manifest"),
+    "algorithms": N_("Algorithms"),
+    "trials": N_("Trials"),
+    "rest": N_("REST API and websocket"),
+    "shell": N_("The shell"),
+    "kubernetes": N_("On Kubernetes"),
+    "monitoring": N_("Figures for Prometheus"),
+    "aistore": N_("AIStore"),
+    "configuration": N_("Configuration"),
+    "notifications": N_("Notifications"),
+    "coming-from-nni": N_("Coming from NNI"),
+    "coming-from-katib": N_("Coming from Katib"),
+    "coming-from-wandb": N_("Coming from W&B Sweeps"),
+    "coming-from-optuna": N_("Coming from Optuna"),
+    "coming-from-ray": N_("Coming from Ray Tune"),
+    "coming-from-t9k": N_("Coming from TensorStack T9k AutoTune"),
 }
 
 # Which chapter explains a page, by the name of its route.
@@ -167,8 +190,13 @@ def _led_home(tokens: list[Token], file: Path) -> Iterator[Token]:
             lost -= 1
             continue
         elif token.type == "image":
-            token.attrSet("src", address(str(token.attrGet("src")), file) or "")
+            picture = address(str(token.attrGet("src")), file) or ""
+            token.attrSet("src", picture)
             token.attrSet("loading", "lazy")
+            if picture:  # on a phone its words are too small to read: touched, it is whole
+                yield Token("link_open", "a", 1, attrs={"href": picture})
+                yield token
+                token = Token("link_close", "a", -1)
         yield token
 
 
@@ -187,8 +215,8 @@ def contents() -> list[Entry]:
 
 def reference() -> list[Entry]:
     return [
-        Entry(name, page(file).title, reverse("help-reference", args=[name]))
-        for name, file in REFERENCE.items()
+        Entry(name, _(REFERENCE_TITLES[name]), reverse("help-reference", args=[name]))
+        for name in REFERENCE
     ]
 
 

@@ -1,7 +1,7 @@
 // Small fetch helper: JSON in and out, CSRF, and errors that carry what the server said.
 
 import { parse, stringify } from "./exact.js";
-import { gettext } from "./language.js";
+import { gettext, together } from "./language.js";
 
 export class ApiError extends Error {
   /**
@@ -11,7 +11,7 @@ export class ApiError extends Error {
    */
   constructor(status, errors, body) {
     super(
-      errors.map((e) => e.message).join(" ") ||
+      together(errors.map((e) => e.message)) ||
         gettext("The server answered {status}.", { status }),
     );
     this.status = status;

@@ -34,7 +34,7 @@ export const ngettext = (one, many, n, values = {}) =>
 
 /**
  * Sentences one after the other: Chinese ones have their own space after the full stop.
- * @param {string[]} sentences
+ * @param {(string | undefined)[]} sentences
  */
 export const together = (sentences) =>
   sentences

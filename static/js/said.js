@@ -10,12 +10,26 @@ const ALSO = /** @type {const} */ (["; ", "；"]);
 const AND = /** @type {const} */ ([" and ", "，且"]);
 const AS_IT_IS = new Set(["line", "lines"]);
 const END = /(?<=[.?]) (?=[A-Z'(])/;
+const CHINESE = /^[\u3400-\u9fff]/;
 const MOST_PARTS = 60;
 const DEEPEST = 4;
 const LONGEST = 4000;
 
 /** @param {string} text */
 const small = (text) => text.charAt(0).toLowerCase() + text.slice(1);
+
+/**
+ * Two pieces of a sentence; a space for a Latin word's sake goes where both are Chinese.
+ * @param {string} before
+ * @param {string} after
+ */
+function joined(before, after) {
+  if (before.endsWith(" ") && CHINESE.test(before.slice(-2, -1)) && CHINESE.test(after))
+    return before.slice(0, -1) + after;
+  if (after.startsWith(" ") && CHINESE.test(before.slice(-1)) && CHINESE.test(after.slice(1)))
+    return before + after.slice(1);
+  return before + after;
+}
 
 export class Phrasebook {
   /** @param {Record<string, string>} catalogue from English, with `{places}` */
@@ -128,8 +142,8 @@ export class Phrasebook {
     });
     return template.said
       .split(PLACE)
-      .map((part) => (PLACE.test(part) ? values[part.slice(1, -1)] : part))
-      .join("");
+      .map((part) => (PLACE.test(part) ? (values[part.slice(1, -1)] ?? "") : part))
+      .reduce(joined, "");
   }
 
   /**

@@ -39,7 +39,10 @@ def test_only_succeeded_trials_that_count_move_the_best_line() -> None:
 
 
 def test_the_earliest_of_equal_trials_is_the_best() -> None:
-    found = history.info(record([trial(i, 0.5) for i in range(3)]), {})
+    given = record([trial(i, 0.5) for i in range(3)])
+    axis = history.draw(given, {})["layout"]["xaxis"]
+    assert (axis["dtick"], axis["autorangeoptions"]) == (1, {"minallowed": -0.6, "include": 7.6})
+    found = history.info(given, {})
     assert found.best is not None
     assert found.best.trial.number == 0
 

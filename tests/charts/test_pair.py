@@ -51,7 +51,7 @@ def test_the_two_most_important_come_first_and_others_can_be_chosen() -> None:
     usual_y = names(figure)[1]
     assert len(set(names(pair.draw(bowl(400), {"x": usual_y})))) == 2
     choices = figure["layout"]["meta"]["choices"]
-    assert choices["x"][0] == ["", f"most telling: {names(figure)[0]}"]
+    assert choices["x"][0] == ["", f"{names(figure)[0]} (most telling)"]
     assert sorted(value for value, _ in choices["y"][1:]) == ["a", "b", "c", "noise"]
 
 
@@ -63,6 +63,35 @@ def test_colour_follows_the_rank_and_the_best_lie_on_top() -> None:
     assert dots["customdata"][-1] == best.number
     assert star["customdata"] == [best.number]
     assert star["x"] == pytest.approx([best.parameters["a"]], rel=1e-3)
+
+
+def test_of_few_trials_no_parameter_is_said_to_tell_most() -> None:
+    for given in (bowl(20), record([], space=SPACE)):
+        choices = pair.draw(given, {})["layout"]["meta"]["choices"]
+        offered = [words for _, words in choices["x"]]
+        assert not any("telling" in words for words in offered)
+        assert sorted(offered) == ["a", "b", "c", "noise"]
+    assert "act together" not in pair.draw(bowl(20), {})["layout"]["meta"]["note"]
+
+
+def test_long_choices_leave_a_phone_its_plot() -> None:
+    seeds = [1234567890123456, 1234567890123999, 7]
+    space = {"a": {"_type": "choice", "_value": seeds}, "b": {"_type": "uniform", "_value": [0, 1]}}
+    trials = [trial(n, n / 9, parameters={"a": seeds[n % 3], "b": n / 9}) for n in range(9)]
+    axis = pair.draw(record(trials, space=space), {"x": "b", "y": "a"})["layout"]["yaxis"]
+    assert axis["ticktext"] == ["12345678…3456", "12345678…3999", "7"]
+
+
+def test_who_points_at_a_trial_reads_its_choice_and_not_where_it_was_spread_to() -> None:
+    given = bowl(40)
+    (dots, star) = pair.draw(given, {"x": "c", "y": "a"})["data"]
+    by_number = {t.number: t for t in given.trials}
+    for number, text in zip(dots["customdata"], dots["text"], strict=True):
+        parameters = by_number[number].parameters
+        x, y = text.split("<br>")[1].split(" · ")
+        assert x == parameters["c"]
+        assert float(y) == pytest.approx(parameters["a"], rel=1e-4)
+    assert "%{x}" not in dots["hovertemplate"] + star["hovertemplate"]
 
 
 def test_ranks_are_the_same_for_a_score_and_its_negative() -> None:

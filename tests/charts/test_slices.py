@@ -75,7 +75,24 @@ def test_words_of_choices_have_room_beside_each_other() -> None:
     wide = panel(slices.draw(given, {}), "a")["axis"]["ticktext"]
     assert wide == ["1234567890123456", "1234567890123999", "7"]
     narrow = panel(slices.draw(given, {"columns": "2"}), "a")["axis"]["ticktext"]
-    assert narrow == ["12345…56", "12345…99", "7"]
+    assert narrow == ["123…56", "123…99", "7"]
+
+
+def test_of_many_choices_every_so_many_are_named_and_none_aslant() -> None:
+    """Who points at a trial reads its own choice, not the place where it was spread to."""
+    space = {name: {"_type": "choice", "_value": list(range(1000, 1024))} for name in "ab"}
+    trials = [
+        trial(n, value=float(n), parameters={"a": 1000 + n % 24, "b": 1000 + n % 7})
+        for n in range(48)
+    ]
+    drawn = slices.draw(record(trials, space=space), {"columns": "2"})
+    shown = panel(drawn, "a")
+    named = [words for words in shown["axis"]["ticktext"] if words]
+    assert len(shown["axis"]["ticktext"]) == len(shown["axis"]["tickvals"]) == 24
+    assert named == ["1000", "1006", "1012", "1018"]
+    assert shown["axis"]["tickangle"] == 0
+    assert shown["points"]["text"] == [str(1000 + n % 24) for n in range(48)]
+    assert "%{text}" in shown["points"]["hovertemplate"]
 
 
 def test_equal_choices_are_spread_and_stay_near_their_place() -> None:

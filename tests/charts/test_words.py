@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from experiments import charts
-from experiments.charts.words import gettext, spoken_by
+from experiments.charts import style
+from experiments.charts.words import gettext, spoken_by, together
 
 FILES = sorted(Path(charts.__file__).parent.glob("*.py"))
 
@@ -30,3 +31,18 @@ def test_words_are_those_of_who_asks_and_only_for_the_while() -> None:
         assert gettext("{n} others", n=3) == "其他 3 个"
     assert gettext("{n} others", n=3) == "3 others"
     assert gettext("100 % of {name}") == "100 % of {name}"  # nothing to fill, nothing read
+
+
+def test_sentences_stand_after_each_other_as_their_language_has_it() -> None:
+    assert together(["One.", "", "Two."]) == "One. Two."
+    assert (
+        together(["试验数：46。", "颜色：排名。", "46 trials"])
+        == "试验数：46。颜色：排名。46 trials"
+    )
+
+
+def test_notes_too_long_for_a_phone_stand_below_each_other() -> None:
+    (short,) = style.corner_note(["3 off scale", "#7 reported nothing"], at_top=False)
+    (long,) = style.corner_note(["241 of 10000 curves; bands hold the others"] * 2, at_top=False)
+    assert short["text"] == "3 off scale · #7 reported nothing"
+    assert long["text"].count("<br>") == 1

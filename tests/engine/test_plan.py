@@ -90,7 +90,7 @@ def now(*states: TrialState, **changes: object) -> Snapshot:
         (now(suspended=True), Plan()),
         (now(R, W, suspended=True), Plan()),
         (now(OK, suspended=True, max_trials=1),
-         Plan(finish="DONE", reason="1 trials have finished.")),
+         Plan(finish="DONE", reason="1 trial has finished.")),
         # finished early: stop, then DONE
         (now(OK, R, W, finish_requested=True),
          Plan(stop=(1, 2), reason="The experiment was finished early.")),

@@ -18,7 +18,7 @@ import numpy as np
 from django.db import connection, transaction
 from django.utils import timezone
 
-from experiments.engine.plan import TIME_UP
+from experiments.engine.plan import TIME_UP, finished
 from experiments.manifest.spec import to_manifest
 from experiments.models import (
     Event,
@@ -337,7 +337,7 @@ class _Writer:
             end: tuple[EventKind, str, str, str] = (EventKind.SUSPENDED, "", "", "")
             if ended:
                 n_over = int((~self.gone.retried & ~self.gone.cut_off).sum())
-                reason = _REASONS.get(wish.phase, f"{n_over} trials have finished.")
+                reason = _REASONS.get(wish.phase, finished(n_over))
                 end = (EventKind.PHASE, Phase.RUNNING, _PHASES[wish.phase], reason)
             events.append((last_seq, *end, until))
         Event.objects.bulk_create(

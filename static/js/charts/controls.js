@@ -153,6 +153,7 @@ function offerWords(select, choices) {
   const options = choices.map((pair) => pair.map(wordsIn));
   select.replaceChildren(...options.map(([value, words]) => h("option", { value }, words)));
   select.value = options.some(([value]) => value === chosen) ? chosen : "";
+  select.title = select.selectedOptions[0]?.textContent ?? ""; // it may be too long for its field
   select.hidden = choices.length < 2;
 }
 

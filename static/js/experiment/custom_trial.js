@@ -4,7 +4,7 @@ import { ApiError, api, wordsOf } from "../api.js";
 import { all, byId, find, h, toast } from "../dom.js";
 import { parse, stringify } from "../exact.js";
 import { number } from "../format.js";
-import { gettext } from "../language.js";
+import { gettext, together } from "../language.js";
 
 const OTHER = "other:"; // never the text of a JSON value
 
@@ -237,12 +237,12 @@ export class CustomTrial {
     const errors = error instanceof ApiError ? error.errors : [];
     const rest = errors.length ? [] : [wordsOf(error)];
     for (const { path, message, hint } of errors) {
-      const words = [message, hint].filter(Boolean).join(" ");
+      const words = together([message, hint]);
       const name = [...this.fields.keys()].find((n) => isWithin(path, `parameters.${n}`));
       if (name) this.mark(name, words);
       else rest.push(path ? `${path}: ${words}` : words);
     }
-    this.problem(rest.join(" "));
+    this.problem(together(rest));
     this.force.hidden = !(error instanceof ApiError && error.status === 400);
   }
 }

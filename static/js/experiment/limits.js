@@ -3,7 +3,7 @@
 import { ApiError, api, wordsOf } from "../api.js";
 import { byId, find, toast } from "../dom.js";
 import { duration } from "../format.js";
-import { gettext } from "../language.js";
+import { gettext, together } from "../language.js";
 
 /** @typedef {"max_trials" | "concurrency" | "max_exec_seconds"} Limit */
 
@@ -175,7 +175,7 @@ export class Limits {
   refused(errors, changed) {
     for (const { path, message, hint } of errors) {
       const name = NAMES.find((n) => path === n || path.endsWith(`.${n}`)) ?? changed[0];
-      this.mark(name, [message, hint].filter(Boolean).join(" "));
+      this.mark(name, together([message, hint]));
     }
   }
 }

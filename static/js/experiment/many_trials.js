@@ -3,7 +3,7 @@
 import { ApiError, api, wordsOf } from "../api.js";
 import { byId, find, h, toast } from "../dom.js";
 import { parse } from "../exact.js";
-import { gettext, ngettext } from "../language.js";
+import { gettext, ngettext, together } from "../language.js";
 
 const MOST_SHOWN = 12; // problems
 const EXAMPLE = "lr,optimizer,optimizer.momentum\n0.1,adam,\n0.01,sgd,0.9";
@@ -97,4 +97,4 @@ export class ManyTrials {
 
 /** @param {Problem} problem */
 const wordsFor = ({ path, message, hint }) =>
-  [path && `${path}: ${message}`, !path && message, hint].filter(Boolean).join(" ");
+  together([path ? `${path}: ${message}` : message, hint]);

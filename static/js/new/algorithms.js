@@ -25,8 +25,8 @@ function settingField(kind, info, args, changed) {
   const shown = info.default === null ? gettext("none") : String(info.default);
   const limits = [info.limits && `${info.limits}`, gettext("default {value}", { value: shown })]
     .filter(Boolean)
-    .join("; ");
-  const help = `${info.help} (${limits})`;
+    .join(gettext("; "));
+  const help = info.help + gettext(" ({limits})", { limits });
   const key = info.name;
   const attributes = { "data-testid": id };
   if (info.choices.length || info.type === "true or false") {

@@ -118,7 +118,7 @@ export function drawForecast(root, forecast) {
         "ul",
         { class: "programs", "data-testid": "programs" },
         programs.map((program) =>
-          h("li", {}, icon("terminal"), h("span", {}, `${program.sentence}.`)),
+          h("li", {}, icon("terminal"), h("span", {}, program.sentence + gettext("."))),
         ),
       ),
     h(

@@ -164,7 +164,7 @@ function drawWhy(trial, stop) {
   const { label, icon: name } = LOOKS.states[trial.state];
   box.className = `notice detail-message ${css ?? "notice-info"}`;
   const receipt = trial.state === "EARLY_STOPPED" ? stopReceipt(stop?.data ?? {}) : null;
-  const words = [h("strong", {}, label), reason ? `: ${reason}` : "."];
+  const words = [h("strong", {}, label), reason ? gettext(": ") + reason : gettext(".")];
   box.replaceChildren(icon(ended ? name : "info"), h("div", {}, words, receipt));
 }
 

@@ -4,7 +4,7 @@ import { ApiError, api, isAbort } from "../api.js";
 import { byId, h, hit, toast } from "../dom.js";
 import { flatNames } from "../flat.js";
 import { keepingFocus } from "../focus.js";
-import { gettext } from "../language.js";
+import { gettext, together } from "../language.js";
 import { allColumns, drawColumnsMenu, headCell, usualColumns } from "./columns.js";
 import { FilterBar } from "./filter_bar.js";
 import { Pager } from "./pager.js";
@@ -400,11 +400,11 @@ export class TrialTable {
     const at = about("at");
     this.jumpTo = undefined;
     if (at) {
-      this.pager.problem([at.message, at.hint].filter(Boolean).join(" "));
+      this.pager.problem(together([at.message, at.hint]));
     } else if (error.status === 404 && this.query.page > 1) {
       this.changed(); // fewer rows than there were
     } else if (where) {
-      this.filter.problem([where.message, where.hint].filter(Boolean).join(" "));
+      this.filter.problem(together([where.message, where.hint]));
     } else if (about("order") && !this.query.hasDefaultOrder) {
       toast(
         gettext("{problem} The newest come first instead.", {
