@@ -21,6 +21,7 @@ from experiments.charts import CHARTS
 from experiments.models import Experiment
 from experiments.selectors import one_file, report
 from experiments.selectors.export import csv_text, export
+from experiments.services import figures
 from experiments.services.generated.rows import generate
 from experiments.services.generated.wish import Wish
 from experiments.states import Phase, TrialState
@@ -75,6 +76,8 @@ def nasty(make_experiment: Any, make_trial: Any) -> Experiment:
         )  # fmt: skip
     make_trial(found, state=TrialState.FAILED, reason=NASTY, exit_code=3, parameters={"n": 1})
     make_trial(found, state=TrialState.EARLY_STOPPED, reason=NASTY, value=9.0, n_reports=7)
+    own = {"data": [{"type": "bar", "x": [NASTY], "y": [1]}], "layout": {"title": {"text": NASTY}}}
+    figures.keep(found, "own", own, None)
     changes.update_best(found)
     found.refresh_from_db()
     return found
@@ -83,9 +86,11 @@ def nasty(make_experiment: Any, make_trial: Any) -> Experiment:
 def test_nothing_of_a_users_becomes_markup(nasty: Experiment) -> None:
     page = Page(export(nasty, "html").decode())
     assert "img" not in page.tags
-    assert page.tags.count("script") == 4  # drawing, figures, Plotly, the table
+    assert page.tags.count("script") == 5  # drawing, figures, own ones, Plotly, the table
     assert page.text.count(NASTY) >= 6  # name, notes, message, parameters, reasons
     json.loads(page.scripts["figures"])
+    assert "<script" not in page.scripts["own-figures"]
+    assert len(json.loads(page.scripts["own-figures"])) == 1
 
 
 def test_only_the_scripts_of_the_file_may_run_and_nothing_is_loaded(nasty: Experiment) -> None:
