@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -37,10 +38,14 @@ def winner_json(experiment: Experiment) -> dict[str, Any]:
 
 def _winner(experiment: Experiment) -> dict[str, Any]:
     trials = trial_columns.of(experiment, _COLUMNS)
-    every = zip(*(trials[name] for name in _COLUMNS), strict=True)
+    parameters = trials["parameters"]
+    rough = trials.once(
+        "told_apart", partial(_roughly, parameters), partial(_roughly_again, parameters)
+    )
+    every = zip(*(trials[name] for name in _COLUMNS), rough, strict=True)
     rows = [row for row in every if row[1] in FINISHED and not row[7]]
     is_well = [row[1] == TrialState.SUCCEEDED and row[3] is not None for row in rows]
-    told_apart = keys([row[4] for row in rows])
+    told_apart = keys([row[4] for row in rows], [row[8] for row in rows])
     runs = [
         Run(row[0], key, row[3] if well else None)
         for row, key, well in zip(rows, told_apart, is_well, strict=True)
@@ -61,23 +66,44 @@ def _winner(experiment: Experiment) -> dict[str, Any]:
     }
 
 
-def keys(each: Sequence[Mapping[str, Any]]) -> list[Hashable]:
+def keys(
+    each: Sequence[Mapping[str, Any]], rough: Sequence[Hashable] | None = None
+) -> list[Hashable]:
     """What tells parameters apart: equal where they are the same as JSON, and only there.
 
-    Most are like no others: only those that may be are written as JSON, which takes long.
+    Most are like no others by the ``rough`` keys: only those that may be are written as JSON,
+    which takes long.
     """
-    encode = json.JSONEncoder(sort_keys=True).encode
-    rough: list[Hashable] = []  # 1, 1.0 and true are alike
-    for parameters in each:
-        try:
-            rough.append(frozenset(parameters.items()))
-        except TypeError:  # nested
-            rough.append(encode(parameters))
+    rough = _roughly(each) if rough is None else rough
     n_alike = Counter(rough)
     return [
-        key if n_alike[key] == 1 else encode(parameters)
+        key if n_alike[key] == 1 else _as_json(parameters)
         for key, parameters in zip(rough, each, strict=True)
     ]
+
+
+_as_json = json.JSONEncoder(sort_keys=True).encode
+
+
+def _roughly(each: Sequence[Mapping[str, Any]]) -> list[Hashable]:
+    """Equal where parameters are; but 1, 1.0 and true are alike."""
+    return [_rough(parameters) for parameters in each]
+
+
+def _roughly_again(
+    each: Sequence[Mapping[str, Any]], before: list[Hashable], places: Sequence[int]
+) -> list[Hashable]:
+    found = [*before, *[None] * (len(each) - len(before))]
+    for place in places:
+        found[place] = _rough(each[place])
+    return found
+
+
+def _rough(parameters: Mapping[str, Any]) -> Hashable:
+    try:
+        return frozenset(parameters.items())
+    except TypeError:  # nested
+        return _as_json(parameters)
 
 
 def _outlook(

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from experiments.charts import CHARTS
 from experiments.models import Experiment, Trial
-from experiments.selectors import chart_data, early, selection, trial_columns
+from experiments.selectors import chart_data, early, selection, trial_columns, winner
 from experiments.selectors.pace import pace_json
 from experiments.selectors.selection import WHOLE
 from experiments.selectors.triage import failures_json
@@ -168,7 +168,7 @@ def test_what_charts_say_of_kept_trials_is_what_they_say_of_all_read_anew(
     def said() -> str:
         experiment.refresh_from_db()
         figures = {kind: chart_data._drawn(experiment, CHARTS[kind], {}, WHOLE) for kind in CHARTS}
-        others = [pace_json(experiment), failures_json(experiment)]
+        others = [pace_json(experiment), failures_json(experiment), winner._winner(experiment)]
         return json.dumps([figures, others], sort_keys=True)
 
     def nothing() -> None:
@@ -186,6 +186,9 @@ def test_what_charts_say_of_kept_trials_is_what_they_say_of_all_read_anew(
     def another_kind_of_value() -> None:
         more(20, TrialState.SUCCEEDED, "auto", 0.2)
 
+    def the_same_parameters() -> None:
+        more(22, TrialState.SUCCEEDED, 0.05, 0.94)  # as those of 18
+
     def another_running() -> None:
         more(21, TrialState.RUNNING, 3)
 
@@ -200,7 +203,7 @@ def test_what_charts_say_of_kept_trials_is_what_they_say_of_all_read_anew(
     before = said()
     for change in (
         nothing, ends, is_excluded, another_number, another_kind_of_value, another_running,
-        reports, is_replaced,
+        reports, the_same_parameters, is_replaced,
     ):  # fmt: skip
         change()
         kept = said()
