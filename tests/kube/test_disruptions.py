@@ -97,7 +97,7 @@ def test_a_drained_helper_starts_its_trial_anew(
 ):
     """Of another kind than the replica that decides, which would go on without it."""
     use_engine(engine)
-    rows = tasks("pytorch", {"master": 1, "worker": 1}, 600)
+    rows = tasks("pytorch", {"master": 1, "worker": 1}, 600, "together")
     row = experiment(namespace, "pytorch", rows, maxTrialNum=1)
     api = KubeApi.with_configuration(control_plane.client().configuration)
 

@@ -1,8 +1,8 @@
 """A trial for the test cluster, standard library only: ``trial.py [seconds] [mode]``.
 
 Prints what it was given, as JSON in one line. Rank 0 gets its parameters and reports as the T9k
-SDK does; ps and evaluator run until they are ended, as the real ones do. In mode ``chief`` rank 0
-ends only after ps has begun.
+SDK does; ps and evaluator run until they are ended, as the real ones do, other helpers end at once
+or, in mode ``together``, take as long. In mode ``chief`` rank 0 ends only after ps has begun.
 """
 
 import json
@@ -29,6 +29,7 @@ if task.get("type") in ("ps", "evaluator"):
         begun.touch()
     time.sleep(3600)
 if rank > 0 or (task.get("type") == "worker" and mode == "chief"):
+    time.sleep(seconds if mode == "together" else 0)
     print("a helper ends", flush=True)
     sys.exit(0)
 
