@@ -12,10 +12,9 @@ from typing import Any
 
 from experiments.convert.choosing import FALLBACK, fit_to_space, put_algorithm
 from experiments.convert.draft import Draft, Section, limits
-from experiments.convert.katib_trial import put_template
+from experiments.convert.katib_trial import BUDGET, put_template
 from experiments.manifest.reading import at, kind_of
 
-BUDGET = "TRIAL_BUDGET"  # what our advisors call a trial's resource
 MOST_STEPS = 1000
 
 _ALGORITHMS = {

@@ -15,7 +15,7 @@ from experiments.convert.draft import Draft, Section
 from experiments.manifest.reading import at
 from experiments.manifest.training_spec import MAIN_CONTAINER
 
-BUDGET = "TRIAL_BUDGET"
+BUDGET = "TRIAL_BUDGET"  # what our advisors call a trial's resource
 _PLACEHOLDER = re.compile(r"\$\{trialParameters\.([^}]*)\}")
 _META = re.compile(r"\$\{trialSpec\.(\w+)(?:\[([^\]]*)\])?\}\Z")
 _JOBS = {

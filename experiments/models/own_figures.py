@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.db import models
-from django.utils import timezone
 
+from experiments.models.authored import Authored
 from experiments.models.state import Experiment
 
 MAX_NAME = 80
 
 
-class OwnFigure(models.Model):
+class OwnFigure(Authored):
     # The last release deletes experiments without knowing of these rows: no constraint may stop it.
     experiment = models.ForeignKey(
         Experiment, on_delete=models.CASCADE, related_name="own_figures", db_constraint=False
@@ -25,18 +24,8 @@ class OwnFigure(models.Model):
     size = models.PositiveIntegerField()  # bytes of it
     n_traces = models.PositiveIntegerField()
     n_points = models.PositiveIntegerField()
-    author = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        null=True,
-        blank=True,
-        on_delete=models.SET_NULL,
-        db_constraint=False,
-        related_name="+",
-    )
-    changed_at = models.DateTimeField(default=timezone.now)
 
-    class Meta:
-        ordering = ["name", "id"]
+    class Meta(Authored.Meta):
         constraints = [
             models.UniqueConstraint(fields=["experiment", "name"], name="own_figure_name_unique")
         ]

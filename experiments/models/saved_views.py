@@ -5,14 +5,13 @@ Whoever may see the experiment sees them; nothing depends on these rows.
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.db import models
-from django.utils import timezone
 
+from experiments.models.authored import Authored
 from experiments.models.state import Experiment
 
 
-class SavedView(models.Model):
+class SavedView(Authored):
     """``query`` is what stands in the page's address after the question mark."""
 
     # The last release deletes experiments without knowing of these rows: no constraint may stop it.
@@ -21,18 +20,8 @@ class SavedView(models.Model):
     )
     name = models.CharField(max_length=100)
     query = models.TextField()
-    author = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        null=True,
-        blank=True,
-        on_delete=models.SET_NULL,
-        db_constraint=False,
-        related_name="+",
-    )
-    changed_at = models.DateTimeField(default=timezone.now)
 
-    class Meta:
-        ordering = ["name", "id"]
+    class Meta(Authored.Meta):
         constraints = [
             models.UniqueConstraint(fields=["experiment", "name"], name="saved_view_name_unique")
         ]
