@@ -5,9 +5,9 @@ has in one go, maps and three dimensions among it. What is made of it here, when
 looks for its static files, has the same modules, less those that our charts never ask for, and
 evaluates nothing by itself: it leaves ``window.PlotlyParts``, functions that
 ``static/js/charts/plotly.js`` calls one after the other with pauses between. The last one returns
-Plotly. And between two steps of a drawing it asks ``betweenPieces`` of the element, where there is
-one, so that ``static/js/charts/plot.js`` can pause there. A bundle that is not built as those known
-is served as it is: it works, in one go.
+Plotly. And before the steps of a drawing it asks ``inPieces`` of the element, where there is one,
+what to do in their place, so that ``static/js/charts/plot.js`` can pause between them. A bundle
+that is not built as those known is served as it is: it works, in one go.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TRACES = frozenset(
     {"bar", "box", "contour", "heatmap", "histogram", "histogram2d", "histogram2dcontour", "pie"}
     | {"violin"}
 )
-FORM = 4  # counted up with every change of what is made here
+FORM = 5  # counted up with every change of what is made here
 
 # esbuild wraps each CommonJS module in W(), which runs it when it is first called. The last one
 # registers every kind of trace with the core.
@@ -57,8 +57,12 @@ _WHOLE = (
 _END = "return Plotly;\n}));"
 _GLOBAL = "window.Plotly = Plotly;"
 _ESM = re.compile(r"([\w$]+)=Ea\(")  # modules of the newer kind lie between the others, not in them
-# What each step of a drawing ends with: a promise of what is to be waited for, if there is any.
-_STEP_ENDS = re.compile(r"\w+\.previousPromises=function\((\w+)\)\{")
+# Where a drawing sets out on its steps, each of which it waits for. It does not wait for what is
+# within them: a legend that pauses is laid out after the margins were made for it.
+_STEPS = re.compile(
+    r"(\.doAutoMargin,[\w$]+\.previousPromises\);"
+    r"var [\w$]+=[\w$]+\.syncOrAsync\()([\w$]+),([\w$]+)\)"
+)
 _MAPS = "maplibregl-"  # the largest of those, of no use without traces of maps
 
 
@@ -160,9 +164,9 @@ def _whole_at_once(text: str) -> str:
 
 
 def _asking(bundle: str) -> str:
-    if len(_STEP_ENDS.findall(bundle)) != 1:
-        raise UnknownBundle("the end of a step of a drawing is not the one that is known")
-    return _STEP_ENDS.sub(r"\g<0>\1.betweenPieces&&\1.betweenPieces();", bundle)
+    if len(_STEPS.findall(bundle)) != 1:
+        raise UnknownBundle("the steps of a drawing are not those that are known")
+    return _STEPS.sub(r"\1\3.inPieces?\3.inPieces(\2):\2,\3)", bundle)
 
 
 def _modules(bundle: str, end: int) -> dict[str, Module]:

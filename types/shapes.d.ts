@@ -437,12 +437,13 @@ interface Theme {
 
 // ---- what other scripts put into the page
 
+type DrawingStep = () => Promise<unknown> | undefined;
+
 interface PlotElement extends HTMLElement {
   layout: Layout;
   data: Trace[];
-  _promises?: Promise<unknown>[];
-  /** asked between two steps of a drawing */
-  betweenPieces?: () => void;
+  /** asked what to do in place of the steps of a drawing; one that gives a promise is waited for */
+  inPieces?: (steps: DrawingStep[]) => DrawingStep[];
   on(event: string, listener: (event: any) => void): void;
 }
 

@@ -51,7 +51,10 @@ class Curve(models.Model):
     fine = models.BinaryField(null=True)  # where coarse has not all of it; compressed
 
     class Meta:
-        indexes = [models.Index(fields=["experiment", "name"], name="curve_of_metric")]
+        # which trials have one, and of how many reports: without reading a row of the table
+        indexes = [
+            models.Index(fields=["experiment", "name", "trial", "n_reports"], name="curve_known")
+        ]
         constraints = [models.UniqueConstraint(fields=["trial", "name"], name="curve_unique")]
 
     def __str__(self) -> str:

@@ -350,7 +350,10 @@ class Trial(models.Model):
         ordering = ["number"]
         indexes = [
             models.Index(fields=["experiment", "seq"], name="trial_cursor"),  # the hub
-            models.Index(fields=["experiment", "state"], name="trial_state"),  # loop and counts
+            # the loop; and ``count_trials``, without reading a row of the table
+            models.Index(
+                fields=["experiment", "state", "retried", "cut_off"], name="trial_counted"
+            ),
             # the table by value, without reading the rows that are not shown; the best one
             models.Index(fields=["experiment", "value", "number"], name="trial_value"),
         ]

@@ -1,7 +1,8 @@
-"""What the charts of a large experiment need, read while the browser still fetches their scripts.
+"""What the page of a large experiment needs, read while the browser still fetches its scripts.
 
 Called by the experiment's page. A hint and no more: charts asked for meanwhile wait for it, as they
-wait for each other, and read by themselves whatever it has not read.
+wait for each other, and read by themselves whatever it has not read. What is said below them comes
+out of the same reading: to read all trials again for one column takes nearly as long.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from django.db import DatabaseError, connection
 
 from experiments.charts import axes
 from experiments.models import Experiment
-from experiments.selectors import chart_data, curve_data, trial_records
+from experiments.selectors import chart_data, curve_data, triage, trial_records, winner
 from experiments.selectors.kept import turns
 
 LEAST = 5000  # trials; fewer are read in no time
@@ -39,7 +40,8 @@ def begin(experiment: Experiment, n_trials: int) -> threading.Thread | None:
 def _read(experiment: Experiment) -> None:
     try:
         with turns.of(experiment.pk):
-            rows = trial_records.of(experiment)
+            also = (*triage.COLUMNS, *winner.COLUMNS)
+            rows, _ = trial_records.with_columns(experiment, also)
             axes.axes(chart_data.search_space(experiment), rows.kept.parameters)
             curve_data.know(experiment)
     except DatabaseError:  # whoever asks for a chart is told

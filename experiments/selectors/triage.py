@@ -22,6 +22,7 @@ from experiments.selectors.kept import turns
 from experiments.selectors.selection import WHOLE, Selection
 from experiments.states import WENT_WRONG, TrialState
 
+COLUMNS = ("exit_code", "reason", "retried")  # beside a trial's record
 NEWEST = 5000  # of either kind; what went wrong before them is of another day
 MOST_GROUPS = 20
 MOST_PLACED = 5  # groups of which it is said where they fail: the largest
@@ -39,7 +40,7 @@ def failures_json(experiment: Experiment, asked: Selection = WHOLE) -> dict[str,
 
 
 def _failures(experiment: Experiment, chosen: Collection[int] | None) -> dict[str, Any]:
-    rows, columns = trial_records.with_columns(experiment, ("exit_code", "reason", "retried"))
+    rows, columns = trial_records.with_columns(experiment, COLUMNS)
     every = rows.kept.columns
     counts = ~every.excluded
     if chosen is not None:

@@ -19,7 +19,7 @@ from experiments.selectors.kept import Kept, turns
 from experiments.selectors.present import count_trials
 from experiments.states import FINISHED, REPEAT, TrialState
 
-_COLUMNS = (
+COLUMNS = (
     "number", "state", "origin", "value", "parameters", "started_at", "finished_at", "excluded",
 )  # fmt: skip
 _told: Kept[tuple[str, int], dict[str, Any]] = Kept(16)
@@ -37,12 +37,12 @@ def winner_json(experiment: Experiment) -> dict[str, Any]:
 
 
 def _winner(experiment: Experiment) -> dict[str, Any]:
-    trials = trial_columns.of(experiment, _COLUMNS)
+    trials = trial_columns.of(experiment, COLUMNS)
     parameters = trials["parameters"]
     rough = trials.once(
         "told_apart", partial(_roughly, parameters), partial(_roughly_again, parameters)
     )
-    every = zip(*(trials[name] for name in _COLUMNS), rough, strict=True)
+    every = zip(*(trials[name] for name in COLUMNS), rough, strict=True)
     rows = [row for row in every if row[1] in FINISHED and not row[7]]
     is_well = [row[1] == TrialState.SUCCEEDED and row[3] is not None for row in rows]
     told_apart = keys([row[4] for row in rows], [row[8] for row in rows])

@@ -21,19 +21,23 @@ test("parts are called in order, with a pause after those that took long", async
 
 test("a drawing waits between two steps once it has been at it for long", async () => {
   let clock = 0;
-  /** @type {{ _promises?: Promise<unknown>[], betweenPieces?: () => void }} */
-  const element = { _promises: [] };
+  /** @type {string[]} */
+  const seen = [];
+  const step = (/** @type {string} */ name, /** @type {number} */ took) => () => {
+    clock += took;
+    seen.push(name);
+    return undefined;
+  };
+  /** @type {Pick<PlotElement, "inPieces">} */
+  const element = {};
   const end = inPieces(element, () => clock);
-  element.betweenPieces?.();
-  assert.deepEqual(element._promises, []);
-  clock = 50;
-  element.betweenPieces?.();
-  element.betweenPieces?.(); // another part of the same step
-  assert.equal(element._promises?.length, 1);
-  await Promise.all(element._promises ?? []);
-  element._promises = []; // as Plotly does
-  element.betweenPieces?.();
-  assert.deepEqual(element._promises, []);
+  const steps = element.inPieces?.([step("a", 5), step("b", 50), step("c", 1), step("d", 1)]) ?? [];
+  setTimeout(() => seen.push("(the page)"));
+  for (const each of steps) {
+    const over = each(); // as Plotly does
+    if (over) await over;
+  }
+  assert.deepEqual(seen, ["a", "b", "(the page)", "c", "d"]);
   end();
-  assert.equal(element.betweenPieces, undefined);
+  assert.equal(element.inPieces, undefined);
 });

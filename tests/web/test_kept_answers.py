@@ -16,8 +16,16 @@ from django.utils import timezone
 
 from experiments.charts import CHARTS
 from experiments.models import Experiment, Trial
-from experiments.selectors import chart_data, early, selection, trial_columns, winner
+from experiments.selectors import (
+    chart_data,
+    curve_data,
+    early,
+    selection,
+    trial_columns,
+    winner,
+)
 from experiments.selectors.pace import pace_json
+from experiments.selectors.present import count_trials
 from experiments.selectors.selection import WHOLE
 from experiments.selectors.triage import failures_json
 from experiments.services import actions
@@ -95,9 +103,28 @@ def test_the_page_of_many_trials_has_them_read_before_its_charts_ask(
     monkeypatch.setattr(early.connection, "close", lambda: None)  # here it is the test's own
     thread.run()
     with CaptureQueriesContext(connection) as asked:
-        assert client.get(url(experiment, "charts/history/")).status_code == 200
-    assert not trials_read(asked)
+        for path in ("charts/history/", "winner/", "failures/"):
+            assert client.get(url(experiment, path)).status_code == 200
+    assert not [q for q in asked if 'ORDER BY "experiments_trial"."number"' in q["sql"]]
     assert early.begin(experiment, 3) is not None  # and it can begin again
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="a plan as SQLite words it")
+def test_trials_and_curves_are_counted_without_reading_them(experiment: Experiment) -> None:
+    """What every page and every round of the loop asks of a hundred thousand rows."""
+    with CaptureQueriesContext(connection) as asked:
+        count_trials([experiment])
+        curve_data.forget()
+        curve_data.know(experiment)
+    plans = []
+    with connection.cursor() as cursor:
+        for query in asked:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+            plans += [row[-1] for row in cursor.fetchall()]
+    by = ["trial USING COVERING INDEX trial_counted", "curve USING COVERING INDEX curve_known"]
+    assert [plan.split(" (")[0] for plan in plans] == [
+        f"SEARCH experiments_{words}" for words in by
+    ]
 
 
 def test_kept_trials_are_as_they_are_after_any_change(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import socket
+import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -14,6 +15,9 @@ from experiments.monitoring import door
 # Rows read for an answer live as long as it takes: looking for cycles each 700 objects among the
 # hundred thousands of a large experiment takes longer than reading them.
 OBJECTS_BETWEEN = 50_000
+# Who reads rows gives the interpreter away with each, and gets it back from somebody who reckons
+# only after this long: fifty rows of a table took a quarter of a second beside a large chart.
+SECONDS_A_TURN = 0.001
 
 
 class Command(BaseCommand):
@@ -47,6 +51,7 @@ class Command(BaseCommand):
             raise CommandError(f"{where} cannot be served: {error.strerror}.") from None
         door.serve("web")
         _collect_seldom()
+        sys.setswitchinterval(SECONDS_A_TURN)
         serving.serve(sockets, options["leave"], health.leave)
 
 

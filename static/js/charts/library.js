@@ -56,23 +56,22 @@ export async function inSlices(parts, now = () => performance.now()) {
 }
 
 /**
- * Have Plotly pause between the steps of a drawing: it waits, after each, for what is in `_promises`
- * (pictures, formulas). The server has put the question into the bundle (plotly_parts.py); one that
- * it does not know draws in one go. Returns what ends this.
- * @param {Pick<PlotElement, "_promises" | "betweenPieces">} element
+ * Have Plotly pause between the steps of a drawing: it waits for what a step promises, and takes
+ * here what to do in place of the steps that it knows (the server has put that into the bundle:
+ * plotly_parts.py). One without that draws in one go. Returns what ends this.
+ * @param {Pick<PlotElement, "inPieces">} element
  */
 export function inPieces(element, now = () => performance.now()) {
   let began = now();
-  element.betweenPieces = () => {
-    const waiting = element._promises ?? [];
-    if (waiting.length || now() - began < PIECE) return;
-    const over = pause().then(() => {
+  const rested = () => {
+    if (now() - began < PIECE) return;
+    return pause().then(() => {
       began = now();
     });
-    element._promises = [over];
   };
+  element.inPieces = (steps) => steps.flatMap((step) => [step, rested]);
   return () => {
-    delete element.betweenPieces;
+    delete element.inPieces;
   };
 }
 

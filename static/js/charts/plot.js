@@ -208,7 +208,7 @@ export class Plot {
     }
     this.listen();
     element.dataset.drawn = String(this.revision);
-    if (this.isLate || (this.figure.layout.meta.kind === "own" && isPushed(element))) this.draw();
+    if (this.isLate) this.draw();
   }
 
   /**
@@ -288,15 +288,6 @@ export class Plot {
     if (this.isDrawn) window.Plotly.purge(this.element);
     this.isDrawn = false;
   }
-}
-
-/**
- * Whether a legend or long words took more room than the margins gave: where that happened in the
- * middle of a drawing in pieces, some of these lie where they were before.
- * @param {any} element
- */
-function isPushed({ _fullLayout: { _size: size, margin } }) {
-  return ["t", "b", "l", "r"].some((side) => size[side] > margin[side] + 1);
 }
 
 /**

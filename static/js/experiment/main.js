@@ -62,6 +62,7 @@ const failures = new Failures(urls, {
   onRetried: () => table.refresh(),
   onTicked: (trials) => table.selection.set(trials, true),
 });
+await pause(); // the page is laid out when this begins to wait: once without its longest table
 const table = new TrialTable({
   url: trialsUrl,
   page: urls.page,
