@@ -328,8 +328,9 @@ def figure(info: CurvesInfo) -> Figure:
         few = len(info.stopped) < MANY_STOPPED
         traces.append(
             reported.stopped_trace(info.stopped, size=7 if few else 4, opacity=0.85 if few else 0.5)
-            | {"legendrank": KEY_FIRST}  # the key scrolls, and its end is seldom seen
         )
+        if info.alone is None:
+            traces[-1]["legendrank"] = KEY_FIRST  # the key scrolls, and its end is seldom seen
     frame = style.layout(
         KIND,
         xaxis=style.axis(reported.x_title(info.x)),
