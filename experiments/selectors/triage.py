@@ -25,7 +25,7 @@ from experiments.states import WENT_WRONG, TrialState
 NEWEST = 5000  # of either kind; what went wrong before them is of another day
 MOST_GROUPS = 20
 MOST_PLACED = 5  # groups of which it is said where they fail: the largest
-MOST_NUMBERS = 200  # of a group
+MOST_NUMBERS = 500  # of a group: so many can be ticked
 _WELL = frozenset({TrialState.SUCCEEDED, TrialState.EARLY_STOPPED})
 
 
