@@ -17,6 +17,7 @@ from experiments.charts import scale, style
 from experiments.charts.base import Floats
 from experiments.charts.words import gettext as _
 
+WIDTH_BESIDE = 22  # characters of a legend's line
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 N_STRETCHES = 60
 _Item = TypeVar("_Item")
@@ -41,12 +42,21 @@ def along(x: Sequence[Any], y: Floats) -> Bands | None:
     return Bands(int(y.size), [x[int(part[part.size // 2])] for part in parts], quantiles.T)
 
 
-def traces(bands: Bands, what: str, *, hover: str = "%{y:.6g}") -> list[dict[str, Any]]:
-    """Two bands and the median, one entry of the legend; ``what``: of what, in words."""
+def traces(
+    bands: Bands, what: str, *, hover: str = "%{y:.6g}", is_beside: bool = False
+) -> list[dict[str, Any]]:
+    """Two bands and the median, one entry of the legend.
+
+    Args:
+        what: of what, in words.
+        is_beside: whether the legend stands beside the plot, and takes of its width.
+    """
     drawn: list[dict[str, Any]] = []
     x = list(bands.x)
     shared: dict[str, Any] = {"type": "scatter", "mode": "lines", "legendgroup": "bands"}
     name = _("Median, middle half and nine tenths of {what}", what=what)
+    if is_beside:
+        name = style.wrapped(name, WIDTH_BESIDE)
     for low, high, opacity in ((0, 4, 0.12), (1, 3, 0.2)):
         around = np.concatenate([bands.y[high], bands.y[low][::-1]])
         drawn.append(

@@ -6,6 +6,7 @@ others are merged into at most eight faint traces. A trial stopped early ends in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,7 @@ from experiments.charts.words import gettext as _
 from experiments.states import TrialState
 
 KIND = "curves"
+KEY_FIRST = 900  # Plotly's own rank is 1000
 N_OWN = 20  # best trials drawn on their own; the running ones come on top
 MOST_BEST = 50  # that can be asked for
 MOST_RUNNING = 30
@@ -44,6 +46,7 @@ POINTS_ALONE = 1000  # for the chart of a single trial
 MOST_LINES = 1000  # faint ones; above that some of them, and bands of quantiles for all
 POINTS_FAINT = 100  # per curve, fewer where that would make too many
 ABSURD = 50.0  # times the usual size: an outlier even among a few curves
+LEAST_HEIGHT = 0.35  # of its own page's chart, that a trial's curve takes up
 MANY_STOPPED = 60  # marks; above that they are drawn smaller
 MANY_FAINT = 150  # lines; above that they are drawn fainter
 MOST_FAINT_POINTS = 24_000
@@ -158,14 +161,10 @@ def info(record: Record, options: Options) -> CurvesInfo:
     log_possible = bool(values.size) and bool((values > 0).all())
     log = flag_option(options, "log") and log_possible
     clip = flag_option(options, "clip", default=True)
-    # On a trial's own page that trial sets the range, however far it is from all others.
-    is_alone = alone is not None and bool(_finite(own).size)
-    view = _view(
-        own if is_alone else [*own, *faint],
-        log,
-        clip=clip and not is_alone,
-        more=None if others is None or is_alone else crowd.ends(others),
-    )
+    ends = None if others is None else crowd.ends(others)
+    view = _view([*own, *faint], log, clip=clip, more=ends)
+    if alone is not None and view is not None:
+        view = _view_of_one(_view(own, log, clip=False), view, log)
     n_outside = 0 if view is None else _n_outside([*own, *faint], view, log)
     return CurvesInfo(
         x=x,
@@ -245,6 +244,18 @@ def _view(
     return (scale.power_of_ten(low), scale.power_of_ten(high)) if log else (low, high)
 
 
+def _view_of_one(
+    its: tuple[float, float] | None, all_of_them: tuple[float, float], log: bool
+) -> tuple[float, float]:
+    """On a trial's own page that trial sets the range, with as much of the others as leaves it
+    readable."""
+    if its is None:
+        return all_of_them
+    both = min(its[0], all_of_them[0]), max(its[1], all_of_them[1])
+    high, whole = (math.log10(top / bottom) if log else top - bottom for bottom, top in (its, both))
+    return both if high >= LEAST_HEIGHT * whole else its
+
+
 def _n_outside(lines: Sequence[Line], view: tuple[float, float], log: bool) -> int:
     """How many points lie outside the view."""
     low, high = view
@@ -306,7 +317,9 @@ def figure(info: CurvesInfo) -> Figure:
         what = _("{n} curves", n=info.bands.n)
         if info.bands.n_taken is not None:
             what = _("{taken} of {n} curves", taken=info.bands.n_taken, n=info.bands.n)
-        traces += bands.traces(info.bands, what, hover=f"{said}: %{{y:.6g}} · %{{x}}")
+        traces += bands.traces(
+            info.bands, what, hover=f"{said}: %{{y:.6g}} · %{{x}}", is_beside=info.alone is None
+        )
     named = _("{n} lines", n=len(info.faint)) if info.bands else _("{n} others", n=len(info.faint))
     traces += _faint_traces(info.faint, named)
     for line in info.own:
@@ -316,6 +329,8 @@ def figure(info: CurvesInfo) -> Figure:
         traces.append(
             reported.stopped_trace(info.stopped, size=7 if few else 4, opacity=0.85 if few else 0.5)
         )
+        if info.alone is None:
+            traces[-1]["legendrank"] = KEY_FIRST  # the key scrolls, and its end is seldom seen
     frame = style.layout(
         KIND,
         xaxis=style.axis(reported.x_title(info.x)),
@@ -328,7 +343,7 @@ def figure(info: CurvesInfo) -> Figure:
     )
     if info.view is not None:
         frame["yaxis"]["range"] = list(scale.axis_range(*info.view, log=info.log))
-    notes = []
+    notes = _colours_said(info)
     if info.bands is not None:
         n = len(info.own) + info.bands.n
         n_drawn = len(info.own) + len(info.faint)
@@ -342,7 +357,7 @@ def figure(info: CurvesInfo) -> Figure:
         notes.append(_("{n} values off scale", n=info.n_outside))
     if info.n_unread:
         notes.append(_("{n} curves are still being read.", n=info.n_unread))
-    frame["annotations"] += style.corner_note(notes, at_top=False)
+    frame["annotations"] += style.corner_note(notes, at_top=_ends_low(info))
     frame["legend"] = {"x": 1.01, "y": 1, "xanchor": "left", "yanchor": "top", "font": {"size": 11}}
     if info.alone is not None:
         frame["legend"] = style.layout(KIND)["legend"]
@@ -357,6 +372,27 @@ def figure(info: CurvesInfo) -> Figure:
         draw_it(info.judged, drawn, _span([*info.own, *info.faint]), log=info.log)
     frame["meta"]["live"] = reported.live(info.metric, info.x, clip=info.clip)
     return drawn
+
+
+def _colours_said(info: CurvesInfo) -> list[str]:
+    """What stands in colour and what the marks are: narrow charts have no key to say so."""
+    if info.alone is not None or not info.faint:
+        return []
+    running = any(line.trial.state == TrialState.RUNNING for line in info.own)
+    said = _("in colour: the best {n}", n=len(info.own))
+    if running:
+        said = _("in colour: the running and the best, {n}", n=len(info.own))
+    return [said, *(["× " + _("stopped early")] if info.stopped else [])]
+
+
+def _ends_low(info: CurvesInfo) -> bool:
+    """Whether most curves end in the lower half of what is shown, where words would lie on them."""
+    last = [float(found[-1]) for line in info.own if (found := _finite_of(line)).size]
+    if info.view is None or not last:
+        return False
+    low, high = info.view
+    middle = math.sqrt(low * high) if info.log else (low + high) / 2
+    return float(np.median(last)) < middle
 
 
 def _own_traces(line: Line, *, alone: bool) -> list[dict[str, Any]]:

@@ -223,6 +223,14 @@ def _name(group: str) -> str:
     return _("Excluded") if group == "EXCLUDED" else style.state_name(group)
 
 
+def _which(group: str, n_drawn: int, n: int) -> str:
+    """Which are drawn: a row of the best alone would look like many trials that good."""
+    if group != "SUCCEEDED":
+        return _("{drawn} of {n}", drawn=n_drawn, n=n)
+    some, others = n_drawn - N_BEST, n - N_BEST
+    return _("the best {best}, {some} of {n} others", best=N_BEST, some=some, n=others)
+
+
 def figure(info: HistoryInfo) -> Figure:
     n = info.places.size
     if np.isnan(info.y).all():
@@ -250,8 +258,7 @@ def figure(info: HistoryInfo) -> Figure:
             drawn = info.some(_drawn(info, group, members))
             trace = _failed_trace(drawn) if group == "FAILED" else _trace(group, drawn, many)
             if len(drawn) < members.size:
-                some = _("{drawn} of {n}", drawn=len(drawn), n=members.size)
-                trace["name"] += f" ({some})"
+                trace["name"] += f" ({_which(group, len(drawn), members.size)})"
             traces.append(trace)
     traces.extend(_edge_traces(info))
     if info.best is not None:

@@ -16,6 +16,7 @@ from experiments.charts import axes, ped_anova, style
 from experiments.charts.base import STOPS, Cell, Chart, Figure, Options, Record, Table
 from experiments.charts.comparable import Comparable, comparable
 from experiments.charts.ped_anova import LEAST, Score
+from experiments.charts.promising import Promising, promising, said
 from experiments.charts.words import gettext as _
 from experiments.charts.words import together
 
@@ -25,6 +26,8 @@ ROW = 26  # pixels
 SPARK = 0.4  # half the height of a trend, in rows
 LEAST_SPREAD = 0.1  # mean ranks nearer to the middle than this look near it
 LABEL_LENGTH = 26
+STEPS = (1, 2, 5, 10, 25, 50)  # per cent between two ticks
+MOST_SHARES = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,7 @@ class ImportanceInfo:
     n_best: int  # trials that count as best; 0 where nothing can be said
     n_more: int = 0  # parameters beyond those drawn
     share_more: float = 0.0  # theirs together
+    promising: tuple[Promising, ...] = ()
 
     @property
     def why_nothing(self) -> str:
@@ -72,6 +76,7 @@ def info(record: Record, options: Options) -> ImportanceInfo:
         n_best=0 if best is None else int(best.sum()),
         n_more=len(more),
         share_more=sum(s.share for s in more),
+        promising=promising(scored, trials.losses),
     )
 
 
@@ -92,14 +97,11 @@ def figure(info: ImportanceInfo) -> Figure:
     ]
     widest = max((s.high for s in info.scores), default=0.0)
     view = min(max(widest * 132, 1.0) + 6, 140)
-    ticks: dict[str, Any] = {}
-    if widest > 0.75:  # not 120 %; and 100 stands clear of the trends beside it
-        view, ticks = max(view, 120.0), {"tickvals": [0, 25, 50, 75, 100]}
     frame = style.layout(
         KIND,
         xaxis=style.axis(
             _("Share of the effect (%)"),
-            domain=[0.0, 0.74], range=[0, view], **ticks,
+            domain=[0.0, 0.74], range=[0, view], tickvals=shares(view),
         ),
         xaxis2={
             "domain": [0.77, 1.0], "range": [-0.06, 1.06], "fixedrange": True, "showgrid": False,
@@ -126,9 +128,16 @@ def figure(info: ImportanceInfo) -> Figure:
     return {"data": traces, "layout": frame}
 
 
+def shares(view: float) -> list[int]:
+    """The ticks: none beyond 100 %, and the last stands clear of the trends beside it."""
+    step = next(step for step in STEPS if view / step <= MOST_SHARES)
+    return list(range(0, int(min(view * 0.88, 100)) + 1, step))
+
+
 def note(info: ImportanceInfo) -> str:
-    """The method, what it was given and what was left out, in words."""
+    """What to try next, the method, what it was given and what was left out, in words."""
     parts = [
+        said(info.promising),
         _(
             "PED-ANOVA on {n} trials: how far the best {best} took other values than all. "
             "Lines: {confidence} % of {draws} bootstrap draws. Hatched: no more than chance gives.",
@@ -136,7 +145,7 @@ def note(info: ImportanceInfo) -> str:
             best=info.n_best,
             confidence=round(100 * ped_anova.CONFIDENCE),
             draws=ped_anova.N_DRAWS,
-        )
+        ),
     ]
     if any(s.n < info.trials.values.size for s in info.scores):
         parts.append(_("Nested parameters are scored among the trials that have them."))

@@ -247,7 +247,7 @@ def figure(info: SlotsInfo) -> Figure:
     low = min(r.queued for r in info.runs)
     high = max(r.end for r in info.runs)
     room = max(0.01 * (high - low), 0.5)
-    traces = [_queue(info), _start_up(info), *_training(info), _marks(info, high - low)]
+    traces = [_queue(info), *_start_up(info), *_training(info), _marks(info, high - low)]
     has_overview = bool(info.overview)
     bottom = [0.0, 0.7] if has_overview else [0.0, 1.0]
     frame = style.layout(
@@ -271,7 +271,6 @@ def figure(info: SlotsInfo) -> Figure:
             "fixedrange": True,
             "showgrid": False,
             "zeroline": False,
-            "nticks": 8,
         }
         frame["yaxis2"] = style.axis(
             _("Busy slots"), domain=[0.84, 1.0], anchor="x2", fixedrange=True, nticks=3,
@@ -374,13 +373,21 @@ def _queue(info: SlotsInfo) -> dict[str, Any]:
     return _bars("queue", _("In the queue"), runs, spans, marker=marker)
 
 
-def _start_up(info: SlotsInfo) -> dict[str, Any]:
-    """From the start to the first report, paler, in the state's colour."""
+def _start_up(info: SlotsInfo) -> list[dict[str, Any]]:
+    """From the start to the first report, paler, in the state's colour; the key has it in grey."""
     runs = [r for r in info.runs if r.first_report is not None]
+    if not runs:
+        return []
+    name = _("Before its first report")
     colours = [style.STATE_COLOURS.get(r.trial.state, looks.GREY) for r in runs]
     marker = {"color": [colour + START_UP_ALPHA for colour in colours]}
     spans = [(r.start, r.first_report or r.start) for r in runs]
-    return _bars("start-up", _("Before its first report"), runs, spans, marker=marker)
+    bars = _bars("start-up", name, runs, spans, marker=marker)
+    key = {
+        "type": "bar", "orientation": "h", "uid": "start-up-key", "name": name, "hoverinfo": "skip",
+        "x": [None], "y": [0], "marker": {"color": looks.GREY + START_UP_ALPHA},
+    }  # fmt: skip
+    return [part | {"legendgroup": "start-up", "showlegend": part is key} for part in (bars, key)]
 
 
 def _training(info: SlotsInfo) -> list[dict[str, Any]]:

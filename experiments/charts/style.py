@@ -10,6 +10,8 @@ from __future__ import annotations
 import html
 import json
 import math
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -38,7 +40,11 @@ _TIME_UNITS = (
     (-math.inf, 1.0, "s"),
 )  # fmt: skip
 
-LONGEST_NOTE = 44  # characters in a line
+LONGEST_NOTE = 44  # characters in a line, Chinese ones counted twice
+# Where a line may break: a Chinese sign with what must not begin a line after it, or a word.
+_PIECES = re.compile(
+    r"[\u2e80-\u9fff][\u3001-\u303f\uff00-\uff65]?|[^\s\u2e80-\u9fff]+|\s"
+)  # fmt: skip
 BELOW_TICKS = 21  # pixels from the axis to its title
 REVISION = "keep"  # constant, so that zoom, brush and hidden traces outlive every update
 
@@ -106,7 +112,7 @@ def corner_note(words: Iterable[str], *, at_top: bool, inside: bool = True) -> l
     text = " · ".join(parts)
     if not text:
         return []
-    if len(text) > LONGEST_NOTE:  # a phone's plot is no wider
+    if _width(text) > LONGEST_NOTE:  # a phone's plot is no wider
         text = "<br>".join(parts)
     anchor = "top" if at_top and inside else "bottom"
     return [
@@ -116,6 +122,22 @@ def corner_note(words: Iterable[str], *, at_top: bool, inside: bool = True) -> l
             "align": "right",
         }
     ]  # fmt: skip
+
+
+def _width(text: str) -> int:
+    return sum(2 if unicodedata.east_asian_width(sign) in "FW" else 1 for sign in text)
+
+
+def wrapped(text: str, most: int) -> str:
+    """In lines of so many characters, Chinese ones counted twice."""
+    lines = [""]
+    for word in re.findall(
+        r"[\u2e80-\u9fff][\u3001-\u303f\uff00-\uff65]?|[^\s\u2e80-\u9fff]+|\s", text
+    ):
+        if lines[-1] and _width(lines[-1] + word) > most:
+            lines.append("")
+        lines[-1] += word if lines[-1] else word.lstrip()
+    return "<br>".join(line.rstrip() for line in lines)
 
 
 def note_below(words: Iterable[str]) -> list[dict[str, Any]]:

@@ -44,6 +44,7 @@ MOST_ROWS = 200  # trials in the table, the best first
 MOST_COLUMNS = 16  # parameters in it
 MOST_STOPS = 20
 MOST_EVENTS = 100
+AT_ONCE = 500  # events read
 MOST_CHARACTERS = 200  # of one cell
 PLOTLY = "vendor/plotly/plotly.min.js"
 STYLES = ("css/app.css", "css/detail.css", "css/report.css")
@@ -252,18 +253,32 @@ def _stops(experiment: Experiment) -> list[Trial]:
 
 
 def _events(experiment: Experiment) -> list[dict[str, Any]]:
-    """What was decided and what went wrong, the newest of them where they are many, in order."""
+    """What was decided and what went wrong, the newest of them where they are many, in order.
+
+    What was done to many trials at once is one line: it would take the place of all others.
+    """
     rows = Event.objects.filter(experiment=experiment).exclude(what__in=_OF_TRIALS)
-    newest = list(rows.select_related("trial").order_by("-seq")[:MOST_EVENTS])
-    return [
-        {
-            "time": event.time,
-            "label": _(looks.event_look(event.what, event.from_state, event.to_state).label),
-            "trial": event.trial.number if event.trial else None,
-            "reason": event.reason,
-        }
-        for event in reversed(newest)
-    ]
+    told: list[dict[str, Any]] = []
+    for event in rows.select_related("trial").order_by("-seq").iterator(chunk_size=AT_ONCE):
+        label = _(looks.event_look(event.what, event.from_state, event.to_state).label)
+        after = told[-1] if told else {}
+        is_same = event.trial is not None and after.get("n_trials", 0) > 0
+        if is_same and (after["label"], after["reason"]) == (label, event.reason):
+            after |= {"n_trials": after["n_trials"] + 1, "time": event.time}
+            continue
+        if len(told) == MOST_EVENTS:
+            break
+        number = event.trial.number if event.trial else None
+        told.append(
+            {
+                "time": event.time,
+                "label": label,
+                "trial": number,
+                "n_trials": 0 if number is None else 1,
+                "reason": event.reason,
+            }
+        )
+    return told[::-1]
 
 
 def _table(experiment: Experiment) -> dict[str, Any]:

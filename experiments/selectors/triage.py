@@ -26,7 +26,7 @@ COLUMNS = ("exit_code", "reason", "retried")  # beside a trial's record
 NEWEST = 5000  # of either kind; what went wrong before them is of another day
 MOST_GROUPS = 20
 MOST_PLACED = 5  # groups of which it is said where they fail: the largest
-MOST_NUMBERS = 200  # of a group
+MOST_NUMBERS = 500  # of a group: so many can be ticked
 _WELL = frozenset({TrialState.SUCCEEDED, TrialState.EARLY_STOPPED})
 
 

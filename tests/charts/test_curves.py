@@ -41,6 +41,20 @@ def test_all_others_are_at_most_eight_faint_traces_with_gaps() -> None:
         assert trace["connectgaps"] is False
 
 
+@pytest.mark.parametrize("mode", ["maximize", "minimize"])
+def test_a_chart_too_narrow_for_a_key_says_what_its_colours_are(mode: str) -> None:
+    trials = [trial(i, i / 40) for i in range(39)] + [trial(39, 0.1, "EARLY_STOPPED")]
+    ends = [(0.1, 1.0) if mode == "maximize" else (1.0, 0.1)] * 40
+    values = [np.linspace(low, high, 9) for low, high in ends]
+    figure = curves.draw(record(trials, [curve(i, v) for i, v in enumerate(values)], mode), {})
+    (note,) = figure["layout"]["annotations"]
+    assert note["text"] == "in colour: the best 20 · × stopped early"
+    assert note["y"] == (0 if mode == "maximize" else 1)  # where no curve ends
+    assert traces(figure)["stopped"]["legendrank"] < 1000
+    few = curves.draw(record(trials[:3], [curve(i, values[i]) for i in range(3)], mode), {})
+    assert few["layout"]["annotations"] == []
+
+
 def test_a_trial_keeps_its_colour_when_others_come() -> None:
     before = traces(curves.draw(many(60), {}))["t58"]
     after = traces(curves.draw(many(61), {}))["t58"]

@@ -131,7 +131,7 @@ def test_method_numbers_and_what_is_left_out_are_said() -> None:
     trials.append(trial(100, None, "RUNNING"))
     meta = importance.draw(record(trials, space=SPACE), {})["layout"]["meta"]
     assert (meta["method"], meta["n_trials"], meta["n_best"]) == ("PED-ANOVA", 98, 25)
-    assert meta["note"].startswith("PED-ANOVA on 98 trials: how far the best 25 ")
+    assert "PED-ANOVA on 98 trials: how far the best 25 " in meta["note"]
     assert meta["note"].endswith("Left out: 1 without a value, 1 excluded.")
 
 
@@ -183,3 +183,52 @@ def test_panels_keep_their_order_between_milestones_while_an_experiment_runs() -
     assert len({tuple(order(n)) for n in range(96, 128)}) == 1
     assert order(96, settled=True) == order(100)
     assert order(20) == list(range(len(found)))
+
+
+# ---- what to try next
+
+
+def test_a_next_search_is_told_where_the_best_lie() -> None:
+    found = {part.axis.label: part for part in importance.info(experiment(2000), {}).promising}
+    assert "seed" not in found  # it has no effect
+    low, high = 10 ** found["lr"].low, 10 ** found["lr"].high
+    assert 1e-5 < low < 10**-2.5 < high < 0.3
+    assert found["lr"].end == 0
+    note = importance.draw(experiment(2000), {})["layout"]["meta"]["note"]
+    assert note.startswith("For a next search, narrow to where the best lie: lr 0.0")
+
+
+@pytest.mark.parametrize(
+    ("sign", "words"), [(1, "high end, so try higher"), (-1, "low end, so try lower")]
+)
+def test_where_trials_get_better_up_to_an_end_a_search_is_to_go_beyond(
+    sign: int, words: str
+) -> None:
+    rng = np.random.default_rng(1)
+    given = [{"x": float(x)} for x in rng.uniform(0, 1, 300)]
+    trials = [trial(i, sign * p["x"], parameters=p) for i, p in enumerate(given)]
+    space = {"x": {"_type": "uniform", "_value": [0, 1]}}
+    given_record = record(trials, mode="maximize", space=space)
+    (part,) = importance.info(given_record, {}).promising
+    assert part.end == sign
+    assert words in importance.draw(given_record, {})["layout"]["meta"]["note"]
+
+
+def test_choices_that_few_of_the_best_took_are_left_out() -> None:
+    rng = np.random.default_rng(2)
+    given = [{"kind": str(rng.choice(["good", "fair", "bad"]))} for _ in range(300)]
+    worth = {"good": 1.0, "fair": 0.99, "bad": 0.0}
+    trials = [
+        trial(i, worth[p["kind"]] + 0.3 * float(rng.random()), parameters=p)
+        for i, p in enumerate(given)
+    ]
+    space = {"kind": {"_type": "choice", "_value": ["good", "fair", "bad"]}}
+    (part,) = importance.info(record(trials, mode="maximize", space=space), {}).promising
+    assert part.choices == ("good", "fair")
+
+
+@pytest.mark.parametrize("view", [7.0, 51.0, 92.0, 101.0, 120.0, 140.0])
+def test_the_last_share_stands_clear_of_the_trends_beside_it(view: float) -> None:
+    ticks = importance.shares(view)
+    assert 2 <= len(ticks) <= 7
+    assert ticks[-1] <= min(0.88 * view, 100)

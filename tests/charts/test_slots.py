@@ -54,6 +54,11 @@ def test_queue_start_up_and_training_are_told_apart() -> None:
     figure = slots.draw(given, {})
     assert bars(figure, "queue") == {0: (0, 0.0, 2.0), 1: (1, 0.0, 2.0)}
     assert bars(figure, "start-up") == {0: (0, 2.0, 3.0)}
+    start_up = [t for t in figure["data"] if t["uid"].startswith("start-up")]
+    assert [t["showlegend"] for t in start_up] == [
+        False,
+        True,
+    ]  # the key has it in no state's colour
     assert bars(figure, "succeeded") == {0: (0, 5.0, 5.0)}
     assert bars(figure, "failed") == {1: (1, 2.0, 3.0)}  # it never reported
     (queue,) = [t for t in figure["data"] if t["uid"] == "queue"]

@@ -46,3 +46,17 @@ def test_notes_too_long_for_a_phone_stand_below_each_other() -> None:
     (long,) = style.corner_note(["241 of 10000 curves; bands hold the others"] * 2, at_top=False)
     assert short["text"] == "3 off scale · #7 reported nothing"
     assert long["text"].count("<br>") == 1
+
+
+def test_words_beside_a_plot_are_broken_by_how_wide_they_are() -> None:
+    assert style.wrapped("Median, middle half and nine tenths of 9980 curves", 22) == (
+        "Median, middle half<br>and nine tenths of<br>9980 curves"
+    )
+    assert style.wrapped("9980 条曲线的中位数、中间一半", 22) == "9980 条曲线的中位数、<br>中间一半"
+
+
+def test_a_note_in_a_corner_is_broken_by_how_wide_it_is() -> None:
+    """Chinese ones of fewer characters ran out of a phone's plot."""
+    words = ["画出 10000 条曲线中的 241 条，其余以色带表示", "1180 个值超出范围"]
+    (note,) = style.corner_note(words, at_top=False)
+    assert note["text"] == "<br>".join(words)

@@ -145,6 +145,29 @@ def test_ticks_are_the_selection_while_there_are_any(page: Page, made: str):
     page.wait_for_url(re.compile(r"/compare/\?trials=57,59$"))
 
 
+def test_who_ticks_a_whole_page_is_offered_all_pages(page: Page, made: str):
+    """Ticking "all" of a long table chose the fifty of its page, and the rest seemed done too."""
+    page.goto(f"/experiments/{made}/?chart=history&where=number+>+4")
+    rows = page.get_by_test_id("trial-row")
+    expect(rows).to_have_count(50)
+    every = page.get_by_test_id("selection-every")
+    expect(every).to_be_hidden()
+    page.get_by_label("Select all trials of this page").check()
+    assert selected(page) == 50
+    expect(every).to_have_text(f"All {SIZE - 5}")
+    rows.first.get_by_role("checkbox").uncheck()
+    expect(every).to_be_hidden()
+    rows.first.get_by_role("checkbox").check()
+    every.click()
+    assert selected(page) == SIZE - 5
+    expect(every).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("selection-bar")).to_be_hidden()
+    page.get_by_label("Select all trials of this page").check()
+    every.click()  # without a filter: one that lets all through
+    assert selected(page) == SIZE
+
+
 def test_the_selection_is_left_out_with_a_reason_and_taken_back(
     page: Page, stack: Stack, made: str
 ):

@@ -21,7 +21,7 @@ from experiments.charts import CHARTS
 from experiments.models import Experiment
 from experiments.selectors import one_file, report
 from experiments.selectors.export import csv_text, export
-from experiments.services import figures
+from experiments.services import figures, many
 from experiments.services.generated.rows import generate
 from experiments.services.generated.wish import Wish
 from experiments.states import Phase, TrialState
@@ -113,6 +113,20 @@ def test_it_says_what_was_found_and_how_it_was_run(nasty: Experiment) -> None:
         assert words in page.words, words
     data = base64.b64decode(page.scripts["csv"])
     assert gzip.decompress(data).decode() == csv_text(nasty)
+
+
+def test_what_is_done_to_many_trials_at_once_is_one_line_of_its_timeline(
+    nasty: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four hundred lines of it took the place of all that was decided before."""
+    monkeypatch.setattr(report, "MOST_EVENTS", 2)
+    ended = [trial.pk for trial in nasty.trials.order_by("number")]
+    many.set_excluded(nasty, ended[:5], excluded=True, reason="wrong data")
+    many.set_excluded(nasty, ended[5:], excluded=True, reason="another split")
+    page = Page(export(nasty, "html").decode())
+    assert "Excluded from the results · 5 trials wrong data" in page.words
+    assert "Excluded from the results · Trial 5 another split" in page.words
+    assert page.words.count("Excluded from the results") == 2
 
 
 def test_it_speaks_the_readers_language_or_the_one_asked_for(

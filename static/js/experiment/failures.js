@@ -88,6 +88,7 @@ export class Failures {
       .slice(0, SHOWN)
       .map((n) => h("a", { class: "num", href: `${this.urls.page}trials/${n}/` }, `#${n}`));
     const more = count - links.length;
+    const isAll = trials.length === count; // of very many, only so many are named
     const words =
       said(reason) || (exit_code === null ? "–" : gettext("exit code {n}", { n: exit_code }));
     return h(
@@ -107,7 +108,7 @@ export class Failures {
           h(
             "button",
             { type: "button", class: "btn btn-link btn-sm", onclick: () => this.onTicked(trials) },
-            gettext("Select them"),
+            isAll ? gettext("Select them") : gettext("Select {n} of them", { n: trials.length }),
           ),
         ),
       ),
@@ -116,7 +117,9 @@ export class Failures {
           "button",
           { type: "button", class: "btn btn-default btn-sm", onclick: () => this.retry(trials) },
           icon("refresh"),
-          ngettext("Retry {n}", "Retry {n}", trials.length),
+          isAll
+            ? ngettext("Retry {n}", "Retry {n}", trials.length)
+            : gettext("Retry {n} of {m}", { n: trials.length, m: count }),
         ),
     );
   }

@@ -112,5 +112,6 @@ export class PaceLine {
   async ask() {
     const pace = await api("GET", `${this.url}pace/`);
     byId("pace").textContent = together(sentences(pace, this.isCounted));
+    byId("pace-right").hidden = pace.stopped_early === 0 || Boolean(pace.let_finish);
   }
 }

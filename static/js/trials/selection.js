@@ -11,17 +11,19 @@ export class Selection {
    * @param {{
    *   body: HTMLElement, head: HTMLElement, page: string, ticked: string | null,
    *   onChange: (ticked: string | null) => void, filter: () => Record<string, string>,
-   *   onKeep: (numbers: string) => void, onClearFilter: () => void,
+   *   onKeep: (numbers: string) => void, onEvery: () => void, onClearFilter: () => void,
    * }} settings body, head: of the table; page: of the experiment; ticked: as in the address;
-   *   filter: as the server is asked; onKeep: let the filter let through these only
+   *   filter: as the server is asked; onKeep: let the filter let through these only;
+   *   onEvery: have a filter that lets all trials through
    */
-  constructor({ body, head, page, ticked, onChange, filter, onKeep, onClearFilter }) {
+  constructor({ body, head, page, ticked, onChange, filter, onKeep, onEvery, onClearFilter }) {
     this.body = body;
     this.head = head;
     this.page = page;
     this.onChange = onChange;
     this.filter = filter;
     this.onKeep = onKeep;
+    this.onEvery = onEvery;
     this.onClearFilter = onClearFilter;
     this.ticks = new Ticks(ticked);
     /** @type {number | null} trials that the filter lets through; null: not known yet */
@@ -36,6 +38,7 @@ export class Selection {
     this.hint = byId("selection-hint");
     this.compare = byId("selection-compare", HTMLAnchorElement);
     this.only = byId("selection-only", HTMLButtonElement);
+    this.every = byId("selection-every", HTMLButtonElement);
     this.exports = all(this.bar, "[data-export]", HTMLAnchorElement);
     this.listen();
     this.draw();
@@ -53,6 +56,7 @@ export class Selection {
     });
     byId("selection-clear").addEventListener("click", () => this.takeBack());
     this.only.addEventListener("click", () => this.keep());
+    this.every.addEventListener("click", () => this.selectEvery());
     document.addEventListener("keydown", (event) => this.pressed(event));
   }
 
@@ -135,6 +139,13 @@ export class Selection {
     this.changed();
   }
 
+  /** The trials of all pages: without ticks those are selected that the filter lets through. */
+  selectEvery() {
+    const isFiltered = this.isFiltered;
+    this.clear();
+    if (!isFiltered) this.onEvery();
+  }
+
   /**
    * @param {number[]} numbers
    * @param {boolean} isOn
@@ -205,6 +216,15 @@ export class Selection {
     box.indeterminate = n > 0 && n < shown.length;
   }
 
+  /** Who ticks a whole page of several may well mean all of them. */
+  drawEvery() {
+    const { fitting, ticks } = this;
+    const shown = this.shown();
+    const isWhole = shown.length > 0 && shown.every((number) => ticks.has(number));
+    this.every.hidden = !isWhole || fitting === null || fitting <= ticks.size;
+    this.every.textContent = gettext("All {n}", { n: fitting ?? 0 });
+  }
+
   drawBar() {
     const hasTicks = this.ticks.size > 0;
     this.bar.hidden = !hasTicks && !this.isFiltered;
@@ -214,6 +234,7 @@ export class Selection {
     const m = Math.max(this.total, n);
     this.count.textContent = gettext("{n} of {m} trials selected", { n: known ?? "…", m });
     this.only.hidden = !hasTicks;
+    this.drawEvery();
     const isPossible = n >= this.fewest && n <= this.most;
     // so few fit on one page of the table
     const numbers = hasTicks ? this.ticks.sorted() : this.shown().sort((a, b) => a - b);

@@ -85,6 +85,7 @@ export class TrialTable {
       },
       filter: () => this.query.filter(),
       onKeep: (ticked) => this.keepOnly(ticked),
+      onEvery: () => this.filter.set("number >= 0"),
       onClearFilter: () => this.filter.clear(),
     });
     this.listen();
