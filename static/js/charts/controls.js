@@ -76,7 +76,7 @@ export class Controls {
       for (const tool of all(this.root, `[data-needs="${name}"]`)) tool.hidden = hidden;
     };
     hide("log", meta.log_possible === false || Boolean(meta.empty));
-    hide("rank", Boolean(meta.color));
+    hide("rank", Boolean(meta.color || meta.empty));
     const clip = this.controls.get("clip");
     hide("clip", !(meta.clipped || (clip && chosenIn(clip))));
     const metric = this.controls.get("metric");
