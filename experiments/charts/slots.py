@@ -365,13 +365,8 @@ def _hover(run: Run) -> str:
 
 def _queue(info: SlotsInfo) -> dict[str, Any]:
     runs = [r for r in info.runs if r.start - r.queued >= LEAST_QUEUE_S]
-    marker = {
-        "color": "rgba(141,150,165,0.15)",
-        "pattern": {"shape": "/", "size": 6, "solidity": 0.25, "fgcolor": looks.GREY},
-        "line": {"width": 1, "color": looks.GREY},
-    }
     spans = [(r.queued, r.start) for r in runs]
-    return _bars("queue", _("In the queue"), runs, spans, marker=marker)
+    return _bars("queue", _("In the queue"), runs, spans, marker=style.queued())
 
 
 def _start_up(info: SlotsInfo) -> dict[str, Any]:

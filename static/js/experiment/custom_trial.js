@@ -85,10 +85,7 @@ function choiceEntry(name, options, value, props) {
   const select = h(
     "select",
     { ...props, class: "form-select mono" },
-    options.map((v) => {
-      const json = stringify(v);
-      return h("option", { value: json }, typeof v === "string" ? v : json);
-    }),
+    options.map((v) => h("option", { value: stringify(v) }, textOf(v))),
     h("option", { value: OTHER }, gettext("other value…")),
   );
   const wanted = stringify(value === undefined ? options[0] : value);
