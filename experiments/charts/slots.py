@@ -255,7 +255,8 @@ def figure(info: SlotsInfo) -> Figure:
         barmode="overlay",
         legend=dict(style.layout(KIND)["legend"], traceorder="normal"),
         xaxis=style.axis(
-            _("Time (UTC)"), type="date", range=[_iso(low - room), _iso(high + room)], anchor="y"
+            _("Time (UTC)"), type="date", range=[_iso(low - room), _iso(high + room)], anchor="y",
+            tickangle=0,  # below the first stands the date: Plotly would have all of them aslant
         ),
         yaxis={
             "range": [0.4 - info.n_slots, 0.6], "domain": bottom, "automargin": True,
