@@ -32,3 +32,19 @@ def test_a_choice_that_is_gone_is_said_and_taken_back(page: Page, done: str, kin
     card.get_by_role("button", name="Draw it as usual").click()
     expect(page.get_by_test_id(f"chart-{kind}")).to_be_visible()
     assert f"{kind}." not in page.url
+
+
+def test_who_signed_out_in_another_tab_is_told_so(page: Page, done: str):
+    page.goto(f"/experiments/{done}/")
+    expect(page.locator("[data-testid=chart-history][data-drawn]")).to_be_visible()
+    page.context.clear_cookies()
+    page.locator("#chart-tabs [data-view=edf]").click()
+    card = page.locator("figure[data-kind=edf]")
+    expect(card).to_contain_text("You are signed out. Reload the page.")
+    page.keyboard.press("/")
+    page.keyboard.type("number < 3")
+    page.keyboard.press("Enter")
+    expect(page.locator("#toasts, .filter-error").filter(visible=True)).to_contain_text(
+        "signed out"
+    )
+    page.console_errors.clear()  # type: ignore[attr-defined]  # the browser logs what was refused
