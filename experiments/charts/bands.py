@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,9 @@ from experiments.charts.words import gettext as _
 WIDTH_BESIDE = 22  # characters of a legend's line
 SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
 N_STRETCHES = 60
-_Item = TypeVar("_Item")
+# Its multiples, less the whole ones, fill an interval evenly. Not those of GOLDEN, which say where
+# a trial stands between two choices: the chosen would all be on one side.
+ROOT_OF_2 = 1.4142135624
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,15 +79,12 @@ def traces(
     return drawn
 
 
-def evenly_of(items: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """As ``evenly``, of an array."""
-    if items.size <= most:
-        return items
-    return items[np.linspace(0, items.size - 1, most).astype(np.intp)]
+def steadily(numbers: NDArray[np.int64], most: int) -> NDArray[np.intp]:
+    """Places of at most so many trials with these numbers, spread over all, in their order.
 
-
-def evenly(items: Sequence[_Item], most: int) -> list[_Item]:
-    """At most so many of them, evenly spread, first and last among them."""
-    if len(items) <= most:
-        return list(items)
-    return [items[int(i)] for i in np.linspace(0, len(items) - 1, most)]
+    While trials come they stay the same, but for one that gives way to each new one that is chosen:
+    what is drawn of a running experiment must not flicker.
+    """
+    if numbers.size <= most:
+        return np.arange(numbers.size)
+    return np.sort(np.argpartition(numbers * ROOT_OF_2 % 1.0, most)[:most])

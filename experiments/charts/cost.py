@@ -55,6 +55,7 @@ class CostInfo:
     view: tuple[float, float] | None
     log: bool
     log_possible: bool
+    ended: bool  # no other trial will come
 
 
 def info(record: Record, options: Options) -> CostInfo:
@@ -92,6 +93,7 @@ def info(record: Record, options: Options) -> CostInfo:
         view=_view(best_values, values),
         log=log,
         log_possible=log_possible,
+        ended=record.ended,
     )
 
 
@@ -132,7 +134,8 @@ def _view(
 
 def figure(info: CostInfo) -> Figure:
     if not info.gains:
-        return style.empty(KIND, _("No trial has succeeded yet."))
+        so_far = _("No trial has succeeded yet.")
+        return style.empty(KIND, _("No trial succeeded.") if info.ended else so_far)
     assert info.view is not None
     unit_s, unit = style.time_unit(info.spent_s)
     spent = [round(g.spent_s / unit_s, 4) for g in info.gains]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.charts import reported, scale
-from experiments.charts.bands import SHARES, Bands
+from experiments.charts.bands import SHARES, Bands, steadily
 from experiments.charts.base import Crowd, Floats
 
 MOST_READ = 10_000  # of more some are read, evenly taken: their quantiles are 1 in 100 ranks off
@@ -28,18 +28,14 @@ def places(crowd: Crowd, x: str) -> Floats:
     return reported.places(x, crowd.sequence, crowd.step, since_first)
 
 
-def taken(n: int) -> NDArray[np.int64]:
-    """Places of those that are read, of so many curves: all, or some evenly out of them."""
-    return _evenly(n, MOST_READ)
+def taken(numbers: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Places of those that are read, of these trials' curves: all, or some evenly out of them."""
+    return steadily(numbers, MOST_READ)
 
 
-def _evenly(n: int, most: int) -> NDArray[np.int64]:
-    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64))
-
-
-def drawn(crowd: Crowd) -> NDArray[np.int64]:
+def drawn(crowd: Crowd) -> NDArray[np.intp]:
     """Places of the curves that are drawn one by one."""
-    return _evenly(crowd.trial.size, N_LINES)
+    return steadily(crowd.trial, N_LINES)
 
 
 def ends(crowd: Crowd) -> Floats:

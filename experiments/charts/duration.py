@@ -88,7 +88,7 @@ def figure(info: DurationInfo) -> Figure:
     waited = [b for b in info.bars if b.queue_s >= LEAST_QUEUE_S]
     if waited:
         traces.append(_trace("queue", _("In the queue"), looks.GREY, waited, info, queue=True))
-        traces[-1]["marker"].update(opacity=0.45)
+        traces[-1]["marker"] = style.queued(outline=0)
     for state in TrialState:
         members = [b for b in info.bars if b.state == state and b.run_s > 0]
         if members:

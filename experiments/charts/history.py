@@ -101,6 +101,9 @@ class HistoryInfo:
     def some(self, which: Places) -> list[Point]:
         return list(map(self.point, which.tolist()))
 
+    def numbers(self, which: Places) -> NDArray[np.int64]:
+        return np.array([self.trials[place].number for place in self.places[which].tolist()])
+
     def _x_of(self, trial: TrialRecord) -> Any:
         if self.x == "number":
             return trial.number
@@ -299,14 +302,15 @@ def _drawn(info: HistoryInfo, group: str, members: Places) -> Places:
     most = MOST_DRAWN[group]
     if info.places.size <= MOST_POINTS or members.size <= most:
         return members
+    numbers = info.numbers(members)
     if group != "SUCCEEDED":
-        return bands.evenly_of(members, most)
+        return members[bands.steadily(numbers, most)]
     losses = -info.y[members] if info.maximize else info.y[members]
-    numbers = np.array([info.trials[place].number for place in info.places[members].tolist()])
     is_best = np.zeros(members.size, dtype=bool)
     is_best[np.lexsort((numbers, losses))[:N_BEST]] = True
-    others = bands.evenly_of(members[~is_best], most - N_BEST)
-    return np.union1d(members[is_best], others)
+    others = members[~is_best][bands.steadily(numbers[~is_best], most - N_BEST - 1)]
+    newest = members[-1:]  # seen as it comes
+    return np.unique(np.concatenate([members[is_best], others, newest]))
 
 
 def _bands(info: HistoryInfo) -> list[dict[str, Any]]:
@@ -396,8 +400,9 @@ def _edge_traces(info: HistoryInfo) -> list[dict[str, Any]]:
     ):
         if not points.size:
             continue
-        is_many = info.places.size > MOST_POINTS
-        members = info.some(bands.evenly_of(points, MOST_OUTSIDE) if is_many else points)
+        if info.places.size > MOST_POINTS:
+            points = points[bands.steadily(info.numbers(points), MOST_OUTSIDE)]
+        members = info.some(points)
         traces.append(
             {
                 "type": "scatter", "mode": "markers", "uid": f"edge-{symbol}",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.charts import axes, brush, panels, ped_anova, scale, style
+from experiments.charts import axes, bands, brush, panels, ped_anova, scale, style
 from experiments.charts.axes import Axis
 from experiments.charts.base import (
     STOPS,
@@ -224,7 +224,7 @@ def _points(info: PairInfo, chosen: np.ndarray[Any, Any], marker: dict[str, Any]
     assert info.x is not None
     assert info.y is not None
     xs, ys = _places(info, chosen)
-    numbers = np.array([info.trials.trials[i].number for i in chosen], dtype=np.float64)
+    numbers = info.trials.columns.number[chosen].astype(np.float64)
     texts = zip(
         [style.number_text(v, 6) for v in info.trials.values[chosen].tolist()],
         panels.worded(info.x, xs),
@@ -322,9 +322,9 @@ def _contour(info: PairInfo) -> list[dict[str, Any]]:
             "x": panels.drawn_edges(info.x, x_ends), "y": panels.drawn_edges(info.y, y_ends),
         }  # fmt: skip
     best_first = info.both[np.argsort(-info.ranks[info.both], kind="stable")]
-    every = max(1, -(-best_first.size // MOST_DOTS))
+    dotted = best_first[bands.steadily(info.trials.columns.number[best_first], MOST_DOTS)]
     dots = {"size": 4, "color": "rgba(128,128,128,0.9)", "line": {"width": 0.5, "color": "#ffffff"}}
-    return [surface, _points(info, best_first[::every], dots)]
+    return [surface, _points(info, dotted, dots)]
 
 
 def _kernel(axis: Axis, n_cells: int, width: float) -> Floats:

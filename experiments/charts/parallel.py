@@ -174,7 +174,7 @@ def _ranks(values: Floats) -> Floats:
 def figure(info: ParallelInfo) -> Figure:
     if not info.places.size:
         return style.empty(KIND, info.nothing)
-    drawn = _drawn(info.places.size)
+    drawn = _drawn(info)
     dimensions = [
         _value_dimension(info, drawn), *(_dimension(axis, drawn) for axis in info.axes)
     ]  # fmt: skip
@@ -257,12 +257,14 @@ def _dimension(axis: axes.Axis, drawn: list[int]) -> dict[str, Any]:
     }
 
 
-def _drawn(n_trials: int) -> list[int]:
+def _drawn(info: ParallelInfo) -> list[int]:
     """Which trials get a line, worst first: all, or the best and some of the others."""
+    n_trials = info.places.size
     if n_trials <= MOST_LINES:
         return list(range(n_trials))
-    others = bands.evenly(range(n_trials - N_BEST), MOST_LINES - N_BEST)
-    return [*others, *range(n_trials - N_BEST, n_trials)]
+    numbers = np.array([trial.number for trial in info.some(range(n_trials - N_BEST))])
+    others = bands.steadily(numbers, MOST_LINES - N_BEST)
+    return [*others.tolist(), *range(n_trials - N_BEST, n_trials)]
 
 
 def table(info: ParallelInfo) -> Table:

@@ -247,16 +247,17 @@ def _correlation(a: Floats, b: Floats) -> float:
 def order(axes: Sequence[Axis], losses: Floats, *, settled: bool) -> list[tuple[int, float]]:
     """Places of the axes with their shares, the most important first.
 
-    Of a running experiment (not ``settled``) by its first 32, 64, 96, 128, 192 … trials only:
-    panels change places a few times in all, not with every trial that ends.
+    Of a running experiment (not ``settled``) in the order of its first 32, 64, 96, 128, 192 …
+    trials only: panels change places a few times in all, not with every trial that ends. The shares
+    are those of all trials, as everywhere.
     """
     n = losses.size if settled else _milestone(losses.size)
     if n < LEAST:
         return [(i, 0.0) for i in range(len(axes))]
+    found = first = scores(axes, losses, n_draws=0)
     if n < losses.size:
-        axes, losses = [first_trials(axis, n) for axis in axes], losses[:n]
-    found = scores(axes, losses, n_draws=0)
-    places = sorted(range(len(axes)), key=lambda i: (not found[i].is_scored, -found[i].share, i))
+        first = scores([first_trials(axis, n) for axis in axes], losses[:n], n_draws=0)
+    places = sorted(range(len(axes)), key=lambda i: (not first[i].is_scored, -first[i].share, i))
     return [(i, found[i].share) for i in places]
 
 

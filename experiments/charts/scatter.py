@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.charts import brush, colouring, panels, scale, style, trial_numbers
+from experiments.charts import bands, brush, colouring, panels, scale, style, trial_numbers
 from experiments.charts.axes import Axis
 from experiments.charts.base import (
     STOPS,
@@ -290,8 +290,8 @@ def _drawn(info: ScatterInfo) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
         return order
     best = order[-MOST_POINTS // 4 :]
     others = order[: -MOST_POINTS // 4]
-    every = -(-others.size // (MOST_POINTS // 2))
-    kept = np.unique(np.concatenate([others[::every], best, info.front]))
+    others = others[bands.steadily(info.trials.columns.number[others], MOST_POINTS // 2)]
+    kept = np.unique(np.concatenate([others, best, info.front]))
     return kept[np.argsort(info.ranks[kept], kind="stable")]
 
 
@@ -302,7 +302,7 @@ def _at(side: Side, chosen: np.ndarray[Any, Any], numbers: Floats) -> list[float
 def _points(info: ScatterInfo, drawn: np.ndarray[Any, Any]) -> list[dict[str, Any]]:
     assert info.x is not None
     assert info.y is not None
-    numbers = np.array([info.trials.trials[i].number for i in drawn], dtype=np.float64)
+    numbers = info.trials.columns.number[drawn].astype(np.float64)
     basis: dict[str, Any] = {
         "type": "scatter",
         "mode": "markers",
@@ -349,7 +349,7 @@ def _line(info: ScatterInfo) -> dict[str, Any]:
     """The front: rings around its trials, joined by steps that no trial lies beyond."""
     assert info.x is not None
     assert info.y is not None
-    numbers = np.array([info.trials.trials[i].number for i in info.front], dtype=np.float64)
+    numbers = info.trials.columns.number[info.front].astype(np.float64)
     return {
         "type": "scatter", "mode": "lines+markers", "uid": "front", "showlegend": False,
         "x": _at(info.x, info.front, numbers), "y": _at(info.y, info.front, numbers),

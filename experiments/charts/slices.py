@@ -84,6 +84,11 @@ class SliceInfo:
         return int(((values < self.view[0]) | (values > self.view[1])).sum())
 
     @property
+    def is_in_order(self) -> bool:
+        shares = [share for _label, share in self.offered]
+        return shares == sorted(shares, reverse=True)
+
+    @property
     def is_dense(self) -> bool:
         return sum(int(p.active.sum()) for p in self.panels) > MOST_POINTS
 
@@ -238,6 +243,12 @@ def _note(info: SliceInfo) -> str:
             "Trials: {n}; from {least} on, the most important parameter comes first.",
             n=n,
             least=ped_anova.LEAST,
+        )
+    elif not info.is_in_order:
+        first = _(
+            "Trials: {n}; each parameter with its share of the effect. While trials run, they "
+            "seldom change places.",
+            n=n,
         )
     parts = [
         first,

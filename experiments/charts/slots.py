@@ -255,7 +255,8 @@ def figure(info: SlotsInfo) -> Figure:
         barmode="overlay",
         legend=dict(style.layout(KIND)["legend"], traceorder="normal"),
         xaxis=style.axis(
-            _("Time (UTC)"), type="date", range=[_iso(low - room), _iso(high + room)], anchor="y"
+            _("Time (UTC)"), type="date", range=[_iso(low - room), _iso(high + room)], anchor="y",
+            tickangle=0,  # below the first stands the date: Plotly would have all of them aslant
         ),
         yaxis={
             "range": [0.4 - info.n_slots, 0.6], "domain": bottom, "automargin": True,
@@ -364,13 +365,8 @@ def _hover(run: Run) -> str:
 
 def _queue(info: SlotsInfo) -> dict[str, Any]:
     runs = [r for r in info.runs if r.start - r.queued >= LEAST_QUEUE_S]
-    marker = {
-        "color": "rgba(141,150,165,0.15)",
-        "pattern": {"shape": "/", "size": 6, "solidity": 0.25, "fgcolor": looks.GREY},
-        "line": {"width": 1, "color": looks.GREY},
-    }
     spans = [(r.queued, r.start) for r in runs]
-    return _bars("queue", _("In the queue"), runs, spans, marker=marker)
+    return _bars("queue", _("In the queue"), runs, spans, marker=style.queued())
 
 
 def _start_up(info: SlotsInfo) -> list[dict[str, Any]]:

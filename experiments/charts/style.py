@@ -106,6 +106,15 @@ def empty(kind: str, message: str, live: Mapping[str, Any] | None = None) -> Fig
     return {"data": [], "layout": frame}
 
 
+def queued(*, outline: int = 1) -> dict[str, Any]:
+    """How a bar looks that stands for time in the queue: hatched, as no state is."""
+    return {
+        "color": "rgba(141,150,165,0.15)",
+        "pattern": {"shape": "/", "size": 6, "solidity": 0.25, "fgcolor": looks.GREY},
+        "line": {"width": outline, "color": looks.GREY},
+    }
+
+
 def corner_note(words: Iterable[str], *, at_top: bool, inside: bool = True) -> list[dict[str, Any]]:
     """Small words at a right corner of the plot, or just above it; none where there are none."""
     parts = list(words)

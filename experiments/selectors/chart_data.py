@@ -20,7 +20,7 @@ from django.utils.translation import get_language, gettext
 
 from experiments.algorithms import registry
 from experiments.algorithms.space.batch import spread
-from experiments.charts import CHARTS, words
+from experiments.charts import CHARTS, style, words
 from experiments.charts.base import (
     DEFAULT_METRIC,
     Chart,
@@ -71,8 +71,12 @@ def _drawn(
     experiment: Experiment, chart: Chart, options: Mapping[str, str], selected: Selection
 ) -> tuple[Figure, bool]:
     """The figure, and whether it has all that there is to draw."""
+    given = _given(experiment, chart, options, selected)
     with words.spoken_by(gettext):
-        drawn = chart.draw(_given(experiment, chart, options, selected), options)
+        if selected.is_whole or given.trials:
+            drawn = chart.draw(given, options)
+        else:
+            drawn = style.empty(chart.kind, words.gettext("No trial is selected."))
     if chart.needs_curves:
         drawn["layout"]["meta"]["metrics"] = list(metric_names(experiment))
     drawn["layout"]["meta"]["seq"] = experiment.last_seq

@@ -132,7 +132,7 @@ def _crowd(
     with_time: bool,
 ) -> Crowd | None:
     """These curves, or some evenly out of them where they are very many; ``also`` is among them."""
-    chosen = crowd.taken(numbers.size)
+    chosen = crowd.taken(numbers)
     if also is not None:
         chosen = np.union1d(chosen, np.flatnonzero(numbers == also))
     packed = _coarse(experiment, name, pks[chosen].tolist())

@@ -35,7 +35,7 @@ from experiments.selectors.markdown import rendered
 from experiments.selectors.pace import pace_json
 from experiments.selectors.present import count_trials
 from experiments.selectors.triage import failures_json
-from experiments.states import EventKind, TrialState
+from experiments.states import PHASE_ENDED, EventKind, TrialState
 from experiments.strict_json import unmistakable
 
 MOST_BYTES = 8_000_000  # of the file; the table of all trials is left out where it would pass that
@@ -177,6 +177,7 @@ def _facts(experiment: Experiment) -> dict[str, Any]:
         "best": best,
         "best_parameters": [] if best is None else _pairs(flat(best.parameters)),
         "best_metrics": [] if best is None else _pairs(best.metrics),
+        "is_over": experiment.phase in PHASE_ENDED,
         "best_json": "" if best is None else _json(best.parameters),
         "n_finished": counts.finished,
         "n_of": counts.out_of(experiment.max_trials),

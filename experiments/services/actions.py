@@ -35,6 +35,7 @@ LIMIT_HIGHEST = {name: SPEC.whole(path.removeprefix("spec.")).high for name, pat
 MAY_LACK = tuple(name for name, path in LIMITS.items() if path.removeprefix("spec.") in EITHER)
 
 MOST_PROBLEMS = 50  # told at once
+MOST_QUOTED = 60  # characters of notes in a message
 KILLED = "Killed by the user."
 
 
@@ -136,11 +137,18 @@ def edit(
         )
 
 
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MOST_QUOTED else f"{text[:MOST_QUOTED]}…"
+
+
 def _refuse_if_changed(locked: Experiment | Trial, expected: Mapping[str, Any]) -> None:
-    for name, seen in expected.items():
-        if (present := getattr(locked, "tag_list" if name == "tags" else name)) != seen:
+    for name, wanted in expected.items():
+        found = getattr(locked, "tag_list" if name == "tags" else name)
+        if found != wanted:
+            present, seen = _short(found), _short(wanted)
             raise Refused(
-                f"{name} is {present!r} by now, not {seen!r}: somebody else changed it "
+                f"{name} is {present} by now, not {seen}: somebody else changed it "
                 "meanwhile. Look again before you change it."
             )
 

@@ -29,6 +29,8 @@ export const wordsOf = (error) => (error instanceof Error ? error.message : Stri
 /** @param {string} message */
 const only = (message) => [{ path: "", message, hint: "" }];
 
+const signedOut = () => only(gettext("You are signed out. Reload the page."));
+
 function csrfToken() {
   const tag = document.querySelector('meta[name="csrf-token"]');
   return tag instanceof HTMLMetaElement ? tag.content : "";
@@ -40,6 +42,7 @@ function csrfToken() {
  * @returns {Problem[]}
  */
 function errorsOf(body, status) {
+  if (status === 401) return signedOut();
   if (Array.isArray(body?.errors)) return body.errors;
   if (typeof body?.detail === "string") return only(body.detail);
   if (status === 403) {
@@ -84,7 +87,7 @@ export async function api(method, url, data, { signal, text } = {}) {
     parsed = null;
   }
   if (response.redirected && parsed === null) {
-    throw new ApiError(401, only(gettext("You are signed out. Reload the page.")), null);
+    throw new ApiError(401, signedOut(), null);
   }
   if (!response.ok) throw new ApiError(response.status, errorsOf(parsed, response.status), parsed);
   return parsed;

@@ -159,6 +159,17 @@ const TOAST_ICONS = {
   warning: "warning",
 };
 
+/** Where messages are seen and can be closed: the page below an open dialog takes no clicks. */
+function toasts() {
+  const box = byId("toasts");
+  const dialog = all(document, "dialog:modal").at(-1);
+  if (dialog && !dialog.contains(box)) {
+    dialog.append(box);
+    dialog.addEventListener("close", () => document.body.append(box), { once: true });
+  }
+  return box;
+}
+
 /**
  * A short message at the corner of the page; spoken by screen readers.
  * @param {string | Node} message
@@ -176,7 +187,7 @@ export function toast(message, kind = "info", lasts = 6000) {
     close,
   );
   close.addEventListener("click", () => box.remove());
-  byId("toasts").append(box);
+  toasts().append(box);
   if (kind !== "danger") setTimeout(() => box.remove(), lasts);
   return () => box.remove();
 }

@@ -82,3 +82,11 @@ def test_a_first_value_far_out_does_not_flatten_the_line() -> None:
     low, high = cost.draw(record(trials), {})["layout"]["yaxis"]["range"]
     assert low > -1
     assert high == pytest.approx(0.29, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("ended", "words"), [(False, "No trial has succeeded yet."), (True, "No trial succeeded.")]
+)
+def test_without_a_success_it_says_whether_one_may_come(ended: bool, words: str) -> None:
+    figure = cost.draw(record([trial(0, None, "FAILED")], ended=ended), {})
+    assert figure["layout"]["meta"]["empty"] == words

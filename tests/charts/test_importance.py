@@ -183,6 +183,10 @@ def test_panels_keep_their_order_between_milestones_while_an_experiment_runs() -
     assert len({tuple(order(n)) for n in range(96, 128)}) == 1
     assert order(96, settled=True) == order(100)
     assert order(20) == list(range(len(found)))
+    axes = [ped_anova.first_trials(axis, 100) for axis in found]
+    told = {i: score.share for i, score in enumerate(ped_anova.scores(axes, losses[:100]))}
+    shown = ped_anova.order(axes, losses[:100], settled=False)
+    assert dict(shown) == pytest.approx(told)  # of all trials, as the chart of importance says
 
 
 # ---- what to try next

@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.charts import bands, crowd, curves, duration, history, parallel, scale
+from experiments.charts import (
+    bands,
+    crowd,
+    curves,
+    duration,
+    history,
+    pair,
+    parallel,
+    scale,
+    scatter,
+)
 from experiments.charts.base import Crowd
 from tests.charts.records import curve, record, trial
 
@@ -146,3 +156,36 @@ def test_a_step_of_any_size_stands_on_the_axis() -> None:
     steps = np.array([1.0, -1.7e308, float("nan")])
     given = Crowd(np.array([0]), np.array([3]), np.arange(3.0), steps, np.ones(3), np.empty(0))
     assert crowd.places(given, "step").tolist() == [1.0, -scale.DRAWABLE, 2.0]
+
+
+def test_what_is_drawn_stays_while_trials_come() -> None:
+    before = set(bands.steadily(np.arange(5000), 300).tolist())
+    for n in range(5001, 5200):
+        now = set(bands.steadily(np.arange(n), 300).tolist())
+        assert len(now) == 300
+        assert len(now - before) <= 1
+        before = now
+    gaps = np.diff(sorted(before))
+    assert gaps.max() < 4 * gaps.mean()  # spread over all
+
+
+@pytest.mark.parametrize(
+    ("chart", "options"),
+    [(history, {}), (parallel, {}), (scatter, {}), (pair, {"view": "contour"})],
+    ids=["history", "parallel", "scatter", "pair"],
+)
+def test_new_trials_change_little_of_what_is_drawn(chart: Any, options: dict[str, str]) -> None:
+    rng = np.random.default_rng(3)
+    space = {name: {"_type": "uniform", "_value": [0, 1]} for name in "ab"}
+    trials = [
+        trial(i, float(rng.normal()), parameters={"a": rng.random(), "b": rng.random()})
+        for i in range(6000)
+    ]
+
+    def drawn(n: int) -> set[int]:
+        figure = chart.draw(record(trials[:n], space=space), options)
+        return {k for t in figure["data"] for k in t.get("customdata", [])}
+
+    first, then = drawn(5990), drawn(6000)
+    assert len(first) >= 200
+    assert len(first ^ then) <= 25

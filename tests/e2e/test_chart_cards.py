@@ -162,3 +162,19 @@ def test_curves_are_smoothed_and_the_best_alone(page: Page, ended: str):
     card.get_by_label("Which trials").select_option("5")
     assert "curves.smooth=0.9" in page.url
     assert "curves.best=5" in page.url
+
+
+def test_a_legend_stays_off_the_plot_whatever_the_width(page: Page, ended: str):
+    opened(page, ended, "?chart=duration")
+    card = drawn(page, "duration")
+    for width, is_tall in ((260, True), (1280, False), (260, True)):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(
+            """([figure, isTall]) => {
+              const box = (inner) => figure.querySelector(inner).getBoundingClientRect();
+              const { bottom, height } = box(".legend .bg");
+              const isInPlace = Math.abs(bottom - box(".nsewdrag").top) < 1;
+              return isInPlace && isTall === (height > 40);
+            }""",
+            arg=[card.element_handle(), is_tall],
+        )

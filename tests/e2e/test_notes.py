@@ -45,6 +45,8 @@ def test_notes_and_tags_are_written_previewed_and_never_overwritten(
     page.console_errors.clear()  # type: ignore[attr-defined]
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator("#toasts")).to_contain_text("somebody else changed it")
+    page.locator("#toasts").get_by_role("button", name="Close").click()  # above the dialog
+    expect(page.locator("#toasts")).to_be_empty()
     expect(notes.locator("strong")).to_have_text("theirs")  # live, behind the dialog
     page.get_by_role("button", name="Save", exact=True).click()
     expect(notes).to_have_text("mine")

@@ -34,6 +34,13 @@ def test_a_limit_must_be_a_whole_number_in_range(make_experiment, value):
     assert Experiment.objects.get().concurrency == 2, "nothing of it was written"
 
 
+def test_long_notes_are_quoted_in_part(make_experiment):
+    experiment = make_experiment(notes="x" * 5000)
+    with pytest.raises(Refused, match="by now, not 'mine'") as caught:
+        actions.edit(experiment, {"notes": "theirs"}, expected={"notes": "mine"})
+    assert len(str(caught.value)) < 250
+
+
 def test_of_two_people_who_edit_a_limit_the_second_is_told(make_experiment):
     experiment = make_experiment()
     mine, theirs = Experiment.objects.get(), Experiment.objects.get()

@@ -70,6 +70,15 @@ def test_table_charts_and_files_obey_one_selection(
     assert drawn(client, experiment, query) == [n for n in expected if n != 3]  # it waits
 
 
+@pytest.mark.parametrize("kind", sorted(CHARTS))
+def test_a_chart_of_no_selected_trial_says_so(
+    client: Client, experiment: Experiment, four: list[Trial], kind: str
+) -> None:
+    figure = client.get(url(experiment, f"charts/{kind}/"), {"where": "number = 99"}).json()
+    assert figure["layout"]["meta"]["empty"] == "No trial is selected."
+    assert figure["layout"]["meta"]["selected"]
+
+
 def test_many_selected_trials_are_picked_from_all(
     client: Client, experiment: Experiment, four: list[Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:

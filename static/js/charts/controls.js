@@ -21,18 +21,31 @@ export class Controls {
   constructor(root, { prefix, onChange }) {
     this.root = root;
     this.prefix = prefix;
+    this.onChange = onChange;
     const found = /** @type {Control[]} */ (all(root, "[data-option]"));
     /** @type {Map<string, Control>} */
     this.controls = new Map(found.map((control) => [control.dataset.option ?? "", control]));
     for (const [name, control] of this.controls) this.restore(name, control);
     const axes = this.controls.get("axes");
     this.axes = axes instanceof HTMLInputElement ? new AxesChooser(axes) : null;
-    root.addEventListener("change", () => {
-      const chosen = this.options();
-      const names = [...this.controls.keys()];
-      remember(Object.fromEntries(names.map((name) => [prefix + name, chosen[name] ?? null])));
-      onChange(chosen);
-    });
+    root.addEventListener("change", () => this.tell());
+  }
+
+  tell() {
+    const chosen = this.options();
+    const names = [...this.controls.keys()].map((name) => [name, this.prefix + name]);
+    remember(Object.fromEntries(names.map(([name, stored]) => [stored, chosen[name] ?? null])));
+    this.onChange(chosen);
+  }
+
+  /** As if nobody had chosen anything. */
+  reset() {
+    for (const control of this.controls.values()) {
+      if (control instanceof HTMLSelectElement) control.selectedIndex = 0;
+      else if (control.type === "hidden") control.value = "";
+      else control.checked = false;
+    }
+    this.tell();
   }
 
   /**
@@ -76,7 +89,7 @@ export class Controls {
       for (const tool of all(this.root, `[data-needs="${name}"]`)) tool.hidden = hidden;
     };
     hide("log", meta.log_possible === false || Boolean(meta.empty));
-    hide("rank", Boolean(meta.color));
+    hide("rank", Boolean(meta.color || meta.empty));
     const clip = this.controls.get("clip");
     hide("clip", !(meta.clipped || (clip && chosenIn(clip))));
     const metric = this.controls.get("metric");

@@ -2,7 +2,7 @@
 // the server has to decide again how it is drawn.
 
 import { api } from "../api.js";
-import { find } from "../dom.js";
+import { find, h } from "../dom.js";
 import { gettext } from "../language.js";
 import { Sight } from "../sight.js";
 import { addReport, isRedrawnAt } from "./append.js";
@@ -26,15 +26,28 @@ export class ChartPanel {
    *   url: string, plotlyUrl: string, options?: Record<string, string>, prefix?: string,
    *   onTrial: (trial: number, click?: MouseEvent) => void, onFigure?: (meta: FigureMeta) => void,
    *   onBrush?: (conditions: string[], trials: number[]) => void, ready?: (figure: Figure) => Figure,
+   *   reset?: () => void,
    * }} settings url: of the figure; options: its query; prefix: of its names in the page's address;
-   *   onBrush: a part of it was chosen; ready: what makes of the answer the figure that is drawn
+   *   onBrush: a part of it was chosen; ready: what makes of the answer the figure that is drawn;
+   *   reset: takes back what was chosen, where that cannot be drawn
    */
   constructor(
     root,
-    { url, plotlyUrl, options = {}, prefix = "", onTrial, onFigure, onBrush, ready = (f) => f },
+    {
+      url,
+      plotlyUrl,
+      options = {},
+      prefix = "",
+      onTrial,
+      onFigure,
+      onBrush,
+      ready = (f) => f,
+      reset,
+    },
   ) {
     this.root = root;
     this.ready = ready;
+    this.reset = reset;
     this.url = url;
     this.plotlyUrl = plotlyUrl;
     this.options = options;
@@ -246,7 +259,30 @@ export class ChartPanel {
     const isFinal = error.status >= 400 && error.status < 500; // asking again would not help
     this.pause = isFinal ? null : RETRY;
     this.fetchedAt = Date.now();
-    if (!this.figure) this.say(error.message);
+    if (this.reset && this.isRefused(error)) this.refuse(error.message, this.reset);
+    else if (!this.figure) this.say(error.message);
+  }
+
+  /**
+   * Whether the server does not take what was chosen: it came by a link, or a metric has vanished.
+   * @param {{ status?: number, errors?: Problem[] }} error
+   */
+  isRefused({ status, errors = [] }) {
+    return status === 400 && errors.some(({ path }) => path in this.options);
+  }
+
+  /**
+   * What was drawn before is of another choice.
+   * @param {string} why
+   * @param {() => void} reset
+   */
+  refuse(why, reset) {
+    this.figure = null;
+    this.plot.clear();
+    this.say(gettext("It cannot be drawn as it was asked for: {why}", { why }));
+    const words = gettext("Draw it as usual");
+    const props = { type: "button", class: "btn btn-default btn-sm", onclick: reset };
+    this.empty.append(h("button", props, words));
   }
 
   // ---- drawing

@@ -131,6 +131,8 @@ function paintTicks(context, frame, k, theme) {
   const axis = frame.axes[k];
   const isRightmost = k > 0 && k === frame.axes.length - 1;
   const textX = isRightmost ? x - 7 : x + 7;
+  // The words of the last two axes stand in the same gap.
+  const share = k > 0 && k >= frame.axes.length - 2 ? 0.4 : 0.62;
   context.textBaseline = "middle";
   context.textAlign = isRightmost ? "right" : "left";
   context.font = `400 11px ${theme.font}`;
@@ -141,7 +143,7 @@ function paintTicks(context, frame, k, theme) {
     last = y;
     context.fillStyle = theme.strong;
     context.fillRect(x - 3, y - 0.5, 6, 1);
-    const cut = fitted(context, text, Math.max(34, frame.room * 0.62));
+    const cut = fitted(context, text, Math.max(34, frame.room * share));
     context.lineWidth = 3.5; // a halo, so that lines do not run through the words
     context.strokeStyle = theme.surface;
     context.strokeText(cut, textX, y);
@@ -169,14 +171,18 @@ function paintLabel(context, frame, k, theme) {
 }
 
 /**
- * The text, cut so that it fits.
- * @param {Context} context
+ * The text, cut in its middle so that it fits: long names and numbers differ at their ends.
+ * @param {Pick<Context, "measureText">} context
  * @param {string} text
  * @param {number} width
  */
-function fitted(context, text, width) {
+export function fitted(context, text, width) {
   if (context.measureText(text).width <= width) return text;
-  let cut = text;
-  while (cut.length > 1 && context.measureText(`${cut}…`).width > width) cut = cut.slice(0, -1);
-  return `${cut}…`;
+  const letters = [...text];
+  for (let kept = letters.length - 1; kept > 1; kept -= 1) {
+    const head = letters.slice(0, Math.floor(kept / 3)).join("");
+    const cut = `${head}…${letters.slice(Math.floor(kept / 3) - kept).join("")}`;
+    if (context.measureText(cut).width <= width) return cut;
+  }
+  return `${letters[0]}…`;
 }

@@ -50,6 +50,7 @@ export class Plot {
     /** @type {Figure | null} */
     this.figure = null;
     this.revision = 0;
+    this.mendedFor = 0; // the drawing that put the key back above the plot
     this.restsUntil = 0;
     this.timer = 0;
     this.isDrawn = false;
@@ -269,6 +270,11 @@ export class Plot {
     element.on("plotly_relayout", (changes) => {
       if (this.figure) this.view.note(changes, element.layout, this.figure.layout);
     });
+    element.on("plotly_afterplot", () => {
+      if (!isCovered(element) || this.mendedFor === this.revision) return;
+      this.mendedFor = this.revision + 1; // once is enough
+      this.draw();
+    });
     element.on("plotly_selected", (event) => event?.range && this.onBox?.(event.range));
     element.on("plotly_doubleclick", () => this.reset());
     element.on("plotly_click", (event) => {
@@ -288,6 +294,19 @@ export class Plot {
     if (this.isDrawn) window.Plotly.purge(this.element);
     this.isDrawn = false;
   }
+}
+
+/**
+ * Whether the key that stands above the plot lies on it: where a chart gets another width, Plotly
+ * may place the key by the height that it had before.
+ * @param {any} element
+ */
+function isCovered(element) {
+  const { legend, _size: size } = element._fullLayout;
+  const key = element.querySelector(".legend");
+  if (!key || legend?.yanchor !== "bottom" || legend.y !== 1) return false;
+  const { bottom } = key.getBoundingClientRect();
+  return bottom - element.getBoundingClientRect().top > size.t + 2;
 }
 
 /**

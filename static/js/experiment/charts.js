@@ -48,6 +48,7 @@ export class Charts {
         onTrial,
         onBrush,
         onFigure: (meta) => controls.adapt(meta),
+        reset: () => controls.reset(),
       });
       this.panels.set(kind, panel);
     }

@@ -7,6 +7,7 @@ import { number } from "../format.js";
 import { gettext, together } from "../language.js";
 
 const OTHER = "other:"; // never the text of a JSON value
+const [LEAST_ROWS, MOST_ROWS] = [3, 12]; // of a field for a value that is no plain one
 
 /**
  * What may be entered, in words.
@@ -85,10 +86,7 @@ function choiceEntry(name, options, value, props) {
   const select = h(
     "select",
     { ...props, class: "form-select mono" },
-    options.map((v) => {
-      const json = stringify(v);
-      return h("option", { value: json }, typeof v === "string" ? v : json);
-    }),
+    options.map((v) => h("option", { value: stringify(v) }, textOf(v))),
     h("option", { value: OTHER }, gettext("other value…")),
   );
   const wanted = stringify(value === undefined ? options[0] : value);
@@ -116,10 +114,13 @@ function choiceEntry(name, options, value, props) {
 function textEntry(node, value, props) {
   const isNested = (value !== null && typeof value === "object") || node?._type === "choice";
   const input = isNested
-    ? h("textarea", { ...props, rows: 3 })
+    ? h("textarea", { ...props, rows: LEAST_ROWS })
     : h("input", { ...props, inputmode: "text" });
   const isWritten = isNested && value !== undefined;
   input.value = isWritten ? stringify(value, 2) : textOf(value);
+  if (input instanceof HTMLTextAreaElement) {
+    input.rows = Math.min(MOST_ROWS, Math.max(LEAST_ROWS, input.value.split("\n").length));
+  }
   return {
     input,
     read: () => (input.value.trim() === "" ? undefined : parsed(input.value)),

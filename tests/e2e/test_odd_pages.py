@@ -1,0 +1,50 @@
+"""An experiment's page in ways that nobody planned: links that are out of date, and the like."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.stack import Stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("pages")]
+
+
+@pytest.fixture(scope="module")
+def done(stack: Stack) -> str:
+    experiment = stack.create(name="odd-pages", maxTrialNum=5, trialConcurrency=3)
+    stack.wait_for_phase(experiment, "DONE")
+    return experiment
+
+
+@pytest.mark.parametrize(
+    ("kind", "query"),
+    [
+        ("scatter", "scatter.color=metric%3Agone&scatter.x=number"),
+        ("parcoords", "parcoords.axes=gone"),
+    ],
+)
+def test_a_choice_that_is_gone_is_said_and_taken_back(page: Page, done: str, kind: str, query: str):
+    page.goto(f"/experiments/{done}/?chart={kind}&{query}")
+    card = page.locator(f"figure[data-kind={kind}]")
+    expect(card.locator(".chart-empty")).to_contain_text("cannot be drawn as it was asked for")
+    page.console_errors.clear()  # type: ignore[attr-defined]  # the browser logs what was refused
+    card.get_by_role("button", name="Draw it as usual").click()
+    expect(page.get_by_test_id(f"chart-{kind}")).to_be_visible()
+    assert f"{kind}." not in page.url
+
+
+def test_who_signed_out_in_another_tab_is_told_so(page: Page, done: str):
+    page.goto(f"/experiments/{done}/")
+    expect(page.locator("[data-testid=chart-history][data-drawn]")).to_be_visible()
+    page.context.clear_cookies()
+    page.locator("#chart-tabs [data-view=edf]").click()
+    card = page.locator("figure[data-kind=edf]")
+    expect(card).to_contain_text("You are signed out. Reload the page.")
+    page.keyboard.press("/")
+    page.keyboard.type("number < 3")
+    page.keyboard.press("Enter")
+    expect(page.locator("#toasts, .filter-error").filter(visible=True)).to_contain_text(
+        "signed out"
+    )
+    page.console_errors.clear()  # type: ignore[attr-defined]  # the browser logs what was refused
