@@ -137,6 +137,8 @@ FIND = r"""(chinese) => {
       const text = e.getAttribute(name);
       if (/[A-Za-z]{3,}( [a-z]{2,}){2,}/.test(text) && !e.closest(FOREIGN))
         note("English " + name, text);
+      if (/[\u4e00-\u9fff][,;!?:]/.test(text) && !e.closest(FOREIGN))
+        note("half-width mark in " + name, text);
     }
 
   // ---- charts
