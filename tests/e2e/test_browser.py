@@ -117,6 +117,19 @@ def test_a_wide_form_scrolls_by_itself_and_nothing_lies_below_the_page(page: Pag
                          "return form.scrollHeight - form.clientHeight; })()") > 500  # fmt: skip
 
 
+def test_earlier_experiments_are_offered_as_the_parameters_are_named(page: Page, stack: Stack):
+    earlier = stack.create(name="earlier", maxTrialNum=3)
+    stack.wait_for_phase(earlier, "DONE")
+    page.goto("/experiments/new/")
+    page.locator("#earlier > summary").click()
+    offers = page.get_by_test_id("warm-start")
+    expect(offers).to_contain_text("No earlier experiment")
+    page.locator('[data-field="space.0.name"]').fill("x")
+    expect(offers.get_by_label("earlier")).to_be_visible()
+    offers.get_by_label("earlier").check()
+    expect(page.get_by_test_id("yaml")).to_have_value(re.compile(f"warmStart:(.|\n)*{earlier}"))
+
+
 def test_a_broken_manifest_locks_the_form_and_loses_nothing(page: Page):
     fill_form(page, name="by-hand", n_trials=5, arguments=[])
     expect(page.get_by_test_id("yaml")).to_have_value(re.compile("name: by-hand"))
