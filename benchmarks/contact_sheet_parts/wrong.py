@@ -94,7 +94,7 @@ FIND = r"""(chinese) => {
       const sentence = /[\u4e00-\u9fff]/.test(text) ? /[A-Za-z]{2,}( [A-Za-z]{2,}){3,}/
         : /[A-Za-z]{2,}( [A-Za-z]{2,})+/;
       if (sentence.test(text)) note("English", text);
-      if (/[\u4e00-\u9fff][,;!?:]|[,;!?:][\u4e00-\u9fff]|[\u4e00-\u9fff]\.(\s|$)/.test(text))
+      if (/[\u4e00-\u9fff]([,;!?:]| \()|[,;!?:][\u4e00-\u9fff]|[\u4e00-\u9fff]\.(\s|$)/.test(text))
         note("half-width mark", text);
       if (/[\u3001\u3002\uff0c\uff1a\uff1b] |[\u4e00-\u9fff] [\u4e00-\u9fff]/.test(text))
         note("space within Chinese", text);
