@@ -73,7 +73,7 @@ function unsupported(entry, form) {
 function choiceOf(entry, bad) {
   let note = bad.length ? gettext(" (not for {types})", { types: bad.join(", ") }) : "";
   if (!entry.available) note = gettext(" (not available yet)");
-  const isNamed = entry.label.startsWith(entry.name);
+  const isNamed = entry.label.includes(entry.name);
   const label = isNamed ? entry.label : `${entry.name} · ${entry.label}`; // on a phone its end is cut
   return { value: entry.name, label: `${label}${note}`, disabled: !entry.available };
 }
