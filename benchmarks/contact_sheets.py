@@ -36,7 +36,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.contact_sheet_parts.shots import PAGES, SHOTS, Camera
+from benchmarks.contact_sheet_parts.shots import PAGES, SHOTS, Camera, Site
 from tests.e2e.conftest import CHROMIUM_ARGUMENTS
 from tests.e2e.stack import ROOT, environment, free_port, manage, wait_for
 
@@ -51,6 +51,7 @@ STATES = {
     "odd": "--trials 200 --points 15 --space odd --metrics 6 --diverged 0.05 --lost 0.05 "
     "--excluded 0.05 --canceled 0.05 --minimize",
 }
+PUT_ROWS = "from benchmarks.contact_sheet_parts.rows import put; put()"  # in manage shell
 WIDTHS = {"1440": (1440, 900), "1280": (1280, 800), "390": (390, 844)}
 LOCALES = {"en": "en-US", "zh": "zh-CN"}
 THEMES = ("light", "dark")
@@ -137,6 +138,16 @@ def served(data: Path) -> Iterator[str]:
             web.wait(timeout=60)
 
 
+@contextmanager
+def new_one() -> Iterator[tuple[str, Path]]:
+    """Address and data of an installation where nobody has made anything."""
+    with tempfile.TemporaryDirectory() as directory:
+        data = Path(directory)
+        manage(data, "migrate")
+        with served(data) as url:
+            yield url, data
+
+
 def _answers(url: str) -> bool:
     done = subprocess.run(
         ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"{url}/healthz"],
@@ -165,18 +176,29 @@ def numbered(page: Page, experiment_id: str) -> dict[str, int]:
     return found
 
 
-def photograph(browser: Browser, url: str, data: Path, asked: argparse.Namespace) -> bool:
-    """Take the sheets; whether anything was found."""
-    ids = made(data, asked.states)
+def signed_in(browser: Browser, url: str, data: Path) -> Site:
     link = manage(data, "sign_in_link", AUTOTUNE_URL=url).stdout
     words = re.search(r"/sign-in/\S+", link)
     if words is None:
         raise SystemExit(f"No sign-in link in {link!r}.")
-    first = browser.new_context(base_url=url)
-    page = first.new_page()
+    context = browser.new_context(base_url=url)
+    page = context.new_page()
     page.goto(words[0])
     page.wait_for_url(f"{url}/")
-    signed_in = first.storage_state()
+    state = context.storage_state()
+    context.close()
+    return Site(url, data, state)
+
+
+def photograph(browser: Browser, site: Site, new: Site, asked: argparse.Namespace) -> bool:
+    """Take the sheets; whether anything was found."""
+    ids = made(site.data, asked.states)
+    done = manage(site.data, "shell", "-c", PUT_ROWS)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    url = site.url
+    first = browser.new_context(base_url=url, storage_state=site.signed_in)
+    page = first.new_page()
     numbers = {state: numbered(page, ids[state]) for state in asked.states}
     first.close()
     cameras = {}
@@ -184,10 +206,10 @@ def photograph(browser: Browser, url: str, data: Path, asked: argparse.Namespace
         size = WIDTHS[width]
         context = browser.new_context(
             base_url=url, viewport={"width": size[0], "height": size[1]},
-            locale=LOCALES[language], reduced_motion="reduce", storage_state=signed_in,
+            locale=LOCALES[language], reduced_motion="reduce", storage_state=site.signed_in,
         )  # fmt: skip
         context.set_default_timeout(SLOW)
-        cameras[width, language] = Camera(context, ids, numbers, signed_in)
+        cameras[width, language] = Camera(context, ids, numbers, site, new)
     wanted = [(name, state) for state in asked.states for name in asked.shots if name not in PAGES]
     wanted = [(name, "") for name in asked.shots if name in PAGES] + wanted
     problems: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -231,11 +253,12 @@ def main() -> None:
         data = (asked.data or Path(scratch)).resolve()
         data.mkdir(parents=True, exist_ok=True)
         made(data, asked.states)
-        with served(data) as url, sync_playwright() as playwright:
+        with served(data) as url, new_one() as new, sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=program, args=CHROMIUM_ARGUMENTS, chromium_sandbox=False
             )
-            found = photograph(browser, url, data, asked)
+            sites = [signed_in(browser, *there) for there in ((url, data), new)]
+            found = photograph(browser, *sites, asked)
             browser.close()
     sys.exit(1 if found else 0)
 

@@ -40,6 +40,12 @@ def test_every_message_is_translated_with_its_places(language: str, domain: str)
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
+def test_chinese_has_brackets_of_its_own(domain: str) -> None:
+    for message in words(translations.catalogue("zh_Hans", domain)).values():
+        assert not re.search(r"[\u4e00-\u9fff] \(", str(message.string)), message.string
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_the_product_reads_is_what_is_written(language: str, domain: str) -> None:
     kept = translations.catalogue(language, domain)

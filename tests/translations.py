@@ -22,6 +22,7 @@ from django.utils.translation.template import templatize
 
 from experiments.algorithms.reference import catalogue as catalogue_of_algorithms
 from experiments.said import EVENTS, PROBLEMS
+from experiments.services.samples import leading_comment
 from tests.sentences import sentences
 
 ROOT = Path(__file__).parent.parent
@@ -71,6 +72,8 @@ def _on_the_server() -> Iterator[tuple[Path, Words, str | None]]:
             yield path, words, context
     for words in _of_algorithms():
         yield ROOT / "experiments" / "algorithms" / "registry.py", words, None
+    for path in sorted((ROOT / "examples").glob("*.yaml")):
+        yield path, leading_comment(path.read_text()), None
     for path in sorted((ROOT / "templates").rglob("*.html")):
         text = templatize(path.read_text())  # no Python, but JavaScript's lexer takes anything
         for _line, words, _comments, context in _extracted("javascript", text):

@@ -7,9 +7,11 @@ theme: the page follows the system's, as it does for who changes it at sunset.
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from playwright.sync_api import BrowserContext, Locator, Page
 
@@ -38,11 +40,18 @@ PAGES = {
     "account-menu": "/",
     "api-docs": "/api/docs/",
     "nothing-there": "/nothing/",
+    "form-too-old": "/",
+    "broken": "/tokens/",
+    "list-none": "/",
+    "tokens-none": "/tokens/",
+    "notifications-none": "/notifications/",
     "sign-in": "/sign-in/",
     "sign-in-used": "/sign-in/used-before/",
     **{f"help-{chapter}": f"/help/{chapter}/" for chapter in _CHAPTERS if chapter != "README"},
     **{f"reference-{name}": f"/help/reference/{name}/" for name in _REFERENCE},
 }
+# Of an installation that is new: nobody has made anything there.
+OF_NEW = {"list-none", "tokens-none", "notifications-none", "broken"}
 # Of an experiment; None where its state has no such thing.
 OF_ONE = (
     "experiment", *CHARTS, "table-of-chart", "selected", "filtered", "keys", "custom", "many",
@@ -53,6 +62,8 @@ SHOTS = (*PAGES, *OF_ONE)
 # Lie on the page that is there already, and show what fits the window.
 ON_TOP = {"keys", "custom", "many", "manifest", "copy-menu", "more-menu", "winner", "new-results",
           "account-menu"}  # fmt: skip
+# What a page asks for, and the server no longer has: any page that needs it breaks.
+_GONE = ("experiments_apitoken", "experiments_apitoken_gone")
 JPEG: dict[str, Any] = {"type": "jpeg", "quality": 88, "animations": "disabled"}  # soon written
 
 # All charts on the page are drawn, or say why not, and nothing has moved for a while.
@@ -63,17 +74,34 @@ READY = """async () => {
   const DRAWN = "[data-drawn], .report .main-svg, .report canvas";
   const isDrawn = (chart) => chart.querySelector(DRAWN) ||
     (chart.querySelector(".chart-empty") && !chart.querySelector(".chart-empty").hidden);
+  for (const picture of document.images) picture.loading = "eager";
+  const pending = () => document.querySelector(".swagger-ui .loading") ||
+    [...document.images].some((picture) => !picture.complete);
   const mark = () => [document.documentElement.scrollHeight, document.querySelectorAll("*").length,
     ...[...document.querySelectorAll("[data-drawn]")].map((e) => e.dataset.drawn)].join();
   let last = "", since = performance.now();
   while (performance.now() < until) {
     await new Promise((resolve) => setTimeout(resolve, 60));
     const now = mark();
-    if (now !== last || !shown().every(isDrawn)) { last = now; since = performance.now(); }
+    const isReady = !pending() && shown().every(isDrawn);
+    if (now !== last || !isReady) { last = now; since = performance.now(); }
     if (performance.now() - since > 240) return true;
   }
   return false;
 }"""
+
+
+# Pixels of a form beside its manifest that one would have to scroll to.
+HIDDEN = """() => Math.max(0, ...[...document.querySelectorAll(".new-left")]
+  .map((part) => part.scrollHeight - part.clientHeight))"""
+
+
+class Site(NamedTuple):
+    """A server that is photographed, and what signs a browser in there."""
+
+    url: str
+    data: Path
+    signed_in: Any
 
 
 class Camera:
@@ -84,7 +112,8 @@ class Camera:
         context: BrowserContext,
         ids: dict[str, str],
         numbers: dict[str, dict[str, int]],
-        signed_in: Any,
+        site: Site,
+        new: Site,
     ) -> None:
         self.context = context
         self.page = context.new_page()
@@ -92,12 +121,12 @@ class Camera:
         self.numbers = numbers
         self.found: list[tuple[str, str]] = []
         self.chinese = False
-        self.signed_in = signed_in
+        self.site, self.new = site, new
         self.page.on("pageerror", lambda error: self.found.append(("error", str(error)[:200])))
         self.page.on("console", self._console)
 
     def _console(self, message: Any) -> None:
-        if message.type == "error" and not re.search("40[04]", message.text):  # meant so
+        if message.type == "error" and not re.search("40[034]|500", message.text):  # meant so
             self.found.append(("console", message.text[:200]))
 
     def take(
@@ -119,27 +148,46 @@ class Camera:
                 self.found.append(("never done", name))
             if isinstance(what, Page):
                 whole = name not in ON_TOP
-                image = what.screenshot(full_page=whole, **JPEG)
+                with self._unrolled(what if whole else None):
+                    image = what.screenshot(full_page=whole, **JPEG)
             else:
                 image = what.screenshot(**JPEG)
             wrong = [(rule, words) for rule, words in self.page.evaluate(FIND, self.chinese)]
             yield theme, image, list(dict.fromkeys([*self.found, *wrong]))
             self.found.clear()
 
-    def _go(self, path: str) -> None:
-        self.page.goto(path)
+    @contextmanager
+    def _unrolled(self, page: Page | None) -> Iterator[None]:
+        """The window so high that a part of the page that scrolls by itself shows all it has."""
+        size = page.viewport_size if page else None
+        hidden = page.evaluate(HIDDEN) if page else 0
+        if not page or not size or not hidden:
+            yield
+            return
+        page.set_viewport_size({"width": size["width"], "height": size["height"] + hidden})
+        try:
+            yield
+        finally:
+            page.set_viewport_size(size)
+
+    def _go(self, path: str, site: Site | None = None) -> None:
+        there = site or self.site
+        self.context.add_cookies(there.signed_in["cookies"])
+        self.page.goto(f"{there.url}{path}")
 
     def _open_page(self, name: str) -> None:
         page = self.page
-        if name.startswith("sign-in"):
-            self.context.clear_cookies()
-        else:
-            self.context.add_cookies(self.signed_in["cookies"])
         path = PAGES[name]
         if "{" in path:
             for state, id_ in self.ids.items():
                 path = path.replace(f"{{{state}}}", id_)
-        self._go(path)
+        if name.startswith("sign-in"):
+            self.context.clear_cookies()
+            page.goto(path)
+        elif name == "broken":
+            self._go_where_it_breaks(path)
+        else:
+            self._go(path, self.new if name in OF_NEW else self.site)
         if name == "new-manifest":
             self._show_tab("yaml")
         elif name == "new-trouble":
@@ -150,6 +198,20 @@ class Camera:
             page.locator("#results").click()
         elif name == "account-menu":
             page.locator("header .dropdown > button").click()
+        elif name == "form-too-old":
+            form = page.locator("header .dropdown-menu form")
+            form.locator("[name=csrfmiddlewaretoken]").evaluate("(it) => { it.value = 'old'; }")
+            page.locator("header .dropdown > button").click()
+            form.locator("button").click()
+
+    def _go_where_it_breaks(self, path: str) -> None:
+        here, gone = _GONE
+        with closing(sqlite3.connect(self.new.data / "autotune.sqlite3")) as database:
+            database.execute(f"ALTER TABLE {here} RENAME TO {gone}")
+            try:
+                self._go(path, self.new)
+            finally:
+                database.execute(f"ALTER TABLE {gone} RENAME TO {here}")
 
     def _show_tab(self, tab: str) -> None:
         button = self.page.locator(f"[data-show-tab={tab}]")
@@ -167,7 +229,6 @@ class Camera:
 
     def _open_of_one(self, name: str, state: str) -> Locator | Page | None:
         page, home = self.page, f"/experiments/{self.ids[state]}/"
-        self.context.add_cookies(self.signed_in["cookies"])
         if name in CHARTS:
             if home not in page.url or "trials/" in page.url or "compare" in page.url:
                 self._go(f"{home}?chart={name}")

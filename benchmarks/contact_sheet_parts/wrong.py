@@ -10,7 +10,6 @@ FIND = r"""(chinese) => {
   const root = document.documentElement;
   const modal = document.querySelector("dialog:modal");
   if (root.scrollWidth > innerWidth + 1) note("wider than its window", location.pathname);
-  if (document.querySelector(".swagger-ui")) return found; // not ours to dress, and in English
   const isShown = (e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true }) &&
     (!modal || modal.contains(e));
   const own = (e) => [...e.childNodes].filter((n) => n.nodeType === 3)
@@ -58,7 +57,7 @@ FIND = r"""(chinese) => {
   const texts = [];
   const isBox = (e) => e.matches("[type=checkbox]:not(:checked), [type=radio]:not(:checked)");
   for (const e of document.body.querySelectorAll("*")) {
-    if (e.closest("svg, script, style, .visually-hidden, [hidden]")) continue;
+    if (e.closest("svg, script, style, .visually-hidden, [hidden], .swagger-ui")) continue;
     if (e instanceof HTMLInputElement && isBox(e) && isShown(e) && e.clientWidth && !e.disabled) {
       const below = ground(e.parentElement);
       const ratio = below && contrast(over(rgba(getComputedStyle(e).borderTopColor), below), below);
@@ -91,8 +90,11 @@ FIND = r"""(chinese) => {
         /\b(undefined|null)\b|^-?(NaN|Infinity)|\[object |%\(|\{\w+\}/.test(text))
       note("no value", text);
     if (chinese && !e.closest(FOREIGN)) {
-      if (/[A-Za-z]{2,}( [A-Za-z]{2,}){1,}/.test(text)) note("English", text);
-      if (/[\u4e00-\u9fff][,;!?:]|[,;!?:][\u4e00-\u9fff]|[\u4e00-\u9fff]\.(\s|$)/.test(text))
+      // Names ("REST API", "Ray Tune") stand in Chinese sentences; four words are one of their own.
+      const sentence = /[\u4e00-\u9fff]/.test(text) ? /[A-Za-z]{2,}( [A-Za-z]{2,}){3,}/
+        : /[A-Za-z]{2,}( [A-Za-z]{2,})+/;
+      if (sentence.test(text)) note("English", text);
+      if (/[\u4e00-\u9fff]([,;!?:]| \()|[,;!?:][\u4e00-\u9fff]|[\u4e00-\u9fff]\.(\s|$)/.test(text))
         note("half-width mark", text);
       if (/[\u3001\u3002\uff0c\uff1a\uff1b] |[\u4e00-\u9fff] [\u4e00-\u9fff]/.test(text))
         note("space within Chinese", text);
@@ -131,10 +133,12 @@ FIND = r"""(chinese) => {
     note("words on words", key);
   }
   if (chinese) for (const name of ["title", "aria-label", "placeholder", "alt"])
-    for (const e of document.body.querySelectorAll(`[${name}]`)) {
+    for (const e of document.body.querySelectorAll(`[${name}]:not(.swagger-ui *)`)) {
       const text = e.getAttribute(name);
       if (/[A-Za-z]{3,}( [a-z]{2,}){2,}/.test(text) && !e.closest(FOREIGN))
         note("English " + name, text);
+      if (/[\u4e00-\u9fff][,;!?:]/.test(text) && !e.closest(FOREIGN))
+        note("half-width mark in " + name, text);
     }
 
   // ---- charts

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from experiments.algorithms.settings import Args, setting
+from experiments.algorithms.settings import LARGEST_EXACT, Args, setting
 from experiments.algorithms.space.parameters import join, show
 from experiments.problems import Problem
 
@@ -69,7 +69,7 @@ class TunerArgs(Args):
     seed: int | None = setting(
         None,
         low=0,
-        high=2**53,
+        high=LARGEST_EXACT,
         help="Seed of all draws, for an experiment that can be repeated; by default the server "
         "chooses one.",
     )
@@ -337,7 +337,7 @@ class AdvisorArgs(Args):
     seed: int | None = setting(
         None,
         low=0,
-        high=2**53,
+        high=LARGEST_EXACT,
         help="Seed of all draws, for an experiment that can be repeated; by default the server "
         "chooses one.",
     )

@@ -20,8 +20,6 @@ from experiments.algorithms.space.reading import TYPES
 HEAD = """\
 # Algorithms
 
-Written by `./autotune manage algorithms_page` from the code; a test compares the two. Do not edit.
-
 A manifest names a **tuner**, which chooses the parameters of each trial, and may name an
 **assessor** beside it, which stops trials that will not get anywhere. An **advisor** stands in
 place of a tuner and also decides how long each trial trains; where both are given the tuner wins,
@@ -113,7 +111,7 @@ def described(entry: Entry, say: Callable[[str], str] = str) -> dict[str, Any]:
                 "high": info.high,
                 "above": info.above,
                 "below": info.below,
-                "limits": info.limits(said),
+                "limits": info.shown_limits(said),
                 "choices": list(info.choices),
                 "optional": info.optional,
             }
@@ -149,12 +147,16 @@ def _types_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def title(entry: Entry) -> str:
+    return entry.label if entry.label.startswith(entry.name) else f"{entry.name}: {entry.label}"
+
+
 def _anchor(entry: Entry) -> str:
-    return re.sub(r"[^a-z0-9 -]", "", f"{entry.name} {entry.label}".lower()).replace(" ", "-")
+    return re.sub(r"[^a-z0-9 -]", "", title(entry).lower()).replace(" ", "-")
 
 
 def _section(entry: Entry) -> str:
-    lines = [f"### {entry.name}: {entry.label}\n", entry.summary + "\n"]
+    lines = [f"### {title(entry)}\n", entry.summary + "\n"]
     if entry.kind != "assessor":
         lines.append(f"Search types: {_types(entry)}.\n")
     if entry.name == "PBTTuner":

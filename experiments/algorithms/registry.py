@@ -161,7 +161,7 @@ TUNERS = _by_name(
     Entry(
         kind="tuner",
         name="PPOTuner",
-        label="Proximal policy optimisation",
+        label="Proximal policy optimization",
         summary="Reinforcement learning over layers and inputs; for architecture search.",
         args=arguments.PPOArgs,
         where="experiments.algorithms.tuners.ppo:PPOTuner",

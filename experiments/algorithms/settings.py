@@ -17,6 +17,7 @@ from experiments.algorithms.space.parameters import join, show
 from experiments.problems import Problem, ProblemsError, nearest
 
 Bound = int | float
+LARGEST_EXACT = 2**53  # of whole numbers in JSON, as most programs read it
 
 # Of the bounds low, above, high and below; who shows them translates.
 LIMIT_PHRASES = ("at least %(bound)s", "above %(bound)s", "at most %(bound)s", "below %(bound)s")
@@ -42,9 +43,16 @@ class SettingInfo:
 
     def limits(self, say: Callable[[str], str] = str) -> str:
         """Return the bounds as a phrase, empty if there are none; ``say`` translates."""
-        bounds = (self.low, self.above, self.high, self.below)
+        return self._phrase(self.high, say)
+
+    def shown_limits(self, say: Callable[[str], str] = str) -> str:
+        """Those that somebody may meet: nobody counts to the largest exact number."""
+        return self._phrase(None if self.high == LARGEST_EXACT else self.high, say)
+
+    def _phrase(self, high: Bound | None, say: Callable[[str], str]) -> str:
+        bounds = (self.low, self.above, high, self.below)
         parts = [
-            say(phrase) % {"bound": bound}
+            say(phrase) % {"bound": int(bound) if bound == int(bound) else bound}
             for phrase, bound in zip(LIMIT_PHRASES, bounds, strict=True)
             if bound is not None
         ]

@@ -156,6 +156,7 @@ def figure(info: CostInfo) -> Figure:
         },
         {
             "type": "scatter", "mode": "markers", "uid": "star", "showlegend": False,
+            "cliponaxis": False,  # the last of what was spent lies near the edge
             "x": spent[-1:], "y": values[-1:], "hoverinfo": "skip",
             "customdata": [info.gains[-1].trial.number],
             "marker": style.star(15),

@@ -47,7 +47,7 @@ class ImportanceInfo:
             return self.trials.nothing
         if n < LEAST:
             return _(
-                "Too few trials: {n} have ended with a value, and it takes {least}.",
+                "Too few trials: {n} with a value, and it takes {least}.",
                 n=n,
                 least=LEAST,
             )

@@ -20,11 +20,11 @@ class Schema(SpectacularAPIView):
 
 
 class Docs(SpectacularSwaggerSplitView):
-    """Swagger UI. Its start-up script is its own address: the site allows no inline script."""
+    """Swagger UI on a page of ours. Its start-up script is its own address: none is inline."""
 
     authentication_classes = [SessionAuthentication]
     url_name = "api-schema"
-    title = "AutoTune Web API"
+    template_name = "rest/docs.html"
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         if not request.user.is_authenticated:

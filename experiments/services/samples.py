@@ -29,7 +29,7 @@ def directory() -> Path:
 def all_samples() -> list[Sample]:
     """The examples, by name."""
     return [
-        Sample(path.stem, _leading_comment(path.read_text(encoding="utf-8")))
+        Sample(path.stem, leading_comment(path.read_text(encoding="utf-8")))
         for path in sorted(directory().glob("*.yaml"))
     ]
 
@@ -50,7 +50,8 @@ def read_file(file: str) -> bytes:
         return stream.read(READ_AT_MOST)
 
 
-def _leading_comment(text: str) -> str:
+def leading_comment(text: str) -> str:
+    """What an example says of itself: English, with a translation in the pages' catalogue."""
     lines = []
     for line in text.splitlines():
         if not line.startswith("#"):

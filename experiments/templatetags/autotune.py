@@ -160,8 +160,8 @@ def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int | None) -
 
 @register.inclusion_tag("partials/_sparkline.html")
 def sparkline(line: lines.BestLine | None) -> dict[str, Any]:
-    """How the best value went, as a line of an SVG; nothing before the first success."""
-    if line is None:
+    """How the best value went, as a line of an SVG; nothing before there are two trials."""
+    if line is None or line.last == line.steps[0][0]:
         return {}
     label = _("Best so far over %(n)d trials: from %(first)s to %(last)s") % {
         "n": line.last + 1,

@@ -32,10 +32,11 @@ def help_link(chapter: str) -> SafeString:
     title = guide.page(guide.file_of(chapter, get_language() or "en")).title
     return format_html(
         '<a class="help-link muted small" href="{}" title="{}">{} {}'
-        '<span class="visually-hidden">: {}</span></a>',
+        '<span class="visually-hidden">{}{}</span></a>',
         reverse("help", args=[chapter]),
         title,
         icon("book"),
         _("Help"),
+        _(": "),
         title,
     )

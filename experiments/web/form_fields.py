@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
 from experiments.manifest.quantity import GPU_RESOURCE
+from experiments.said import said
 from experiments.strict_json import read_json
 from experiments.web.form_values import as_text
 from experiments.web.local_form import LOCAL_FIELDS
@@ -144,7 +145,7 @@ def form_problems(form: Mapping[str, Any]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
 
     def wrong(field: str, message: str, hint: str = "") -> None:
-        found.append({"path": "", "message": message, "hint": hint, "field": field})
+        found.append({"path": "", "message": said(message), "hint": said(hint), "field": field})
 
     seen: dict[str, int] = {}
     for index, row in enumerate(rows_of(form) or []):

@@ -83,7 +83,7 @@ REFERENCE_TITLES = {
     "coming-from-wandb": N_("Coming from W&B Sweeps"),
     "coming-from-optuna": N_("Coming from Optuna"),
     "coming-from-ray": N_("Coming from Ray Tune"),
-    "coming-from-t9k": N_("Coming from TensorStack T9k AutoTune"),
+    "coming-from-t9k": N_("Coming from T9k AutoTune"),
 }
 
 # Which chapter explains a page, by the name of its route.
@@ -98,6 +98,9 @@ PAGES = {
     "notifications": "watching",
     "server-logs": "failures",
 }
+
+# A reference table of so many columns is a list on a phone; a wider one is a matrix to be moved.
+LISTED_COLUMNS = 5
 
 _NO_SLUG = re.compile(r"[^\w\- ]")
 
@@ -165,11 +168,32 @@ def page(file: Path) -> Page:
             token.attrSet("id", anchors[-1])
         elif token.type == "inline":
             token.children = list(_led_home(token.children or [], file))
+    if file in REFERENCE.values():
+        _name_cells(tokens)
     html = markdown.renderer.render(tokens, markdown.options, {})
     # A wide table is moved sideways by keyboard too. "<" in a text is "&lt;": these are tags.
-    html = html.replace("<table>", '<div class="help-wide" tabindex="0"><table>')
+    html = html.replace("<table", '<div class="help-wide" tabindex="0"><table')
     html = html.replace("</table>", "</table></div>")
     return Page(title, html, frozenset(anchors))
+
+
+def _name_cells(tokens: list[Token]) -> None:
+    """Give each cell of a table that is a list on a phone the name of its column."""
+    names: list[str] = []
+    table, column = Token("", "", 0), 0
+    for i, token in enumerate(tokens):
+        if token.type == "table_open":
+            table, names = token, []
+        elif token.type == "tr_open":
+            column = 0
+        elif token.type == "th_open":
+            names.append(_plain(tokens[i + 1]))
+        elif token.type == "tbody_open" and len(names) <= LISTED_COLUMNS:
+            table.attrSet("class", "help-list")
+        elif token.type == "td_open":
+            if table.attrGet("class"):
+                token.attrSet("data-label", names[column])
+            column += 1
 
 
 def _plain(inline: Token) -> str:

@@ -74,7 +74,7 @@ def _page(
         "given": request.POST if problems else {},
         "kinds": [(name, words, name in chosen) for name, words in kinds.items()],
         "channels": [
-            (channel, [kinds[what] for what in channel.told_of if what in kinds])
+            (channel, _(", ").join(kinds[what] for what in channel.told_of if what in kinds))
             for channel in Channel.objects.filter(user=user).select_related("experiment")
         ],
         "notices": [(n, kinds.get(n.what) or (_("test") if n.what == TEST else n.what))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.algorithms.reference import algorithms_page
+from experiments.algorithms.reference import algorithms_page, title
 from experiments.algorithms.registry import KINDS, Entry
 from experiments.algorithms.settings import describe
 
@@ -21,7 +21,7 @@ def test_the_committed_page_is_up_to_date() -> None:
 
 @pytest.mark.parametrize("entry", AVAILABLE, ids=lambda entry: str(entry.name))
 def test_every_algorithm_has_its_section_with_arguments_and_source(entry: Entry) -> None:
-    _, _, section = algorithms_page().partition(f"### {entry.name}: ")
+    _, _, section = algorithms_page().partition(f"### {title(entry)}\n")
     section = section.partition("\n### ")[0]
     assert entry.summary in section
     for info in describe(entry.args):

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.algorithms import arguments
 from experiments.algorithms.registry import ADVISORS, ASSESSORS, TUNERS
-from experiments.algorithms.settings import Args, describe, parse_settings, setting
+from experiments.algorithms.settings import LARGEST_EXACT, Args, describe, parse_settings, setting
 from experiments.problems import Problem, ProblemsError
 
 
@@ -178,3 +178,17 @@ def test_arguments_of_nni_without_a_meaning_here_are_warned_about() -> None:
 def test_every_tuner_and_advisor_takes_a_seed(entry: Any) -> None:
     args, _ = parse_settings(entry.args, {"seed": 7}, "a")
     assert args.seed == 7
+
+
+def test_limits_are_shown_as_people_count() -> None:
+    @dataclass(frozen=True)
+    class Bounded(Args):
+        seed: int | None = setting(None, low=0, high=LARGEST_EXACT, help="Seed.")
+        weight: float = setting(1.0, above=0, high=1e6, help="Weight.")
+        share: float = setting(0.5, low=0.25, below=1.0, help="Share.")
+
+    seed, weight, share = describe(Bounded)
+    assert seed.shown_limits() == "at least 0", "nobody counts so far"
+    assert seed.limits() == f"at least 0 and at most {LARGEST_EXACT}", "who did is told why not"
+    assert weight.shown_limits() == "above 0 and at most 1000000"
+    assert share.shown_limits() == "at least 0.25 and below 1"

@@ -113,7 +113,7 @@ def test_below_the_minimum_nothing_is_guessed() -> None:
     figure = importance.draw(experiment(ped_anova.LEAST - 1), {})
     assert figure["data"] == []
     assert figure["layout"]["meta"]["empty"] == (
-        "Too few trials: 29 have ended with a value, and it takes 30."
+        "Too few trials: 29 with a value, and it takes 30."
     )
     assert importance.draw(experiment(ped_anova.LEAST), {})["data"]
 

@@ -109,6 +109,27 @@ def test_errors_stand_at_their_field_and_their_line(page: Page):
     expect(page.get_by_test_id("create")).to_be_enabled()
 
 
+def test_a_wide_form_scrolls_by_itself_and_nothing_lies_below_the_page(page: Page):
+    page.goto("/experiments/new/?template=digits-mlp")
+    expect(page.get_by_test_id("status")).to_have_text("Ready to run")
+    assert page.evaluate("document.documentElement.scrollHeight - innerHeight") == 0
+    assert page.evaluate("(() => { const form = document.querySelector('.new-left'); "
+                         "return form.scrollHeight - form.clientHeight; })()") > 500  # fmt: skip
+
+
+def test_earlier_experiments_are_offered_as_the_parameters_are_named(page: Page, stack: Stack):
+    earlier = stack.create(name="earlier", maxTrialNum=3)
+    stack.wait_for_phase(earlier, "DONE")
+    page.goto("/experiments/new/")
+    page.locator("#earlier > summary").click()
+    offers = page.get_by_test_id("warm-start")
+    expect(offers).to_contain_text("No earlier experiment")
+    page.locator('[data-field="space.0.name"]').fill("x")
+    expect(offers.get_by_label("earlier")).to_be_visible()
+    offers.get_by_label("earlier").check()
+    expect(page.get_by_test_id("yaml")).to_have_value(re.compile(f"warmStart:(.|\n)*{earlier}"))
+
+
 def test_a_broken_manifest_locks_the_form_and_loses_nothing(page: Page):
     fill_form(page, name="by-hand", n_trials=5, arguments=[])
     expect(page.get_by_test_id("yaml")).to_have_value(re.compile("name: by-hand"))
@@ -223,6 +244,18 @@ def test_the_sign_in_link_works_once(chromium: Browser, stack: Stack, signed_in:
     page.goto("/")
     assert "/sign-in/" in page.url
     context.close()
+
+
+def test_the_routes_of_rest_follow_the_theme(page: Page):
+    page.emulate_media(color_scheme="dark")
+    page.goto("/api/docs/")
+    expect(page.locator(".swagger-ui .opblock-summary").first).to_be_visible()
+    root, path = page.locator("html"), page.locator(".swagger-ui .opblock-summary-path").first
+    expect(root).to_have_class("dark-mode")
+    expect(path).to_have_css("color", "rgb(228, 230, 230)")
+    page.emulate_media(color_scheme="light")
+    expect(root).not_to_have_class("dark-mode")
+    expect(path).to_have_css("color", "rgb(59, 65, 81)")
 
 
 @pytest.mark.parametrize("width", [1440, 1280, 390])

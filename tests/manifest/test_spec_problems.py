@@ -321,16 +321,16 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_text() -> None:
         text = text.replace(good, bad, 1)
     found = problems_of_text(text)
     assert [(p.path, p.line) for p in found] == [
-        ("spec.trialConcurrency", 5),
-        ("spec.maxExecSeconds", 6),
-        ("spec.maxTrialNum", 7),
-        ("spec.trialConcurency", 8),
-        ("spec.searchSpace.batch_size._type", 11),
-        ("spec.trainingConfig.type", 15),
-        ("spec.trainingConfig.tasks[0].replicas", 18),
-        ("spec.trainingConfig.tasks[0].template.spec.containers[0].image", 29),
-        ("spec.tuner.builtinTunerName", 32),
-        ("spec.tuner.classArgs", 37),
+        ("spec.trialConcurrency", 6),
+        ("spec.maxExecSeconds", 7),
+        ("spec.maxTrialNum", 8),
+        ("spec.trialConcurency", 9),
+        ("spec.searchSpace.batch_size._type", 12),
+        ("spec.trainingConfig.type", 16),
+        ("spec.trainingConfig.tasks[0].replicas", 19),
+        ("spec.trainingConfig.tasks[0].template.spec.containers[0].image", 30),
+        ("spec.tuner.builtinTunerName", 33),
+        ("spec.tuner.classArgs", 38),
     ]
 
 

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from django.utils.translation import override
 
 from experiments.algorithms.space.reading import TYPES
 from experiments.manifest.spec import parse_manifest
@@ -397,6 +398,8 @@ def test_rows_that_a_manifest_cannot_hold_are_told() -> None:
         "space.2.name",
         "space.3.json",
     ]
+    with override("zh-hans"):
+        assert form_problems(form)[0]["message"] == "请给这个参数命名，或删除它。"
 
 
 def test_an_advisor_is_chosen_in_place_of_the_tuner_and_keeps_its_direction() -> None:

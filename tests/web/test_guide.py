@@ -162,6 +162,17 @@ def test_each_page_links_to_its_chapter(
     assert {"/help/why-better/", "/help/failures/"} <= set(detail)
 
 
+def test_a_reference_table_names_its_cells_unless_it_is_a_matrix() -> None:
+    html = guide.page(guide.REFERENCE["algorithms"]).html
+    assert '<table class="help-list">' in html
+    assert '<td data-label="meaning">Trials in the first generation.</td>' in html
+    types, _, rest = html.partition("</table>")
+    assert "<table>" in types, "nine columns"
+    assert "data-label" not in types
+    chapter = guide.page(guide.file_of("search-space", "en")).html
+    assert "data-label" not in chapter, "its tables are read as tables on a phone, too"
+
+
 def test_html_in_a_text_is_shown_as_text_and_no_address_runs_code(tmp_path: Path) -> None:
     file = tmp_path / "x.md"
     file.write_text(

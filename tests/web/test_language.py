@@ -93,7 +93,7 @@ def test_the_form_explains_algorithms_and_types_in_it(client: Client) -> None:
     tuner = next(t for t in handed(page, "catalogue")["tuners"] if t["name"] == "TPE")
     assert tuner["label"] == "树形 Parzen 估计（TPE）"
     settings = {setting["name"]: setting for setting in tuner["settings"]}
-    assert settings["prior_weight"]["limits"] == "大于 0，至多 1000000.0"
+    assert settings["prior_weight"]["limits"] == "大于 0，至多 1000000"
     assert settings["n_ei_candidates"]["help"] == "候选抽样数，从中给出最有希望的一个。"
     types = {row["name"]: row["help"] for row in handed(page, "catalogue")["types"]}
     assert types["choice"] == "取列表中的一个值。"

@@ -42,6 +42,7 @@ def test_the_page_starts_with_a_manifest_that_is_right(client: Client) -> None:
     assert {t["name"]: t["available"] for t in catalogue["tuners"]}["TPE"]
     for sample in samples.all_samples():
         assert f'data-template="{sample.name}"' in page
+        assert sample.summary, "what it is, for who chooses"
         assert html.escape(sample.summary) in page
 
 

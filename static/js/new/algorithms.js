@@ -22,11 +22,13 @@ const RIVALS = { tuner: "advisor", advisor: "tuner" };
  */
 function settingField(kind, info, args, changed) {
   const id = `${kind}.args.${info.name}`;
-  const shown = info.default === null ? gettext("none") : String(info.default);
-  const limits = [info.limits && `${info.limits}`, gettext("default {value}", { value: shown })]
+  // Without a default the server finds the value, as the words of the setting say.
+  const isFound = info.default === null;
+  const shown = isFound ? gettext("automatic") : String(info.default);
+  const limits = [info.limits, isFound ? "" : gettext("default {value}", { value: shown })]
     .filter(Boolean)
     .join(gettext("; "));
-  const help = info.help + gettext(" ({limits})", { limits });
+  const help = info.help + (limits && gettext(" ({limits})", { limits }));
   const key = info.name;
   const attributes = { "data-testid": id };
   if (info.choices.length || info.type === "true or false") {
@@ -71,8 +73,8 @@ function unsupported(entry, form) {
 function choiceOf(entry, bad) {
   let note = bad.length ? gettext(" (not for {types})", { types: bad.join(", ") }) : "";
   if (!entry.available) note = gettext(" (not available yet)");
-  const isNamed = entry.label.startsWith(entry.name);
-  const label = isNamed ? entry.label : `${entry.label} · ${entry.name}`;
+  const isNamed = entry.label.includes(entry.name);
+  const label = isNamed ? entry.label : `${entry.name} · ${entry.label}`; // on a phone its end is cut
   return { value: entry.name, label: `${label}${note}`, disabled: !entry.available };
 }
 
@@ -132,6 +134,7 @@ function algorithm(kind, entries, chosen, app, { none, help, redraw }) {
     },
     { "data-testid": kind },
   );
+  control.title = control.selectedOptions[0]?.textContent ?? "";
   // The direction of whoever proposes the trials is a question of its own, above.
   const settings = (entry?.settings ?? []).filter(
     (s) => kind === "assessor" || s.name !== "optimize_mode",

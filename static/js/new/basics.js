@@ -39,10 +39,10 @@ export function drawBasics(app, redrawAlgorithms) {
       help: gettext("Of active time; empty: until all trials have run"),
     }),
     timeField(app, "trial_time", gettext("Time limit of a trial"), {
-      help: gettext("Then it is stopped, and has failed"),
+      help: gettext("A trial that takes longer is stopped, and has failed"),
     }),
     field(gettext("Failures alike"), text("alike", form, "alike", changed, alike), {
-      help: gettext("So many suspend it; 0: never"),
+      help: gettext("So many of one kind suspend the experiment; 0: never"),
     }),
   );
 }
@@ -133,8 +133,8 @@ export function drawMetrics({ form: { metrics }, changed }) {
 function direction(app, redrawAlgorithms) {
   const { form } = app;
   const radios = [
-    ["maximize", "up", gettext("Maximise")],
-    ["minimize", "down", gettext("Minimise")],
+    ["maximize", "up", gettext("Maximize")],
+    ["minimize", "down", gettext("Minimize")],
   ].flatMap(([value, image, label]) => {
     const input = h("input", {
       type: "radio",
@@ -159,7 +159,7 @@ function direction(app, redrawAlgorithms) {
     { class: "field" },
     h("legend", { class: "form-label" }, gettext("Final result")),
     h("div", { class: "segmented segmented-wide" }, radios),
-    h("div", { class: "form-help" }, gettext("What a better trial has")),
+    h("div", { class: "form-help" }, gettext("Whether larger or smaller is better")),
   );
 }
 

@@ -80,7 +80,11 @@ function cell(value) {
 export function drawForecast(root, forecast) {
   if (!forecast) {
     root.replaceChildren(
-      h("p", { class: "muted small mb-0" }, gettext("Comes when the manifest has no problems.")),
+      h(
+        "p",
+        { class: "muted small mb-0" },
+        gettext("What would be tried is shown once the manifest has no problems."),
+      ),
     );
     return;
   }

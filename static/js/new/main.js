@@ -105,6 +105,8 @@ function drawAnswer() {
   form.classList.toggle("locked", isLocked);
   byId("form-locked").hidden = !isLocked;
   if (isLocked) byId("form-locked-why").textContent = answer.problems[0]?.message ?? "";
+  // Which earlier experiments fit follows from the direction and the parameters.
+  if (steps.form && !byId("warm-start").contains(document.activeElement)) drawWarmStart(app);
   showProblems(form, isLocked ? [] : answer.problems);
   if (steps.form) showPreviews(byId("space"), steps.form, answer.previews);
   editor.mark(answer.problems, answer.warnings);

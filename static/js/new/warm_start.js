@@ -21,14 +21,15 @@ export function drawWarmStart({ catalogue, form, changed }) {
     ...fitting.map((each) => row(each.id, each.name, toldOf(each, names))),
     ...gone.map((id) => row(id, id, gettext("not there, or not one with results"))),
   ];
+  if (!rows.length) {
+    const words = gettext(
+      "No earlier experiment with three succeeded trials has this direction and a parameter of this name.",
+    );
+    place.replaceChildren(h("p", { class: "form-help" }, words));
+    return;
+  }
   place.replaceChildren(
-    rows.length
-      ? h("div", { class: "field warm-start-list" }, rows)
-      : h(
-          "p",
-          { class: "form-help" },
-          gettext("No earlier experiment has this direction and a parameter of this name."),
-        ),
+    h("div", { class: "field warm-start-list" }, rows),
     field(
       gettext("Which of their trials"),
       text("warm_start.trials", chosen, "trials", changed, { placeholder: "all" }),
