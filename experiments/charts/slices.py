@@ -165,8 +165,8 @@ def figure(info: SliceInfo) -> Figure:
     if not info.panels:
         words = [_("The search space has no parameter that varies."), info.trials.left_out]
         return style.empty(KIND, together(words))
-    n_columns = min(info.n_columns, len(info.panels))
-    n_rows = math.ceil(len(info.panels) / n_columns)
+    n_rows = math.ceil(len(info.panels) / info.n_columns)
+    n_columns = math.ceil(len(info.panels) / n_rows)  # rows of a length: five are three and two
     is_narrow = info.n_columns <= FEW_COLUMNS  # few panels of a wide page have room
     frame = style.layout(KIND, margin={"l": 60, "r": 12, "t": 16, "b": 44}, showlegend=False)
     first = min(p.index for p in info.panels)

@@ -167,6 +167,15 @@ def test_axes_and_columns_are_checked() -> None:
         slices.draw(experiment(50), {"columns": "0"})
 
 
+def test_rows_are_of_a_length() -> None:
+    figure = slices.draw(experiment(200), {"columns": "4"})
+    names = figure["layout"]["meta"]["shown"]
+    assert len(names) == 5
+    lefts = [panel(figure, name)["axis"]["domain"][0] for name in names]
+    assert lefts[3:] == lefts[:2]  # three and two, not four and one
+    assert len(set(lefts)) == 3
+
+
 def test_a_constant_parameter_has_no_panel() -> None:
     space = SPACE | {"fixed": {"_type": "choice", "_value": [3]}}
     trials = [trial(i, 0.1 * i, parameters={"lr": 0.1, "fixed": 3}) for i in range(5)]
