@@ -138,15 +138,17 @@ def _width(text: str) -> int:
 
 
 def wrapped(text: str, most: int) -> str:
-    """In lines of so many characters, Chinese ones counted twice."""
+    """In lines of so many characters, Chinese ones counted twice; ``unwrapped`` takes it back."""
     lines = [""]
-    for word in re.findall(
-        r"[\u2e80-\u9fff][\u3001-\u303f\uff00-\uff65]?|[^\s\u2e80-\u9fff]+|\s", text
-    ):
-        if lines[-1] and _width(lines[-1] + word) > most:
+    for piece in _PIECES.findall(text):
+        if lines[-1] and not piece.isspace() and _width(lines[-1] + piece) > most:
             lines.append("")
-        lines[-1] += word if lines[-1] else word.lstrip()
-    return "<br>".join(line.rstrip() for line in lines)
+        lines[-1] += piece
+    return "<br>".join(lines)
+
+
+def unwrapped(text: str) -> str:
+    return text.replace("<br>", "")
 
 
 def note_below(words: Iterable[str]) -> list[dict[str, Any]]:

@@ -50,7 +50,7 @@ def of_lines(figure: Figure, what: str = "") -> Table:
         if trace.get("hoverinfo") == "skip" and trace.get("fill"):
             continue  # a band's outline: no line of its own
         numbers = trace.get("customdata")
-        name = style.unescaped(trace.get("name", ""))
+        name = style.unescaped(style.unwrapped(trace.get("name", "")))
         for i, (x, y) in enumerate(zip(trace["x"], trace["y"], strict=True)):
             if x is not None and y is not None:
                 rows.append((f"#{numbers[i]}" if numbers else name, x, y))

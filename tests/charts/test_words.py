@@ -49,9 +49,10 @@ def test_notes_too_long_for_a_phone_stand_below_each_other() -> None:
 
 
 def test_words_beside_a_plot_are_broken_by_how_wide_they_are() -> None:
-    assert style.wrapped("Median, middle half and nine tenths of 9980 curves", 22) == (
-        "Median, middle half<br>and nine tenths of<br>9980 curves"
-    )
+    words = "Median, middle half and nine tenths of 9980 curves"
+    wrapped = style.wrapped(words, 22)
+    assert wrapped == "Median, middle half <br>and nine tenths of <br>9980 curves"
+    assert style.unwrapped(wrapped) == words  # as tables have them
     assert style.wrapped("9980 条曲线的中位数、中间一半", 22) == "9980 条曲线的中位数、<br>中间一半"
 
 

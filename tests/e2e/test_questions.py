@@ -27,6 +27,8 @@ def test_is_the_winner_real(page: Page, stack: Stack, done: str) -> None:
     page.get_by_test_id("winner-open").click()
     contenders = page.get_by_test_id("contender")
     expect(contenders).to_have_count(4)
+    average = page.get_by_test_id("winner-dialog").get_by_text("Average then")
+    expect(average).to_be_hidden()  # of nothing yet
     for row in contenders.all()[2:]:
         row.get_by_role("checkbox").uncheck()
     page.get_by_test_id("winner-times").fill("2")
@@ -37,12 +39,32 @@ def test_is_the_winner_real(page: Page, stack: Stack, done: str) -> None:
         "Every repeat gave the same number", timeout=60_000
     )
     page.get_by_test_id("winner-open").click()
+    expect(average).to_be_visible()
     expect(contenders.first).to_contain_text("2 times")
     expect(contenders.nth(3)).to_contain_text("never")
     head = stack.wait_for_phase(done, "DONE")
     assert (head["n_finished"], head["max_trials"]) == (8, 8)
     made = {t["number"]: t["origin"] for t in stack.trials(done)}
     assert [made[n] for n in range(4, 8)] == ["repeat"] * 4
+
+
+def test_what_to_try_next_is_a_click_from_whether_more_trials_help(page: Page, done: str) -> None:
+    page.goto(f"/experiments/{done}/")
+    page.get_by_test_id("winner-open").click()
+    page.get_by_test_id("winner-next").click()
+    expect(page.locator("figure[data-kind=importance]")).to_be_in_viewport()
+
+
+def test_from_its_page_it_is_compared_with_another(page: Page, stack: Stack, done: str) -> None:
+    made = stack.create(name="asked-before", maxTrialNum=1, arguments=[1, 0])
+    stack.wait_for_phase(made, "DONE")
+    page.goto(f"/experiments/{done}/")
+    page.locator("#actions").get_by_role("button", name="More").click()
+    page.get_by_test_id("compare-experiments").click()
+    expect(page.get_by_test_id("list-selection")).to_contain_text("1 selected")
+    page.locator(f"[data-tick={made}]").check()
+    page.get_by_test_id("list-compare").click()
+    page.wait_for_url(f"**/experiments/compare/?ids={done},{made}")
 
 
 def test_what_to_type_to_run_the_best_by_hand(

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { conditions, linesIn, ofBox } from "../../static/js/charts/brush.js";
-import { bodyOf } from "../../static/js/experiment/many_trials.js";
+import { bodyOf, example } from "../../static/js/experiment/many_trials.js";
 import {
   among,
   between,
@@ -128,4 +128,22 @@ test("what is pasted is CSV, a list, or an export", () => {
   const exported = '{"best": null, "trials": [{"number": 3, "parameters": {"lr": 1}}]}';
   assert.deepEqual(bodyOf(exported), { trials: [{ lr: 1 }] });
   assert.throws(() => bodyOf("[1,"));
+});
+
+test("what many trials may look like is told with the experiment's own parameters", () => {
+  const space = {
+    lr: { _type: "loguniform", _value: [0.001, 1] },
+    optimizer: {
+      _type: "choice",
+      _value: [
+        { _name: "sgd", momentum: { _type: "uniform", _value: [0, 1] } },
+        { _name: "adam, fast" },
+      ],
+    },
+  };
+  assert.equal(example(space), "lr,optimizer,optimizer.momentum");
+  assert.equal(
+    example(space, { lr: 0.01, optimizer: { _name: "adam, fast" } }),
+    'lr,optimizer,optimizer.momentum\n0.01,"adam, fast",',
+  );
 });

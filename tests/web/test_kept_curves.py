@@ -14,7 +14,7 @@ from django.db import DatabaseError
 from django.test import AsyncClient, Client
 
 from experiments.access.tokens import TrialClaim
-from experiments.charts import crowd
+from experiments.charts import crowd, style
 from experiments.charts import curves as chart
 from experiments.models import Curve, Experiment, Metric, Trial, curves
 from experiments.reports import rows
@@ -264,13 +264,13 @@ def test_of_very_many_curves_some_are_read_and_the_legend_says_so(
     monkeypatch.setattr(chart, "MOST_LINES", 20)
     made = generate(Wish(trials=150, points=12, stopped=0.0, failed=0.0))
     whole = bands_of(made)
-    assert "130 curves" in whole["name"]  # the best 20 have lines of their own
+    assert "130 curves" in style.unwrapped(whole["name"])  # the best 20 have lines of their own
     monkeypatch.setattr(crowd, "MOST_READ", 65)
     chart_data._kept.clear()
     some = bands_of(made)
     notes = chart_data.figure(made, "curves", {})["layout"]["annotations"]
     assert "85 of 150 curves; bands of 65 others" in notes[0]["text"]
-    assert "65 of 130 curves" in some["name"]
+    assert "65 of 130 curves" in style.unwrapped(some["name"])
     assert some["x"] == whole["x"]
     assert some["y"] != whole["y"]
     assert some["y"] == pytest.approx(whole["y"], rel=0.3)

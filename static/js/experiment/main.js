@@ -23,7 +23,7 @@ import { drawHead } from "./head.js";
 import { listenToKeys } from "./keys.js";
 import { Limits } from "./limits.js";
 import { askReason, Many } from "./many.js";
-import { ManyTrials } from "./many_trials.js";
+import { example, ManyTrials } from "./many_trials.js";
 import { drawBest, drawProgress, drawTime } from "./overview.js";
 import { OwnFigures } from "./own_figures.js";
 import { PaceLine } from "./pace.js";
@@ -80,7 +80,11 @@ const table = new TrialTable({
 });
 table.update([], experiment.best);
 await pause(); // what there is is seen, and the rest comes a piece at a time
-new ManyTrials({ url: trialsUrl, onAdded: () => table.refresh() });
+new ManyTrials({
+  url: trialsUrl,
+  example: example(state.space, experiment.best?.parameters),
+  onAdded: () => table.refresh(),
+});
 if (state.may_change) {
   new Many({
     url: trialsUrl,

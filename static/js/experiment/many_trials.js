@@ -3,10 +3,10 @@
 import { ApiError, api, wordsOf } from "../api.js";
 import { byId, find, h, toast } from "../dom.js";
 import { parse } from "../exact.js";
+import { flat, flatNames } from "../flat.js";
 import { gettext, ngettext, together } from "../language.js";
 
 const MOST_SHOWN = 12; // problems
-const EXAMPLE = "lr,optimizer,optimizer.momentum\n0.1,adam,\n0.01,sgd,0.9";
 
 /**
  * What was pasted, as REST takes it. Throws where it begins as JSON and is none.
@@ -22,14 +22,35 @@ export function bodyOf(text) {
   return { trials: list.map((one) => one?.parameters ?? one) }; // of an export, or plain
 }
 
+/**
+ * A table as it may be pasted: every parameter of the space, and a trial's where there is one.
+ * @param {Record<string, any>} space
+ * @param {Record<string, any>} [parameters]
+ */
+export function example(space, parameters) {
+  const names = flatNames(space);
+  const values = parameters && flat(parameters);
+  const rows = values ? [names, names.map((name) => values[name] ?? "")] : [names];
+  return rows.map((row) => row.map(csvCell).join(",")).join("\n");
+}
+
+/** @param {unknown} value */
+function csvCell(value) {
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
 export class ManyTrials {
-  /** @param {{ url: string, onAdded: () => void }} settings url: of the trials' REST list */
-  constructor({ url, onAdded }) {
+  /**
+   * @param {{ url: string, example: string, onAdded: () => void }} settings url: of the trials'
+   *   REST list; example: of what can be pasted
+   */
+  constructor({ url, example, onAdded }) {
     this.url = url;
     this.onAdded = onAdded;
     this.dialog = byId("many-dialog", HTMLDialogElement);
     this.text = byId("many-text", HTMLTextAreaElement);
-    this.text.placeholder = EXAMPLE;
+    this.text.placeholder = example;
     this.file = byId("many-file", HTMLInputElement);
     this.problems = byId("many-problems");
     this.force = byId("many-force", HTMLButtonElement);

@@ -204,6 +204,8 @@ export class WinnerWords {
   /** @param {Winner} winner */
   draw({ contenders, likeliest }) {
     this.rows.replaceChildren(...contenders.map((one) => this.row(one, one.trial === likeliest)));
+    const isFresh = contenders.every(({ again }) => again.length === 0);
+    this.rows.parentElement?.classList.toggle("is-fresh", isFresh); // nothing to average yet
   }
 
   /**
