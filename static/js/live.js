@@ -144,6 +144,7 @@ export class Live {
    * @param {"gone" | "signed-out"} state
    */
   end(state) {
+    clearTimeout(this.timers.silence);
     clearInterval(this.timers.poll);
     this.timers.poll = undefined;
     this.show(state);
