@@ -25,6 +25,8 @@ from experiments.live.refusal import refuse
 logger = logging.getLogger(__name__)
 
 FAILED = 1011
+SIGNED_OUT = 4401
+STILL_IN = "autotune.still_in"  # of the scope: says whether what opened the door still would
 LOOK_AGAIN_S = 30.0  # whether somebody still may see what is shown to them
 
 
@@ -45,11 +47,9 @@ class ExperimentConsumer(AsyncWebsocketConsumer):
             await self._refuse(404, "There is no such experiment, or it is not yours to see.")
         except Unsure:
             await self._refuse(503, "The cluster does not say now whether you may see it.")
-        is_asked = await database_sync_to_async(policy.is_asked_of_the_cluster)(user)
         await self.accept()
         self._feed = asyncio.create_task(self._pass_on(experiment_id, after))
-        if is_asked:
-            self._guard = asyncio.create_task(self._look_again(user, experiment_id))
+        self._guard = asyncio.create_task(self._look_again(user, experiment_id))
 
     async def _refuse(self, status: int, words: str) -> NoReturn:
         send: Any = self.base_send  # the stubs type messages by hand
@@ -68,10 +68,15 @@ class ExperimentConsumer(AsyncWebsocketConsumer):
                     await task
 
     async def _look_again(self, user: Any, experiment_id: str) -> None:
-        """End the feed of who may not see the experiment any more."""
+        """End the feed of who has signed out, or may not see the experiment any more."""
+        scope: Any = self.scope  # the stubs know no keys of ours
         while True:
             await asyncio.sleep(LOOK_AGAIN_S)
             try:
+                if not await database_sync_to_async(scope[STILL_IN])():
+                    self._feed.cancel()
+                    await self.close(SIGNED_OUT)
+                    return
                 await database_sync_to_async(policy.get_visible)(user, experiment_id)
             except Http404:
                 self._feed.cancel()

@@ -6,17 +6,23 @@ no traceback: 404 for paths there are none, 401 for a token that is none, 403 fo
 
 from __future__ import annotations
 
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 from channels.auth import AuthMiddlewareStack
 from channels.db import database_sync_to_async
 from channels.routing import URLRouter
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.http.request import split_domain_port, validate_host
 
 from experiments.access import bearers, proxy
+from experiments.live.consumers import STILL_IN
 from experiments.live.refusal import Receive, Scope, Send, refuse
 from experiments.live.routing import websocket_urlpatterns
+
+SessionStore: Any = import_module(settings.SESSION_ENGINE).SessionStore
 
 
 class WebsocketDoor:
@@ -39,7 +45,8 @@ class WebsocketDoor:
             if user is None:
                 await _refuse(scope, receive, send, 401, "Unknown or withdrawn API token.")
                 return
-            await self._routes({**scope, "user": user}, receive, send)
+            still = partial(_is_token, token.strip())
+            await self._routes({**scope, "user": user, STILL_IN: still}, receive, send)
         elif is_own(headers.get(b"origin", ""), headers.get(b"host", ""), scope["scheme"]):
             await self._with_session(scope, receive, send)
         else:
@@ -47,7 +54,22 @@ class WebsocketDoor:
 
     async def _of_session(self, scope: Scope, receive: Receive, send: Send) -> None:
         user = await database_sync_to_async(proxy.websocket_user)(scope)
-        await self._routes({**scope, "user": user}, receive, send)
+        is_by_session = scope["user"].is_authenticated and user == scope["user"]
+        still = partial(_is_signed_in, scope["session"].session_key) if is_by_session else _always
+        await self._routes({**scope, "user": user, STILL_IN: still}, receive, send)
+
+
+def _is_token(token: str) -> bool:
+    return bearers.user_of(token) is not None
+
+
+def _is_signed_in(session_key: str) -> bool:
+    """Whether nobody has signed out, nor the session has run out, since."""
+    return SESSION_KEY in SessionStore(session_key)
+
+
+def _always() -> bool:
+    return True
 
 
 def is_own(origin: str, host: str, scheme: str) -> bool:

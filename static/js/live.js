@@ -9,9 +9,9 @@ const LONGEST_DELAY = 15000;
 const SILENCE = 25000; // the server speaks at least every 10 s: after this it is dead
 const POLL = 5000;
 const FAILURES_BEFORE_POLLING = 3;
-const GONE = 4404;
+const [SIGNED_OUT, GONE] = [4401, 4404];
 
-/** @typedef {"connecting" | "live" | "reconnecting" | "offline" | "gone"} LiveState */
+/** @typedef {"connecting" | "live" | "reconnecting" | "offline" | "signed-out" | "gone"} LiveState */
 
 export class Live {
   /**
@@ -71,7 +71,8 @@ export class Live {
     socket.onclose = (event) => {
       if (socket !== this.socket) return;
       this.socket = null;
-      if (event.code === GONE) this.gone();
+      if (event.code === GONE) this.end("gone");
+      else if (event.code === SIGNED_OUT) this.end("signed-out");
       else this.lost();
     };
   }
@@ -138,10 +139,15 @@ export class Live {
     }
   }
 
-  /** The experiment was deleted: nothing to wait for. */
-  gone() {
+  /**
+   * Nothing to wait for: the experiment was deleted; or till the person comes back, signed in.
+   * @param {"gone" | "signed-out"} state
+   */
+  end(state) {
+    clearTimeout(this.timers.silence);
     clearInterval(this.timers.poll);
-    this.show("gone");
+    this.timers.poll = undefined;
+    this.show(state);
   }
 }
 
@@ -151,6 +157,7 @@ const WORDS = {
   live: gettext("live"),
   reconnecting: gettext("reconnecting…"),
   offline: gettext("offline, reloading by timer"),
+  "signed-out": gettext("signed out"),
   gone: gettext("deleted"),
 };
 

@@ -48,3 +48,29 @@ def test_who_signed_out_in_another_tab_is_told_so(page: Page, done: str):
         "signed out"
     )
     page.console_errors.clear()  # type: ignore[attr-defined]  # the browser logs what was refused
+
+
+def test_long_names_and_values_stay_in_their_place(page: Page, stack: Stack):
+    name, value = "a_very_long_name_" * 11, "v" * 1200
+    space = {
+        name: {"_type": "choice", "_value": [value, "w"]},
+        "x": {"_type": "uniform", "_value": [-1e150, 1e150]},
+    }
+    experiment = stack.create(name="long", maxTrialNum=1, searchSpace=space)
+    stack.wait_for_phase(experiment, "DONE")
+    page.goto(f"/experiments/new/?from={experiment}")
+    option = page.locator(".option").first
+    expect(option).to_be_visible()
+    height, is_inside = option.evaluate(
+        """e => [e.offsetHeight, e.scrollHeight <= e.offsetHeight + 1
+          && e.getBoundingClientRect().right <= e.parentElement.getBoundingClientRect().right]"""
+    )
+    assert height < 40
+    assert is_inside
+    page.goto(f"/experiments/{experiment}/")
+    number = page.locator("#best td").last  # x, beside a name of 187 letters
+    expect(number).to_contain_text("e1")
+    assert number.evaluate("e => e.offsetHeight") < 40
+    page.get_by_test_id("add-trial").click()
+    fields = page.locator("#custom-fields")
+    assert fields.evaluate("e => e.scrollWidth <= e.clientWidth")

@@ -146,6 +146,19 @@ test("of a deleted experiment there is nothing to wait for", () => {
   assert.equal(FakeSocket.made.length, 1);
 });
 
+test("who has signed out is told so, and comes back where they have signed in again", () => {
+  const { seen } = start();
+  newest().says({ seq: 6 });
+  newest().drops(4401);
+  clock.tick(60000);
+  assert.equal(seen.states.at(-1), "signed-out");
+  assert.equal(FakeSocket.made.length, 1);
+  window.dispatchEvent(new Event("online"));
+  clock.tick(0);
+  newest().says({ seq: 7 });
+  assert.equal(seen.states.at(-1), "live");
+});
+
 test("back online it does not wait", () => {
   start();
   newest().drops(1006);

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from experiments.access import tokens
+from experiments.live import consumers
 from experiments.live.door import is_own
-from experiments.models import Experiment
+from experiments.models import ApiToken, Experiment
 from tests.web.conftest import Server
 
 
@@ -104,3 +105,26 @@ def test_behind_a_proxy(settings: Any, origin: str, host: str, scheme: str, own:
     settings.ALLOWED_HOSTS = ["tune.example"]
     settings.CSRF_TRUSTED_ORIGINS = ["https://tune.example"]
     assert is_own(origin, host, scheme) is own
+
+
+@pytest.mark.parametrize("by", ["session", "token"])
+def test_who_signs_out_hears_no_more(
+    server: Server, experiment: Experiment, client: Client, alice: Any, by: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(consumers, "LOOK_AGAIN_S", 0.05)
+    url = f"{server.ws_url}/ws/experiments/{experiment.pk}/?after=0"
+    if by == "session":
+        name = settings.SESSION_COOKIE_NAME
+        headers = {"Cookie": f"{name}={client.cookies[name].value}"}
+    else:
+        headers = {"Authorization": f"Bearer {tokens.make_api_token(alice, '')}"}
+    with connect(url, proxy=None, origin=server.url, additional_headers=headers) as socket:
+        assert "seq" in json.loads(socket.recv(5))
+        with pytest.raises(TimeoutError):
+            socket.recv(0.5)  # all is well
+        client.logout()
+        ApiToken.objects.all().delete()
+        with pytest.raises(ConnectionClosed):
+            list(iter(lambda: socket.recv(10), None))
+        assert socket.close_code == consumers.SIGNED_OUT

@@ -80,7 +80,9 @@ export function optionsInput(id, row, changed, label) {
         icon("x"),
       );
       const kind = typeof value === "string" ? "text" : "number";
-      return h("span", { class: `option option-${kind}` }, showOption(value), remove);
+      const words = showOption(value);
+      const shown = h("span", { class: "option-words", title: words }, words);
+      return h("span", { class: `option option-${kind}` }, shown, remove);
     });
     input.placeholder = row.options.length ? "" : "16, 32, 64 …";
     input.size = Math.max(input.placeholder.length, 1);
