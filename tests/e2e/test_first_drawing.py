@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import autotune_client as at
-from experiments.charts import CHARTS
 from tests.e2e.stack import Stack, manage
 
 pytestmark = [pytest.mark.stack, pytest.mark.browser, pytest.mark.xdist_group("live-charts")]
@@ -30,6 +29,11 @@ MOVED = """async (root) => {
       const name = `${part.tagName}.${part.getAttribute("class")}`;
       return [name, x - corner.x, y - corner.y, right - corner.x, bottom - corner.y];
     });
+  // whose card has changed its size meanwhile is drawn anew by the page, soon
+  const fits = ({ width, height }) =>
+    Math.abs(width - root.clientWidth) <= 1 && Math.abs(height - root.clientHeight) <= 1;
+  for (const until = Date.now() + 5000; !fits(root._fullLayout) && Date.now() < until; )
+    await new Promise((resolve) => setTimeout(resolve, 50));
   const [first, pushed] = [places(), { ...root._fullLayout._size }];
   await Plotly.redraw(root);
   const again = places();
@@ -42,6 +46,7 @@ MOVED = """async (root) => {
         .map((place) => place.join(" ")),
   };
 }"""
+PUSHED = ("history", "curves", "slots", "cost")  # by their keys, where there are many lines
 DRAWN = ".chart-plot[data-drawn]"
 OWN: dict[str, Any] = {
     "data": [
@@ -61,7 +66,7 @@ OWN: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def made(stack: Stack) -> str:
     answer = manage(
-        stack.data, "generate", "--space", "nested", "--trials", "300", "--points", "20",
+        stack.data, "generate", "--space", "nested", "--trials", "120", "--points", "10",
         "--retried", "0.3", "--excluded", "0.02", "--name", "first drawings",
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
@@ -76,19 +81,17 @@ def test_what_asked_for_room_in_the_middle_of_a_drawing_has_got_it(
 ) -> None:
     page.set_viewport_size({"width": width, "height": 900})
     page.add_init_script(SLOW)
-    page.goto(f"/experiments/{made}/")
+    page.goto(f"/experiments/{made}/?chart={PUSHED[0]}")  # and not four of them at once
     pushed = []
-    for kind in CHARTS:
+    for kind in PUSHED:
         card = page.locator(f"figure[data-kind={kind}]")
         tab = page.locator(f"#chart-tabs [data-view={kind}]")
-        if kind == "parcoords" or not tab.count():
-            continue  # not Plotly's
         tab.click()
         expect(card.locator(DRAWN)).to_be_visible()
         found = card.locator(DRAWN).evaluate(MOVED)
         assert found["moved"] == [], kind
         pushed += [kind] * found["isPushed"]
-    assert pushed  # else this says nothing
+    assert pushed  # else this says nothing of them
     own = page.locator("figure[data-chart=own]")
     own.scroll_into_view_if_needed()
     expect(own.locator(DRAWN)).to_be_visible()

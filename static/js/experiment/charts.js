@@ -7,7 +7,7 @@ import { loadPlotly } from "../charts/library.js";
 import { ChartPanel } from "../charts/panel.js";
 import { all, byId, hit } from "../dom.js";
 
-const PATIENCE = 5000; // milliseconds
+const PATIENCE = 20_000; // milliseconds; charts of very many trials take half on a slow machine
 
 const narrow = window.matchMedia("(max-width: 767.98px)");
 const defaultView = () => (narrow.matches ? "history" : "all");
