@@ -145,7 +145,7 @@ def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int | None) -
             }
         )
         x += width
-    words = ", ".join(f"{s['n']} {s['label']}" for s in segments)
+    words = _(", ").join(f"{s['n']} {s['label']}" for s in segments)
     if max_trials is None:
         label = _("%(finished)d trials finished") % {"finished": n_finished}
     else:
@@ -154,7 +154,7 @@ def trial_bar(counts: dict[str, int], n_finished: int, max_trials: int | None) -
         "segments": segments,
         "n_finished": n_finished,
         "max_trials": None if max_trials is None else most,
-        "label": f"{label}: {words}" if words else label,
+        "label": label + _(": ") + words if words else label,
     }
 
 
