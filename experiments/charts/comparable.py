@@ -35,7 +35,7 @@ class Comparable:
         """What is missing, as a sentence; empty where nothing is."""
         parts = []
         if self.n_valueless:
-            parts.append(_("{n} without a value", n=self.n_valueless))
+            parts.append(_("{n} without a final value", n=self.n_valueless))
         if self.n_excluded:
             parts.append(_("{n} excluded", n=self.n_excluded))
         return _("Left out: {parts}.", parts=listed(parts)) if parts else ""
@@ -45,7 +45,7 @@ class Comparable:
         """Why there is nothing to draw, where no trial can be compared."""
         if not self.n_valueless:
             return together([_("No trial has ended with a value yet."), self.left_out])
-        words = [_("None of {n} ended trials has a value.", n=self.n_valueless)]
+        words = [_("None of {n} ended trials has a final value.", n=self.n_valueless)]
         if self.n_excluded:
             words.append(_("Left out: {parts}.", parts=_("{n} excluded", n=self.n_excluded)))
         return together(words)

@@ -199,7 +199,7 @@ def _note(info: CostInfo) -> str:
         _(
             "The best value came after {time}, {share} of what was spent ({all}).",
             time=style.in_words(last.spent_s),
-            share=format(share, ".0%"),
+            share=style.percent(share),
             all=style.in_words(info.spent_s),
         )
     ]

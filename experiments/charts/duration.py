@@ -124,7 +124,7 @@ def _frame(info: DurationInfo) -> dict[str, Any]:
         first, last = info.bars[0].number, info.bars[-1].number
         x_axis["dtick"] = 1
         if last - first < FEW:  # else a single bar is as wide as the chart
-            x_axis["range"] = [first - 0.6, first + FEW - 0.4]
+            x_axis["range"] = [first - 0.6, max(last, first + style.LEAST_TRIALS - 1) + 0.6]
     frame = style.layout(
         KIND,
         barmode="stack",

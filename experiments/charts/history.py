@@ -222,7 +222,7 @@ def _name(group: str) -> str:
     if group == "RUNNING":
         return _("Running (latest value)")
     if group == "FAILED":
-        return _("Without a value")
+        return _("Without a final value")
     return _("Excluded") if group == "EXCLUDED" else style.state_name(group)
 
 
@@ -239,7 +239,7 @@ def figure(info: HistoryInfo) -> Figure:
     if np.isnan(info.y).all():
         words = _("No trial has a value yet.")
         if n:
-            words = _("None of {n} ended trials has a value.", n=n)
+            words = _("None of {n} ended trials has a final value.", n=n)
         return style.empty(KIND, words, live=_live(info))
     many = n > MANY
     traces: list[dict[str, Any]] = []
@@ -271,7 +271,10 @@ def figure(info: HistoryInfo) -> Figure:
         x_axis["dtick"] = 1
         # The first trial is no trial -1's neighbour, and there is room for what comes.
         first = info.point(0).trial.number
-        x_axis["autorangeoptions"] = {"minallowed": first - 0.6, "include": first + FEW - 0.4}
+        x_axis["autorangeoptions"] = {
+            "minallowed": first - 0.6,
+            "include": first + style.LEAST_TRIALS - 0.4,
+        }
     y_axis = style.axis(_("Value"), type="log" if info.log else "linear")
     if info.view is not None:
         y_axis["range"] = list(scale.axis_range(*info.view, log=info.log))

@@ -196,8 +196,8 @@ def _bars(rows: dict[int, Score], *, is_beyond_chance: bool) -> dict[str, Any]:
 
 def _hover(score: Score) -> str:
     lines = [
-        f"<b>{style.plain_text(score.axis.label)}</b> · {_percent(score.share)}",
-        _("between {low} and {high}", low=_percent(score.low), high=_percent(score.high)),
+        f"<b>{style.plain_text(score.axis.label)}</b> · {style.percent(score.share)}",
+        _("between {low} and {high}", low=style.percent(score.low), high=style.percent(score.high)),
         _("{n} trials", n=score.n),
     ]
     if score.axis.kind != "choice":
@@ -213,16 +213,10 @@ def _pull(direction: float) -> str:
     return _("lower is better (ρ = {rho})", rho=format(direction, ".2f"))
 
 
-def _percent(share: float) -> str:
-    if 0 < share < 0.001:
-        return "< 0.1 %"
-    return f"{100 * share:.1f} %" if 0 < share < 0.0095 else f"{100 * share:.0f} %"
-
-
 def _labels(rows: dict[int, Score]) -> dict[str, Any]:
     """The share after each bar, or why there is none."""
     texts = [
-        _percent(s.share)
+        style.percent(s.share)
         if s.is_scored
         else _("too few trials ({n})", n=s.n)
         if s.n < LEAST

@@ -32,6 +32,7 @@ from experiments.charts.words import gettext as _
 
 KIND = "overlay"
 POINTS = 400  # of each line
+MOST_DOTS = 50  # of each; on a longer line there are some only
 ABSURD = 50.0  # middle spreads off the median: nothing of a usual curve lies there
 REDRAWN_AT: Moves = STOPS
 
@@ -179,7 +180,10 @@ def _trace(line: OverlayLine) -> dict[str, Any]:
         ),
         "x": scale.rounded(line.x), "y": scale.rounded(line.y), "connectgaps": False,
         "line": {"color": line.look.colour, "dash": line.look.dash, "width": 2},
-        "marker": {"size": 5, "maxdisplayed": 12, "color": line.look.colour},
+        "marker": {
+            "size": 5, "maxdisplayed": MOST_DOTS if line.x.size > MOST_DOTS else 0,
+            "color": line.look.colour,
+        },
         "hovertemplate": f"<b>#{number}</b> · %{{y:.6g}} @ %{{x}}<extra></extra>",
     }  # fmt: skip
 

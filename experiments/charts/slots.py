@@ -315,7 +315,7 @@ def _note(info: SlotsInfo) -> str:
         _(
             "Slots: {n}; busy for {share} of the time.",
             n=info.n_slots,
-            share=format(info.busy_share, ".0%"),
+            share=style.percent(info.busy_share),
         ),
         _("Half the trials waited {time} or less.", time=style.in_words(info.median_wait_s)),
     ]

@@ -40,6 +40,7 @@ _TIME_UNITS = (
     (-math.inf, 1.0, "s"),
 )  # fmt: skip
 
+LEAST_TRIALS = 4  # that an axis of trials has room for: a single bar is not as wide as the chart
 LONGEST_NOTE = 44  # characters in a line, Chinese ones counted twice
 # Where a line may break: a Chinese sign with what must not begin a line after it, or a word.
 _PIECES = re.compile(
@@ -180,6 +181,13 @@ def in_words(seconds: float) -> str:
 def number_text(value: float | None, digits: int = 5) -> str:
     """A number as a person reads it: ``digits`` significant ones."""
     return "–" if value is None else f"{value:.{digits}g}"
+
+
+def percent(share: float) -> str:
+    """Such as 12 %, and 0.4 % of what is less than one."""
+    if 0 < share < 0.001:
+        return "< 0.1 %"
+    return f"{100 * share:.1f} %" if 0 < share < 0.0095 else f"{100 * share:.0f} %"
 
 
 def plain_text(value: Any) -> str:

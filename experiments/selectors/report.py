@@ -47,6 +47,7 @@ MOST_EVENTS = 100
 AT_ONCE = 500  # events read
 MOST_CHARACTERS = 200  # of one cell
 PLOTLY = "vendor/plotly/plotly.min.js"
+RANKED = ("parcoords", "pair", "scatter")  # by colour, where none of one's own was chosen
 STYLES = ("css/app.css", "css/detail.css", "css/report.css")
 
 # What a timeline would tell of each trial stands in the table; the rest says how it was run.
@@ -123,6 +124,7 @@ def _charts(experiment: Experiment) -> list[dict[str, Any]]:
                 "title": titles.get(kind, kind),
                 "note": style.unescaped(meta.get("note", "")),
                 "height": meta.get("height"),
+                "is_ranked": kind in RANKED and not meta.get("color"),
                 "figure": {
                     "data": figure["data"],
                     "layout": {**figure["layout"], "meta": kept},

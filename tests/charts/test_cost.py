@@ -60,7 +60,7 @@ def test_the_time_of_all_trials_counts_failed_and_excluded_ones() -> None:
     assert info.failed_s == 30.0
     note = cost.draw(record(TRIALS), {"x": "trials"})["layout"]["meta"]["note"]
     assert note == (
-        "The best value came after 1 min 30 s, 58% of what was spent (2 min 35 s). "
+        "The best value came after 1 min 30 s, 58 % of what was spent (2 min 35 s). "
         "30 s of it went into trials that ended without a value."
     )
 

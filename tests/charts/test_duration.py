@@ -53,6 +53,6 @@ def test_clocks_that_disagree_do_not_give_negative_bars() -> None:
 
 def test_few_bars_are_no_wider_than_many() -> None:
     one = duration.draw(record([trial(3, 0.5)]), {})["layout"]["xaxis"]
-    assert one["range"] == [2.4, 10.6]
+    assert one["range"] == [2.4, 6.6]
     two = duration.draw(record([trial(0, 0.5), trial(90, 0.5)]), {})["layout"]["xaxis"]
     assert "range" not in two

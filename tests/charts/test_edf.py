@@ -38,7 +38,7 @@ def test_trials_without_a_value_and_excluded_ones_are_left_out_and_said() -> Non
     assert (line["x"][:2], line["y"]) == ([0.5, 0.5], [0.0, 1.0, 1.0])
     assert line["x"][2] == figure["layout"]["xaxis"]["range"][0]  # on to the worse end
     assert figure["layout"]["meta"]["note"] == (
-        "Trials: 1. Left out: 1 without a value, 1 excluded."
+        "Trials: 1. Left out: 1 without a final value, 1 excluded."
     )
 
 

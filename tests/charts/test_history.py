@@ -41,7 +41,7 @@ def test_only_succeeded_trials_that_count_move_the_best_line() -> None:
 def test_the_earliest_of_equal_trials_is_the_best() -> None:
     given = record([trial(i, 0.5) for i in range(3)])
     axis = history.draw(given, {})["layout"]["xaxis"]
-    assert (axis["dtick"], axis["autorangeoptions"]) == (1, {"minallowed": -0.6, "include": 7.6})
+    assert (axis["dtick"], axis["autorangeoptions"]) == (1, {"minallowed": -0.6, "include": 3.6})
     found = history.info(given, {})
     assert found.best is not None
     assert found.best.trial.number == 0

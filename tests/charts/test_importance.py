@@ -132,7 +132,7 @@ def test_method_numbers_and_what_is_left_out_are_said() -> None:
     meta = importance.draw(record(trials, space=SPACE), {})["layout"]["meta"]
     assert (meta["method"], meta["n_trials"], meta["n_best"]) == ("PED-ANOVA", 98, 25)
     assert "PED-ANOVA on 98 trials: how far the best 25 " in meta["note"]
-    assert meta["note"].endswith("Left out: 1 without a value, 1 excluded.")
+    assert meta["note"].endswith("Left out: 1 without a final value, 1 excluded.")
 
 
 def test_of_parameters_without_effect_few_pass_for_one_with() -> None:

@@ -105,8 +105,8 @@ export function equalWords(nEqual, isAll) {
   if (!nEqual) return gettext("Everything differs.");
   return isAll
     ? ngettext(
-        "{n} equal row, below those that differ",
-        "{n} equal rows, below those that differ",
+        "{n} equal row stands below the others",
+        "{n} equal rows stand below the others",
         nEqual,
       )
     : ngettext("{n} equal row is not shown", "{n} equal rows are not shown", nEqual);

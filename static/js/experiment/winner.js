@@ -15,8 +15,8 @@ const rough = (value) => number(value, DIGITS);
 
 /** @param {number} share */
 const percent = (share) => {
-  if (share > 0.99) return "> 99 %";
-  return share < 0.01 ? "< 1 %" : `${Math.round(100 * share)} %`;
+  if (share > 0.99) return "> 99\u00a0%";
+  return share < 0.01 ? "< 1\u00a0%" : `${Math.round(100 * share)}\u00a0%`;
 };
 
 /**
@@ -144,7 +144,7 @@ export function details({ outlook: found }) {
   const { since, gained } = found;
   return gained > 0
     ? gettext(
-        "The later half of the trials bettered the best by {gained}; {since} have ended since it came.",
+        "The later half of the trials bettered the best by {gained}; {since} more have succeeded since it came.",
         { gained: rough(gained), since },
       )
     : gettext("The later half of the trials found nothing better.");

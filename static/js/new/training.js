@@ -146,7 +146,7 @@ function taskCard(task, index, app, tasks, redraw) {
       "div",
       { class: "task-grid" },
       wordsField(gettext("Command"), `${id}.command`, task, "command", changed, {
-        help: gettext("One argument a line; no shell takes part."),
+        help: gettext("One argument a line, or a JSON list; no shell takes part."),
         placeholder: "python3\ntrain.py",
         "data-testid": `task-${index}-command`,
       }),

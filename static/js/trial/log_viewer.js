@@ -119,7 +119,7 @@ export class LogViewer {
   /** @param {Log[]} logs */
   drawTabs(logs) {
     if (!logs.length) {
-      const words = gettext("The log appears here once the trial has started.");
+      const words = gettext("No log yet: it appears here as soon as the trial writes one.");
       this.say(this.isRunning() ? words : gettext("No log was kept."));
       return;
     }
