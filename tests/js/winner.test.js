@@ -34,7 +34,7 @@ const winner = {
 
 test("a winner that is real says how sure that is, and what it gave again", () => {
   assert.deepEqual(verdict(winner), [
-    "It is really the best of the 2 that ran again (97 % sure).",
+    "It is really the best of the 2 that ran again (97\u00a0% sure).",
     "Run 3 times more, it gave 0.9 ± 0.02 on average.",
   ]);
 });
@@ -45,7 +45,7 @@ test("a lucky one names who is likelier", () => {
     { ...best, trial: 5, chance: 0.9 },
   ];
   const [first] = verdict({ ...winner, verdict: "lucky", likeliest: 5, contenders });
-  assert.equal(first, "It was lucky: trial 5 is likelier the best (90 % sure).");
+  assert.equal(first, "It was lucky: trial 5 is likelier the best (90\u00a0% sure).");
 });
 
 test("what never ran again is not judged, and its lead is set against luck where that is known", () => {
@@ -62,7 +62,7 @@ test("what never ran again is not judged, and its lead is set against luck where
 
 test("a gain smaller than luck is said to be luck", () => {
   assert.deepEqual(outlook(winner), [
-    "As many trials again (40) find a better one with a chance of 48 %, and gain 0.00321 on average.",
+    "As many trials again (40) find a better one with a chance of 48\u00a0%, and gain 0.00321 on average.",
     "Equal parameters differ by 0.0123: more trials would mostly find luck.",
   ]);
   assert.equal(outlook({ ...winner, noise: null }).length, 1);
