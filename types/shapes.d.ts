@@ -406,6 +406,8 @@ interface Layout {
 interface Figure {
   data: Trace[];
   layout: Layout;
+  /** the same for a phone, where that is drawn otherwise */
+  narrow?: Figure;
 }
 
 interface ParallelTrace {

@@ -48,6 +48,8 @@ AT_ONCE = 500  # events read
 MOST_CHARACTERS = 200  # of one cell
 PLOTLY = "vendor/plotly/plotly.min.js"
 RANKED = ("parcoords", "pair", "scatter")  # by colour, where none of one's own was chosen
+KEPT = ("kind", "n_trials", "n_drawn", "height")  # of what a figure says of itself
+ON_A_PHONE = {"slice": {"columns": "2"}}  # options of those that are drawn otherwise there
 STYLES = ("css/app.css", "css/detail.css", "css/report.css")
 
 # What a timeline would tell of each trial stands in the table; the rest says how it was run.
@@ -109,7 +111,7 @@ def _titles() -> dict[str, str]:
 
 
 def _charts(experiment: Experiment) -> list[dict[str, Any]]:
-    """Each chart that has something to show, its figure without what only live pages need."""
+    """Each chart that has something to show."""
     found = []
     titles = _titles()
     for kind in sorted(CHARTS, key=lambda kind: list(titles).index(kind) if kind in titles else 99):
@@ -117,21 +119,26 @@ def _charts(experiment: Experiment) -> list[dict[str, Any]]:
         meta = figure["layout"]["meta"]
         if meta.get("empty"):
             continue
-        kept = {name: meta[name] for name in ("kind", "n_trials", "n_drawn") if name in meta}
+        drawn = _still(figure)
+        if kind in ON_A_PHONE:
+            drawn["narrow"] = _still(chart_data.figure(experiment, kind, ON_A_PHONE[kind]))
         found.append(
             {
                 "kind": kind,
                 "title": titles.get(kind, kind),
                 "note": style.unescaped(meta.get("note", "")),
-                "height": meta.get("height"),
                 "is_ranked": kind in RANKED and not meta.get("color"),
-                "figure": {
-                    "data": figure["data"],
-                    "layout": {**figure["layout"], "meta": kept},
-                },
+                "figure": drawn,
             }
         )
     return found
+
+
+def _still(figure: dict[str, Any]) -> dict[str, Any]:
+    """A figure without what only live pages need."""
+    meta = figure["layout"]["meta"]
+    kept = {name: meta[name] for name in KEPT if name in meta}
+    return {"data": figure["data"], "layout": {**figure["layout"], "meta": kept}}
 
 
 def _owned(experiment: Experiment) -> list[dict[str, Any]]:

@@ -57,3 +57,23 @@ def test_it_lives_without_a_network_and_asks_for_nothing(
     )
     assert errors == []
     context.close()
+
+
+def test_on_a_phone_its_small_charts_stand_two_in_a_row(chromium: Browser, tmp_path: Path) -> None:
+    made = generate(Wish(trials=60, points=6, name="small"))
+    file = tmp_path / "report.html"
+    file.write_bytes(export(made, "html"))
+    context = chromium.new_context(offline=True, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto(file.as_uri())
+    expect(page.locator(f"html[data-drawn='{len(CHARTS)}']")).to_be_attached()
+    lefts = """all => new Set(all.map(one => Math.round(one.getBoundingClientRect().x))).size"""
+    panels = page.locator("[data-kind=slice] .nsewdrag")
+    assert panels.count() == 5
+    assert panels.evaluate_all(lefts) == 2
+    assert page.evaluate("() => document.documentElement.scrollWidth") == 390
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.wait_for_function(
+        f"() => ({lefts})([...document.querySelectorAll('[data-kind=slice] .nsewdrag')]) === 3"
+    )
+    context.close()

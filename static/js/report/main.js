@@ -16,6 +16,7 @@ const CONFIG = {
   plotlyServerURL: "",
   modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"],
 };
+const phone = window.matchMedia("(max-width: 700px)");
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
 const wearTheme = () => {
@@ -45,9 +46,6 @@ class Drawing {
     this.element = /** @type {PlotElement} */ (find(root, ".chart-plot"));
     this.element.setAttribute("role", "img");
     this.element.setAttribute("aria-label", find(root, "h3").textContent ?? "");
-    const { height } = figure.layout.meta;
-    if (height) this.body.style.height = `${height}px`;
-    if (this.body.dataset.height) this.body.style.height = `${this.body.dataset.height}px`;
     /** @type {ParallelPlot | null} */
     this.parallel = null;
     this.isDrawn = false;
@@ -55,7 +53,10 @@ class Drawing {
 
   /** @param {number} [width] in pixels; that of the page where it is not given */
   draw(width) {
-    const { element, figure } = this;
+    const { element } = this;
+    const figure = (width === undefined && phone.matches && this.figure.narrow) || this.figure;
+    const { height } = figure.layout.meta;
+    if (height) this.body.style.height = `${height}px`;
     const look = theme();
     if (figure.data[0]?.type === "parcoords") {
       this.parallel ??= new ParallelPlot(element, { onTrial: point });
@@ -109,6 +110,9 @@ async function start() {
   };
   dark.addEventListener("change", () => {
     wearTheme();
+    for (const drawing of drawings) drawing.draw();
+  });
+  phone.addEventListener("change", () => {
     for (const drawing of drawings) drawing.draw();
   });
   window.addEventListener("beforeprint", () => {
