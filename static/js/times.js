@@ -47,8 +47,28 @@ export function moment(date) {
     hour: "numeric",
     minute: "numeric",
     second: "numeric",
+    timeZoneName: "short",
   });
   return Number.isNaN(date.getTime()) ? "" : moments.format(date);
+}
+
+/** @type {Intl.DateTimeFormat | undefined} */
+let clocks;
+
+/**
+ * Day and time of day, for what lies seconds apart.
+ * @param {Date} date
+ */
+export function clock(date) {
+  clocks ??= new Intl.DateTimeFormat(language(), {
+    month: "short",
+    day: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    hourCycle: "h23",
+  });
+  return Number.isNaN(date.getTime()) ? "" : clocks.format(date);
 }
 
 /**

@@ -7,7 +7,7 @@ import { rangeWords, textOf } from "../../static/js/experiment/custom_trial.js";
 import { duration, number, plain, trialSeconds } from "../../static/js/format.js";
 import { ageWords } from "../../static/js/live.js";
 import { eventLook, experimentLook } from "../../static/js/looks.js";
-import { ago } from "../../static/js/times.js";
+import { ago, clock } from "../../static/js/times.js";
 import { size } from "../../static/js/trial/log_viewer.js";
 import { event } from "./figures.js";
 
@@ -131,4 +131,9 @@ test("an experiment's badge tells what is asked of it while it lasts", () => {
   assert.equal(seen("RUNNING", false, true), "Suspended");
   assert.equal(seen("RUNNING", true, true), "Finishing");
   assert.equal(seen("TIMEOUT", true, true), "Timed out");
+});
+
+test("what lies seconds apart has its time of day, of 24 hours", () => {
+  assert.match(clock(new Date(2026, 10, 28, 20, 41, 8)), /28.*20:41:08$/);
+  assert.equal(clock(new Date("no time")), "");
 });

@@ -3,7 +3,7 @@
 import { byId, h } from "../dom.js";
 import { number } from "../format.js";
 import { gettext } from "../language.js";
-import { language } from "../times.js";
+import { clock } from "../times.js";
 
 const MOST_ROWS = 500; // reports shown, the newest
 const REDRAW = 400; // milliseconds
@@ -69,11 +69,7 @@ export class Reports {
       h("td", { class: "num muted" }, sequence),
       h("td", { class: "num" }, step ?? "–"),
       names.map((name) => valueCell(values.get(name))),
-      h(
-        "td",
-        { class: "muted nowrap", title: time },
-        new Date(time).toLocaleTimeString(language()),
-      ),
+      h("td", { class: "muted nowrap", title: time }, clock(new Date(time))),
     );
   }
 }

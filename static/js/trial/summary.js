@@ -15,6 +15,7 @@ import {
 import { gettext, ngettext } from "../language.js";
 import { LOOKS } from "../looks.js";
 import { said } from "../said.js";
+import { clock } from "../times.js";
 import { originLabel } from "../trials/cells.js";
 
 /**
@@ -91,6 +92,10 @@ function parameterRows(parameters, depth = 0) {
   });
 }
 
+/** @param {string | null} iso */
+const when = (iso) =>
+  iso ? h("span", { class: "num" }, clock(new Date(iso)), " · ", ago(iso)) : "–";
+
 /**
  * @param {Trial} trial
  * @returns {[string, import("../dom.js").Child][]}
@@ -99,14 +104,14 @@ function facts(trial) {
   const { created_at, started_at, finished_at, exit_code } = trial;
   /** @type {[string, import("../dom.js").Child][]} */
   const rows = [
-    [gettext("Created"), ago(created_at)],
-    [gettext("Started"), ago(started_at)],
+    [gettext("Created"), when(created_at)],
+    [gettext("Started"), when(started_at)],
   ];
   if (started_at) {
     const waited = (Date.parse(started_at) - Date.parse(created_at)) / 1000;
     rows.push([gettext("Waited"), duration(Math.max(0, waited))]);
   }
-  if (finished_at) rows.push([gettext("Ended"), ago(finished_at)]);
+  if (finished_at) rows.push([gettext("Ended"), when(finished_at)]);
   const took = duration(trialSeconds(trial));
   rows.push([gettext("Duration"), h("span", { id: "duration", class: "num" }, took)]);
   if (!finished_at && trial.progress !== null) {
