@@ -2,7 +2,7 @@
 
 import { h, icon, svg } from "./dom.js";
 import { stringify } from "./exact.js";
-import { gettext } from "./language.js";
+import { gettext, listed } from "./language.js";
 import { experimentLook, LOOKS, plainLook } from "./looks.js";
 import { said } from "./said.js";
 import { moment, ago as words } from "./times.js";
@@ -208,7 +208,7 @@ export function trialBar(counts, maxTrials) {
       viewBox: "0 0 1000 10",
       preserveAspectRatio: "none",
       role: "img",
-      "aria-label": words.join(", ") || gettext("No trials yet"),
+      "aria-label": listed(words) || gettext("No trials yet"),
     },
     ...segments,
   );

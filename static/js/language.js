@@ -43,6 +43,12 @@ export const together = (sentences) =>
     .replace(/([。；！？]) /g, "$1");
 
 /**
+ * Things one after the other in a sentence.
+ * @param {(string | number)[]} things
+ */
+export const listed = (things) => things.join(gettext(", "));
+
+/**
  * A translated sentence with one place, with an element put there.
  * @param {string} sentence
  * @param {Node | string} element

@@ -2,7 +2,7 @@
 // Drag along an axis to keep only the lines that pass there, drag an axis' name to move it.
 
 import { h } from "../dom.js";
-import { gettext } from "../language.js";
+import { gettext, listed } from "../language.js";
 import { AxisMenus } from "./axis_menu.js";
 import { Frame, TOP } from "./parallel_frame.js";
 import { cleared, paint, paintPointed } from "./parallel_paint.js";
@@ -71,7 +71,7 @@ export class ParallelPlot {
     frame.take(trace.dimensions.map(axisOf), trace.customdata, shades);
     const i = frame.numbers.indexOf(before ?? -1);
     this.pointed = this.pointed && i >= 0 ? { ...this.pointed, i } : null;
-    const names = frame.axes.map((axis) => axis.label).join(", ");
+    const names = listed(frame.axes.map((axis) => axis.label));
     const words = gettext("Parallel coordinates of {n} trials: {names}", {
       n: frame.numbers.length,
       names,

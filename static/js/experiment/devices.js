@@ -4,7 +4,7 @@
 import { api } from "../api.js";
 import { byId, h, icon } from "../dom.js";
 import { isEnded } from "../format.js";
-import { gettext, ngettext } from "../language.js";
+import { gettext, listed, ngettext } from "../language.js";
 import { steadily } from "../steadily.js";
 
 const EVERY_MS = 3000;
@@ -26,7 +26,7 @@ export function usage({ memory_total: total, memory_used: used, load }) {
     );
   }
   if (load !== null) words.push(gettext("{n} % busy", { n: load }));
-  return words.join(", ");
+  return listed(words);
 }
 
 /**

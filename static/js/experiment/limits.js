@@ -3,7 +3,7 @@
 import { ApiError, api, wordsOf } from "../api.js";
 import { byId, find, toast } from "../dom.js";
 import { duration } from "../format.js";
-import { gettext, together } from "../language.js";
+import { gettext, listed, together } from "../language.js";
 
 /** @typedef {"max_trials" | "concurrency" | "max_exec_seconds"} Limit */
 
@@ -148,7 +148,7 @@ export class Limits {
       const words = changed.map(
         (name) => `${WORDS[name].toLowerCase()} ${shown(experiment[name]) || gettext("no limit")}`,
       );
-      toast(gettext("Saved: {changes}.", { changes: words.join(", ") }), "success");
+      toast(gettext("Saved: {changes}.", { changes: listed(words) }), "success");
     } catch (error) {
       const status = error instanceof ApiError ? error.status : 0;
       if (status === 409) await this.conflict(wordsOf(error));

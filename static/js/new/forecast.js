@@ -2,7 +2,7 @@
 
 import { h, icon } from "../dom.js";
 import { bytes, number } from "../format.js";
-import { gettext, ngettext } from "../language.js";
+import { gettext, listed, ngettext } from "../language.js";
 import { sentence } from "./fields.js";
 import { showOption } from "./options.js";
 
@@ -114,7 +114,7 @@ export function drawForecast(root, forecast) {
       tile(
         gettext("At once"),
         ngettext("{n} trial", "{n} trials", forecast.concurrency),
-        needs.join(", "),
+        listed(needs),
       ),
     ),
     programs.length > 0 &&

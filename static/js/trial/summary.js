@@ -251,7 +251,10 @@ function valueTag(trial) {
   if (trial.value !== null) {
     return h("span", { class: "tag" }, trial.has_final ? gettext("final") : gettext("last report"));
   }
-  if (trial.latest_value !== null) return h("span", { class: "tag" }, gettext("latest"));
+  if (trial.latest_value !== null) {
+    const words = isFinished(trial) ? gettext("last report") : gettext("latest");
+    return h("span", { class: "tag" }, words);
+  }
   const words = isFinished(trial) ? gettext("nothing reported") : gettext("nothing reported yet");
   return h("span", { class: "muted" }, words);
 }
