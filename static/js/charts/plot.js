@@ -50,7 +50,7 @@ export class Plot {
     /** @type {Figure | null} */
     this.figure = null;
     this.revision = 0;
-    this.mendedFor = 0; // the drawing that put the key back above the plot
+    this.keyAt = 0; // the width at which the key was put back above the plot
     this.restsUntil = 0;
     this.timer = 0;
     this.isDrawn = false;
@@ -271,8 +271,9 @@ export class Plot {
       if (this.figure) this.view.note(changes, element.layout, this.figure.layout);
     });
     element.on("plotly_afterplot", () => {
-      if (!isCovered(element) || this.mendedFor === this.revision) return;
-      this.mendedFor = this.revision + 1; // once is enough
+      const { clientWidth: width } = element;
+      if (this.keyAt === width || !isKeyOff(element)) return;
+      this.keyAt = width; // once is enough
       this.draw();
     });
     element.on("plotly_selected", (event) => event?.range && this.onBox?.(event.range));
@@ -297,16 +298,16 @@ export class Plot {
 }
 
 /**
- * Whether the key that stands above the plot lies on it: where a chart gets another width, Plotly
- * may place the key by the height that it had before.
+ * Whether the key above the plot lies on it, or hangs in the air: where a chart gets another width,
+ * Plotly may place the key by the height that it had before.
  * @param {any} element
  */
-function isCovered(element) {
+function isKeyOff(element) {
   const { legend, _size: size } = element._fullLayout;
   const key = element.querySelector(".legend");
   if (!key || legend?.yanchor !== "bottom" || legend.y !== 1) return false;
   const { bottom } = key.getBoundingClientRect();
-  return bottom - element.getBoundingClientRect().top > size.t + 2;
+  return Math.abs(bottom - element.getBoundingClientRect().top - size.t) > 2;
 }
 
 /**
