@@ -59,12 +59,6 @@ export class TrialTable {
       mayChange,
     });
     this.pinned = byId("trial-pinned", HTMLTableSectionElement);
-    const scroll = byId("trial-scroll");
-    const watch = new ResizeObserver(() => {
-      scroll.classList.toggle("is-cut", scroll.scrollWidth > scroll.clientWidth + 1);
-    });
-    watch.observe(scroll);
-    watch.observe(this.head);
     this.filter = new FilterBar({
       query: this.query,
       space,
