@@ -32,44 +32,39 @@ export function ago(date, now = Date.now()) {
   return words.format(Math.trunc(seconds / 5) * 5, "second");
 }
 
-/** @type {Intl.DateTimeFormat | undefined} making one costs as much as fifty dates */
-let moments;
-
 /**
- * Date and time of day, in full.
- * @param {Date} date
+ * Says a date so, in the page's language; nothing of one that is none.
+ * @param {Intl.DateTimeFormatOptions} options
  */
-export function moment(date) {
-  moments ??= new Intl.DateTimeFormat(language(), {
-    year: "numeric",
-    month: "numeric",
-    day: "numeric",
-    hour: "numeric",
-    minute: "numeric",
-    second: "numeric",
-    timeZoneName: "short",
-  });
-  return Number.isNaN(date.getTime()) ? "" : moments.format(date);
+function saying(options) {
+  /** @type {Intl.DateTimeFormat | undefined} making one costs as much as fifty dates */
+  let format;
+  return (/** @type {Date} */ date) => {
+    format ??= new Intl.DateTimeFormat(language(), options);
+    return Number.isNaN(date.getTime()) ? "" : format.format(date);
+  };
 }
 
-/** @type {Intl.DateTimeFormat | undefined} */
-let clocks;
+/** Date and time of day, in full. */
+export const moment = saying({
+  year: "numeric",
+  month: "numeric",
+  day: "numeric",
+  hour: "numeric",
+  minute: "numeric",
+  second: "numeric",
+  timeZoneName: "short",
+});
 
-/**
- * Day and time of day, for what lies seconds apart.
- * @param {Date} date
- */
-export function clock(date) {
-  clocks ??= new Intl.DateTimeFormat(language(), {
-    month: "short",
-    day: "numeric",
-    hour: "2-digit",
-    minute: "2-digit",
-    second: "2-digit",
-    hourCycle: "h23",
-  });
-  return Number.isNaN(date.getTime()) ? "" : clocks.format(date);
-}
+/** Day and time of day, for what lies seconds apart. */
+export const clock = saying({
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hourCycle: "h23",
+});
 
 /**
  * Bring every <time datetime="…" data-ago> up to date.
